@@ -1,0 +1,9 @@
+libocore_la_SOURCES += \
+	%D%/buf.c %D%/buf.h \
+	%D%/clock.c %D%/clock.h \
+	%D%/err.c %D%/err.h \
+	%D%/id.c %D%/id.h \
+	%D%/log.c %D%/log.h \
+	%D%/mem.c %D%/arena.c %D%/mem.h \
+	%D%/path.c %D%/path.h \
+	%D%/sbuf.c %D%/str.c %D%/str.h

@@ -1,0 +1,50 @@
+/*
+ * The log: levels, key=value or JSON lines, redaction of secrets, size-based rotation.  [any]
+ *
+ * Text goes to stderr until oc_log_open_file; a terminal gets colour.  What was registered with oc_log_redact (and what
+ * looks like a bearer token or an API key) is printed as ***.
+ */
+#ifndef OC_BASE_LOG_H
+#define OC_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/err.h"
+
+/* Levels are the ABI's OC_LOG_ERROR … OC_LOG_TRACE. */
+void oc_log_set_level(int level);
+int oc_log_level(void);
+/* "error" "warn" "info" "debug" "trace"; 0 for anything else. */
+int oc_log_level_parse(const char *name);
+const char *oc_log_level_name(int level);
+void oc_log_set_json(bool json);   /* JSON lines on stderr instead of text; files are always JSON lines */
+void oc_log_set_stderr(bool enabled);
+/* Appends to a file as well, mode 0600; at max_bytes it becomes path.1 (… path.keep). */
+oc_status oc_log_open_file(const char *path, uint64_t max_bytes, unsigned keep, oc_err *err);
+void oc_log_reopen(void); /* after an outside rotation (SIGHUP) */
+void oc_log_close(void);
+/* Adds a secret to be hidden; values under 6 bytes are ignored. Copies. At most 256. */
+void oc_log_redact(oc_str secret);
+/* Called with every line above the threshold, after redaction, as one JSON object, on the logging thread; for `logs -f`.
+ * NULL turns it off. */
+void oc_log_set_sink(void (*sink)(void *arg, int level, oc_str json_line), void *arg);
+
+/* One line. `where` names the part ("gateway", "module telegram"). */
+void oc_log(int level, const char *where, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* One line with further JSON members: fields is "" or like "\"session\":\"…\",\"run\":\"…\"". */
+void oc_log_fields(int level, const char *where, const char *fields, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* "what: text (remedy)" at level. */
+void oc_log_err(int level, const char *where, const char *what, const oc_err *err);
+
+#define oc_error(where, ...) oc_log(OC_LOG_ERROR, where, __VA_ARGS__)
+#define oc_warn(where, ...) oc_log(OC_LOG_WARN, where, __VA_ARGS__)
+#define oc_info(where, ...) oc_log(OC_LOG_INFO, where, __VA_ARGS__)
+#define oc_debug(where, ...)                                        \
+	do {                                                        \
+		if (oc_log_level() >= OC_LOG_DEBUG)                 \
+			oc_log(OC_LOG_DEBUG, where, __VA_ARGS__);   \
+	} while (0)
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * The event loop: libuv behind a small wrapper, with an owner on everything that lives on it.
+ *
+ * There is one loop, on one thread.  Whatever is created for an owner (a module, a connection, the CLI) is found and
+ * ended by oc_owner_sweep, so nothing outlives the thing it was for.  Callbacks are timed; slow ones are logged with the
+ * owner's name.  All functions are for the loop thread, except oc_loop_post.
+ */
+#ifndef OC_LOOP_LOOP_H
+#define OC_LOOP_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "core/base/err.h"
+
+typedef struct oc_loop oc_loop;
+typedef struct oc_owner oc_owner;
+/* oc_watch (from the ABI) is a timer, an fd watch or a signal watch. */
+
+/* libuv's pool size is set from threads when UV_THREADPOOL_SIZE is not set (0: 4). */
+oc_status oc_loop_new(oc_loop **ret, oc_err *err);
+/* Runs until oc_loop_stop. */
+void oc_loop_run(oc_loop *loop);
+void oc_loop_stop(oc_loop *loop);
+/* Closes what is left and frees; must not be running. NULL is allowed. */
+void oc_loop_free(oc_loop *loop);
+uv_loop_t *oc_loop_uv(oc_loop *loop);
+bool oc_loop_is_thread(const oc_loop *loop);
+
+/* Runs fn(arg) on the loop thread, in order of posting. [any] OC_E_NOMEM, OC_E_STATE when the loop is gone. */
+oc_status oc_loop_post(oc_loop *loop, void (*fn)(void *arg), void *arg);
+/* As above from the loop thread: after the current callback, before the loop sleeps; for "never from inside a call". */
+oc_status oc_loop_defer(oc_loop *loop, oc_owner *owner, void (*fn)(void *arg), void *arg);
+
+/* ---- Owners ---- */
+
+/* name is copied and appears in logs and metrics. */
+oc_owner *oc_owner_new(oc_loop *loop, const char *name);
+const char *oc_owner_name(const oc_owner *owner);
+oc_loop *oc_owner_loop(const oc_owner *owner);
+/* Registers something else to be ended by the sweep; returns a ticket for oc_owner_forget; NULL when out of memory. */
+typedef struct oc_ticket oc_ticket;
+oc_ticket *oc_owner_track(oc_owner *owner, void (*end)(void *arg), void *arg);
+void oc_owner_forget(oc_ticket *ticket); /* NULL is allowed */
+/* Ends every timer, watch, pending work and tracked thing of the owner. The owner stays usable. */
+void oc_owner_sweep(oc_owner *owner);
+void oc_owner_free(oc_owner *owner); /* sweeps first; NULL is allowed */
+/* Callback time of the owner, in nanoseconds, and counts of callbacks over 10 ms, 100 ms and 1 s. */
+typedef struct oc_owner_stats {
+	uint64_t callbacks, total_ns, max_ns, over_10ms, over_100ms, over_1s, live;
+} oc_owner_stats;
+void oc_owner_get_stats(const oc_owner *owner, oc_owner_stats *ret);
+/* Brackets a callback into the owner's code (used by the wrapper itself and by core/module). Nests. */
+uint64_t oc_owner_enter(oc_owner *owner);
+void oc_owner_leave(oc_owner *owner, uint64_t entered);
+
+/* ---- Timers, descriptors, signals, work ---- */
+
+oc_watch *oc_timer_start(oc_owner *owner, uint64_t ms, uint64_t repeat_ms, void (*cb)(void *arg), void *arg);
+/* Starts the timer again with ms from now, keeping callback and argument. */
+void oc_timer_again(oc_watch *timer, uint64_t ms);
+oc_watch *oc_fd_watch(oc_owner *owner, int fd, uint32_t events, void (*cb)(void *arg, uint32_t events), void *arg);
+void oc_fd_events(oc_watch *watch, uint32_t events); /* changes what is watched */
+oc_watch *oc_signal_watch(oc_owner *owner, int signum, void (*cb)(void *arg), void *arg);
+void oc_watch_end(oc_watch *watch); /* NULL is allowed; allowed inside its own callback */
+/* fn on a pool thread, then done on the loop thread exactly once (after a sweep: with OC_E_CANCELED, and fn may still be
+ * running or skipped; done is then called when fn has returned). */
+oc_status oc_work(oc_owner *owner, void (*fn)(void *arg), void (*done)(void *arg, oc_status status), void *arg);
+
+#endif

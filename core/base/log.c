@@ -1,0 +1,294 @@
+#include "core/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/mem.h"
+#include "core/base/str.h"
+
+#define LINE_MAX_BYTES 16384
+#define SECRETS_MAX 256
+
+static struct {
+	pthread_mutex_t lock;
+	atomic_int level;
+	bool json, no_stderr;
+	int tty; /* 0 unknown, 1 yes, 2 no */
+	int fd;  /* of the file, 0: none */
+	char *path;
+	uint64_t size, max_bytes;
+	unsigned keep;
+	char *secrets[SECRETS_MAX];
+	size_t n_secrets;
+	void (*sink)(void *arg, int level, oc_str json_line);
+	void *sink_arg;
+} the_log = {.lock = PTHREAD_MUTEX_INITIALIZER, .level = OC_LOG_INFO};
+
+static const char *const level_names[] = {"", "error", "warn", "info", "debug", "trace"};
+
+void oc_log_set_level(int level)
+{
+	atomic_store(&the_log.level, level);
+}
+
+int oc_log_level(void)
+{
+	return atomic_load_explicit(&the_log.level, memory_order_relaxed);
+}
+
+int oc_log_level_parse(const char *name)
+{
+	for (int i = OC_LOG_ERROR; i <= OC_LOG_TRACE; i++)
+		if (strcmp(name, level_names[i]) == 0)
+			return i;
+	return 0;
+}
+
+const char *oc_log_level_name(int level)
+{
+	return level >= OC_LOG_ERROR && level <= OC_LOG_TRACE ? level_names[level] : "?";
+}
+
+void oc_log_set_json(bool json)
+{
+	the_log.json = json;
+}
+
+void oc_log_set_stderr(bool enabled)
+{
+	the_log.no_stderr = !enabled;
+}
+
+void oc_log_set_sink(void (*sink)(void *arg, int level, oc_str json_line), void *arg)
+{
+	pthread_mutex_lock(&the_log.lock);
+	the_log.sink = sink;
+	the_log.sink_arg = arg;
+	pthread_mutex_unlock(&the_log.lock);
+}
+
+static int open_file(void)
+{
+	int fd = open(the_log.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat st;
+	the_log.size = fd >= 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+	return fd;
+}
+
+oc_status oc_log_open_file(const char *path, uint64_t max_bytes, unsigned keep, oc_err *err)
+{
+	oc_log_close();
+	pthread_mutex_lock(&the_log.lock);
+	the_log.path = oc_strdup(path);
+	the_log.max_bytes = max_bytes;
+	the_log.keep = keep;
+	int fd = the_log.path != NULL ? open_file() : -1, e = errno;
+	the_log.fd = fd >= 0 ? fd : 0;
+	pthread_mutex_unlock(&the_log.lock);
+	return fd >= 0 ? OC_OK : oc_fail_errno(err, e, "opening the log file %s", path);
+}
+
+static void reopen_locked(void)
+{
+	if (the_log.path == NULL)
+		return;
+	if (the_log.fd > 0)
+		close(the_log.fd);
+	int fd = open_file();
+	the_log.fd = fd >= 0 ? fd : 0;
+}
+
+void oc_log_reopen(void)
+{
+	pthread_mutex_lock(&the_log.lock);
+	reopen_locked();
+	pthread_mutex_unlock(&the_log.lock);
+}
+
+void oc_log_close(void)
+{
+	pthread_mutex_lock(&the_log.lock);
+	if (the_log.fd > 0)
+		close(the_log.fd);
+	the_log.fd = 0;
+	oc_free(the_log.path);
+	the_log.path = NULL;
+	for (size_t i = 0; i < the_log.n_secrets; i++) {
+		oc_wipe(the_log.secrets[i], strlen(the_log.secrets[i]));
+		oc_free(the_log.secrets[i]);
+	}
+	the_log.n_secrets = 0;
+	pthread_mutex_unlock(&the_log.lock);
+}
+
+/* path -> path.1 -> … -> path.keep */
+static void rotate_locked(void)
+{
+	char from[4200], to[4200];
+	for (unsigned i = the_log.keep; i > 0; i--) {
+		snprintf(to, sizeof to, "%s.%u", the_log.path, i);
+		if (i == 1)
+			snprintf(from, sizeof from, "%s", the_log.path);
+		else
+			snprintf(from, sizeof from, "%s.%u", the_log.path, i - 1);
+		rename(from, to);
+	}
+	if (the_log.keep == 0 && ftruncate(the_log.fd, 0) != 0)
+		return;
+	reopen_locked();
+}
+
+void oc_log_redact(oc_str secret)
+{
+	if (secret.n < 6)
+		return;
+	pthread_mutex_lock(&the_log.lock);
+	bool known = the_log.n_secrets == SECRETS_MAX;
+	for (size_t i = 0; i < the_log.n_secrets && !known; i++)
+		known = oc_str_eqz(secret, the_log.secrets[i]);
+	if (!known) {
+		char *copy = oc_memdup(secret.p, secret.n);
+		if (copy != NULL)
+			the_log.secrets[the_log.n_secrets++] = copy;
+	}
+	pthread_mutex_unlock(&the_log.lock);
+}
+
+static bool is_token_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.'
+	       || c == ':' || c == '+' || c == '/' || c == '=';
+}
+
+/* Overwrites what follows a give-away prefix ("Bearer …", "sk-…", a Telegram bot token in a URL). */
+static void redact_shapes(char *s)
+{
+	static const struct {
+		const char *prefix;
+		size_t least;
+	} shapes[] = {{"Bearer ", 8}, {"bearer ", 8}, {"sk-", 16}, {"/bot", 20}, {"xoxb-", 10}, {"ghp_", 16}};
+	for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+		size_t plen = strlen(shapes[k].prefix);
+		for (char *at = s; (at = strstr(at, shapes[k].prefix)) != NULL;) {
+			char *from = at + plen, *end = from;
+			bool inside_word = at > s && plen == 3 && is_token_char(at[-1]);
+			while (is_token_char(*end) && !(*end == '/' && shapes[k].prefix[0] == '/'))
+				end++;
+			if ((size_t)(end - from) >= shapes[k].least && !inside_word)
+				memset(from, '*', (size_t)(end - from));
+			at = end > at ? end : at + 1;
+		}
+	}
+}
+
+/* In place, keeping the length: simple, and it cannot fail. */
+static void redact(char *s)
+{
+	for (size_t i = 0; i < the_log.n_secrets; i++) {
+		size_t n = strlen(the_log.secrets[i]);
+		for (char *at = s; (at = strstr(at, the_log.secrets[i])) != NULL; at += n)
+			memset(at, '*', n);
+	}
+	redact_shapes(s);
+}
+
+static void write_fd(int fd, const char *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t put = write(fd, p, n);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put <= 0)
+			return; /* a log that cannot be written has nowhere to complain */
+		p += put;
+		n -= (size_t)put;
+	}
+}
+
+static void write_text(int level, const char *where, const char *message, const char *when)
+{
+	static const char *const colour[] = {"", "\033[31m", "\033[33m", "", "\033[2m", "\033[2m"};
+	if (the_log.tty == 0)
+		the_log.tty = isatty(2) ? 1 : 2;
+	bool tty = the_log.tty == 1;
+	char line[LINE_MAX_BYTES + 256];
+	int n = snprintf(line, sizeof line, "%s%.12s %-5s %s: %s%s\n", tty ? colour[level] : "", when + 11,
+			 level_names[level], where, message, tty && colour[level][0] != 0 ? "\033[0m" : "");
+	if (n > 0)
+		write_fd(2, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+}
+
+static void emit(int level, const char *where, const char *fields, char *message)
+{
+	char when[32];
+	oc_wall_format(oc_wall_ms(), when, sizeof when);
+	pthread_mutex_lock(&the_log.lock);
+	redact(message);
+	if (!the_log.json && !the_log.no_stderr)
+		write_text(level, where, message, when);
+	if (the_log.fd > 0 || the_log.sink != NULL || the_log.json) {
+		oc_sbuf b;
+		oc_sbuf_init(&b, 4 * LINE_MAX_BYTES + 4096);
+		oc_sbuf_printf(&b, "{\"time\":\"%s\",\"level\":\"%s\",\"where\":", when, level_names[level]);
+		oc_sbuf_json(&b, oc_str_of(where));
+		oc_sbuf_z(&b, ",\"message\":");
+		oc_sbuf_json(&b, oc_str_of(message));
+		if (fields[0] != 0)
+			oc_sbuf_printf(&b, ",%s", fields);
+		oc_sbuf_z(&b, "}\n");
+		if (b.error == OC_OK && the_log.json && !the_log.no_stderr)
+			write_fd(2, b.p, b.n);
+		if (b.error == OC_OK && the_log.fd > 0) {
+			if (the_log.max_bytes > 0 && the_log.size + b.n > the_log.max_bytes && the_log.size > 0)
+				rotate_locked();
+			write_fd(the_log.fd, b.p, b.n);
+			the_log.size += b.n;
+		}
+		if (b.error == OC_OK && the_log.sink != NULL)
+			the_log.sink(the_log.sink_arg, level, (oc_str){b.p, b.n - 1});
+		oc_sbuf_free(&b);
+	}
+	pthread_mutex_unlock(&the_log.lock);
+}
+
+static void vlog(int level, const char *where, const char *fields, const char *format, va_list args)
+{
+	if (level > oc_log_level() || level < OC_LOG_ERROR)
+		return;
+	char message[LINE_MAX_BYTES];
+	if (vsnprintf(message, sizeof message, format, args) < 0)
+		return;
+	emit(level, where, fields, message);
+}
+
+void oc_log(int level, const char *where, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	vlog(level, where, "", format, args);
+	va_end(args);
+}
+
+void oc_log_fields(int level, const char *where, const char *fields, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	vlog(level, where, fields, format, args);
+	va_end(args);
+}
+
+void oc_log_err(int level, const char *where, const char *what, const oc_err *err)
+{
+	if (err->remedy[0] != 0)
+		oc_log(level, where, "%s: %s (%s)", what, err->text, err->remedy);
+	else
+		oc_log(level, where, "%s: %s", what, err->text);
+}

@@ -38,11 +38,10 @@ void *oc_alloc(size_t bytes)
 
 void *oc_calloc(size_t n, size_t size)
 {
-	if (must_fail())
+	size_t bytes;
+	if (must_fail() || __builtin_mul_overflow(n, size, &bytes))
 		return NULL;
-	if (n == 0 || size == 0)
-		n = size = 1;
-	void *p = calloc(n, size);
+	void *p = calloc(1, bytes == 0 ? 1 : bytes);
 	if (p != NULL)
 		atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
 	return p;

@@ -353,6 +353,13 @@ typedef struct oc_http_client_request {
 	/* Exactly once, unless cancelled. http_status 0 when there was no answer. body: see on_data; on an error status: the message. */
 	void (*on_done)(void *arg, oc_status status, int32_t http_status, oc_str body);
 	void *arg;
+	/* Instead of `body`, for uploads too big for memory: body_bytes in all, asked for piece by piece, in order, on the
+	 * loop thread (again from offset 0 on a retry). Writes at most max bytes and returns how many; OC_E_BUSY: none yet,
+	 * pause(call, 0) asks again; any other status ends the request with it. NULL: `body` is sent. */
+	int64_t (*on_body)(void *arg, uint64_t offset, void *out, uint64_t max);
+	uint64_t body_bytes;
+	/* This request's proxy ("http://…", "https://…", "socks5h://user:password@host:port"); empty: the host's own. */
+	oc_str proxy;
 } oc_http_client_request;
 enum {
 	OC_HTTP_CLIENT_GUARD = 1, /* SSRF guard: refuse loopback, private, link-local and metadata addresses, also after redirects */
@@ -365,7 +372,7 @@ typedef struct oc_http_client_host {
 	oc_status (*start)(oc_self *self, const oc_http_client_request *request, oc_http_call **ret);
 	/* [loop] Ends it; no callback follows. */
 	void (*cancel)(oc_http_call *call);
-	/* [loop] Stops and restarts reading (back-pressure). */
+	/* [loop] Stops (1) and restarts (0) reading the answer and asking on_body (back-pressure). */
 	void (*pause)(oc_http_call *call, uint32_t paused);
 } oc_http_client_host;
 

@@ -1,0 +1,125 @@
+/*
+ * The configuration: ~/.openclaw/openclaw.json (JSON5) with the TypeScript original's names and meanings.
+ *
+ * A loaded configuration is an immutable snapshot with a reference count.  Unlike the original, nothing in the content
+ * stops the gateway: an unknown key is a warning with the nearest known name, a wrong value is an error that drops that
+ * value, disables that channel, provider, module, plugin or agent, or closes that policy (never opens it), and every one
+ * is in the list of problems.  Only a file that cannot be read at all is a failure; then the last good copy serves.
+ * [loop] unless said otherwise; loading, reading and editing touch no globals and may run on any one thread.
+ */
+#ifndef OC_CONFIG_CONFIG_H
+#define OC_CONFIG_CONFIG_H
+
+#include "core/data/json.h"
+#include "core/loop/loop.h"
+
+typedef struct oc_config oc_config;
+
+enum { OC_CONFIG_WARNING = 1, OC_CONFIG_ERROR = 2 };
+
+typedef struct oc_config_problem {
+	int severity;        /* OC_CONFIG_WARNING: kept as it is; OC_CONFIG_ERROR: `section` is disabled or at its default */
+	const char *path;    /* "channels.telegram.botToken"; "" for the whole file */
+	const char *section; /* what the error cost: "channels.telegram", "gateway.port", "tools" */
+	const char *message; /* what is wrong, without the path */
+	const char *remedy;  /* what to do; may be "" */
+	const char *file;    /* the file it is in */
+	unsigned line, column; /* from 1; 0 when not known */
+} oc_config_problem;
+
+/* ---- Loading ---- */
+
+/* path NULL: oc_path_config(). A missing file gives the defaults (oc_config_exists tells).
+ * Fails when the file cannot be read or parsed as a whole; err has file, line and column. */
+oc_status oc_config_load(const char *path, oc_config **ret, oc_err *err);
+/* What the gateway uses: as above, but a file that fails falls back to the last good copy, with a problem that says so
+ * and oc_config_is_last_good() true; keeps a new last good copy when there was no error. */
+oc_status oc_config_load_gateway(const char *path, oc_config **ret, oc_err *err);
+/* The same from text, as if it were the content of path (which need not exist; NULL: relative includes fail). */
+oc_status oc_config_load_text(oc_str text, const char *path, oc_config **ret, oc_err *err);
+
+oc_config *oc_config_ref(oc_config *config);
+void oc_config_unref(oc_config *config); /* NULL is allowed */
+
+/* Checks a value against a module's own schema, fills in that schema's defaults and adds the problems (an error disables
+ * the section). Only before the configuration is shared: right after loading. A path that is not set is no problem. */
+oc_status oc_config_refine(oc_config *config, const char *path, const cJSON *schema);
+
+/* ---- Reading (borrowed, valid as long as the snapshot; defaults included) ---- */
+
+const cJSON *oc_config_root(const oc_config *config);
+/* As written: includes merged, ${…} not replaced, no defaults. */
+const cJSON *oc_config_source(const oc_config *config);
+const cJSON *oc_config_get(const oc_config *config, const char *path);
+/* The fallback when absent or of another type. */
+const char *oc_config_str(const oc_config *config, const char *path, const char *fallback);
+int64_t oc_config_i64(const oc_config *config, const char *path, int64_t fallback);
+double oc_config_num(const oc_config *config, const char *path, double fallback);
+bool oc_config_bool(const oc_config *config, const char *path, bool fallback);
+/* A variable: the process's environment, else the .env file of the state folder, else env.vars; NULL when unset or "". */
+const char *oc_config_env(const oc_config *config, const char *name);
+
+const char *oc_config_path(const oc_config *config);      /* of the main file */
+bool oc_config_exists(const oc_config *config);           /* the main file was there */
+bool oc_config_is_last_good(const oc_config *config);     /* the copy serves because the file does not parse */
+size_t oc_config_problem_count(const oc_config *config);
+const oc_config_problem *oc_config_problem_at(const oc_config *config, size_t i);
+size_t oc_config_error_count(const oc_config *config);
+/* No error at, above or under path. */
+bool oc_config_usable(const oc_config *config, const char *path);
+
+/* ---- Secrets ---- */
+
+/* Whether a member of this name holds a secret (token, apiKey, password, clientSecret, Authorization…). [any] */
+bool oc_config_sensitive(const char *name);
+/* Replaces secrets in a tree that starts at `path` ("" for the whole) by marker (NULL: "***"); "${NAME}" stays. [any] */
+void oc_config_redact(cJSON *tree, const char *path, const char *marker);
+/* The whole or one value as a new tree; cJSON_Delete it. NULL when there is none or out of memory. */
+cJSON *oc_config_to_json(const oc_config *config, const char *path, bool redacted);
+/* Registers every secret value with the log's redaction. */
+void oc_config_register_secrets(const oc_config *config);
+
+/* ---- Comparing and reloading ---- */
+
+typedef struct oc_config_diff {
+	char **paths; /* of what changed: the deepest object member that differs; arrays as a whole */
+	size_t n;
+} oc_config_diff;
+
+oc_status oc_config_compare(const oc_config *before, const oc_config *after, oc_config_diff **ret);
+void oc_config_diff_free(oc_config_diff *diff); /* NULL is allowed */
+/* Whether something at, above or under path changed. */
+bool oc_config_diff_touches(const oc_config_diff *diff, const char *path);
+
+typedef struct oc_config_watch oc_config_watch;
+/* after != NULL: the new configuration (ref it to keep it) and what changed (never empty).
+ * after == NULL: the file was changed but cannot be loaded; the old one stays; err tells why. */
+typedef void oc_config_changed(void *arg, oc_config *after, const oc_config_diff *diff, const oc_err *err);
+/* Watches the files of `config` (main and included); changes are taken up debounce_ms after the last one (0: as
+ * gateway.reload.debounceMs says). Ends with oc_config_watch_end or with the owner. */
+oc_status oc_config_watch_start(oc_owner *owner, oc_config *config, uint64_t debounce_ms, oc_config_changed *changed,
+				void *arg, oc_config_watch **ret, oc_err *err);
+/* Looks now, without waiting for an event (SIGHUP). */
+void oc_config_watch_now(oc_config_watch *watch);
+void oc_config_watch_end(oc_config_watch *watch); /* NULL is allowed */
+
+/* ---- Editing the file ---- */
+
+/* Sets one value (NULL: removes it) in the main file: comments and layout stay, the result is validated first and refused
+ * when it has a new error, the previous file is kept as <file>.bak, the new one has mode 0600.  Safe against other
+ * writers and against crashes.  path_file NULL: oc_path_config(); a missing file is made.
+ * OC_E_INVALID: refused, err says why; OC_E_NOT_FOUND: nothing to remove. */
+oc_status oc_config_edit(const char *path_file, const char *path, const cJSON *value, oc_err *err);
+/* Several at once: all or nothing. */
+typedef struct oc_config_change {
+	const char *path;
+	const cJSON *value; /* NULL: remove, which is no error here when there is nothing */
+} oc_config_change;
+oc_status oc_config_edit_many(const char *path_file, const oc_config_change *changes, size_t n, oc_err *err);
+
+/* ---- The schema ---- */
+
+/* JSON Schema (draft-07) of the whole file with descriptions and defaults; cJSON_Delete it. NULL when out of memory. */
+cJSON *oc_config_schema(void);
+
+#endif

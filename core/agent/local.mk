@@ -1,0 +1,3 @@
+libocore_la_SOURCES += \
+	%D%/agent.h \
+	%D%/session.h

@@ -1,0 +1,3 @@
+libocore_la_SOURCES += \
+	%D%/pairing.h \
+	%D%/store.h

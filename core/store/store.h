@@ -1,0 +1,225 @@
+/*
+ * The store: one SQLite file (WAL) with append-only events and what is derived from them.
+ *
+ * All writing happens on one writer thread, which commits everything that waits in one transaction with
+ * synchronous=FULL: many sessions share one fsync.  Each batch or function is one savepoint in it: it is written whole
+ * or not at all, whatever its neighbours do.  `done` runs on the loop thread after the commit reached the disk, in the
+ * order of submission.  Reading happens on a second connection on the loop thread and sees what was committed.
+ *
+ * Everything except the functions of oc_tx is for the loop thread.  The writer's thread and connection are made at the
+ * first write, so that opening an existing store costs one read and no fsync.
+ */
+#ifndef OC_STORE_STORE_H
+#define OC_STORE_STORE_H
+
+#include <cjson/cJSON.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/err.h"
+#include "core/base/str.h"
+#include "core/loop/loop.h"
+
+typedef struct oc_store oc_store;
+
+/* How a store is opened. */
+enum {
+	OC_STORE_OWNER = 1,  /* the gateway: no other owner or writer may have it open (OC_E_BUSY names the process) */
+	OC_STORE_SHARED = 2, /* a command that runs a turn by itself: not while an owner has it; several may */
+	OC_STORE_READER = 3  /* reports: reads only, never waits, never creates; loop may be NULL */
+};
+
+/* The schema version this program writes (PRAGMA user_version). */
+#define OC_STORE_SCHEMA 1
+
+/* Opens (and, unless READER, creates with mode 0600 and migrates) the file. OC_E_BUSY: in use; OC_E_VERSION: written by a
+ * newer program; OC_E_CORRUPT: not our database or damaged; OC_E_NOT_FOUND: READER and there is none. */
+oc_status oc_store_open(const char *path, oc_loop *loop, int mode, oc_store **ret, oc_err *err);
+/* Writes out what waits (blocking, their `done` is called here), ends the writer thread, frees. NULL is allowed. */
+void oc_store_close(oc_store *store);
+const char *oc_store_path(const oc_store *store);
+
+/* ---- Writing: functions -------------------------------------------------- */
+
+typedef struct oc_tx oc_tx; /* the writer's open transaction; valid inside fn, on the thread fn runs on */
+
+typedef oc_status (*oc_store_fn)(oc_tx *tx, void *arg, oc_err *err);
+/* status OC_OK: committed. err is never NULL and is empty on success. */
+typedef void (*oc_store_done)(void *arg, oc_status status, const oc_err *err);
+
+/* Runs fn(tx, arg) on the writer thread inside a savepoint; anything but OC_OK rolls it back. done may be NULL.
+ * OC_E_BUSY: the queue is full (back-pressure: nothing was queued, try again later). OC_E_STATE: READER. */
+oc_status oc_store_write(oc_store *store, oc_store_fn fn, oc_store_done done, void *arg);
+/* The same on the calling thread, committed on return; for commands without a running loop. */
+oc_status oc_store_write_now(oc_store *store, oc_store_fn fn, void *arg, oc_err *err);
+
+sqlite3 *oc_tx_db(oc_tx *tx);
+/* A prepared statement, cached by the text's address (pass literals), reset and with cleared bindings. NULL on error. */
+sqlite3_stmt *oc_tx_stmt(oc_tx *tx, const char *sql_literal, oc_err *err);
+/* Steps a statement that returns no row, resets it. */
+oc_status oc_tx_run(oc_tx *tx, sqlite3_stmt *stmt, oc_err *err);
+int64_t oc_tx_now_ms(const oc_tx *tx); /* wall clock at the transaction's start */
+
+/* Events and projections inside one's own fn. The session is created when it does not exist.
+ * ret_seq: the event's number, per session from 1 without holes (NULL is allowed). data may be NULL. */
+oc_status oc_tx_event(oc_tx *tx, const char *session, const char *kind, const char *run, const char *data_json,
+		      int64_t *ret_seq, oc_err *err);
+
+/* ---- Writing: batches ------------------------------------------------------ */
+
+/*
+ * A batch is a list of changes that belong together (one savepoint), gathered on the loop thread; everything is copied.
+ * Running out of memory while gathering is remembered and reported by oc_batch_commit, so calls need no checks.
+ */
+typedef struct oc_batch oc_batch;
+
+oc_batch *oc_batch_new(oc_store *store); /* NULL when out of memory */
+void oc_batch_free(oc_batch *batch);	 /* one that was not committed; NULL is allowed */
+
+/* done(arg, batch, status, err): batch is valid during the call, for the results below; freed afterwards. */
+typedef void (*oc_batch_done)(void *arg, const oc_batch *batch, oc_status status, const oc_err *err);
+/* Hands the batch over, also on failure (then it is freed and done is not called). */
+oc_status oc_batch_commit(oc_batch *batch, oc_batch_done done, void *arg, oc_err *err);
+
+/* Facts about a session that make or update its row; NULL or 0 members are left as they are. */
+typedef struct oc_session_facts {
+	const char *agent, *kind, *channel, *account, *peer, *thread, *title;
+	const char *model;	   /* override "provider/model"; "" clears it */
+	const char *thinking;	   /* override; "" clears it */
+	const char *delivery_json; /* where the last message came from: {"channel","account","to","thread"} */
+} oc_session_facts;
+void oc_batch_session(oc_batch *b, const char *session, const oc_session_facts *facts);
+
+/* Appends an event. Returns its index for oc_batch_seq. */
+int oc_batch_event(oc_batch *b, const char *session, const char *kind, const char *run, const char *data_json);
+
+/* Appends an event of `kind` and the message it carries (the content is stored once, under the event's number). */
+typedef struct oc_message {
+	const char *role;	  /* user, assistant, tool, system (a note in the history) */
+	const char *content_json; /* array of content parts as in the ABI's provider request */
+	const char *text;	  /* its plain text, for search and previews */
+	const char *run;
+	const char *model;	  /* assistant: "provider/model" that wrote it */
+	const char *tool_call_id; /* tool */
+	const char *tool_name;	  /* tool */
+	bool is_error;		  /* tool */
+	const char *meta_json;	  /* {"sender":…,"channel":…,"stopReason":…,"usage":…} or NULL */
+	int64_t tokens;		  /* estimate, for the budget */
+} oc_message;
+int oc_batch_message(oc_batch *b, const char *session, const char *kind, const oc_message *m);
+
+/* A new epoch of the session: a new session id, an empty history (the old messages stay, under their epoch). Appends
+ * session_ended {"reason"} to the old epoch when it had messages, and session_started to the new one. */
+void oc_batch_session_reset(oc_batch *b, const char *session, const char *reason);
+/* Marks it ended (reason as event); the next message starts a new epoch. */
+void oc_batch_session_end(oc_batch *b, const char *session, const char *reason);
+/* Removes the session and everything of it. */
+void oc_batch_session_delete(oc_batch *b, const char *session);
+
+/* Runs: one turn each. States: accepted, running, done, failed, canceled, interrupted. */
+void oc_batch_run_put(oc_batch *b, const char *run, const char *session, const char *idempotency, const char *input_json);
+void oc_batch_run_state(oc_batch *b, const char *run, const char *state, const char *result_json);
+
+/* Inbox: the first op of a batch that may be a duplicate. When (channel, account, chat, message_id) is known already, the
+ * rest of the batch is skipped, the commit succeeds and oc_batch_is_duplicate tells. */
+void oc_batch_inbox(oc_batch *b, const char *channel, const char *account, const char *chat, const char *message_id,
+		    const char *session, const char *run);
+/* The same for a run's idempotency key: skipped when a run with this key exists; oc_batch_duplicate_run names it. */
+void oc_batch_unless_run(oc_batch *b, const char *idempotency);
+
+/* Outbox. States: pending (to be sent at next_ms), delivered, dead (given up). The key is unique: a second row with it is
+ * not made, oc_batch_is_duplicate tells. */
+void oc_batch_outbox_put(oc_batch *b, const char *key, const char *session, const char *run, const char *channel,
+			 const char *account, const char *message_json);
+void oc_batch_outbox_delivered(oc_batch *b, const char *key, const char *message_ids_json);
+/* One failed try: the next at next_ms, or never when dead. */
+void oc_batch_outbox_failed(oc_batch *b, const char *key, const char *error, int64_t next_ms, bool dead);
+
+/* value.n == 0 removes the key. */
+void oc_batch_kv(oc_batch *b, const char *module, oc_str key, oc_str value);
+
+typedef struct oc_usage {
+	int64_t calls, input, output, cache_read, cache_write; /* tokens */
+	double cost;					       /* USD */
+} oc_usage;
+/* Adds to the day's row of (session, provider, model) and to the session's totals. */
+void oc_batch_usage(oc_batch *b, const char *session, const char *provider, const char *model, const oc_usage *u);
+
+/* Results, in done. */
+int64_t oc_batch_seq(const oc_batch *b, int index);
+bool oc_batch_is_duplicate(const oc_batch *b);
+const char *oc_batch_duplicate_run(const oc_batch *b); /* "" when none */
+
+/* ---- Reading ----------------------------------------------------------------- */
+
+/* What is returned through ret_… as cJSON is the caller's to delete. */
+
+typedef struct oc_session_filter {
+	const char *agent, *channel, *kind; /* NULL: any */
+	const char *text;		    /* in key or title, case-insensitive; NULL: any */
+	const char *state;		    /* active, ended; NULL: any */
+	int64_t active_since_ms;	    /* 0: any */
+	int64_t limit, offset;		    /* limit 0: 100; at most 1000 */
+} oc_session_filter;
+/* Newest activity first: [{"key","sessionId","agent","kind","channel"?,"account"?,"peer"?,"thread"?,"title"?,"state",
+ * "createdAt","updatedAt" (ms),"messages","lastSeq","model"?,"thinking"?,"usage":{"input","output","cacheRead","cacheWrite",
+ * "cost"},"delivery"?,"preview"?}]. */
+oc_status oc_store_sessions(oc_store *store, const oc_session_filter *filter, cJSON **ret_array, oc_err *err);
+oc_status oc_store_session(oc_store *store, const char *key, cJSON **ret_object, oc_err *err);
+int64_t oc_store_session_count(oc_store *store);
+
+typedef struct oc_history_filter {
+	int64_t before_seq; /* 0: from the end */
+	int64_t after_seq;  /* 0: no lower bound */
+	int64_t limit;	    /* 0: 100; at most 1000: the newest that fit */
+	bool all_epochs;    /* also what was before the last reset */
+	bool no_tools;	    /* leave out tool calls and results */
+} oc_history_filter;
+/* Oldest first: [{"seq","ts","role","content":[…],"run"?,"model"?,"toolCallId"?,"toolName"?,"isError"?,"meta"?}]. */
+oc_status oc_store_history(oc_store *store, const char *key, const oc_history_filter *filter, cJSON **ret_array,
+			   oc_err *err);
+/* [{"seq","ts","kind","run"?,"data"?}], oldest first, after after_seq; message events carry {"role","text"} as data. */
+oc_status oc_store_events(oc_store *store, const char *key, int64_t after_seq, int64_t limit, cJSON **ret_array,
+			  oc_err *err);
+/* Substring over message texts, newest first: [{"session","seq","ts","role","snippet"}]. */
+oc_status oc_store_search(oc_store *store, const char *query, const char *key_or_null, int64_t limit, cJSON **ret_array,
+			  oc_err *err);
+
+/* Walks the current epoch's messages from the newest back until each returns false. The row is valid during the call. */
+typedef struct oc_message_row {
+	int64_t seq, ts_ms, tokens;
+	const char *role, *content_json, *text, *run, *tool_call_id, *tool_name; /* "" when absent */
+	bool is_error;
+} oc_message_row;
+oc_status oc_store_each_message(oc_store *store, const char *key, bool (*each)(void *arg, const oc_message_row *row),
+				void *arg, oc_err *err);
+
+/* {"run","session","state","startedAt","endedAt"?,"result"?}; OC_E_NOT_FOUND. */
+oc_status oc_store_run(oc_store *store, const char *run, cJSON **ret_object, oc_err *err);
+oc_status oc_store_run_by_key(oc_store *store, const char *idempotency, cJSON **ret_object, oc_err *err);
+/* Runs that were accepted or running when the last process ended, oldest first, with "input". */
+oc_status oc_store_open_runs(oc_store *store, cJSON **ret_array, oc_err *err);
+/* Pending outbox rows, oldest first: [{"key","session","run","channel","account","message":{…},"attempts","nextAt","error"?}]. */
+oc_status oc_store_outbox(oc_store *store, int64_t limit, cJSON **ret_array, oc_err *err);
+/* [{"state","count"}] and the like: {"pending":n,"delivered":n,"dead":n}. */
+oc_status oc_store_outbox_counts(oc_store *store, cJSON **ret_object, oc_err *err);
+
+/* The value, or OC_E_NOT_FOUND. The caller unrefs. */
+oc_status oc_store_kv_get(oc_store *store, const char *module, oc_str key, oc_buf **ret, oc_err *err);
+
+/* {"total":{…},"byModel":[{"provider","model","calls","input","output","cacheRead","cacheWrite","cost"}],
+ *  "byDay":[{"day":"2026-01-31",…}]}; key NULL: all sessions; days 0: all. */
+oc_status oc_store_usage(oc_store *store, const char *key_or_null, int64_t days, cJSON **ret_object, oc_err *err);
+
+/* Figures for metrics and status. */
+typedef struct oc_store_stats {
+	uint64_t queued, queue_max; /* writer queue now, and its bound */
+	uint64_t commits, batches;  /* transactions, and what they contained */
+	uint64_t commit_ns_total, commit_ns_max;
+	uint64_t failures;
+	int64_t file_bytes, wal_bytes;
+} oc_store_stats;
+void oc_store_get_stats(oc_store *store, oc_store_stats *ret);
+
+#endif

@@ -18,19 +18,21 @@ typedef struct oc_loop oc_loop;
 typedef struct oc_owner oc_owner;
 /* oc_watch (from the ABI) is a timer, an fd watch or a signal watch. */
 
-/* libuv's pool size is set from threads when UV_THREADPOOL_SIZE is not set (0: 4). */
+/* libuv's pool threads (4, or UV_THREADPOOL_SIZE) start with the first oc_work. */
 oc_status oc_loop_new(oc_loop **ret, oc_err *err);
 /* Runs until oc_loop_stop. */
 void oc_loop_run(oc_loop *loop);
 void oc_loop_stop(oc_loop *loop);
-/* Closes what is left and frees; must not be running. NULL is allowed. */
+/* Runs what was posted, ends what every owner has (waiting for pool work that runs), closes what is left and frees; must
+ * not be running. Owners stay valid, empty and without a loop, until they are freed. NULL is allowed. */
 void oc_loop_free(oc_loop *loop);
 uv_loop_t *oc_loop_uv(oc_loop *loop);
 bool oc_loop_is_thread(const oc_loop *loop);
 
 /* Runs fn(arg) on the loop thread, in order of posting. [any] OC_E_NOMEM, OC_E_STATE when the loop is gone. */
 oc_status oc_loop_post(oc_loop *loop, void (*fn)(void *arg), void *arg);
-/* As above from the loop thread: after the current callback, before the loop sleeps; for "never from inside a call". */
+/* As above from the loop thread: after the current callback, before the loop sleeps; for "never from inside a call".
+ * A sweep of the owner (which may be NULL) drops it. OC_E_NOMEM, OC_E_STATE when the owner is being freed. */
 oc_status oc_loop_defer(oc_loop *loop, oc_owner *owner, void (*fn)(void *arg), void *arg);
 
 /* ---- Owners ---- */
@@ -57,9 +59,13 @@ void oc_owner_leave(oc_owner *owner, uint64_t entered);
 
 /* ---- Timers, descriptors, signals, work ---- */
 
+/* All of these return NULL when out of memory, when the owner is being freed, or when the system refuses. A watch stays the
+ * caller's, a one-shot timer too, until oc_watch_end or the sweep. */
 oc_watch *oc_timer_start(oc_owner *owner, uint64_t ms, uint64_t repeat_ms, void (*cb)(void *arg), void *arg);
 /* Starts the timer again with ms from now, keeping callback and argument. */
 void oc_timer_again(oc_watch *timer, uint64_t ms);
+/* An error on the descriptor is reported once as everything watched plus OC_FD_HANGUP; then nothing is watched until
+ * oc_fd_events. */
 oc_watch *oc_fd_watch(oc_owner *owner, int fd, uint32_t events, void (*cb)(void *arg, uint32_t events), void *arg);
 void oc_fd_events(oc_watch *watch, uint32_t events); /* changes what is watched */
 oc_watch *oc_signal_watch(oc_owner *owner, int signum, void (*cb)(void *arg), void *arg);

@@ -1,0 +1,5 @@
+libocore_la_SOURCES += \
+	%D%/internal.h %D%/loop.c %D%/loop.h \
+	%D%/owner.c \
+	%D%/watch.c \
+	%D%/work.c

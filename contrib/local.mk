@@ -1,0 +1,1 @@
+# contrib: set-up scripts, service files, completions.

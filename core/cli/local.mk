@@ -1,0 +1,1 @@
+libocore_la_SOURCES += %D%/cli.c %D%/cli.h %D%/commands.h %D%/out.c

@@ -1,0 +1,1 @@
+# core/data: append with   libocore_la_SOURCES += %D%/x.c %D%/x.h

@@ -1,0 +1,1 @@
+# core/net: append with   libocore_la_SOURCES += %D%/x.c %D%/x.h

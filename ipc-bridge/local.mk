@@ -1,0 +1,1 @@
+# ipc-bridge: the bridge to Node processes and isolated modules; nothing yet.

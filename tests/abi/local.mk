@@ -1,0 +1,1 @@
+# The frozen ABI: headers of releases, offsets, exported symbols.

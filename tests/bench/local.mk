@@ -1,0 +1,4 @@
+# Measurements, run by "make bench", never by "make check".
+bench:
+	@echo "no measurements yet"
+.PHONY: bench

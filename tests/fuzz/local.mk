@@ -1,0 +1,17 @@
+# Fuzz targets: tests/fuzz/fuzz_<x>.c defines LLVMFuzzerTestOneInput; its corpus is in tests/fuzz/corpus/<x>/.
+# Two lines add one:
+#   fuzz_targets += %D%/fuzz_x
+#   tests_fuzz_fuzz_x_LDADD = $(fuzz_libs)
+# "make check" replays the corpus with a small driver of ours; with --enable-fuzzing they are linked with a fuzzer.
+fuzz_targets =
+if FUZZING
+fuzz_libs = $(OC_LIBS) $(LIB_FUZZING_ENGINE)
+noinst_PROGRAMS += $(fuzz_targets)
+else
+fuzz_libs = tests/fuzz/libreplay.la $(OC_LIBS)
+check_LTLIBRARIES += tests/fuzz/libreplay.la
+check_PROGRAMS += $(fuzz_targets)
+TESTS += $(fuzz_targets)
+endif
+tests_fuzz_libreplay_la_SOURCES = tests/fuzz/replay.c
+EXTRA_DIST += tests/fuzz/corpus

@@ -1,0 +1,26 @@
+# Tests report in TAP.  run-test.sh gives each one a clean home, a clean environment and a time limit.
+TEST_EXTENSIONS = .test
+tap_driver = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+LOG_DRIVER = $(tap_driver)
+LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-test.sh
+TEST_LOG_DRIVER = $(tap_driver)
+TEST_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-test.sh
+AM_TESTS_ENVIRONMENT = \
+	OC_TOP_SRCDIR='$(abs_top_srcdir)'; export OC_TOP_SRCDIR; \
+	OC_TOP_BUILDDIR='$(abs_top_builddir)'; export OC_TOP_BUILDDIR; \
+	OC_BIN='$(abs_top_builddir)/openclaw'; export OC_BIN; \
+	OC_MODULES='$(abs_top_builddir)/modules/.libs'; export OC_MODULES; \
+	OC_STATIC_MODULES='$(static_module_names)'; export OC_STATIC_MODULES; \
+	OC_VERSION='$(PACKAGE_VERSION)'; export OC_VERSION; \
+	CC='$(CC)'; export CC; \
+	CXX='$(CXX)'; export CXX; \
+	NM='$(NM)'; export NM; \
+	NODE='$(NODE)'; export NODE;
+EXTRA_DIST += tests/run-test.sh
+
+include tests/unit/local.mk
+include tests/integration/local.mk
+include tests/modules/local.mk
+include tests/abi/local.mk
+include tests/fuzz/local.mk
+include tests/bench/local.mk

@@ -1,0 +1,39 @@
+#!/bin/sh
+# Runs one test (called by make check): a home of its own under a short path (Unix sockets allow 107 bytes), none of the
+# caller's keys, proxies and configuration, and a time limit.  OC_TEST_WRAPPER goes in front of compiled tests (valgrind).
+set -u
+test=$1
+shift
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/oct.XXXXXX") || exit 99
+for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
+	case $name in
+	*_API_KEY | *_TOKEN | OPENCLAW_* | *_proxy | *_PROXY | XDG_* | NODE_OPTIONS) unset "$name" ;;
+	esac
+done
+HOME=$dir/home TMPDIR=$dir/tmp
+OPENCLAW_STATE_DIR=$dir/home/.openclaw
+CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C TZ=UTC NO_COLOR=1
+mkdir "$HOME" "$TMPDIR" || exit 99
+export HOME TMPDIR OPENCLAW_STATE_DIR CMOCKA_MESSAGE_OUTPUT LC_ALL TZ NO_COLOR
+
+# A fuzz target replays its corpus.
+case ${test##*/} in
+fuzz_*)
+	name=${test##*/fuzz_}
+	set -- "$OC_TOP_SRCDIR/tests/fuzz/corpus/$name"
+	;;
+esac
+case $test in
+*.test) wrapper= ;;
+*) wrapper=${OC_TEST_WRAPPER-} ;;
+esac
+
+# shellcheck disable=SC2086 # the wrapper is words
+timeout -k 10 "${OC_TEST_TIMEOUT:-120}" $wrapper "$test" "$@"
+rc=$?
+if [ $rc -eq 124 ] || [ $rc -eq 137 ]; then
+	echo "Bail out! no end after ${OC_TEST_TIMEOUT:-120} seconds"
+fi
+rm -rf "$dir"
+exit $rc

@@ -1,0 +1,12 @@
+# Unit tests: cmocka, tests/unit/t_<thing>.c for each thing.  One line below adds one; the source is t_<thing>.c, linked
+# with the whole core.
+unit_tests =
+unit_tests += %D%/t_base
+unit_tests += %D%/t_llhttp
+unit_tests += %D%/t_loop
+
+if HAVE_CMOCKA
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+endif
+EXTRA_DIST += $(unit_tests:=.c)

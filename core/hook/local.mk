@@ -1,1 +1,1 @@
-# core/hook: append with   libocore_la_SOURCES += %D%/x.c %D%/x.h
+libocore_la_SOURCES += %D%/hook.h

@@ -1,1 +1,5 @@
-# core/module: append with   libocore_la_SOURCES += %D%/x.c %D%/x.h
+libocore_la_SOURCES += \
+	%D%/call.h \
+	%D%/elf.h \
+	%D%/manifest.h \
+	%D%/module.h

@@ -1,0 +1,170 @@
+/*
+ * The registry of modules: finds them, says what each is and why it does not run, starts and stops them, and finds the
+ * guests they bring.
+ *
+ * There is one kind of guest: a vtable and an instance.  Who fills the vtable (a bundled .so, a third-party .so, a table
+ * linked into the binary, a proxy of the bridge) is nobody's business above this room.  All functions are for the loop
+ * thread.  With loop NULL a registry can scan and describe, and nothing else (the CLI).
+ */
+#ifndef OC_MODULE_MODULE_H
+#define OC_MODULE_MODULE_H
+
+#include "core/base/err.h"
+#include "core/config/config.h"
+#include "core/data/json.h"
+#include "core/hook/hook.h"
+#include "core/loop/loop.h"
+#include "core/module/manifest.h"
+
+typedef struct oc_modules oc_modules;
+typedef struct oc_self oc_module; /* what the ABI calls oc_self is a module as the registry knows it */
+typedef struct oc_guest oc_guest;
+
+/* X(name, text): a module's states. REFUSED, DISABLED and QUARANTINED have a reason and a remedy. */
+#define OC_MODULE_STATE_MAP(X)                                                              \
+	X(FOUND, "found")         /* a file was seen */                                     \
+	X(VERIFIED, "verified")   /* file and manifest are in order */                      \
+	X(OPENED, "opened")       /* its code is in memory, the descriptor accepted */      \
+	X(INITED, "initialized")  /* init returned an instance */                           \
+	X(STARTING, "starting")                                                             \
+	X(STARTED, "started")                                                               \
+	X(DEGRADED, "degraded")   /* runs, but broke the rules; reason says how */          \
+	X(STOPPING, "stopping")                                                             \
+	X(STOPPED, "stopped")                                                               \
+	X(DISABLED, "disabled")   /* in order, but not enabled */                           \
+	X(REFUSED, "refused")     /* not loaded, or failed to start */                      \
+	X(QUARANTINED, "quarantined")
+
+typedef enum oc_module_state {
+	OC_MODULE_STATE_UNSET = 0,
+#define OC_MODULE_STATE_ENUM_(name, text) OC_MODULE_##name,
+	OC_MODULE_STATE_MAP(OC_MODULE_STATE_ENUM_)
+#undef OC_MODULE_STATE_ENUM_
+} oc_module_state;
+
+const char *oc_module_state_name(oc_module_state state);
+
+typedef struct oc_modules_options {
+	oc_hooks *hooks;          /* where guests of kind hook subscribe and the error hook is fired; NULL: nowhere */
+	const char *module_dir;   /* the folder of bundled modules; NULL: the build tree's when run from one, else the
+				     configured one; "": none */
+	const char *user_dir;     /* third-party modules; NULL: <state>/modules; "": none */
+	const char *search_path;  /* further third-party folders, separated by ':', searched first; NULL: OPENCLAW_MODULE_PATH */
+	bool no_static;           /* leave out the modules linked into the binary (tests) */
+	uint64_t memory_limit;    /* bytes a module may hold through host->alloc; 0: 512 MiB */
+} oc_modules_options;
+
+/* config is referenced. options may be NULL. */
+oc_status oc_modules_new(oc_loop *loop, oc_config *config, const oc_modules_options *options, oc_modules **ret, oc_err *err);
+/* Modules must be stopped (oc_modules_stop); what still runs is ended without waiting. NULL is allowed. */
+void oc_modules_free(oc_modules *modules);
+
+/* Looks at the folders and reads manifests; runs no module code. Again: takes up what appeared, forgets what is gone and not
+ * loaded. Fails only for want of memory; what is wrong with a file is that module's state. */
+oc_status oc_modules_scan(oc_modules *modules, oc_err *err);
+
+/* Starts every enabled module, services before who asks for them. done (may be NULL) comes later, once each has started or
+ * failed. */
+typedef void oc_modules_done(void *arg, unsigned started, unsigned failed);
+void oc_modules_start(oc_modules *modules, oc_modules_done *done, void *arg);
+/* Stops all, in reverse order; at the deadline goes on without those that do not answer. */
+void oc_modules_stop(oc_modules *modules, uint64_t deadline_ms, oc_modules_done *done, void *arg);
+/* Takes a new configuration: enables, disables, hands new settings to the running (reload, or stop and start). */
+void oc_modules_configure(oc_modules *modules, oc_config *config, oc_modules_done *done, void *arg);
+/* One module. The done callback's counts are 0 or 1. */
+void oc_module_start(oc_module *module, oc_modules_done *done, void *arg);
+void oc_module_stop(oc_module *module, uint64_t deadline_ms, oc_modules_done *done, void *arg);
+void oc_module_restart(oc_module *module, oc_modules_done *done, void *arg);
+
+/* Adds a module whose descriptor is in this process: linked in, or a proxy. Everything is borrowed and must outlive the
+ * registry. origin: "static", "plugin". Trusted like a bundled one: who adds it decides whether it may run. */
+oc_status oc_modules_add(oc_modules *modules, oc_str manifest_json, const oc_module_desc *desc, const char *origin,
+			 oc_module **ret, oc_err *err);
+
+/* ---- Reading ---- */
+
+oc_module *oc_modules_find(oc_modules *modules, const char *name); /* NULL when there is none */
+/* In order of name. fn returns false to stop. */
+void oc_modules_each(oc_modules *modules, bool (*fn)(void *arg, oc_module *module), void *arg);
+const char *oc_module_name(const oc_module *module);
+const char *oc_module_version(const oc_module *module);
+const char *oc_module_path(const oc_module *module);     /* "" for static ones */
+const char *oc_module_origin(const oc_module *module);   /* "bundled", "user", "path", "config", "static", "plugin" */
+const char *oc_module_reason(const oc_module *module);   /* "" when there is nothing to say */
+const char *oc_module_remedy(const oc_module *module);
+const oc_manifest *oc_module_manifest(const oc_module *module); /* NULL when it could not be read */
+oc_module_state oc_module_get_state(const oc_module *module);
+bool oc_module_bundled(const oc_module *module);
+bool oc_module_enabled(const oc_module *module); /* configuration and pin allow it */
+bool oc_module_running(const oc_module *module); /* STARTED or DEGRADED */
+oc_owner *oc_module_owner(oc_module *module);    /* everything the module has on the loop; for service tables */
+bool oc_module_may(const oc_module *module, oc_str capability); /* the manifest asks for it (and the operator enabled it) */
+/* SHA-256 of the file as 64 hexadecimal digits and NUL, computed now. */
+oc_status oc_module_sha256(const oc_module *module, char out[65], oc_err *err);
+
+/* JSON for `module list`, `modules.list` and the dashboard; the caller's. detail: manifest, guests, counts. */
+cJSON *oc_modules_describe(oc_modules *modules);
+cJSON *oc_module_describe(oc_module *module, bool detail);
+/* Called on every change of state, later, from the loop. NULL turns it off. */
+void oc_modules_on_state(oc_modules *modules, void (*fn)(void *arg, oc_module *module), void *arg);
+
+/* The module whose code runs on this thread now (for crash reports: safe to read in a signal handler), or NULL. */
+const oc_module *oc_module_current(void);
+
+/* ---- Guests ---- */
+
+/* Guests stay addressable as long as the registry; a guest whose module does not run answers OC_E_UNAVAILABLE. */
+oc_guest *oc_modules_channel(oc_modules *modules, oc_str id);
+oc_guest *oc_modules_provider(oc_modules *modules, oc_str api); /* by protocol: "openai-completions" */
+oc_guest *oc_modules_service(oc_modules *modules, oc_str name, uint16_t major);
+/* The longest prefix of path, cut at a '/'. */
+oc_guest *oc_modules_http_match(oc_modules *modules, oc_str path);
+
+typedef struct oc_tool_info {
+	const char *name;
+	const cJSON *spec; /* one element of tools(): name, description, parameters, group, capabilities, … */
+	oc_guest *guest;
+} oc_tool_info;
+/* Tools of running modules, in order of name; the first of two with one name wins. Valid until the next turn of the loop. */
+void oc_modules_each_tool(oc_modules *modules, bool (*fn)(void *arg, const oc_tool_info *tool), void *arg);
+/* false when there is none. */
+bool oc_modules_tool(oc_modules *modules, oc_str name, oc_tool_info *ret);
+/* Tells every tool guest that a session ended. */
+void oc_modules_session_end(oc_modules *modules, oc_str info_json);
+/* Grows by one whenever a guest came or went: for caches of tool lists. */
+uint64_t oc_modules_generation(const oc_modules *modules);
+
+/* Every guest of a kind (0: all) of running modules. */
+void oc_modules_each_guest(oc_modules *modules, uint32_t kind, bool (*fn)(void *arg, oc_guest *guest), void *arg);
+uint32_t oc_guest_kind(const oc_guest *guest);
+const char *oc_guest_id(const oc_guest *guest);
+oc_module *oc_guest_module(const oc_guest *guest);
+bool oc_guest_running(const oc_guest *guest);
+uint32_t oc_guest_flags(const oc_guest *guest); /* the vtable's: OC_CHANNEL_*, OC_HTTP_* */
+/* Whether a channel guest has edit, action, probe. */
+bool oc_guest_has(const oc_guest *guest, const char *function);
+
+/* Registers one more guest of a running module (a proxy learns of its plugin's tools only when it starts). It goes with the
+ * module's stop. */
+oc_status oc_guest_register(oc_module *module, const oc_iface *iface, void *inst, oc_guest **ret, oc_err *err);
+
+/* What manifests say about models and channels, of every module in order and not disabled, running or not. Each element is
+ * the manifest's own object with "module" added; the caller's. */
+cJSON *oc_modules_known_providers(oc_modules *modules);
+cJSON *oc_modules_known_channels(oc_modules *modules);
+
+/* ---- What the host offers to modules ---- */
+
+/* Hands in a table for oc_host_api.query; it is static. capability (may be NULL): the manifest must ask for it too. */
+oc_status oc_modules_provide_service(oc_modules *modules, const char *name, uint16_t major, uint16_t minor,
+				     const void *table, const char *capability);
+/* Where oc_host_api.secret looks after the manifest allowed the name: OC_OK and a secret buffer, or OC_E_NOT_FOUND. Without
+ * a source, or when it does not know the name, the configuration's value at that path is the secret. */
+void oc_modules_set_secret_source(oc_modules *modules, oc_status (*fn)(void *arg, oc_str name, oc_buf **ret), void *arg);
+/* What the functions of such a table, which get an oc_self, need: the registry, and a pointer left there by name ("agent").
+ * NULL when nobody left one. The name is borrowed. */
+oc_modules *oc_module_registry(const oc_module *module);
+oc_status oc_modules_set_context(oc_modules *modules, const char *name, void *context);
+void *oc_modules_context(const oc_modules *modules, const char *name);
+
+#endif

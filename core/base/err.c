@@ -82,7 +82,7 @@ static void cut_clean(char *text, size_t size, int wanted)
 	}
 }
 
-static void format_into(char *out, size_t size, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void format_into(char *out, size_t size, const char *format, va_list args)
 {
 	int wanted = vsnprintf(out, size, format, args);
 	if (wanted < 0)

@@ -259,7 +259,7 @@ static void emit(int level, const char *where, const char *fields, char *message
 	pthread_mutex_unlock(&the_log.lock);
 }
 
-static void vlog(int level, const char *where, const char *fields, const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void vlog(int level, const char *where, const char *fields, const char *format, va_list args)
 {
 	if (level > oc_log_level() || level < OC_LOG_ERROR)
 		return;

@@ -52,7 +52,7 @@ void oc_sbuf_str(oc_sbuf *b, oc_str s);
 void oc_sbuf_z(oc_sbuf *b, const char *nul_terminated);
 void oc_sbuf_char(oc_sbuf *b, char c);
 void oc_sbuf_printf(oc_sbuf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void oc_sbuf_vprintf(oc_sbuf *b, const char *format, va_list args);
+void oc_sbuf_vprintf(oc_sbuf *b, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 /* Appends s as a quoted JSON string; invalid UTF-8 becomes U+FFFD. */
 void oc_sbuf_json(oc_sbuf *b, oc_str s);
 /* Removes n bytes from the front. */

@@ -480,7 +480,7 @@ static inline oc_str oc_str_of(const char *nul_terminated)
 #define OC_MODULE_VISIBLE
 #else
 #define OC_MODULE_MANIFEST(file) \
-	__asm__(".pushsection .oc_manifest,\"a\",@progbits\n.incbin \"" file "\"\n.byte 0\n.popsection\n")
+	__asm__(".pushsection .oc_manifest,\"aR\",@progbits\n.incbin \"" file "\"\n.byte 0\n.popsection\n")
 #define OC_MODULE_ENTRY oc_module_v1
 #define OC_MODULE_VISIBLE __attribute__((visibility("default")))
 #endif

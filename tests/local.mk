@@ -15,8 +15,18 @@ AM_TESTS_ENVIRONMENT = \
 	CC='$(CC)'; export CC; \
 	CXX='$(CXX)'; export CXX; \
 	NM='$(NM)'; export NM; \
+	OC_NPM="$${OC_NPM:-$(abs_top_builddir)/npm/node_modules}"; export OC_NPM; \
 	NODE='$(NODE)'; export NODE;
-EXTRA_DIST += tests/run-test.sh
+EXTRA_DIST += tests/run-test.sh tests/npm/load.mjs tests/npm/package.json tests/npm/package-lock.json
+
+# Packages for the tests that talk to real third parties; they skip without.
+npm-deps:
+	$(MKDIR_P) npm
+	cp $(srcdir)/tests/npm/package.json $(srcdir)/tests/npm/package-lock.json npm/
+	cd npm && npm ci --no-audit --no-fund
+clean-local:
+	-rm -rf npm
+.PHONY: npm-deps
 
 include tests/unit/local.mk
 include tests/integration/local.mk

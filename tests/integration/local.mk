@@ -2,7 +2,7 @@
 # One line adds one:   integration_tests += %D%/name.test
 # They are run by tests/run-test.sh with a clean HOME, OPENCLAW_STATE_DIR and TMPDIR and get: OC_BIN (the binary),
 # OC_MODULES (folder of the bundled modules), OC_STATIC_MODULES (their names when linked in), OC_TOP_SRCDIR,
-# OC_TOP_BUILDDIR, OC_VERSION, NODE, CC.
+# OC_TOP_BUILDDIR, OC_VERSION, NODE, CC, OC_NPM (folder of npm packages, see tests/npm/load.mjs).
 integration_tests =
 integration_tests += %D%/version.test
 

@@ -1,1 +1,7 @@
-# core/data: append with   libocore_la_SOURCES += %D%/x.c %D%/x.h
+libocore_la_SOURCES += \
+	%D%/jpath.c %D%/jpath.h \
+	%D%/json.c %D%/json.h \
+	%D%/json5.h \
+	%D%/reader.c %D%/reader.h \
+	%D%/schema.h \
+	%D%/utf8.c %D%/utf8.h

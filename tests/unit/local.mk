@@ -2,8 +2,10 @@
 # with the whole core.
 unit_tests =
 unit_tests += %D%/t_base
+unit_tests += %D%/t_json
 unit_tests += %D%/t_llhttp
 unit_tests += %D%/t_loop
+unit_tests += %D%/t_utf8
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)

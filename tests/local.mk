@@ -17,7 +17,7 @@ AM_TESTS_ENVIRONMENT = \
 	NM='$(NM)'; export NM; \
 	OC_NPM="$${OC_NPM:-$(abs_top_builddir)/npm/node_modules}"; export OC_NPM; \
 	NODE='$(NODE)'; export NODE;
-EXTRA_DIST += tests/run-test.sh tests/npm/load.mjs tests/npm/package.json tests/npm/package-lock.json
+EXTRA_DIST += tests/run-test.sh tests/lint.sh tests/lint.test tests/npm/load.mjs tests/npm/package.json tests/npm/package-lock.json
 
 # Packages for the tests that talk to real third parties; they skip without.
 npm-deps:
@@ -26,7 +26,12 @@ npm-deps:
 	cd npm && npm ci --no-audit --no-fund
 clean-local:
 	-rm -rf npm
-.PHONY: npm-deps
+
+lint:
+	$(SHELL) $(srcdir)/tests/lint.sh $(srcdir)
+format:
+	cd $(srcdir) && find core modules ipc-bridge plugin-sdk tests -name '*.[ch]' -exec clang-format -i {} +
+.PHONY: npm-deps lint format
 
 include tests/unit/local.mk
 include tests/integration/local.mk

@@ -17,7 +17,7 @@ AM_TESTS_ENVIRONMENT = \
 	NM='$(NM)'; export NM; \
 	OC_NPM="$${OC_NPM:-$(abs_top_builddir)/npm/node_modules}"; export OC_NPM; \
 	NODE='$(NODE)'; export NODE;
-EXTRA_DIST += tests/run-test.sh tests/lint.sh tests/lint.test tests/npm/load.mjs tests/npm/package.json tests/npm/package-lock.json
+EXTRA_DIST += tests/run-test.sh tests/variant.sh tests/lint.sh tests/lint.test tests/npm/load.mjs tests/npm/package.json tests/npm/package-lock.json
 
 # Packages for the tests that talk to real third parties; they skip without.
 npm-deps:
@@ -32,6 +32,33 @@ lint:
 format:
 	cd $(srcdir) && find core modules ipc-bridge plugin-sdk tests -name '*.[ch]' -exec clang-format -i {} +
 .PHONY: npm-deps lint format
+
+# Parts of "make check".
+check-unit:
+	$(MAKE) check TESTS='$(unit_tests)'
+check-integration:
+	$(MAKE) check check_PROGRAMS= TESTS='$(integration_tests)'
+
+# One command each; in folders of their own below variant/, except valgrind.
+check-tsan:
+	$(SHELL) $(srcdir)/tests/variant.sh tsan check 'CC=$(CC)' 'CXX=$(CXX)' --enable-sanitizers=thread 'CFLAGS=-O1 -g'
+check-asan:
+	$(SHELL) $(srcdir)/tests/variant.sh asan check 'CC=$(CC)' 'CXX=$(CXX)' --enable-sanitizers=address,undefined 'CFLAGS=-O1 -g'
+check-valgrind:
+	$(MAKE) check TESTS='$(unit_tests)' OC_TEST_TIMEOUT=900 \
+	  OC_TEST_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=yes'
+# FUZZ_SECONDS for each target.
+FUZZ_SECONDS ?= 60
+if FUZZING
+fuzz: $(fuzz_targets)
+	$(SHELL) $(srcdir)/tests/fuzz/fuzz.sh $(abs_srcdir) $(FUZZ_SECONDS) $(fuzz_targets)
+else
+fuzz:
+	$(SHELL) $(srcdir)/tests/variant.sh fuzz fuzz CC=clang CXX=clang++ --enable-fuzzing --enable-sanitizers=address,undefined 'CFLAGS=-O1 -g'
+endif
+distclean-local:
+	-rm -rf variant
+.PHONY: check-unit check-integration check-tsan check-asan check-valgrind fuzz
 
 include tests/unit/local.mk
 include tests/integration/local.mk

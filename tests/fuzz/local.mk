@@ -14,4 +14,4 @@ check_PROGRAMS += $(fuzz_targets)
 TESTS += $(fuzz_targets)
 endif
 tests_fuzz_libreplay_la_SOURCES = tests/fuzz/replay.c
-EXTRA_DIST += tests/fuzz/corpus
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/fuzz.sh

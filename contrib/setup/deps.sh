@@ -1,0 +1,80 @@
+#!/bin/sh
+# usage: contrib/setup/deps.sh [--run | --test] [--print]
+#
+# Installs the Debian packages that are missing: --run (the default) for building and running OpenClaw, --test for its
+# tests as well.  --print only names them.  Uses sudo when not root.
+set -eu
+
+# "a|b": either will do; the first is installed when neither is there.
+run_set='gcc make autoconf automake libtool pkg-config|pkgconf xz-utils ca-certificates libc6-dev libuv1-dev
+	libsqlite3-dev libcjson-dev libsodium-dev libseccomp-dev libmbedtls-dev libwslay-dev node-llhttp
+	libcurl4-openssl-dev|libcurl4-gnutls-dev'
+test_set='g++ clang libclang-rt-dev|libclang-rt-14-dev libcmocka-dev nodejs npm|nodejs:npm git curl procps
+	libcap2-bin openssl python3-minimal'
+
+set_name=run print=
+for arg do
+	case $arg in
+	--run) set_name=run ;;
+	--test) set_name=test ;;
+	--print) print=yes ;;
+	-h | --help)
+		sed -n '2,5s/^# \{0,1\}//p' "$0"
+		exit 0
+		;;
+	*)
+		echo "deps.sh: unknown option '$arg' (see --help)" >&2
+		exit 2
+		;;
+	esac
+done
+wanted=$run_set
+[ $set_name = run ] || wanted="$run_set $test_set"
+
+if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-query >/dev/null 2>&1; then
+	echo "deps.sh: this is no Debian; configure will name what is missing.  On Debian it would be:" >&2
+	echo $wanted >&2
+	exit 0
+fi
+
+# "package:program" counts when the program is there, whoever brought it.
+have() {
+	case $1 in
+	*:*) command -v "${1#*:}" >/dev/null 2>&1 ;;
+	*) [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ] ;;
+	esac
+}
+
+missing=
+for entry in $wanted; do
+	found=
+	for name in $(echo "$entry" | tr '|' ' '); do
+		if have "$name"; then
+			found=yes
+			break
+		fi
+	done
+	[ -n "$found" ] || missing="$missing ${entry%%|*}"
+done
+missing=${missing# }
+
+if [ -n "$print" ]; then
+	[ -z "$missing" ] || echo "$missing"
+	exit 0
+fi
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -eq 0 ]; then
+	as_root=
+elif command -v sudo >/dev/null 2>&1; then
+	as_root=sudo
+else
+	echo "deps.sh: packages are missing and neither root nor sudo is at hand.  As root:" >&2
+	echo "    apt-get install $missing" >&2
+	exit 1
+fi
+echo "deps.sh: installing $missing"
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get -q update
+# shellcheck disable=SC2086 # a list of packages
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $missing

@@ -1,0 +1,167 @@
+#!/bin/bash
+# usage: contrib/setup/test.sh [--fast] [--keep] [--no-deps]
+#
+# Everything that must pass, from a clean clone:
+#   plain      gcc -Werror; make check (unit, integration, rules of the tree, ABI, replay of the fuzzing corpora)
+#   sanitizers AddressSanitizer and UndefinedBehaviorSanitizer over the same tests
+#   clang      clang -Werror, with its unit tests
+#   static     all bundled modules inside the binary, and that binary at work
+#   distcheck  the distribution builds, tests, installs and uninstalls
+# The last line counts single tests over all of them: "N passed, N failed, N skipped".  Exit status 0: none failed.
+#
+#   --fast     only "plain"
+#   --keep     reuse what the last run built
+#   --no-deps  do not look for missing Debian packages
+# The build folder is build/test in the source tree, or OC_TEST_BUILD.
+set -u
+
+src=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
+fast= keep= deps=yes
+for arg; do
+	case $arg in
+	--fast) fast=yes ;;
+	--keep) keep=yes ;;
+	--no-deps) deps= ;;
+	-h | --help)
+		sed -n '2,17s/^# \{0,1\}//p' "$0"
+		exit 0
+		;;
+	*)
+		echo "test.sh: unknown option '$arg' (see --help)" >&2
+		exit 2
+		;;
+	esac
+done
+
+build=${OC_TEST_BUILD:-$src/build/test}
+jobs=$(nproc 2>/dev/null || echo 2)
+passed=0 failed=0 skipped=0
+started=$SECONDS
+[ -n "$keep" ] || rm -rf "$build"
+mkdir -p "$build/log" || exit 1
+find "$build" -name '*.trs' -delete
+export LC_ALL=C
+
+finish() {
+	printf '\n%d min %d s\n' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60))
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" -eq 0 ]
+	exit
+}
+
+# step SECONDS-ALLOWED NAME COMMAND...: one line of output, the log in a file, its end shown when it fails.
+step() {
+	local limit=$1 name=$2 from=$SECONDS rc
+	shift 2
+	printf '%-38s ' "$name"
+	timeout -k 30 "$limit" "$@" >"$build/log/${name//[^a-z0-9]/-}.log" 2>&1 </dev/null
+	rc=$?
+	if [ $rc -eq 0 ]; then
+		printf 'ok %4d s\n' $((SECONDS - from))
+		return 0
+	fi
+	[ $rc -ne 124 ] || echo "no end after $limit seconds"
+	printf 'FAILED (status %d) after %d s; the end of %s:\n' $rc $((SECONDS - from)) "$build/log/${name//[^a-z0-9]/-}.log"
+	tail -n 30 "$build/log/${name//[^a-z0-9]/-}.log" | sed 's/^/    /'
+	return 1
+}
+
+# A step that is itself one test.
+counted_step() {
+	if step "$@"; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		return 1
+	fi
+}
+
+# count FOLDER STATUS: adds up the single results that automake left in .trs files; a run that failed without a failed
+# test (a test that did not compile) is one failure.
+count() {
+	local p f s
+	read -r p f s < <(find "$1" -name '*.trs' -exec cat {} + | awk '
+		/^:test-result: (PASS|XFAIL)/ { p++ }
+		/^:test-result: (FAIL|XPASS|ERROR)/ { f++ }
+		/^:test-result: SKIP/ { s++ }
+		END { print p + 0, f + 0, s + 0 }')
+	if [ "$2" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
+	if [ "$p" -eq 0 ] && [ "$f" -eq 0 ]; then f=1; fi
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	printf '    %d passed, %d failed, %d skipped\n' "$p" "$f" "$s"
+	if [ "$f" -gt 0 ]; then
+		grep -hE '^(FAIL|XPASS|ERROR|not ok)' "$build"/log/"$3".log 2>/dev/null | sort -u | head -n 40 | sed 's/^/    /'
+	elif [ "$s" -gt 0 ]; then
+		grep -hE '^SKIP' "$build"/log/"$3".log 2>/dev/null | sort -u | head -n 40 | sed 's/^/    /'
+	fi
+}
+
+ccache=
+if command -v ccache >/dev/null 2>&1; then ccache='ccache '; fi
+
+# variant NAME SECONDS CONFIGURE-ARGUMENT...: configures, builds and tests in a folder of its own.
+variant() {
+	local name=$1 limit=$2 rc
+	shift 2
+	mkdir -p "$build/$name"
+	cd "$build/$name" || exit 1
+	counted_step 300 "$name: configure" "$src/configure" -q "$@" || return 1
+	counted_step 1200 "$name: build" make -j"$jobs" || return 1
+	step "$limit" "$name: check" make -k -j"$jobs" check
+	rc=$?
+	count "$build/$name" $rc "$name--check"
+}
+
+if [ -n "$deps" ]; then
+	step 900 "packages" "$src/contrib/setup/deps.sh" --test || { failed=1; finish; }
+fi
+if [ ! -x "$src/configure" ] || [ -n "$(cd "$src" && find . -path ./build -prune -o \( -name configure.ac -o -name Makefile.am -o \
+	-name '*.m4' -o -name local.mk \) -newer configure -print | head -n 1)" ]; then
+	counted_step 300 "autogen" "$src/autogen.sh" || finish
+fi
+if [ -f "$src/Makefile" ] || [ -f "$src/config.status" ]; then
+	echo "test.sh: this source tree is configured in place; 'make distclean' first" >&2
+	failed=1
+	finish
+fi
+
+# Node packages, kept between runs as long as the lock is the same.
+export OC_NPM=$build/npm/node_modules
+if ! cmp -s "$src/tests/npm/package-lock.json" "$build/npm/.installed"; then
+	mkdir -p "$build/npm"
+	cp "$src/tests/npm/package.json" "$src/tests/npm/package-lock.json" "$build/npm/"
+	cd "$build/npm" || exit 1
+	if counted_step 600 "npm packages" npm ci --no-audit --no-fund; then
+		cp "$src/tests/npm/package-lock.json" .installed
+	fi
+fi
+
+variant plain 900 CC="${ccache}gcc" CXX="${ccache}g++" --enable-werror
+[ -z "$fast" ] || finish
+
+variant sanitizers 1200 CC="${ccache}gcc" CXX="${ccache}g++" --enable-werror --enable-sanitizers=address,undefined \
+	CFLAGS='-O1 -g'
+
+# clang: everything compiles without a warning, and the unit tests pass.
+mkdir -p "$build/clang"
+cd "$build/clang" || exit 1
+if counted_step 300 "clang: configure" "$src/configure" -q CC="${ccache}clang" CXX="${ccache}clang++" --enable-werror &&
+	counted_step 1200 "clang: build" make -j"$jobs"; then
+	step 600 "clang: check" make -k -j"$jobs" check-unit
+	count "$build/clang" $? clang--check
+fi
+
+# One file with everything inside.
+mkdir -p "$build/static"
+cd "$build/static" || exit 1
+if counted_step 300 "static: configure" "$src/configure" -q CC="${ccache}gcc" CXX="${ccache}g++" --enable-werror \
+	--enable-static-modules &&
+	counted_step 1200 "static: build" make -j"$jobs"; then
+	step 600 "static: check" make -k -j"$jobs" check-integration
+	count "$build/static" $? static--check
+fi
+
+cd "$build/plain" && counted_step 1200 "distcheck" make -j"$jobs" distcheck \
+	DISTCHECK_CONFIGURE_FLAGS="CC='${ccache}gcc' CXX='${ccache}g++'" \
+	TESTS='tests/lint.test tests/integration/version.test'
+finish

@@ -1,3 +1,10 @@
 libocore_la_SOURCES += \
-	%D%/pairing.h \
-	%D%/store.h
+	%D%/batch.c %D%/batch_queue.c %D%/batch.h \
+	%D%/internal.h \
+	%D%/pairing.c %D%/pairing.h \
+	%D%/project.c \
+	%D%/read.c %D%/read_queue.c %D%/reader.h \
+	%D%/schema.c \
+	%D%/sql.c \
+	%D%/store.c %D%/store.h \
+	%D%/writer.c

@@ -15,10 +15,15 @@
 
 /* Whether the sender was allowed (by pairing or by hand). */
 bool oc_pairing_allowed(oc_store *store, const char *channel, const char *account, const char *sender);
-/* The sender's live code, made when there is none. *ret_new tells whether it was made now (tell the sender only then).
- * OC_E_LIMIT: too many are waiting. */
-oc_status oc_pairing_request(oc_store *store, const char *channel, const char *account, const char *sender,
-			     const char *name, char ret_code[OC_PAIRING_CODE_LEN + 1], bool *ret_new, oc_err *err);
+/* A stranger's request: the live code of the sender, made when there is none. is_new: it was made now (tell the sender
+ * only then). OC_E_LIMIT: too many are waiting. The second form is for one's own oc_store_write. */
+typedef struct oc_pairing_ask {
+	const char *channel, *account, *sender, *name; /* name may be NULL */
+	char code[OC_PAIRING_CODE_LEN + 1];
+	bool is_new;
+} oc_pairing_ask;
+oc_status oc_pairing_request(oc_store *store, oc_pairing_ask *ask, oc_err *err);
+oc_status oc_pairing_tx_request(oc_tx *tx, oc_pairing_ask *ask, oc_err *err);
 /* [{"channel","account","sender","name"?,"code","createdAt","expiresAt"}], only live ones. channel NULL: all. */
 oc_status oc_pairing_list(oc_store *store, const char *channel, cJSON **ret_array, oc_err *err);
 /* [{"channel","account","sender","name"?,"addedAt","via"}]. */

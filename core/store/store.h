@@ -27,14 +27,15 @@ typedef struct oc_store oc_store;
 enum {
 	OC_STORE_OWNER = 1,  /* the gateway: no other owner or writer may have it open (OC_E_BUSY names the process) */
 	OC_STORE_SHARED = 2, /* a command that runs a turn by itself: not while an owner has it; several may */
-	OC_STORE_READER = 3  /* reports: reads only, never waits, never creates; loop may be NULL */
+	OC_STORE_READER = 3, /* reports: reads only, never creates; loop may be NULL */
+	OC_STORE_BESIDE = 4  /* small changes by a command while a gateway may run (pairing): never creates; loop may be NULL */
 };
 
 /* The schema version this program writes (PRAGMA user_version). */
 #define OC_STORE_SCHEMA 1
 
 /* Opens (and, unless READER, creates with mode 0600 and migrates) the file. OC_E_BUSY: in use; OC_E_VERSION: written by a
- * newer program; OC_E_CORRUPT: not our database or damaged; OC_E_NOT_FOUND: READER and there is none. */
+ * newer program; OC_E_CORRUPT: not our database or damaged; OC_E_NOT_FOUND: READER or BESIDE and there is none. */
 oc_status oc_store_open(const char *path, oc_loop *loop, int mode, oc_store **ret, oc_err *err);
 /* Writes out what waits (blocking, their `done` is called here), ends the writer thread, frees. NULL is allowed. */
 void oc_store_close(oc_store *store);
@@ -81,6 +82,8 @@ void oc_batch_free(oc_batch *batch);	 /* one that was not committed; NULL is all
 typedef void (*oc_batch_done)(void *arg, const oc_batch *batch, oc_status status, const oc_err *err);
 /* Hands the batch over, also on failure (then it is freed and done is not called). */
 oc_status oc_batch_commit(oc_batch *batch, oc_batch_done done, void *arg, oc_err *err);
+/* The same on the calling thread, committed on return; for commands without a running loop. */
+oc_status oc_batch_commit_now(oc_batch *batch, oc_err *err);
 
 /* Facts about a session that make or update its row; NULL or 0 members are left as they are. */
 typedef struct oc_session_facts {
@@ -149,6 +152,7 @@ void oc_batch_usage(oc_batch *b, const char *session, const char *provider, cons
 /* Results, in done. */
 int64_t oc_batch_seq(const oc_batch *b, int index);
 bool oc_batch_is_duplicate(const oc_batch *b);
+bool oc_batch_began_session(const oc_batch *b); /* a session or an epoch of one began with it */
 const char *oc_batch_duplicate_run(const oc_batch *b); /* "" when none */
 
 /* ---- Reading ----------------------------------------------------------------- */

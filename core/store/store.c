@@ -1,0 +1,146 @@
+#include "core/store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/mem.h"
+#include "core/base/path.h"
+#include "core/store/internal.h"
+
+/*
+ * Who has the store open is told by a lock on a file beside it: SQLite would let two gateways write in turns, and both
+ * would run the same turns.  The lock goes with the process, so a crash leaves nothing to clean up.
+ */
+static oc_status lock(oc_store *store, oc_err *err)
+{
+	if (store->mode == OC_STORE_READER || store->mode == OC_STORE_BESIDE)
+		return OC_OK;
+	oc_auto_free char *path = oc_asprintf("%s.lock", store->path);
+	if (path == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot open the store");
+	store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (store->lock_fd < 0)
+		return oc_fail_errno(err, errno, "cannot open %s", path);
+	struct flock l = {.l_type = store->mode == OC_STORE_OWNER ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+	char pid[32] = "";
+	if (fcntl(store->lock_fd, F_OFD_SETLK, &l) != 0) {
+		if (errno != EACCES && errno != EAGAIN)
+			return oc_fail_errno(err, errno, "cannot lock %s", path);
+		ssize_t n = pread(store->lock_fd, pid, sizeof pid - 1, 0);
+		pid[n > 0 ? n : 0] = 0;
+		return oc_fail(err, OC_E_BUSY, "stop the other openclaw, or set OPENCLAW_STATE_DIR to another folder",
+			       "the store %s is in use by another process%s%s", store->path, pid[0] != 0 ? ", pid " : "",
+			       pid);
+	}
+	int n = snprintf(pid, sizeof pid, "%ld", (long)getpid());
+	if (ftruncate(store->lock_fd, 0) != 0 || pwrite(store->lock_fd, pid, (size_t)n, 0) != n)
+		return oc_fail_errno(err, errno, "cannot write %s", path);
+	return OC_OK;
+}
+
+/* Made here, before SQLite does: its own mode would follow the umask, and -wal and -shm take theirs from this file. */
+static oc_status create_file(const char *path, oc_err *err)
+{
+	oc_auto_free char *folder = oc_strdup(path);
+	char *slash = folder != NULL ? strrchr(folder, '/') : NULL;
+	if (folder == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot open the store");
+	if (slash != NULL && slash != folder) {
+		*slash = 0;
+		oc_status status = oc_path_mkdirs(folder, 0700, err);
+		if (status != OC_OK)
+			return status;
+	}
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return oc_fail_errno(err, errno, "cannot create the store %s", path);
+	close(fd);
+	return OC_OK;
+}
+
+static oc_status open_reader(oc_store *store, oc_err *err)
+{
+	bool reader = store->mode == OC_STORE_READER, guest = reader || store->mode == OC_STORE_BESIDE;
+	if (guest && access(store->path, F_OK) != 0 && errno == ENOENT)
+		return oc_fail(err, OC_E_NOT_FOUND, "start the gateway or send a first message",
+			       "there is no store yet at %s", store->path);
+	oc_status status = guest ? OC_OK : create_file(store->path, err);
+	if (status == OC_OK)
+		status = lock(store, err);
+	if (status == OC_OK)
+		status = oc_sql_open(store->path, reader ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE, &store->reader.db,
+				     err);
+	if (status != OC_OK)
+		return status;
+	int64_t version = 0;
+	if (!guest)
+		return oc_schema_migrate(store->reader.db, store->path, err);
+	status = oc_schema_version_check(store->reader.db, store->path, &version, err);
+	if (status == OC_OK && version < OC_STORE_SCHEMA)
+		return oc_fail(err, OC_E_VERSION, "start the gateway once: it brings the store up to date",
+			       "the store %s was written by an older openclaw", store->path);
+	return status;
+}
+
+oc_status oc_store_open(const char *path, oc_loop *loop, int mode, oc_store **ret, oc_err *err)
+{
+	if (path == NULL || (loop == NULL && mode == OC_STORE_OWNER) || mode < OC_STORE_OWNER || mode > OC_STORE_BESIDE)
+		return oc_fail(err, OC_E_INVALID, NULL, "cannot open a store like that");
+	oc_store *store = oc_alloc(sizeof *store);
+	if (store == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot open the store");
+	store->lock_fd = -1;
+	store->mode = mode;
+	store->loop = loop;
+	store->path = oc_strdup(path);
+	store->link = oc_alloc(sizeof *store->link);
+	oc_writer_init(store);
+	oc_status status = OC_E_NOMEM;
+	if (store->path != NULL && store->link != NULL)
+		status = open_reader(store, err);
+	else
+		(void)oc_fail(err, OC_E_NOMEM, NULL, "cannot open the store");
+	if (status != OC_OK) {
+		oc_store_close(store);
+		return status;
+	}
+	store->link->store = store;
+	*ret = store;
+	return OC_OK;
+}
+
+void oc_store_close(oc_store *store)
+{
+	if (store == NULL)
+		return;
+	oc_writer_stop(store);
+	oc_stmts_clear(&store->reader);
+	if (store->lock_fd >= 0)
+		close(store->lock_fd);
+	oc_free(store->path);
+	oc_free(store);
+}
+
+const char *oc_store_path(const oc_store *store)
+{
+	return store->path;
+}
+
+void oc_store_get_stats(oc_store *store, oc_store_stats *ret)
+{
+	pthread_mutex_lock(&store->mutex);
+	*ret = store->stats;
+	ret->queued = store->queue.n + store->in_work;
+	ret->queue_max = OC_STORE_QUEUE_MAX;
+	pthread_mutex_unlock(&store->mutex);
+	struct stat st;
+	ret->file_bytes = stat(store->path, &st) == 0 ? (int64_t)st.st_size : 0;
+	char wal[4096];
+	int n = snprintf(wal, sizeof wal, "%s-wal", store->path);
+	ret->wal_bytes = n > 0 && (size_t)n < sizeof wal && stat(wal, &st) == 0 ? (int64_t)st.st_size : 0;
+}

@@ -132,8 +132,8 @@ void oc_batch_inbox(oc_batch *b, const char *channel, const char *account, const
 		    const char *session, const char *run)
 {
 	add_plain(b,
-		  "INSERT OR IGNORE INTO inbox(ts_ms, channel, account, chat, message_id, session, run)"
-		  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+		  "INSERT INTO inbox(ts_ms, channel, account, chat, message_id, session, run)"
+		  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
 		  (const char *const[]){channel, account, chat, message_id, session, run}, 6, run_inbox);
 }
 
@@ -151,8 +151,8 @@ void oc_batch_outbox_put(oc_batch *b, const char *key, const char *session, cons
 			 const char *account, const char *message_json)
 {
 	add_plain(b,
-		  "INSERT OR IGNORE INTO outbox(created_ms, updated_ms, next_ms, key, session, run, channel, account,"
-		  " message) VALUES(?1, ?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+		  "INSERT INTO outbox(created_ms, updated_ms, next_ms, key, session, run, channel, account,"
+		  " message) VALUES(?1, ?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
 		  (const char *const[]){key, session, run, channel, account, message_json}, 6, run_outbox_put);
 }
 

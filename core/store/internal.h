@@ -50,7 +50,7 @@ struct oc_store {
 	oc_loop *loop;
 	int mode;
 	int lock_fd;
-	oc_stmts reader;
+	oc_stmts reader; /* its connection is made by the first read */
 	/* Everything below is the writer's, under the mutex. */
 	pthread_mutex_t mutex;
 	pthread_cond_t wake, finished;
@@ -81,8 +81,13 @@ static inline const char *oc_sql_text(sqlite3_stmt *stmt, int column)
 	return p != NULL ? (const char *)p : "";
 }
 
+/* store.c: makes the reader's connection when there is none yet. */
+oc_status oc_store_open_reader(oc_store *store, oc_err *err);
+
 /* schema.c: brings the file to OC_STORE_SCHEMA; OC_E_VERSION when it is newer. */
 oc_status oc_schema_migrate(sqlite3 *db, const char *path, oc_err *err);
+/* Whether the file's header says that there is nothing to migrate and nothing to refuse. */
+bool oc_schema_is_current(const char *path);
 oc_status oc_schema_version_check(sqlite3 *db, const char *path, int64_t *ret_version, oc_err *err);
 
 /* writer.c */

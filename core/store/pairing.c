@@ -109,7 +109,7 @@ oc_status oc_pairing_list(oc_store *store, const char *channel, cJSON **ret_arra
 				       " WHERE (?1 IS NULL OR channel = ?1) AND expires_ms > ?2 ORDER BY created_ms",
 				       err);
 	if (s == NULL)
-		return OC_E_INTERNAL;
+		return oc_read_failed(err);
 	oc_sql_bind(s, 1, channel);
 	sqlite3_bind_int64(s, 2, oc_wall_ms());
 	oc_status status = oc_read_rows(store, s, request_row, "cannot list the pairing requests", ret_array, err);
@@ -130,7 +130,7 @@ oc_status oc_pairing_allow_list(oc_store *store, const char *channel, cJSON **re
 				       " WHERE ?1 IS NULL OR channel = ?1 ORDER BY channel, account, added_ms",
 				       err);
 	if (s == NULL)
-		return OC_E_INTERNAL;
+		return oc_read_failed(err);
 	oc_sql_bind(s, 1, channel);
 	oc_status status = oc_read_rows(store, s, allowed_row, "cannot list the allowed senders", ret_array, err);
 	sqlite3_clear_bindings(s);

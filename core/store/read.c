@@ -8,7 +8,14 @@
 
 sqlite3_stmt *oc_read_stmt(oc_store *store, const char *sql, oc_err *err)
 {
+	if (oc_store_open_reader(store, err) != OC_OK)
+		return NULL;
 	return oc_stmts_get(&store->reader, sql, err);
+}
+
+oc_status oc_read_failed(const oc_err *err)
+{
+	return err != NULL && err->code != OC_OK ? err->code : OC_E_IO;
 }
 
 oc_status oc_read_end(oc_store *store, sqlite3_stmt *stmt, int rc, const char *what, oc_err *err)
@@ -144,7 +151,7 @@ oc_status oc_store_sessions(oc_store *store, const oc_session_filter *filter, cJ
 		" ORDER BY updated_ms DESC, id DESC LIMIT ?7 OFFSET ?8",
 		err);
 	if (s == NULL)
-		return OC_E_INTERNAL;
+		return oc_read_failed(err);
 	oc_auto_free char *like = filter->text != NULL ? oc_read_like(filter->text) : NULL;
 	if (filter->text != NULL && like == NULL)
 		return oc_fail(err, OC_E_LIMIT, NULL, "the text to look for is too long");
@@ -165,7 +172,7 @@ oc_status oc_store_session(oc_store *store, const char *key, cJSON **ret_object,
 {
 	sqlite3_stmt *s = oc_read_stmt(store, "SELECT " SESSION_COLUMNS " FROM sessions WHERE key = ?1", err);
 	if (s == NULL)
-		return OC_E_INTERNAL;
+		return oc_read_failed(err);
 	oc_sql_bind(s, 1, key);
 	cJSON *array = NULL;
 	oc_status status = oc_read_rows(store, s, session_row, "cannot read the session", &array, err);
@@ -241,7 +248,7 @@ oc_status oc_store_history(oc_store *store, const char *key, const oc_history_fi
 		" AND (?4 OR m.seq >= s.epoch_seq) AND (NOT ?5 OR m.role <> 'tool') ORDER BY m.seq DESC LIMIT ?6",
 		err);
 	if (s == NULL)
-		return OC_E_INTERNAL;
+		return oc_read_failed(err);
 	oc_sql_bind(s, 1, key);
 	sqlite3_bind_int64(s, 2, filter->before_seq > 0 ? filter->before_seq : INT64_MAX);
 	sqlite3_bind_int64(s, 3, filter->after_seq);
@@ -270,7 +277,7 @@ oc_status oc_store_each_message(oc_store *store, const char *key, bool (*each)(v
 		" AND s.state <> 'ended' ORDER BY m.seq DESC",
 		err);
 	if (s == NULL)
-		return OC_E_INTERNAL;
+		return oc_read_failed(err);
 	oc_sql_bind(s, 1, key);
 	int rc;
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
@@ -315,7 +322,7 @@ oc_status oc_store_events(oc_store *store, const char *key, int64_t after_seq, i
 		" WHERE s.key = ?1 ORDER BY e.seq LIMIT ?3",
 		err);
 	if (s == NULL)
-		return OC_E_INTERNAL;
+		return oc_read_failed(err);
 	oc_sql_bind(s, 1, key);
 	sqlite3_bind_int64(s, 2, after_seq);
 	sqlite3_bind_int64(s, 3, oc_read_limit(limit, 100, 1000));
@@ -340,7 +347,7 @@ oc_status oc_store_search(oc_store *store, const char *query, const char *key, i
 		" AND (?2 IS NULL OR s.key = ?2) ORDER BY m.id DESC LIMIT ?3",
 		err);
 	if (s == NULL)
-		return OC_E_INTERNAL;
+		return oc_read_failed(err);
 	oc_sql_bind(s, 1, like);
 	oc_sql_bind(s, 2, key);
 	sqlite3_bind_int64(s, 3, oc_read_limit(limit, 20, 200));

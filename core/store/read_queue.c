@@ -22,7 +22,7 @@ static bool run_row(cJSON *o, sqlite3_stmt *s)
 static oc_status one_run(oc_store *store, sqlite3_stmt *s, const char *key, cJSON **ret_object, oc_err *err)
 {
 	if (s == NULL)
-		return OC_E_INTERNAL;
+		return oc_read_failed(err);
 	oc_sql_bind(s, 1, key);
 	cJSON *array = NULL;
 	oc_status status = oc_read_rows(store, s, run_row, "cannot read the run", &array, err);
@@ -54,7 +54,7 @@ oc_status oc_store_open_runs(oc_store *store, cJSON **ret_array, oc_err *err)
 				       "SELECT " RUN_COLUMNS " FROM runs WHERE state IN ('accepted', 'running')"
 				       " ORDER BY accepted_ms, rowid",
 				       err);
-	return s != NULL ? oc_read_rows(store, s, run_row, "cannot read the open runs", ret_array, err) : OC_E_INTERNAL;
+	return s != NULL ? oc_read_rows(store, s, run_row, "cannot read the open runs", ret_array, err) : oc_read_failed(err);
 }
 
 /* ---- Outbox ---- */
@@ -74,7 +74,7 @@ oc_status oc_store_outbox(oc_store *store, int64_t limit, cJSON **ret_array, oc_
 				       " created_ms FROM outbox WHERE state = 'pending' ORDER BY id LIMIT ?1",
 				       err);
 	if (s == NULL)
-		return OC_E_INTERNAL;
+		return oc_read_failed(err);
 	sqlite3_bind_int64(s, 1, oc_read_limit(limit, 100, 10000));
 	return oc_read_rows(store, s, outbox_row, "cannot read the outbox", ret_array, err);
 }
@@ -83,7 +83,7 @@ oc_status oc_store_outbox_counts(oc_store *store, cJSON **ret_object, oc_err *er
 {
 	sqlite3_stmt *s = oc_read_stmt(store, "SELECT state, count(*) FROM outbox GROUP BY state", err);
 	if (s == NULL)
-		return OC_E_INTERNAL;
+		return oc_read_failed(err);
 	cJSON *o = cJSON_CreateObject();
 	bool ok = o != NULL && oc_json_set_i64(o, "pending", 0) && oc_json_set_i64(o, "delivered", 0) &&
 		  oc_json_set_i64(o, "dead", 0);
@@ -106,7 +106,7 @@ oc_status oc_store_kv_get(oc_store *store, const char *module, oc_str key, oc_bu
 {
 	sqlite3_stmt *s = oc_read_stmt(store, "SELECT value FROM kv WHERE module = ?1 AND key = ?2", err);
 	if (s == NULL)
-		return OC_E_INTERNAL;
+		return oc_read_failed(err);
 	oc_sql_bind(s, 1, module);
 	sqlite3_bind_blob64(s, 2, key.p, key.n, SQLITE_STATIC);
 	int rc = sqlite3_step(s);
@@ -168,7 +168,7 @@ oc_status oc_store_usage(oc_store *store, const char *key, int64_t days, cJSON *
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
 		sqlite3_stmt *s = oc_read_stmt(store, parts[i].sql, err);
 		if (s == NULL)
-			return OC_E_INTERNAL;
+			return oc_read_failed(err);
 		oc_sql_bind(s, 1, key);
 		oc_sql_bind(s, 2, since);
 		cJSON *rows = NULL;

@@ -5,6 +5,8 @@
 #include "core/store/internal.h"
 
 sqlite3_stmt *oc_read_stmt(oc_store *store, const char *sql_literal, oc_err *err);
+/* The status after oc_read_stmt gave NULL, also when the caller wants no err. */
+oc_status oc_read_failed(const oc_err *err);
 /* Resets the statement; rc is the last step's. */
 oc_status oc_read_end(oc_store *store, sqlite3_stmt *stmt, int rc, const char *what, oc_err *err);
 /* All rows of a bound statement as objects; row returns false when out of memory. */

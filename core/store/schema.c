@@ -1,3 +1,7 @@
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "core/store/internal.h"
 
 #define APPLICATION_ID 0x6f636c77 /* "oclw" */
@@ -84,6 +88,32 @@ oc_status oc_schema_version_check(sqlite3 *db, const char *path, int64_t *ret_ve
 	return OC_OK;
 }
 
+/*
+ * Opening a database and asking it for its version costs a millisecond, half of what a start may take; two numbers of the
+ * file's header say the same.  They are current: a migration ends with a checkpoint, nothing else changes them.
+ */
+bool oc_schema_is_current(const char *path)
+{
+	unsigned char head[100];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? pread(fd, head, sizeof head, 0) : -1;
+	if (fd >= 0)
+		close(fd);
+	if (n != (ssize_t)sizeof head || memcmp(head, "SQLite format 3", 16) != 0)
+		return false;
+	static const struct {
+		size_t at;
+		uint32_t value;
+	} numbers[] = {{60, OC_STORE_SCHEMA}, {68, APPLICATION_ID}};
+	for (size_t i = 0; i < 2; i++) {
+		const unsigned char *p = head + numbers[i].at;
+		uint32_t value = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | (uint32_t)p[3];
+		if (value != numbers[i].value)
+			return false;
+	}
+	return true;
+}
+
 oc_status oc_schema_migrate(sqlite3 *db, const char *path, oc_err *err)
 {
 	int64_t version;
@@ -107,6 +137,8 @@ oc_status oc_schema_migrate(sqlite3 *db, const char *path, oc_err *err)
 	}
 	if (status == OC_OK)
 		status = oc_sql_exec(db, "COMMIT", err);
+	if (status == OC_OK)
+		status = oc_sql_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", err); /* see oc_schema_is_current */
 	if (status != OC_OK && sqlite3_get_autocommit(db) == 0)
 		(void)oc_sql_exec(db, "ROLLBACK", NULL);
 	if (status != OC_OK)

@@ -63,18 +63,26 @@ static oc_status create_file(const char *path, oc_err *err)
 	return OC_OK;
 }
 
-static oc_status open_reader(oc_store *store, oc_err *err)
+oc_status oc_store_open_reader(oc_store *store, oc_err *err)
 {
-	bool reader = store->mode == OC_STORE_READER, guest = reader || store->mode == OC_STORE_BESIDE;
+	if (store->reader.db != NULL)
+		return OC_OK;
+	int flags = store->mode == OC_STORE_READER ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+	return oc_sql_open(store->path, flags, &store->reader.db, err);
+}
+
+static oc_status open_store(oc_store *store, oc_err *err)
+{
+	bool guest = store->mode == OC_STORE_READER || store->mode == OC_STORE_BESIDE;
 	if (guest && access(store->path, F_OK) != 0 && errno == ENOENT)
 		return oc_fail(err, OC_E_NOT_FOUND, "start the gateway or send a first message",
 			       "there is no store yet at %s", store->path);
 	oc_status status = guest ? OC_OK : create_file(store->path, err);
 	if (status == OC_OK)
 		status = lock(store, err);
-	if (status == OC_OK)
-		status = oc_sql_open(store->path, reader ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE, &store->reader.db,
-				     err);
+	if (status != OC_OK || oc_schema_is_current(store->path))
+		return status;
+	status = oc_store_open_reader(store, err);
 	if (status != OC_OK)
 		return status;
 	int64_t version = 0;
@@ -102,7 +110,7 @@ oc_status oc_store_open(const char *path, oc_loop *loop, int mode, oc_store **re
 	oc_writer_init(store);
 	oc_status status = OC_E_NOMEM;
 	if (store->path != NULL && store->link != NULL)
-		status = open_reader(store, err);
+		status = open_store(store, err);
 	else
 		(void)oc_fail(err, OC_E_NOMEM, NULL, "cannot open the store");
 	if (status != OC_OK) {

@@ -5,6 +5,7 @@ unit_tests += %D%/t_base
 unit_tests += %D%/t_json
 unit_tests += %D%/t_llhttp
 unit_tests += %D%/t_loop
+unit_tests += %D%/t_store
 unit_tests += %D%/t_utf8
 
 if HAVE_CMOCKA

@@ -61,6 +61,8 @@ AS_IF([test "x$enable_hardening" = xyes],
   OC_TRY_FLAG([-Wl,-z,separate-code], [OC_LINK])
   OC_TRY_FLAG([-fPIE], [OC_PIE_C])
   OC_TRY_FLAG([-pie], [OC_PIE_LD], [$OC_PIE_C])])
+AS_IF([test "x$oc_cv_flag__Wl__z_now" = xyes && test "x$oc_cv_flag__Wl__z_relro" = xyes && test "x$enable_hardening" = xyes],
+  [AC_DEFINE([OC_HARDENED], [1], [linked with -z relro and -z now])])
 AC_SUBST([OC_HARDENING])
 AC_SUBST([OC_LINK])
 AC_SUBST([OC_PIE_C])
@@ -83,5 +85,6 @@ AS_IF([test "x$enable_fuzzing" = xyes],
     AS_IF([test "x$oc_cv_flag__fsanitize_fuzzer_no_link" != xyes],
       [AC_MSG_ERROR([--enable-fuzzing needs clang with its runtimes (CC=clang; Debian: libclang-rt-dev), or another engine in LIB_FUZZING_ENGINE])])])])
 AM_CONDITIONAL([FUZZING], [test "x$enable_fuzzing" = xyes])
+AS_IF([test "x$enable_sanitizers" != xno], [AC_DEFINE([OC_SANITIZED], [1], [built with sanitizers])])
 AM_CONDITIONAL([SANITIZED], [test "x$enable_sanitizers" != xno])
 AC_SUBST([OC_INSTRUMENT])])

@@ -4,6 +4,9 @@
 #   tests_fuzz_fuzz_x_LDADD = $(fuzz_libs)
 # "make check" replays the corpus with a small driver of ours; with --enable-fuzzing they are linked with a fuzzer.
 fuzz_targets =
+fuzz_targets += %D%/fuzz_sse %D%/fuzz_url
+tests_fuzz_fuzz_sse_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_url_LDADD = $(fuzz_libs)
 if FUZZING
 fuzz_libs = $(OC_LIBS) $(LIB_FUZZING_ENGINE)
 noinst_PROGRAMS += $(fuzz_targets)

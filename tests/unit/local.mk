@@ -7,6 +7,9 @@ unit_tests += %D%/t_llhttp
 unit_tests += %D%/t_loop
 unit_tests += %D%/t_store
 unit_tests += %D%/t_utf8
+unit_tests += %D%/t_sse
+unit_tests += %D%/t_ssrf
+unit_tests += %D%/t_url
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)

@@ -54,6 +54,14 @@ const char *oc_status_name(oc_status status)
 	return i < sizeof codes / sizeof *codes ? codes[i].name : "unknown";
 }
 
+oc_status oc_status_by_name(const char *name)
+{
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+		if (strcmp(codes[i].name, name) == 0)
+			return codes[i].code;
+	return OC_E_INTERNAL;
+}
+
 const char *oc_status_text(oc_status status)
 {
 	size_t i = index_of(status);

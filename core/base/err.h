@@ -17,6 +17,8 @@ typedef struct oc_err {
 
 /* The code's symbolic name without OC_E_, in lower case ("not_found"); "ok"; "unknown". Static. [any] */
 const char *oc_status_name(oc_status status);
+/* The code of such a name; OC_E_INTERNAL for a name that is none. [any] */
+oc_status oc_status_by_name(const char *name);
 /* The code's short text. Static. [any] */
 const char *oc_status_text(oc_status status);
 /* What a person can try when nothing better is known. Static, may be "". [any] */

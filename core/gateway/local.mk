@@ -1,1 +1,13 @@
-# core/gateway: append with   libocore_la_SOURCES += %D%/x.c %D%/x.h
+libocore_la_SOURCES += \
+	%D%/auth.c %D%/auth.h \
+	%D%/completions.c \
+	%D%/events.c %D%/events.h \
+	%D%/gateway.c %D%/gateway.h \
+	%D%/guest.c %D%/http.c \
+	%D%/jsonrpc.c %D%/jsonrpc.h \
+	%D%/method.c %D%/method.h \
+	%D%/methods_agent.c %D%/methods_session.c %D%/methods_system.c \
+	%D%/metrics.c \
+	%D%/notify.c %D%/notify.h \
+	%D%/rpc.c \
+	%D%/runtime.c %D%/runtime.h

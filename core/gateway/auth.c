@@ -1,0 +1,134 @@
+#include "core/gateway/auth.h"
+
+#include <string.h>
+
+#include "core/base/id.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/base/path.h"
+#include "core/base/str.h"
+
+#define TOKEN_FILE "credentials/gateway-token"
+#define TOKEN_CHARS 40 /* 200 bits */
+
+static char *read_token_file(const char *path)
+{
+	char *text = NULL;
+	size_t n = 0;
+	if (oc_path_read(path, 4096, &text, &n, NULL) != OC_OK)
+		return NULL;
+	oc_str token = oc_str_trim((oc_str){text, n});
+	char *copy = token.n > 0 ? oc_memdup(token.p, token.n) : NULL;
+	oc_wipe(text, n);
+	oc_free(text);
+	return copy;
+}
+
+static oc_status make_token_file(const char *path, char **ret, oc_err *err)
+{
+	char token[TOKEN_CHARS + 2];
+	oc_id_token(token, TOKEN_CHARS);
+	oc_auto_free char *folder = oc_path_state("credentials");
+	char *copy = oc_strdup(token);
+	if (folder == NULL || copy == NULL) {
+		oc_free(copy);
+		return oc_fail(err, OC_E_NOMEM, NULL, "making the gateway's token: out of memory");
+	}
+	token[TOKEN_CHARS] = '\n';
+	oc_status status = oc_path_mkdirs(folder, 0700, err);
+	if (status == OC_OK)
+		status = oc_path_write(path, token, TOKEN_CHARS + 1, 0600, err);
+	oc_wipe(token, sizeof token);
+	if (status != OC_OK) {
+		oc_free(copy);
+		return oc_err_prefix(err, "storing the gateway's token");
+	}
+	*ret = copy;
+	return OC_OK;
+}
+
+static const char *configured(const oc_config *config)
+{
+	const char *token = oc_config_env(config, "OPENCLAW_GATEWAY_TOKEN");
+	if (token == NULL)
+		token = oc_config_str(config, "gateway.auth.token", NULL);
+	return token != NULL && token[0] != 0 ? token : NULL;
+}
+
+char *oc_auth_client_token(const oc_config *config)
+{
+	const char *token = configured(config);
+	if (token != NULL)
+		return oc_strdup(token);
+	oc_auto_free char *path = oc_path_state(TOKEN_FILE);
+	return path != NULL ? read_token_file(path) : NULL;
+}
+
+static void drop(char **secret)
+{
+	if (*secret != NULL)
+		oc_wipe(*secret, strlen(*secret));
+	oc_free(*secret);
+	*secret = NULL;
+}
+
+oc_status oc_auth_setup(oc_auth *auth, const oc_config *config, const char *token, oc_err *err)
+{
+	oc_auth next = {0};
+	if (token == NULL)
+		token = configured(config);
+	const char *password = oc_config_env(config, "OPENCLAW_GATEWAY_PASSWORD");
+	if (password == NULL)
+		password = oc_config_str(config, "gateway.auth.password", NULL);
+	if (password != NULL && password[0] != 0)
+		next.password = oc_strdup(password);
+	if (token != NULL) {
+		next.token = oc_strdup(token);
+	} else {
+		oc_auto_free char *path = oc_path_state(TOKEN_FILE);
+		if (path == NULL)
+			return oc_fail(err, OC_E_NOMEM, NULL, "the gateway's token: out of memory");
+		next.token = read_token_file(path);
+		next.from_file = true;
+		if (next.token == NULL) {
+			oc_status status = make_token_file(path, &next.token, err);
+			if (status != OC_OK) {
+				drop(&next.password);
+				return status;
+			}
+		}
+	}
+	if (next.token == NULL) {
+		drop(&next.password);
+		return oc_fail(err, OC_E_NOMEM, NULL, "the gateway's token: out of memory");
+	}
+	oc_log_redact(oc_str_of(next.token));
+	if (next.password != NULL)
+		oc_log_redact(oc_str_of(next.password));
+	oc_auth_free(auth);
+	*auth = next;
+	return OC_OK;
+}
+
+void oc_auth_free(oc_auth *auth)
+{
+	drop(&auth->token);
+	drop(&auth->password);
+}
+
+bool oc_auth_secret_ok(const oc_auth *auth, oc_str secret)
+{
+	if (secret.n == 0)
+		return false;
+	bool token = oc_str_eq_secret(secret, oc_str_of(auth->token));
+	bool password = auth->password != NULL && oc_str_eq_secret(secret, oc_str_of(auth->password));
+	return token || password;
+}
+
+bool oc_auth_header_ok(const oc_auth *auth, oc_str header)
+{
+	oc_str secret = header;
+	if (header.n > 7 && oc_str_ieq((oc_str){header.p, 7}, OC_STR("Bearer ")))
+		secret = (oc_str){header.p + 7, header.n - 7};
+	return oc_auth_secret_ok(auth, oc_str_trim(secret));
+}

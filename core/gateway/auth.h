@@ -1,0 +1,29 @@
+/*
+ * Who may use the gateway: the bearer token (or password).  The operator's own processes on the Unix socket are known by
+ * their user id and need none.
+ */
+#ifndef OC_GATEWAY_AUTH_H
+#define OC_GATEWAY_AUTH_H
+
+#include <stdbool.h>
+
+#include "core/base/err.h"
+#include "core/config/config.h"
+
+typedef struct oc_auth {
+	char *token;    /* never NULL once set up */
+	char *password; /* NULL: none */
+	bool from_file; /* the token was made by us and is in credentials/gateway-token */
+} oc_auth;
+
+/* Token: given (may be NULL), else OPENCLAW_GATEWAY_TOKEN, else gateway.auth.token, else the one in
+ * <state>/credentials/gateway-token, which is made at the first start. Replaces what was there. */
+oc_status oc_auth_setup(oc_auth *auth, const oc_config *config, const char *token, oc_err *err);
+void oc_auth_free(oc_auth *auth);
+/* The value of an Authorization header ("Bearer …"), or a bare token; constant time. */
+bool oc_auth_header_ok(const oc_auth *auth, oc_str header);
+bool oc_auth_secret_ok(const oc_auth *auth, oc_str secret);
+/* The token a client of the same user uses, without making one: as above; NULL when there is none. The caller's. */
+char *oc_auth_client_token(const oc_config *config);
+
+#endif

@@ -1,0 +1,355 @@
+#include "core/gateway/gateway.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/base/path.h"
+#include "core/gateway/notify.h"
+
+#define DRAIN_MS 30000
+
+/* ---- Status ---- */
+
+static void add_listen(const oc_gateway *gw, cJSON *status)
+{
+	cJSON *listen = cJSON_AddObjectToObject(status, "listen");
+	char url[128];
+	snprintf(url, sizeof url, "http%s://%s%s%s:%d", gw->tls ? "s" : "", strchr(gw->host, ':') != NULL ? "[" : "", gw->host,
+		 strchr(gw->host, ':') != NULL ? "]" : "", gw->port);
+	oc_json_set_str(listen, "url", url);
+	oc_json_set_str(listen, "host", gw->host);
+	oc_json_set_i64(listen, "port", gw->port);
+	oc_json_set_str(listen, "socket", gw->socket_path);
+}
+
+static bool add_module(void *arg, oc_module *module)
+{
+	cJSON *row = cJSON_CreateObject();
+	oc_json_set_str(row, "name", oc_module_name(module));
+	oc_json_set_str(row, "state", oc_module_state_name(oc_module_get_state(module)));
+	oc_json_set_bool(row, "running", oc_module_running(module));
+	if (oc_module_reason(module)[0] != 0)
+		oc_json_set_str(row, "reason", oc_module_reason(module));
+	if (oc_module_remedy(module)[0] != 0)
+		oc_json_set_str(row, "remedy", oc_module_remedy(module));
+	cJSON_AddItemToArray(arg, row);
+	return true;
+}
+
+static void add_problems(const oc_gateway *gw, cJSON *status)
+{
+	const oc_config *config = gw->rt->config;
+	cJSON *object = cJSON_AddObjectToObject(status, "config");
+	oc_json_set_str(object, "path", oc_config_path(config));
+	oc_json_set_bool(object, "lastGood", oc_config_is_last_good(config));
+	cJSON *list = cJSON_AddArrayToObject(object, "problems");
+	for (size_t i = 0; i < oc_config_problem_count(config); i++) {
+		const oc_config_problem *p = oc_config_problem_at(config, i);
+		cJSON *row = cJSON_CreateObject();
+		oc_json_set_str(row, "severity", p->severity == OC_CONFIG_ERROR ? "error" : "warning");
+		oc_json_set_str(row, "path", p->path);
+		oc_json_set_str(row, "message", p->message);
+		oc_json_set_str(row, "remedy", p->remedy);
+		cJSON_AddItemToArray(list, row);
+	}
+	if (gw->config_error.code != OC_OK)
+		oc_json_set_str(object, "reloadError", gw->config_error.text);
+}
+
+cJSON *oc_gateway_status(oc_gateway *gw)
+{
+	oc_err err = {0};
+	cJSON *status = cJSON_CreateObject(), *model = NULL, *channels = NULL;
+	oc_json_set_bool(status, "ok", gw->ready && !gw->stopping);
+	oc_json_set_str(status, "version", PACKAGE_VERSION);
+	oc_json_set_i64(status, "pid", getpid());
+	oc_json_set_i64(status, "uptimeMs", (int64_t)((oc_now_ns() - gw->started_ns) / 1000000u));
+	oc_json_set_i64(status, "readyMicros", (int64_t)((gw->ready_ns - gw->started_ns) / 1000u));
+	add_listen(gw, status);
+	oc_auto_free char *token_file = oc_path_state("credentials/gateway-token");
+	oc_json_set_str(status, "tokenFrom", gw->auth.from_file && token_file != NULL ? token_file : "the configuration");
+	if (oc_agent_model_status(gw->agent, OC_STR_NONE, &model, &err) == OC_OK)
+		oc_json_set(status, "model", model);
+	if (oc_agent_channels(gw->agent, &channels, &err) == OC_OK)
+		oc_json_set(status, "channels", channels);
+	cJSON *modules = cJSON_AddArrayToObject(status, "modules");
+	oc_modules_each(gw->rt->modules, add_module, modules);
+	oc_agent_stats stats = {0};
+	oc_agent_get_stats(gw->agent, &stats);
+	cJSON *turns = cJSON_AddObjectToObject(status, "turns");
+	oc_json_set_i64(turns, "running", (int64_t)stats.turns_running);
+	oc_json_set_i64(turns, "waiting", (int64_t)stats.turns_waiting);
+	oc_json_set_i64(turns, "ok", (int64_t)stats.turns_ok);
+	oc_json_set_i64(turns, "failed", (int64_t)stats.turns_failed);
+	oc_json_set_i64(status, "sessions", oc_store_session_count(gw->rt->store));
+	oc_json_set_i64(status, "outboxPending", (int64_t)stats.outbox_pending);
+	add_problems(gw, status);
+	return status;
+}
+
+/* ---- Configuration ---- */
+
+static void on_config(void *arg, oc_config *after, const oc_config_diff *diff, const oc_err *err)
+{
+	oc_gateway *gw = arg;
+	if (after == NULL) {
+		gw->config_error = *err;
+		oc_log_err(OC_LOG_ERROR, "config", "the changed file is not used, the old configuration stays", err);
+		return;
+	}
+	gw->config_error = (oc_err){0};
+	oc_info("config", "reloaded: %zu change%s", diff->n, diff->n == 1 ? "" : "s");
+	oc_err auth_err = {0};
+	if (oc_config_diff_touches(diff, "gateway.auth") && oc_auth_setup(&gw->auth, after, NULL, &auth_err) != OC_OK)
+		oc_log_err(OC_LOG_ERROR, "gateway", "the old token stays", &auth_err);
+	if (oc_config_diff_touches(diff, "gateway.port") || oc_config_diff_touches(diff, "gateway.bind")
+	    || oc_config_diff_touches(diff, "gateway.tls"))
+		oc_warn("gateway", "gateway.port, gateway.bind and gateway.tls take effect at the next restart");
+	int level = oc_log_level_parse(oc_config_str(after, "logging.level", "info"));
+	if (oc_config_diff_touches(diff, "logging.level") && level != 0)
+		oc_log_set_level(level);
+	oc_runtime_configure(gw->rt, after);
+}
+
+void oc_gateway_reload(oc_gateway *gw)
+{
+	if (gw->watch != NULL)
+		oc_config_watch_now(gw->watch);
+}
+
+/* ---- Stopping ---- */
+
+static void on_server_drained(void *arg)
+{
+	oc_gateway *gw = arg;
+	oc_loop_stop(gw->rt->loop);
+}
+
+static void on_runtime_stopped(void *arg)
+{
+	oc_gateway *gw = arg;
+	/* Last: clients that wait for their turn's answer have it by now. */
+	oc_http_server_drain(gw->server, 3000, on_server_drained, gw);
+}
+
+void oc_gateway_stop(oc_gateway *gw, const char *why)
+{
+	if (gw->stopping) {
+		/* A second Ctrl-C means it. */
+		oc_warn("gateway", "stopping at once");
+		gw->exit_code = 1;
+		oc_loop_stop(gw->rt->loop);
+		return;
+	}
+	gw->stopping = true;
+	oc_info("gateway", "stopping: %s", why);
+	oc_notify("STOPPING=1");
+	oc_hooks_fire(gw->rt->hooks, OC_HOOK_GATEWAY_STOP, cJSON_CreateObject(), gw->rt->owner, NULL, NULL);
+	oc_runtime_stop(gw->rt, DRAIN_MS, on_runtime_stopped, gw);
+}
+
+static void on_sigterm(void *arg)
+{
+	oc_gateway_stop(arg, "SIGTERM");
+}
+
+static void on_sigint(void *arg)
+{
+	oc_gateway_stop(arg, "interrupted");
+}
+
+static void on_sighup(void *arg)
+{
+	oc_log_reopen();
+	oc_gateway_reload(arg);
+}
+
+/* ---- Starting ---- */
+
+static const char *address_of(const char *bind)
+{
+	if (strcmp(bind, "loopback") == 0 || strcmp(bind, "auto") == 0 || bind[0] == 0)
+		return "127.0.0.1";
+	return strcmp(bind, "lan") == 0 ? "0.0.0.0" : bind;
+}
+
+static bool is_loopback(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+static oc_status make_tls(const oc_config *config, const char *address, oc_tls_server **ret, oc_err *err)
+{
+	if (!oc_config_bool(config, "gateway.tls.enabled", false))
+		return OC_OK;
+	oc_auto_free char *dir = oc_path_state("tls");
+	oc_auto_free char *own_cert = oc_path_state("tls/cert.pem"), *own_key = oc_path_state("tls/key.pem");
+	if (dir == NULL || own_cert == NULL || own_key == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "TLS: out of memory");
+	const char *cert = oc_config_str(config, "gateway.tls.certPath", NULL);
+	const char *key = oc_config_str(config, "gateway.tls.keyPath", NULL);
+	if (cert == NULL && key == NULL && oc_config_bool(config, "gateway.tls.autoGenerate", true)) {
+		cert = own_cert;
+		key = own_key;
+		if (!oc_path_exists(cert)) {
+			oc_status status = oc_path_mkdirs(dir, 0700, err);
+			if (status == OC_OK)
+				status = oc_tls_self_signed(cert, key, address, err);
+			if (status != OC_OK)
+				return status;
+		}
+	}
+	if (cert == NULL || key == NULL)
+		return oc_fail(err, OC_E_INVALID, "set gateway.tls.certPath and gateway.tls.keyPath",
+			       "gateway.tls is enabled, but %s is not set", cert == NULL ? "certPath" : "keyPath");
+	oc_auto_free char *cert_path = oc_path_expand(cert, dir), *key_path = oc_path_expand(key, dir);
+	return oc_tls_server_new(cert_path, key_path, ret, err);
+}
+
+static oc_status listen_everywhere(oc_gateway *gw, const oc_gateway_options *o, oc_err *err)
+{
+	const oc_config *config = gw->rt->config;
+	const char *bind = o->bind != NULL ? o->bind : oc_config_str(config, "gateway.bind", "loopback");
+	if (strcmp(bind, "custom") == 0)
+		bind = oc_config_str(config, "gateway.customBindHost", "loopback");
+	const char *address = address_of(bind);
+	gw->host = oc_strdup(address);
+	gw->socket_path = oc_path_state("run/gateway.sock");
+	oc_auto_free char *run = oc_path_state("run");
+	if (gw->host == NULL || gw->socket_path == NULL || run == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "listening: out of memory");
+	if (!is_loopback(address) && strcmp(oc_config_str(config, "gateway.auth.mode", "token"), "none") == 0)
+		return oc_fail(err, OC_E_DENIED, "set gateway.auth.mode to \"token\", or gateway.bind to \"loopback\"",
+			       "refusing to listen on %s without authentication", address);
+	int port = o->port != 0 ? o->port : (int)oc_config_i64(config, "gateway.port", OC_GATEWAY_DEFAULT_PORT);
+	oc_tls_server *tls = NULL;
+	oc_status status = make_tls(config, address, &tls, err);
+	uint16_t got = 0;
+	if (status == OC_OK)
+		status = oc_http_server_listen_tcp(gw->server, address, port < 0 ? 0 : (uint16_t)port, tls, &got, err);
+	if (status == OC_E_EXISTS)
+		oc_fail(err, status, "stop the program that uses it (`openclaw gateway stop`), or choose another with --port",
+			"port %d on %s is in use", port, address);
+	gw->port = got;
+	gw->tls = tls != NULL;
+	oc_tls_server_unref(tls);
+	if (status == OC_OK)
+		status = oc_path_mkdirs(run, 0700, err);
+	if (status == OC_OK)
+		status = oc_http_server_listen_unix(gw->server, gw->socket_path, err);
+	return status;
+}
+
+static void say_ready(oc_gateway *gw)
+{
+	cJSON *model = NULL;
+	oc_err err = {0};
+	oc_info("gateway", "ready in %.1f ms: http%s://%s:%d", (double)(gw->ready_ns - gw->started_ns) / 1e6,
+		gw->tls ? "s" : "", gw->host, gw->port);
+	if (oc_agent_model_status(gw->agent, OC_STR_NONE, &model, &err) == OC_OK) {
+		const char *reason = oc_json_str(model, "reason", "");
+		oc_log(oc_json_bool(model, "usable", false) ? OC_LOG_INFO : OC_LOG_WARN, "gateway", "model: %s%s%s",
+		       oc_json_str(model, "model", "none"), reason[0] != 0 ? ": " : "", reason);
+	}
+	cJSON_Delete(model);
+}
+
+static void on_started(void *arg)
+{
+	oc_gateway *gw = arg;
+	gw->ready = true;
+	gw->ready_ns = oc_now_ns();
+	say_ready(gw);
+	oc_notify("READY=1");
+	oc_hooks_fire(gw->rt->hooks, OC_HOOK_GATEWAY_START, cJSON_CreateObject(), gw->rt->owner, NULL, NULL);
+	oc_err err = {0};
+	if (oc_config_watch_start(gw->rt->owner, gw->rt->config, 0, on_config, gw, &gw->watch, &err) != OC_OK)
+		oc_log_err(OC_LOG_WARN, "config", "changes of the file are not noticed", &err);
+}
+
+static void log_problems(const oc_config *config)
+{
+	for (size_t i = 0; i < oc_config_problem_count(config); i++) {
+		const oc_config_problem *p = oc_config_problem_at(config, i);
+		oc_log(p->severity == OC_CONFIG_ERROR ? OC_LOG_ERROR : OC_LOG_WARN, "config", "%s%s%s%s%s", p->path,
+		       p->path[0] != 0 ? ": " : "", p->message, p->remedy[0] != 0 ? "; " : "", p->remedy);
+	}
+}
+
+static oc_status set_up_log(const oc_config *config, bool verbose, oc_err *err)
+{
+	int level = oc_log_level_parse(oc_config_str(config, "logging.level", "info"));
+	const char *env = oc_config_env(config, "OPENCLAW_LOG_LEVEL");
+	if (env != NULL && oc_log_level_parse(env) != 0)
+		level = oc_log_level_parse(env);
+	oc_log_set_level(verbose ? OC_LOG_DEBUG : level != 0 ? level : OC_LOG_INFO);
+	oc_auto_free char *dir = oc_path_state("logs");
+	const char *file = oc_config_str(config, "logging.file", "gateway.log");
+	oc_auto_free char *path = dir != NULL ? oc_path_expand(file, dir) : NULL;
+	if (path == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "the log: out of memory");
+	oc_status status = oc_path_mkdirs(dir, 0700, err);
+	return status != OC_OK ? status
+			       : oc_log_open_file(path, (uint64_t)oc_config_i64(config, "logging.maxFileBytes", 10 << 20), 5, err);
+}
+
+static oc_status build(oc_gateway *gw, const oc_gateway_options *o, oc_err *err)
+{
+	oc_config *config = NULL;
+	oc_status status = oc_config_load_gateway(NULL, &config, err);
+	if (status != OC_OK)
+		return status;
+	status = set_up_log(config, o->verbose, err);
+	if (status == OC_OK)
+		status = oc_runtime_new(config, false, &gw->rt, err);
+	if (status != OC_OK) {
+		oc_config_unref(config);
+		return status;
+	}
+	gw->agent = gw->rt->agent;
+	log_problems(gw->rt->config);
+	oc_http_server_options server = {
+		.handler = {oc_gateway_head, oc_gateway_request, gw},
+	};
+	status = oc_auth_setup(&gw->auth, gw->rt->config, o->token, err);
+	if (status == OC_OK)
+		status = oc_http_server_new(gw->rt->loop, &server, &gw->server, err);
+	if (status == OC_OK)
+		status = listen_everywhere(gw, o, err);
+	return status;
+}
+
+int oc_gateway_run(const oc_gateway_options *o)
+{
+	oc_gateway gw = {.started_ns = o->process_start_ns, .started_wall_ms = oc_wall_ms()};
+	oc_err err = {0};
+	signal(SIGPIPE, SIG_IGN);
+	oc_status status = build(&gw, o, &err);
+	if (status == OC_OK) {
+		oc_signal_watch(gw.rt->owner, SIGTERM, on_sigterm, &gw);
+		oc_signal_watch(gw.rt->owner, SIGINT, on_sigint, &gw);
+		oc_signal_watch(gw.rt->owner, SIGHUP, on_sighup, &gw);
+		oc_runtime_start(gw.rt, on_started, &gw);
+		oc_loop_run(gw.rt->loop);
+		oc_info("gateway", "stopped");
+	} else {
+		oc_log_err(OC_LOG_ERROR, "gateway", "cannot start", &err);
+		gw.exit_code = 1;
+	}
+	oc_http_server_free(gw.server);
+	oc_runtime_free(gw.rt);
+	oc_method_cleanup();
+	oc_auth_free(&gw.auth);
+	oc_free(gw.host);
+	oc_free(gw.socket_path);
+	oc_log_close();
+	return gw.exit_code;
+}

@@ -1,0 +1,63 @@
+/*
+ * The gateway: a runtime behind an HTTP and WebSocket server on a TCP port and a Unix socket.
+ */
+#ifndef OC_GATEWAY_GATEWAY_H
+#define OC_GATEWAY_GATEWAY_H
+
+#include "core/gateway/auth.h"
+#include "core/gateway/method.h"
+#include "core/gateway/runtime.h"
+#include "core/net/server.h"
+
+enum { OC_GATEWAY_DEFAULT_PORT = 18789 };
+
+struct oc_gateway {
+	oc_runtime *rt;
+	oc_agent *agent; /* rt's */
+	oc_http_server *server;
+	oc_auth auth;
+	oc_config_watch *watch;
+	char *socket_path, *host;
+	int port;           /* that it listens on */
+	bool ready, stopping, tls;
+	uint64_t started_ns, ready_ns; /* monotonic */
+	int64_t started_wall_ms;
+	uint64_t next_subscription;
+	uint64_t requests, rpc_calls, ws_connections, ws_open; /* for metrics */
+	uint64_t status_class[6];                              /* answers by hundreds of the status */
+	oc_err config_error; /* of the last reload that failed; code OC_OK: none */
+	int exit_code;
+};
+
+typedef struct oc_gateway_options {
+	int port;         /* 0: the configuration's; -1: any free one */
+	const char *bind; /* NULL: the configuration's; "loopback", "lan" or an address */
+	const char *token; /* NULL: the configuration's or the stored one */
+	bool verbose;
+	uint64_t process_start_ns; /* for the time to ready */
+} oc_gateway_options;
+
+/* Runs a gateway until SIGTERM, SIGINT or system.shutdown; returns an exit code. Prints where it listens. */
+int oc_gateway_run(const oc_gateway_options *options);
+/* Begins the orderly stop. */
+void oc_gateway_stop(oc_gateway *gateway, const char *why);
+/* Reads the configuration file anew. */
+void oc_gateway_reload(oc_gateway *gateway);
+/* {"ok","version","uptimeMs",…}: health for people and probes. The caller's. */
+cJSON *oc_gateway_status(oc_gateway *gateway);
+
+/* http.c: the routes; the server's on_head and on_request. */
+void oc_gateway_head(void *arg, oc_http_req *req);
+void oc_gateway_request(void *arg, oc_http_req *req);
+/* rpc.c: POST /rpc and /ws. client.c builds clients. */
+void oc_gateway_rpc(oc_gateway *gateway, oc_http_req *req, unsigned scopes);
+void oc_gateway_ws(oc_gateway *gateway, oc_http_req *req, unsigned scopes);
+/* completions.c: POST /v1/chat/completions and GET /v1/models. */
+void oc_gateway_completions(oc_gateway *gateway, oc_http_req *req);
+void oc_gateway_models(oc_gateway *gateway, oc_http_req *req);
+/* guest.c: requests for http modules. */
+void oc_gateway_guest(oc_gateway *gateway, oc_http_req *req, oc_guest *guest);
+/* metrics.c */
+void oc_gateway_metrics(oc_gateway *gateway, oc_sbuf *out);
+
+#endif

@@ -1,0 +1,168 @@
+/* The routes of the HTTP server: who may, how much, and which file answers. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/gateway/gateway.h"
+
+typedef void (*route_fn)(oc_gateway *gw, oc_http_req *req);
+
+struct route {
+	const char *path, *allow; /* methods, as in the Allow header */
+	bool open;                /* no authentication */
+	uint64_t max_body;
+	route_fn run;
+};
+
+static void count(oc_gateway *gw, int status)
+{
+	gw->status_class[status / 100 < 6 ? status / 100 : 5]++;
+}
+
+static void answer_json(oc_gateway *gw, oc_http_req *req, int status, oc_str json)
+{
+	count(gw, status);
+	oc_http_respond(req, status, "application/json", json);
+}
+
+static void refuse(oc_gateway *gw, oc_http_req *req, int status, const char *code, const char *message)
+{
+	count(gw, status);
+	oc_http_error(req, status, code, message);
+}
+
+static void health(oc_gateway *gw, oc_http_req *req)
+{
+	answer_json(gw, req, 200, OC_STR("{\"ok\":true,\"status\":\"live\"}"));
+}
+
+static void ready(oc_gateway *gw, oc_http_req *req)
+{
+	if (gw->ready && !gw->stopping)
+		answer_json(gw, req, 200, OC_STR("{\"ready\":true,\"failing\":[]}"));
+	else if (gw->stopping)
+		answer_json(gw, req, 503, OC_STR("{\"ready\":false,\"failing\":[\"stopping\"]}"));
+	else
+		answer_json(gw, req, 503, OC_STR("{\"ready\":false,\"failing\":[\"starting\"]}"));
+}
+
+static void metrics(oc_gateway *gw, oc_http_req *req)
+{
+	oc_sbuf b;
+	oc_sbuf_init(&b, 1u << 20);
+	oc_gateway_metrics(gw, &b);
+	count(gw, 200);
+	oc_http_respond(req, 200, "text/plain; version=0.0.4; charset=utf-8", oc_sbuf_view(&b));
+	oc_sbuf_free(&b);
+}
+
+static void rpc(oc_gateway *gw, oc_http_req *req)
+{
+	oc_gateway_rpc(gw, req, OC_SCOPE_ALL);
+}
+
+static bool authorized(const oc_gateway *gw, const oc_http_req *req)
+{
+	const oc_http_peer *peer = oc_http_get_peer(req);
+	/* On the Unix socket the kernel says who it is; root may do anything anyway. */
+	if (peer->is_unix && (peer->uid == geteuid() || peer->uid == 0))
+		return true;
+	oc_str header = oc_http_header(req, "authorization");
+	return header.n > 0 && oc_auth_header_ok(&gw->auth, header);
+}
+
+/* Browsers cannot send a header with a WebSocket: such a connection starts without scopes and calls auth.login. */
+static void ws(oc_gateway *gw, oc_http_req *req)
+{
+	if (oc_http_has_header(req, "authorization") && !authorized(gw, req))
+		refuse(gw, req, 401, "unauthorized", "wrong token");
+	else
+		oc_gateway_ws(gw, req, authorized(gw, req) ? OC_SCOPE_ALL : OC_SCOPE_NONE);
+}
+
+static void front(oc_gateway *gw, oc_http_req *req)
+{
+	count(gw, 200);
+	oc_http_respond(req, 200, "text/plain; charset=utf-8",
+			OC_STR("The OpenClaw gateway is running.\n\n"
+			       "Talk to it:  openclaw agent -m \"hello\"\n"
+			       "Its state:   openclaw status\n"
+			       "For clients: POST /rpc, /ws (JSON-RPC 2.0), POST /v1/chat/completions (OpenAI's API)\n"));
+}
+
+static const struct route routes[] = {
+	{"/health", "GET, HEAD", true, 0, health},
+	{"/healthz", "GET, HEAD", true, 0, health},
+	{"/ready", "GET, HEAD", true, 0, ready},
+	{"/readyz", "GET, HEAD", true, 0, ready},
+	{"/rpc", "POST", false, 1u << 20, rpc},
+	{"/ws", "GET", true, 0, ws},
+	{"/v1/chat/completions", "POST", false, 20u << 20, oc_gateway_completions},
+	{"/v1/models", "GET, HEAD", false, 0, oc_gateway_models},
+	{"/metrics", "GET, HEAD", false, 0, metrics},
+	{"/", "GET, HEAD", true, 0, front},
+};
+
+static const struct route *find(oc_str path)
+{
+	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+		if (oc_str_eqz(path, routes[i].path))
+			return &routes[i];
+	return NULL;
+}
+
+static bool allowed(const char *allow, oc_str method)
+{
+	oc_str rest = oc_str_of(allow);
+	while (rest.p != NULL)
+		if (oc_str_eq(oc_str_trim(oc_str_cut(&rest, ',')), method))
+			return true;
+	return false;
+}
+
+static void refuse_auth(oc_gateway *gw, oc_http_req *req)
+{
+	oc_http_add_header(req, "www-authenticate", OC_STR("Bearer realm=\"openclaw\""));
+	refuse(gw, req, 401, "unauthorized",
+	       oc_http_has_header(req, "authorization")
+		       ? "wrong token; `openclaw status` shows where the right one is"
+		       : "send `Authorization: Bearer TOKEN`; `openclaw status` shows where the token is");
+}
+
+void oc_gateway_head(void *arg, oc_http_req *req)
+{
+	oc_gateway *gw = arg;
+	gw->requests++;
+	const struct route *route = find(oc_http_path(req));
+	oc_guest *guest = route == NULL || route->run == front ? oc_modules_http_match(gw->rt->modules, oc_http_path(req)) : NULL;
+	if (guest != NULL) {
+		if ((oc_guest_flags(guest) & OC_HTTP_PUBLIC) == 0 && !authorized(gw, req))
+			refuse_auth(gw, req);
+		else
+			oc_http_set_user(req, guest); /* on_request takes what is no route for a guest */
+		return;
+	}
+	if (route == NULL)
+		refuse(gw, req, 404, "not_found", "there is nothing at this path; see /rpc, /ws, /v1/chat/completions, /health");
+	else if (!allowed(route->allow, oc_http_method(req))) {
+		oc_http_add_header(req, "allow", oc_str_of(route->allow));
+		refuse(gw, req, 405, "method_not_allowed", "this path does not take that method; see the Allow header");
+	} else if (!route->open && !authorized(gw, req)) {
+		refuse_auth(gw, req);
+	} else {
+		if (route->max_body > 0)
+			oc_http_body_limit(req, route->max_body);
+		oc_http_set_user(req, (void *)(uintptr_t)route);
+	}
+}
+
+void oc_gateway_request(void *arg, oc_http_req *req)
+{
+	oc_gateway *gw = arg;
+	const struct route *route = oc_http_user(req);
+	if (route >= routes && route < routes + sizeof routes / sizeof *routes)
+		route->run(gw, req);
+	else
+		oc_gateway_guest(gw, req, oc_http_user(req));
+}

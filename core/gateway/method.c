@@ -1,0 +1,193 @@
+#include "core/gateway/method.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/data/schema.h"
+#include "core/gateway/events.h"
+
+struct oc_method_call {
+	oc_client *client;
+	oc_method_answer answer;
+	void *arg;
+};
+
+/* Sorted by wire name, which sorts as the C names do ('.' and '_' stand at the same places). */
+static const oc_method *const table[] = {
+#define ROW(name) &oc_method_##name,
+	OC_METHOD_LIST(ROW)
+#undef ROW
+};
+enum { N_METHODS = sizeof table / sizeof *table };
+static cJSON *schemas[N_METHODS]; /* parsed at the first use of each */
+
+static int find(oc_str name)
+{
+	size_t lo = 0, hi = N_METHODS;
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		size_t n = strlen(table[mid]->name);
+		int c = memcmp(name.p, table[mid]->name, name.n < n ? name.n : n);
+		if (c == 0 && name.n == n)
+			return (int)mid;
+		if (c < 0 || (c == 0 && name.n < n))
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return -1;
+}
+
+const oc_method *oc_method_row(size_t i)
+{
+	return i < N_METHODS ? table[i] : NULL;
+}
+
+void oc_method_cleanup(void)
+{
+	for (size_t i = 0; i < N_METHODS; i++) {
+		cJSON_Delete(schemas[i]);
+		schemas[i] = NULL;
+	}
+}
+
+/* ---- Clients ---- */
+
+void oc_client_ref(oc_client *client)
+{
+	client->refs++;
+}
+
+void oc_client_unref(oc_client *client)
+{
+	if (client != NULL && --client->refs == 0)
+		oc_free(client);
+}
+
+void oc_client_gone(oc_client *client)
+{
+	client->gone = true;
+	client->can_events = false;
+	oc_events_end_all(client);
+	oc_client_unref(client);
+}
+
+/* ---- Calls ---- */
+
+oc_gateway *oc_method_gateway(const oc_method_call *call)
+{
+	return call->client->gateway;
+}
+
+oc_client *oc_method_client(const oc_method_call *call)
+{
+	return call->client;
+}
+
+static void finish(oc_method_call *call, oc_status status, oc_str result, const oc_err *err)
+{
+	oc_client *client = call->client;
+	call->answer(call->arg, status, result, err);
+	oc_free(call);
+	oc_client_unref(client);
+}
+
+void oc_method_reply_text(oc_method_call *call, oc_str json)
+{
+	finish(call, OC_OK, json, NULL);
+}
+
+void oc_method_reply(oc_method_call *call, cJSON *result)
+{
+	char *text = result != NULL ? oc_json_print(result) : NULL;
+	cJSON_Delete(result);
+	if (text == NULL) {
+		oc_method_failf(call, OC_E_NOMEM, NULL, "out of memory while answering");
+		return;
+	}
+	oc_method_reply_text(call, oc_str_of(text));
+	oc_free(text);
+}
+
+void oc_method_fail(oc_method_call *call, const oc_err *err)
+{
+	finish(call, err->code != OC_OK ? err->code : OC_E_INTERNAL, OC_STR_NONE, err);
+}
+
+void oc_method_failf(oc_method_call *call, oc_status status, const char *remedy, const char *format, ...)
+{
+	oc_err err;
+	char text[sizeof err.text];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	oc_fail(&err, status, remedy, "%s", text);
+	oc_method_fail(call, &err);
+}
+
+/* ---- Dispatch ---- */
+
+static oc_status check_params(int i, const cJSON *params, oc_err *err)
+{
+	const oc_method *m = table[i];
+	if (m->params == NULL)
+		return OC_OK;
+	if (schemas[i] == NULL && oc_json_parse(oc_str_of(m->params), NULL, &schemas[i], err) != OC_OK)
+		return oc_err_prefix(err, "schema of %s", m->name);
+	return oc_schema_check(schemas[i], params, err);
+}
+
+static void refuse(oc_method_answer answer, void *arg, const oc_err *err)
+{
+	answer(arg, err->code, OC_STR_NONE, err);
+}
+
+void oc_method_start(oc_client *client, oc_str name, const cJSON *params, oc_method_answer answer, void *arg)
+{
+	oc_err err = {0};
+	int i = find(name);
+	if (i < 0) {
+		const char *names[N_METHODS];
+		for (size_t k = 0; k < N_METHODS; k++)
+			names[k] = table[k]->name;
+		char wrong[80];
+		snprintf(wrong, sizeof wrong, "%.*s", OC_STR_ARG(name));
+		const char *near = oc_str_nearest(wrong, names, N_METHODS);
+		oc_fail(&err, OC_E_UNSUPPORTED, near != NULL ? NULL : "system.methods lists them",
+			"there is no method \"%s\"%s%s%s", wrong, near != NULL ? "; did you mean \"" : "",
+			near != NULL ? near : "", near != NULL ? "\"?" : "");
+		refuse(answer, arg, &err);
+		return;
+	}
+	const oc_method *m = table[i];
+	if ((m->scope & ~client->scopes) != 0) {
+		if (client->scopes == 0)
+			oc_fail(&err, OC_E_AUTH, "send `Authorization: Bearer TOKEN`, or call auth.login first",
+				"%s needs authentication", m->name);
+		else
+			oc_fail(&err, OC_E_DENIED, NULL, "%s needs a scope that this client does not have", m->name);
+		refuse(answer, arg, &err);
+		return;
+	}
+	static const cJSON nothing = {.type = cJSON_Object};
+	if (params == NULL)
+		params = &nothing;
+	if (check_params(i, params, &err) != OC_OK) {
+		oc_err_prefix(&err, "%s: params", m->name);
+		refuse(answer, arg, &err);
+		return;
+	}
+	oc_method_call *call = oc_alloc(sizeof *call);
+	if (call == NULL) {
+		oc_fail(&err, OC_E_NOMEM, NULL, "%s: out of memory", m->name);
+		refuse(answer, arg, &err);
+		return;
+	}
+	*call = (oc_method_call){client, answer, arg};
+	oc_client_ref(client);
+	m->run(call, params);
+}

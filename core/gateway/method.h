@@ -1,0 +1,81 @@
+/*
+ * The gateway's methods: one table, whatever protocol the call came in by.
+ *
+ * A method is declared once, with its scope, its parameters' schema and a summary; the codecs (jsonrpc.c) look it up,
+ * check the scope and the parameters, and run it.  A method answers exactly once, now or later, on the loop thread.  When
+ * the client is gone by then, the answer is dropped: what was started goes on.
+ */
+#ifndef OC_GATEWAY_METHOD_H
+#define OC_GATEWAY_METHOD_H
+
+#include <stdbool.h>
+
+#include "core/base/err.h"
+#include "core/base/str.h"
+#include "core/data/json.h"
+
+typedef struct oc_gateway oc_gateway;
+typedef struct oc_client oc_client;
+typedef struct oc_method_call oc_method_call;
+
+enum { OC_SCOPE_NONE = 0, OC_SCOPE_READ = 1, OC_SCOPE_WRITE = 2, OC_SCOPE_ADMIN = 4, OC_SCOPE_ALL = 7 };
+
+typedef struct oc_method {
+	const char *name; /* "session.message" */
+	unsigned scope;   /* what the client must have; OC_SCOPE_NONE: no authentication needed */
+	const char *summary;
+	const char *params; /* JSON Schema of the parameters object; NULL: none are taken */
+	void (*run)(oc_method_call *call, const cJSON *params); /* params: an object, never NULL */
+} oc_method;
+
+/* ---- Clients ---- */
+
+/* Who calls: one WebSocket connection, or one HTTP request. Reference-counted; calls hold one. */
+struct oc_client {
+	oc_gateway *gateway;
+	unsigned refs, scopes;
+	bool gone;      /* the connection is closed */
+	bool can_events; /* notify works */
+	void (*notify)(oc_client *client, oc_str json); /* sends one message */
+	void *arg;
+	struct oc_event_sub *subs; /* its subscriptions (events.c) */
+};
+void oc_client_ref(oc_client *client);
+void oc_client_unref(oc_client *client); /* frees at the last one */
+/* The connection is closed: ends subscriptions, gives up the connection's reference. */
+void oc_client_gone(oc_client *client);
+
+/* ---- Calls ---- */
+
+oc_gateway *oc_method_gateway(const oc_method_call *call);
+oc_client *oc_method_client(const oc_method_call *call);
+/* Exactly one of these. reply takes the tree (NULL: answered as out of memory); reply_text copies a JSON text. */
+void oc_method_reply(oc_method_call *call, cJSON *result);
+void oc_method_reply_text(oc_method_call *call, oc_str json);
+void oc_method_fail(oc_method_call *call, const oc_err *err);
+void oc_method_failf(oc_method_call *call, oc_status status, const char *remedy, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* How a codec starts a call: looks up, checks, runs. answer is called exactly once (maybe before this returns):
+ * status OC_OK: result is a JSON text; else err. The client is referenced while the call is open. */
+typedef void (*oc_method_answer)(void *arg, oc_status status, oc_str result, const oc_err *err);
+void oc_method_start(oc_client *client, oc_str name, const cJSON *params_or_null, oc_method_answer answer, void *arg);
+
+/* The i-th method, sorted by name; NULL past the end. */
+const oc_method *oc_method_row(size_t i);
+/* Frees the parsed schemas. */
+void oc_method_cleanup(void);
+
+/* The rows, by file. */
+#define OC_METHOD_LIST(X)                                                                                          \
+	X(agent_get) X(agent_list) X(agent_status) X(auth_login) X(auth_me) X(channels_list) X(channels_probe)     \
+	X(channels_status) X(events_subscribe) X(events_unsubscribe) X(logs_tail) X(models_list) X(modules_doctor) \
+	X(modules_info) X(modules_list) X(pairing_approve) X(pairing_list) X(session_cancel) X(session_create)     \
+	X(session_delete) X(session_end) X(session_events) X(session_get) X(session_history) X(session_list)       \
+	X(session_message) X(session_reset) X(session_search) X(session_stats) X(system_health) X(system_methods)  \
+	X(system_reload) X(system_shutdown) X(system_status) X(system_version) X(tools_execute) X(tools_list)
+#define OC_METHOD_DECLARE(name) extern const oc_method oc_method_##name;
+OC_METHOD_LIST(OC_METHOD_DECLARE)
+#undef OC_METHOD_DECLARE
+
+#endif

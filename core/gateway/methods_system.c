@@ -1,0 +1,173 @@
+/* system.*, auth.*, logs.*: the gateway itself. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/base/path.h"
+#include "core/gateway/gateway.h"
+
+#define OBJECT(members) "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{" members "}}"
+
+/* Answered from fields, without a tree: probes ask often. */
+static void system_health(oc_method_call *call, const cJSON *params)
+{
+	(void)params;
+	const oc_gateway *gw = oc_method_gateway(call);
+	char text[128];
+	int n = snprintf(text, sizeof text, "{\"ok\":true,\"status\":\"%s\",\"uptimeMs\":%" PRIu64 "}",
+			 gw->stopping ? "stopping"
+			 : gw->ready  ? "live"
+				      : "starting",
+			 (oc_now_ns() - gw->started_ns) / 1000000u);
+	oc_method_reply_text(call, oc_str_make(text, (size_t)n));
+}
+
+const oc_method oc_method_system_health = {"system.health", OC_SCOPE_READ, "whether the gateway is alive", OBJECT(""),
+					   system_health};
+
+static void system_version(oc_method_call *call, const cJSON *params)
+{
+	(void)params;
+	char text[160];
+	int n = snprintf(text, sizeof text,
+			 "{\"name\":\"openclaw\",\"version\":\"%s\",\"abi\":{\"major\":%d,\"minor\":%d}}", PACKAGE_VERSION,
+			 OC_ABI_MAJOR, OC_ABI_MINOR);
+	oc_method_reply_text(call, oc_str_make(text, (size_t)n));
+}
+
+const oc_method oc_method_system_version = {"system.version", OC_SCOPE_NONE, "the program's and the ABI's version",
+					    OBJECT(""), system_version};
+
+static void system_status(oc_method_call *call, const cJSON *params)
+{
+	(void)params;
+	oc_method_reply(call, oc_gateway_status(oc_method_gateway(call)));
+}
+
+const oc_method oc_method_system_status = {"system.status", OC_SCOPE_READ,
+					   "address, model, modules, channels, sessions, problems", OBJECT(""), system_status};
+
+static void system_methods(oc_method_call *call, const cJSON *params)
+{
+	(void)params;
+	cJSON *result = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(result, "methods");
+	const oc_method *m;
+	for (size_t i = 0; list != NULL && (m = oc_method_row(i)) != NULL; i++) {
+		static const char *const scopes[] = {"none", "read", "write", "", "admin"};
+		cJSON *row = cJSON_CreateObject();
+		oc_json_set_str(row, "name", m->name);
+		oc_json_set_str(row, "scope", scopes[m->scope]);
+		oc_json_set_str(row, "summary", m->summary);
+		oc_json_set(row, "params", cJSON_Parse(m->params));
+		cJSON_AddItemToArray(list, row);
+	}
+	oc_method_reply(call, result);
+}
+
+const oc_method oc_method_system_methods = {"system.methods", OC_SCOPE_READ, "every method, its scope and parameters",
+					    OBJECT(""), system_methods};
+
+static void system_reload(oc_method_call *call, const cJSON *params)
+{
+	(void)params;
+	oc_gateway *gw = oc_method_gateway(call);
+	oc_gateway_reload(gw);
+	oc_method_reply_text(call, OC_STR("{\"ok\":true}"));
+}
+
+const oc_method oc_method_system_reload = {"system.reload", OC_SCOPE_ADMIN, "reads the configuration file again now",
+					   OBJECT(""), system_reload};
+
+static void system_shutdown(oc_method_call *call, const cJSON *params)
+{
+	oc_gateway *gw = oc_method_gateway(call);
+	char why[128];
+	snprintf(why, sizeof why, "%s", oc_json_str(params, "reason", "asked by a client"));
+	oc_method_reply_text(call, OC_STR("{\"ok\":true}"));
+	oc_gateway_stop(gw, why);
+}
+
+const oc_method oc_method_system_shutdown = {
+	"system.shutdown", OC_SCOPE_ADMIN, "stops the gateway: no new turns, running ones are finished",
+	OBJECT("\"reason\":{\"type\":\"string\",\"maxLength\":100}"), system_shutdown};
+
+/* ---- auth ---- */
+
+static void auth_login(oc_method_call *call, const cJSON *params)
+{
+	oc_client *client = oc_method_client(call);
+	oc_str secret = oc_json_ostr(params, "token");
+	if (secret.n == 0)
+		secret = oc_json_ostr(params, "password");
+	if (!oc_auth_secret_ok(&client->gateway->auth, secret)) {
+		oc_method_failf(call, OC_E_AUTH, "`openclaw status` shows where the token is", "wrong token or password");
+		return;
+	}
+	client->scopes = OC_SCOPE_ALL;
+	client->can_events = client->notify != NULL;
+	oc_method_reply_text(call, OC_STR("{\"ok\":true,\"scopes\":[\"read\",\"write\",\"admin\"]}"));
+}
+
+const oc_method oc_method_auth_login = {
+	"auth.login", OC_SCOPE_NONE, "authenticates this connection by token or password",
+	OBJECT("\"token\":{\"type\":\"string\",\"maxLength\":1024},\"password\":{\"type\":\"string\",\"maxLength\":1024}"),
+	auth_login};
+
+static void auth_me(oc_method_call *call, const cJSON *params)
+{
+	(void)params;
+	unsigned scopes = oc_method_client(call)->scopes;
+	cJSON *result = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(result, "scopes");
+	if ((scopes & OC_SCOPE_READ) != 0)
+		cJSON_AddItemToArray(list, cJSON_CreateString("read"));
+	if ((scopes & OC_SCOPE_WRITE) != 0)
+		cJSON_AddItemToArray(list, cJSON_CreateString("write"));
+	if ((scopes & OC_SCOPE_ADMIN) != 0)
+		cJSON_AddItemToArray(list, cJSON_CreateString("admin"));
+	oc_json_set_bool(result, "authenticated", scopes != 0);
+	oc_method_reply(call, result);
+}
+
+const oc_method oc_method_auth_me = {"auth.me", OC_SCOPE_NONE, "what this connection may do", OBJECT(""), auth_me};
+
+/* ---- logs ---- */
+
+static void logs_tail(oc_method_call *call, const cJSON *params)
+{
+	/* The last `limit` lines of the log file, read backwards from its end. */
+	int64_t limit = oc_json_i64(params, "limit", 200);
+	oc_auto_free char *path = oc_path_state("logs/gateway.log");
+	FILE *f = path != NULL ? fopen(path, "re") : NULL;
+	if (f == NULL) {
+		oc_method_failf(call, OC_E_NOT_FOUND, NULL, "there is no log file yet");
+		return;
+	}
+	enum { WINDOW = 1 << 18 };
+	oc_auto_free char *window = oc_alloc(WINDOW + 1);
+	fseek(f, 0, SEEK_END);
+	long size = ftell(f), from = size > WINDOW ? size - WINDOW : 0;
+	fseek(f, from, SEEK_SET);
+	size_t n = window != NULL ? fread(window, 1, WINDOW, f) : 0;
+	fclose(f);
+	size_t start = n;
+	for (int64_t lines = 0; start > 0; start--)
+		if (window[start - 1] == '\n' && start < n && ++lines == limit)
+			break;
+	cJSON *result = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(result, "lines");
+	oc_str rest = {window + start, n - start};
+	while (list != NULL && rest.p != NULL && rest.n > 0) {
+		oc_str line = oc_str_cut(&rest, '\n');
+		cJSON *tree = NULL;
+		if (oc_json_parse(line, NULL, &tree, NULL) == OC_OK) /* the first may be cut */
+			cJSON_AddItemToArray(list, tree);
+	}
+	oc_method_reply(call, result);
+}
+
+const oc_method oc_method_logs_tail = {
+	"logs.tail", OC_SCOPE_READ, "the last lines of the log",
+	OBJECT("\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}"), logs_tail};

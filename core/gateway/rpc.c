@@ -1,0 +1,143 @@
+/* JSON-RPC's two ways in: POST /rpc and the WebSocket /ws. */
+#include <string.h>
+
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/gateway/gateway.h"
+#include "core/gateway/jsonrpc.h"
+
+#define LOGIN_MS 10000
+
+static oc_client *client_new(oc_gateway *gw, unsigned scopes)
+{
+	oc_client *client = oc_alloc(sizeof *client);
+	if (client == NULL)
+		return NULL;
+	client->gateway = gw;
+	client->refs = 1;
+	client->scopes = scopes;
+	return client;
+}
+
+/* ---- POST /rpc ---- */
+
+struct post {
+	oc_http_req *req;
+	oc_client *client;
+};
+
+static void post_done(void *arg, oc_str text)
+{
+	struct post *post = arg;
+	oc_gateway *gw = post->client->gateway;
+	gw->status_class[2]++;
+	if (text.n == 0)
+		oc_http_respond(post->req, 204, NULL, OC_STR_NONE);
+	else
+		oc_http_respond(post->req, 200, "application/json", text);
+	oc_client_gone(post->client);
+	oc_free(post);
+}
+
+void oc_gateway_rpc(oc_gateway *gw, oc_http_req *req, unsigned scopes)
+{
+	struct post *post = oc_alloc(sizeof *post);
+	oc_client *client = post != NULL ? client_new(gw, scopes) : NULL;
+	if (client == NULL) {
+		oc_free(post);
+		oc_http_error(req, 503, "nomem", "out of memory");
+		return;
+	}
+	*post = (struct post){req, client};
+	gw->rpc_calls++;
+	oc_jsonrpc_handle(client, oc_http_body(req), post_done, post);
+}
+
+/* ---- /ws ---- */
+
+struct conn {
+	oc_client *client;
+	oc_ws *ws;
+	oc_watch *login; /* runs until the client has authenticated */
+};
+
+static void notify(oc_client *client, oc_str json)
+{
+	struct conn *conn = client->arg;
+	if (!client->gone)
+		oc_ws_send(conn->ws, json, false);
+}
+
+static void ws_done(void *arg, oc_str text)
+{
+	oc_client *client = arg;
+	if (text.n > 0)
+		notify(client, text);
+}
+
+static void ws_message(void *arg, oc_ws *ws, oc_str data, bool binary)
+{
+	struct conn *conn = arg;
+	oc_client *client = conn->client;
+	if (binary) {
+		oc_ws_close(ws, OC_WS_UNSUPPORTED, OC_STR("JSON-RPC is text"));
+		return;
+	}
+	client->gateway->rpc_calls++;
+	oc_client_ref(client); /* a message may end the connection under us */
+	oc_jsonrpc_handle(client, data, ws_done, client);
+	if (!client->gone && client->scopes != 0 && conn->login != NULL) {
+		oc_watch_end(conn->login);
+		conn->login = NULL;
+		oc_ws_set_max_message(ws, OC_JSONRPC_MAX_BYTES);
+	}
+	oc_client_unref(client);
+}
+
+static void ws_close(void *arg, oc_ws *ws, uint16_t code, oc_str reason)
+{
+	struct conn *conn = arg;
+	(void)ws;
+	oc_debug("gateway", "WebSocket closed: %u %.*s", code, OC_STR_ARG(reason));
+	conn->client->gateway->ws_open--;
+	oc_watch_end(conn->login);
+	oc_client_gone(conn->client);
+	oc_free(conn);
+}
+
+static void login_late(void *arg)
+{
+	struct conn *conn = arg;
+	oc_ws_close(conn->ws, OC_WS_POLICY, OC_STR("not authenticated: call auth.login within ten seconds"));
+}
+
+void oc_gateway_ws(oc_gateway *gw, oc_http_req *req, unsigned scopes)
+{
+	struct conn *conn = oc_alloc(sizeof *conn);
+	oc_client *client = conn != NULL ? client_new(gw, scopes) : NULL;
+	if (client == NULL) {
+		oc_free(conn);
+		oc_http_error(req, 503, "nomem", "out of memory");
+		return;
+	}
+	client->notify = notify;
+	client->arg = conn;
+	client->can_events = scopes != 0;
+	conn->client = client;
+	oc_ws_options options = {
+		.on_message = ws_message,
+		.on_close = ws_close,
+		.arg = conn,
+		.max_message = scopes != 0 ? OC_JSONRPC_MAX_BYTES : 64 * 1024,
+	};
+	if (oc_http_upgrade_ws(req, &options, &conn->ws) != OC_OK) { /* answered already */
+		oc_client_gone(client);
+		oc_free(conn);
+		return;
+	}
+	gw->status_class[1]++;
+	gw->ws_connections++;
+	gw->ws_open++;
+	if (scopes == 0)
+		conn->login = oc_timer_start(gw->rt->owner, LOGIN_MS, 0, login_late, conn);
+}

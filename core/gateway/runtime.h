@@ -1,0 +1,42 @@
+/*
+ * The runtime: loop, configuration, store, modules, hooks and agent, put together in the right order.  The gateway is a
+ * runtime with a server; `openclaw agent` without a gateway is a runtime for one turn.
+ */
+#ifndef OC_GATEWAY_RUNTIME_H
+#define OC_GATEWAY_RUNTIME_H
+
+#include "core/agent/agent.h"
+#include "core/config/config.h"
+#include "core/hook/hook.h"
+#include "core/loop/loop.h"
+#include "core/module/module.h"
+#include "core/security/process.h"
+#include "core/store/store.h"
+
+typedef struct oc_runtime {
+	oc_loop *loop;
+	oc_owner *owner;
+	oc_config *config;
+	oc_store *store;
+	oc_procs *procs;
+	oc_hooks *hooks;
+	oc_modules *modules;
+	oc_agent *agent;
+	void (*done)(void *arg); /* of the step that is under way */
+	void *arg;
+	bool one_shot;
+} oc_runtime;
+
+/* config: loaded by the caller, the reference is taken over on success. one_shot: no channels, the store shared with other
+ * commands. OC_E_BUSY: another gateway owns the store. */
+oc_status oc_runtime_new(oc_config *config, bool one_shot, oc_runtime **ret, oc_err *err);
+/* Starts modules and agent; done later. What fails is a module's state, shown in status. */
+void oc_runtime_start(oc_runtime *rt, void (*done)(void *arg), void *arg);
+/* Takes over a new configuration (the reference is added). */
+void oc_runtime_configure(oc_runtime *rt, oc_config *config);
+/* Drains the agent, stops the modules; done later. */
+void oc_runtime_stop(oc_runtime *rt, uint64_t deadline_ms, void (*done)(void *arg), void *arg);
+/* The loop must not be running. NULL is allowed. */
+void oc_runtime_free(oc_runtime *rt);
+
+#endif

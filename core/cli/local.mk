@@ -1,1 +1,10 @@
-libocore_la_SOURCES += %D%/cli.c %D%/cli.h %D%/commands.h %D%/out.c
+libocore_la_SOURCES += \
+	%D%/agent.c \
+	%D%/cli.c %D%/cli.h %D%/commands.h \
+	%D%/completion.c \
+	%D%/gateway.c \
+	%D%/logs.c \
+	%D%/out.c \
+	%D%/remote.c %D%/remote.h \
+	%D%/service.c %D%/service.h \
+	%D%/status.c %D%/status.h

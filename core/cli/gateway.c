@@ -1,0 +1,112 @@
+/* openclaw gateway run|status|stop|restart */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/path.h"
+#include "core/cli/commands.h"
+#include "core/cli/remote.h"
+#include "core/cli/status.h"
+#include "core/cli/service.h"
+#include "core/gateway/gateway.h"
+
+static int run_gateway(const oc_args *args)
+{
+	int64_t port = 0;
+	if (!oc_arg_i64(args, "port", 1, 65535, &port))
+		return OC_EXIT_USAGE;
+	oc_gateway_options options = {
+		.port = oc_arg_flag(args, "any-port") ? -1 : (int)port,
+		.bind = oc_arg(args, "bind"),
+		.token = oc_arg(args, "token"),
+		.verbose = oc_arg_flag(args, "verbose"),
+		.process_start_ns = oc_now_ns(),
+	};
+	if (oc_arg_flag(args, "force") && oc_remote_alive() && oc_service_stop_gateway(20000) != OC_EXIT_OK)
+		return OC_EXIT_FAILED;
+	return oc_gateway_run(&options);
+}
+
+static const oc_command run_command = {
+	.name = "run",
+	.summary = "run the gateway in the foreground",
+	.opts = (const oc_opt[]){{"port", 'p', "NUMBER", "port to listen on (else gateway.port, else 18789)"},
+				 {"any-port", 0, NULL, "listen on any free port; `gateway status` tells which"},
+				 {"bind", 0, "WHERE", "loopback, lan, or a numeric address (else gateway.bind)"},
+				 {"token", 0, "TOKEN", "the bearer token clients must send (better: OPENCLAW_GATEWAY_TOKEN)"},
+				 {"force", 'f', NULL, "stop a gateway that runs already"},
+				 {"verbose", 'v', NULL, "log more"},
+				 {0}},
+	.help = "Signals: SIGTERM and SIGINT stop in order (twice: at once), SIGHUP reads the configuration again.\n",
+	.run = run_gateway,
+};
+
+static int status_gateway(const oc_args *args)
+{
+	oc_err err = {0};
+	cJSON *status = NULL;
+	if (oc_remote_call("system.status", NULL, 0, &status, &err) != OC_OK)
+		return oc_remote_fail(&err);
+	if (oc_arg_flag(args, "json"))
+		return oc_cli_print_json(status);
+	oc_status_print_gateway(status);
+	cJSON_Delete(status);
+	return OC_EXIT_OK;
+}
+
+static const oc_command status_command = {
+	.name = "status",
+	.summary = "tell whether the gateway runs, and where",
+	.opts = (const oc_opt[]){{"json", 0, NULL, "print JSON"}, {0}},
+	.run = status_gateway,
+};
+
+static int stop_gateway(const oc_args *args)
+{
+	int64_t seconds = 40;
+	if (!oc_arg_i64(args, "timeout", 1, 600, &seconds))
+		return OC_EXIT_USAGE;
+	int code = oc_service_stop_gateway((unsigned)seconds * 1000);
+	if (code == OC_EXIT_OK)
+		puts("stopped");
+	return code;
+}
+
+static const oc_command stop_command = {
+	.name = "stop",
+	.summary = "stop the gateway: running turns are finished first",
+	.opts = (const oc_opt[]){{"timeout", 0, "SECONDS", "how long to wait (40)"}, {0}},
+	.run = stop_gateway,
+};
+
+static int restart_gateway(const oc_args *args)
+{
+	(void)args;
+	/* A gateway under systemd is systemd's to restart; one that runs by hand comes back in the background. */
+	if (oc_service_is_active())
+		return oc_service_restart();
+	if (oc_remote_alive()) {
+		int code = oc_service_stop_gateway(40000);
+		if (code != OC_EXIT_OK)
+			return code;
+	}
+	return oc_service_start_background();
+}
+
+static const oc_command restart_command = {
+	.name = "restart",
+	.summary = "stop the gateway and start it again in the background (or through systemd)",
+	.run = restart_gateway,
+};
+
+static const oc_command *const subs[] = {&run_command, &status_command, &stop_command, &restart_command, NULL};
+
+const oc_command oc_cmd_gateway = {
+	.name = "gateway",
+	.summary = "run the gateway, see it, stop it",
+	.subs = subs,
+};

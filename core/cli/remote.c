@@ -1,0 +1,151 @@
+#include "core/cli/remote.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/base/mem.h"
+#include "core/base/path.h"
+#include "core/cli/cli.h"
+#include "core/config/config.h"
+#include "core/gateway/auth.h"
+#include "core/net/local_client.h"
+
+static oc_status parse_url(oc_remote *remote, const char *url, oc_err *err)
+{
+	oc_str rest = oc_str_of(url);
+	if (oc_str_starts(rest, "ws://"))
+		rest = oc_str_make(rest.p + 5, rest.n - 5);
+	else if (oc_str_starts(rest, "http://"))
+		rest = oc_str_make(rest.p + 7, rest.n - 7);
+	else
+		return oc_fail(err, OC_E_INVALID, "use the form http://127.0.0.1:18789",
+			       "OPENCLAW_GATEWAY_URL: \"%s\" is not understood", url);
+	rest = oc_str_cut(&rest, '/');
+	const char *colon = rest.n > 0 ? memrchr(rest.p, ':', rest.n) : NULL;
+	int64_t port = 18789;
+	oc_str host = rest;
+	if (colon != NULL) {
+		host.n = (size_t)(colon - rest.p);
+		if (oc_str_i64(oc_str_make(colon + 1, rest.n - host.n - 1), 1, 65535, &port) != OC_OK)
+			return oc_fail(err, OC_E_INVALID, NULL, "OPENCLAW_GATEWAY_URL: wrong port in \"%s\"", url);
+	}
+	if (oc_str_eqz(host, "localhost"))
+		host = OC_STR("127.0.0.1");
+	snprintf(remote->address, sizeof remote->address, "%.*s", OC_STR_ARG(host));
+	remote->port = (int)port;
+	oc_config *config = NULL;
+	if (oc_config_load(NULL, &config, NULL) == OC_OK) {
+		remote->token = oc_auth_client_token(config);
+		oc_config_unref(config);
+	}
+	return OC_OK;
+}
+
+oc_status oc_remote_find(oc_remote *remote, oc_err *err)
+{
+	*remote = (oc_remote){0};
+	const char *url = getenv("OPENCLAW_GATEWAY_URL");
+	if (url != NULL && url[0] != 0)
+		return parse_url(remote, url, err);
+	remote->unix_path = oc_path_state("run/gateway.sock");
+	return remote->unix_path != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
+}
+
+void oc_remote_free(oc_remote *remote)
+{
+	oc_free(remote->unix_path);
+	if (remote->token != NULL)
+		oc_wipe(remote->token, strlen(remote->token));
+	oc_free(remote->token);
+	*remote = (oc_remote){0};
+}
+
+bool oc_remote_alive(void)
+{
+	oc_remote remote;
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	if (oc_remote_find(&remote, NULL) != OC_OK)
+		return false;
+	bool alive = remote.unix_path == NULL; /* a gateway that was named is meant to be used */
+	int fd = alive ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && strlen(remote.unix_path) < sizeof addr.sun_path) {
+		memcpy(addr.sun_path, remote.unix_path, strlen(remote.unix_path) + 1);
+		alive = connect(fd, (const struct sockaddr *)&addr, sizeof addr) == 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	oc_remote_free(&remote);
+	return alive;
+}
+
+static oc_status read_answer(oc_str body, int http_status, cJSON **ret, oc_err *err)
+{
+	oc_auto_json cJSON *answer = NULL;
+	if (http_status == 401)
+		return oc_fail(err, OC_E_AUTH, "set OPENCLAW_GATEWAY_TOKEN to the gateway's token",
+			       "the gateway refused the token");
+	oc_json_limits limits = {.max_bytes = 64u << 20};
+	if (oc_json_parse(body, &limits, &answer, err) != OC_OK)
+		return oc_fail(err, OC_E_PROTOCOL, NULL, "the gateway answered HTTP %d with something that is not JSON-RPC",
+			       http_status);
+	const cJSON *error = oc_json_get(answer, "error"), *data = oc_json_get(error, "data");
+	if (error != NULL)
+		return oc_fail(err, oc_status_by_name(oc_json_str(data, "code", "internal")),
+			       oc_json_str(data, "remedy", ""), "%s", oc_json_str(error, "message", "the gateway failed"));
+	*ret = cJSON_DetachItemFromObjectCaseSensitive(answer, "result");
+	return *ret != NULL ? OC_OK : oc_fail(err, OC_E_PROTOCOL, NULL, "the gateway's answer has no result");
+}
+
+oc_status oc_remote_call(const char *method, cJSON *params, unsigned timeout_ms, cJSON **ret, oc_err *err)
+{
+	oc_remote remote;
+	oc_loop *loop = NULL;
+	oc_sbuf body;
+	oc_sbuf_init(&body, 16u << 20);
+	oc_sbuf_printf(&body, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":", method);
+	if (params != NULL)
+		oc_json_add_to(&body, params);
+	else
+		oc_sbuf_z(&body, "{}");
+	oc_sbuf_char(&body, '}');
+	cJSON_Delete(params);
+	oc_status status = oc_remote_find(&remote, err);
+	if (status == OC_OK)
+		status = oc_loop_new(&loop, err);
+	if (status == OC_OK) {
+		oc_local_request request = {
+			.unix_path = remote.unix_path,
+			.address = remote.unix_path == NULL ? remote.address : NULL,
+			.port = (uint16_t)remote.port,
+			.target = "/rpc",
+			.token = remote.token,
+			.body = oc_sbuf_view(&body),
+			.timeout_ms = timeout_ms != 0 ? timeout_ms : 10000,
+			.max_body = 64u << 20,
+		};
+		int http_status = 0;
+		char *text = NULL;
+		size_t n = 0;
+		status = oc_local_fetch(loop, &request, &http_status, &text, &n, err);
+		if (status == OC_OK)
+			status = read_answer((oc_str){text, n}, http_status, ret, err);
+		else if (status == OC_E_UNAVAILABLE)
+			oc_fail(err, status, "start one with `openclaw gateway run`, or see `openclaw doctor`",
+				"no gateway is running");
+		oc_free(text);
+	}
+	oc_loop_free(loop);
+	oc_sbuf_free(&body);
+	oc_remote_free(&remote);
+	return status;
+}
+
+int oc_remote_fail(const oc_err *err)
+{
+	oc_cli_fail(err);
+	return err->code == OC_E_UNAVAILABLE ? OC_EXIT_NOT_RUNNING : OC_EXIT_FAILED;
+}

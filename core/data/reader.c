@@ -429,8 +429,10 @@ static bool same_key(const struct key *x, const struct key *y)
 /* Checks the names from `first` on and forgets them. Few are compared pairwise, many are sorted. */
 static oc_status close_keys(struct reader *r, size_t first)
 {
-	struct key *keys = r->keys + first;
 	size_t n = r->keys_n - first;
+	if (n == 0)
+		return OC_OK;
+	struct key *keys = r->keys + first;
 	const struct key *twice = NULL;
 	if (n <= 8) {
 		for (size_t i = 1; i < n && twice == NULL; i++)

@@ -7,6 +7,10 @@ fuzz_targets =
 fuzz_targets += %D%/fuzz_sse %D%/fuzz_url
 tests_fuzz_fuzz_sse_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_url_LDADD = $(fuzz_libs)
+fuzz_targets += %D%/fuzz_json
+tests_fuzz_fuzz_json_LDADD = $(fuzz_libs)
+fuzz_targets += %D%/fuzz_json5
+tests_fuzz_fuzz_json5_LDADD = $(fuzz_libs)
 if FUZZING
 fuzz_libs = $(OC_LIBS) $(LIB_FUZZING_ENGINE)
 noinst_PROGRAMS += $(fuzz_targets)

@@ -3,6 +3,7 @@
 unit_tests =
 unit_tests += %D%/t_base
 unit_tests += %D%/t_json
+unit_tests += %D%/t_json5
 unit_tests += %D%/t_llhttp
 unit_tests += %D%/t_loop
 unit_tests += %D%/t_store

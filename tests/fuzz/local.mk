@@ -22,3 +22,11 @@ TESTS += $(fuzz_targets)
 endif
 tests_fuzz_libreplay_la_SOURCES = tests/fuzz/replay.c
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/fuzz.sh
+
+fuzz_targets += %D%/fuzz_tg_format %D%/fuzz_tg_update
+tests_fuzz_fuzz_tg_format_CPPFLAGS = $(tg_cppflags)
+tests_fuzz_fuzz_tg_format_LDADD = modules/channels/telegram/libtgpure.la $(fuzz_libs)
+tests_fuzz_fuzz_tg_update_CPPFLAGS = $(tg_cppflags)
+tests_fuzz_fuzz_tg_update_LDADD = modules/channels/telegram/libtgpure.la $(fuzz_libs)
+
+EXTRA_DIST += tests/fuzz/corpus

@@ -7,6 +7,9 @@ unit_tests += %D%/t_json5
 unit_tests += %D%/t_llhttp
 unit_tests += %D%/t_loop
 unit_tests += %D%/t_store
+unit_tests += %D%/t_tg_chunk
+unit_tests += %D%/t_tg_format
+unit_tests += %D%/t_tg_inbound
 unit_tests += %D%/t_utf8
 unit_tests += %D%/t_sse
 unit_tests += %D%/t_ssrf
@@ -17,3 +20,14 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 EXTRA_DIST += $(unit_tests:=.c)
+
+# Parts of modules, without the core.
+tg_cppflags = $(AM_CPPFLAGS) -I$(srcdir)/modules/channels/telegram
+tg_libs = modules/channels/telegram/libtgpure.la $(CJSON_LIBS) $(CMOCKA_LIBS)
+tests_unit_t_tg_chunk_CPPFLAGS = $(tg_cppflags)
+tests_unit_t_tg_chunk_LDADD = $(tg_libs)
+tests_unit_t_tg_format_CPPFLAGS = $(tg_cppflags)
+tests_unit_t_tg_format_LDADD = $(tg_libs)
+tests_unit_t_tg_inbound_CPPFLAGS = $(tg_cppflags)
+tests_unit_t_tg_inbound_LDADD = $(tg_libs)
+EXTRA_DIST += %D%/tg_html.h

@@ -5,12 +5,11 @@
 # tests as well.  --print only names them.  Uses sudo when not root.
 set -eu
 
-# "a|b": either will do; the first is installed when neither is there.
+# "a|b": either will do, the first is installed when neither is there; "package:program": the program counts.
 run_set='gcc make autoconf automake libtool pkg-config|pkgconf xz-utils ca-certificates libc6-dev libuv1-dev
 	libsqlite3-dev libcjson-dev libsodium-dev libseccomp-dev libmbedtls-dev libwslay-dev node-llhttp
 	libcurl4-openssl-dev|libcurl4-gnutls-dev'
-test_set='g++ clang libclang-rt-dev|libclang-rt-14-dev libcmocka-dev nodejs npm|nodejs:npm git curl procps
-	libcap2-bin openssl python3-minimal'
+test_set='g++ clang libclang-rt-dev|libclang-rt-14-dev libcmocka-dev nodejs:node npm:npm git:git curl:curl procps:ps'
 
 set_name=run print=
 for arg do
@@ -37,7 +36,6 @@ if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-query >/dev/null 2>
 	exit 0
 fi
 
-# "package:program" counts when the program is there, whoever brought it.
 have() {
 	case $1 in
 	*:*) command -v "${1#*:}" >/dev/null 2>&1 ;;
@@ -54,7 +52,10 @@ for entry in $wanted; do
 			break
 		fi
 	done
-	[ -n "$found" ] || missing="$missing ${entry%%|*}"
+	if [ -z "$found" ]; then
+		name=${entry%%|*}
+		missing="$missing ${name%%:*}"
+	fi
 done
 missing=${missing# }
 

@@ -2,8 +2,11 @@ libocore_la_SOURCES += \
 	%D%/agent.c \
 	%D%/cli.c %D%/cli.h %D%/commands.h \
 	%D%/completion.c \
+	%D%/doctor.c \
+	%D%/envfile.c %D%/envfile.h \
 	%D%/gateway.c \
 	%D%/logs.c \
+	%D%/onboard.c \
 	%D%/out.c \
 	%D%/remote.c %D%/remote.h \
 	%D%/service.c %D%/service.h \

@@ -208,18 +208,13 @@ static int systemctl(bool system, const char *verb, const char *unit)
 	return code == 0 ? OC_EXIT_OK : OC_EXIT_FAILED;
 }
 
-static int daemon_install(const oc_args *args)
+static int install(bool system, const char *user, bool start)
 {
-	bool system = oc_arg_flag(args, "system");
 	oc_err err = {0};
-	oc_auto_free char *text = make_unit(system, oc_arg(args, "user")), *path = unit_path(system);
+	oc_auto_free char *text = make_unit(system, user), *path = unit_path(system);
 	oc_auto_free char *folder = path != NULL ? oc_strdup(path) : NULL;
 	if (text == NULL || folder == NULL)
 		return OC_EXIT_FAILED;
-	if (oc_arg_flag(args, "print")) {
-		fputs(text, stdout);
-		return OC_EXIT_OK;
-	}
 	*strrchr(folder, '/') = 0;
 	if (oc_path_mkdirs(folder, 0755, &err) != OC_OK || oc_path_write(path, text, strlen(text), 0644, &err) != OC_OK)
 		return oc_cli_fail(&err);
@@ -231,11 +226,26 @@ static int daemon_install(const oc_args *args)
 	int code = systemctl(system, "daemon-reload", NULL);
 	if (code == OC_EXIT_OK)
 		code = systemctl(system, "enable", UNIT);
-	if (code == OC_EXIT_OK && !oc_arg_flag(args, "no-start"))
+	if (code == OC_EXIT_OK && start)
 		code = systemctl(system, "restart", UNIT);
 	if (code == OC_EXIT_OK && !system)
 		puts("to keep it running after logout: loginctl enable-linger");
 	return code;
+}
+
+int oc_service_install(void)
+{
+	return install(false, NULL, true);
+}
+
+static int daemon_install(const oc_args *args)
+{
+	bool system = oc_arg_flag(args, "system");
+	if (!oc_arg_flag(args, "print"))
+		return install(system, oc_arg(args, "user"), !oc_arg_flag(args, "no-start"));
+	oc_auto_free char *text = make_unit(system, oc_arg(args, "user"));
+	fputs(text != NULL ? text : "", stdout);
+	return text != NULL ? OC_EXIT_OK : OC_EXIT_FAILED;
 }
 
 static int daemon_uninstall(const oc_args *args)

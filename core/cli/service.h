@@ -11,5 +11,7 @@ int oc_service_start_background(void);
 /* Whether a systemd unit of ours (user or system) is active; restarts it. */
 bool oc_service_is_active(void);
 int oc_service_restart(void);
+/* `openclaw daemon install` with its defaults. */
+int oc_service_install(void);
 
 #endif

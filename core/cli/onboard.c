@@ -1,0 +1,404 @@
+/*
+ * openclaw onboard: from nothing to a configuration that works.  What there is to choose from comes from the manifests of
+ * the modules that are installed: a provider whose key is in the environment, a local server that answers, else the
+ * bundled offline provider.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/base/path.h"
+#include "core/cli/commands.h"
+#include "core/cli/envfile.h"
+#include "core/cli/service.h"
+#include "core/config/config.h"
+#include "core/module/module.h"
+#include "core/net/local_client.h"
+
+#define MAX_CHANGES 16
+
+struct onboard {
+	const oc_args *args;
+	oc_config *config;
+	cJSON *providers, *channels;
+	const cJSON *provider; /* chosen; NULL: none */
+	char model[256];       /* provider/model */
+	const char *why;       /* how it was chosen */
+	oc_config_change changes[MAX_CHANGES];
+	cJSON *values[MAX_CHANGES];
+	char paths[MAX_CHANGES][100];
+	size_t n;
+	bool json;
+};
+
+/* ---- What there is ---- */
+
+static bool is_local(const cJSON *provider)
+{
+	const char *url = oc_json_str(provider, "baseUrl", "");
+	return strstr(url, "://127.0.0.1") != NULL || strstr(url, "://localhost") != NULL;
+}
+
+static bool is_offline(const cJSON *provider)
+{
+	return oc_json_str(provider, "baseUrl", "")[0] == 0;
+}
+
+static const char *key_of(const struct onboard *o, const cJSON *provider)
+{
+	const char *env = oc_json_str(provider, "env", NULL);
+	return env != NULL ? oc_config_env(o->config, env) : NULL;
+}
+
+static const cJSON *find_provider(const struct onboard *o, const char *id)
+{
+	const cJSON *p;
+	char plain[64];
+	snprintf(plain, sizeof plain, "%s", id);
+	char *suffix = strstr(plain, "-api-key"); /* the original's names: "openai-api-key" */
+	if (suffix != NULL)
+		*suffix = 0;
+	cJSON_ArrayForEach(p, o->providers) if (strcmp(oc_json_str(p, "id", ""), plain) == 0) return p;
+	return NULL;
+}
+
+/* The first model a local server names, into name; false when it does not answer within a moment. */
+static bool ask_local(const cJSON *provider, char *name, size_t size)
+{
+	const char *host = strstr(oc_json_str(provider, "baseUrl", ""), "://");
+	if (host == NULL)
+		return false;
+	oc_str rest = oc_str_of(host + 3);
+	oc_str place = oc_str_cut(&rest, '/');
+	char target[256];
+	oc_str path = rest.p != NULL ? rest : OC_STR_NONE;
+	snprintf(target, sizeof target, "/%.*s%smodels", OC_STR_ARG(path),
+		 path.n > 0 && path.p[path.n - 1] != '/' ? "/" : "");
+	const char *colon = memchr(place.p, ':', place.n);
+	int64_t port = 80;
+	if (colon != NULL && oc_str_i64(oc_str_make(colon + 1, place.n - (size_t)(colon - place.p) - 1), 1, 65535, &port) != OC_OK)
+		return false;
+	oc_loop *loop = NULL;
+	char *body = NULL;
+	size_t n = 0;
+	int status = 0;
+	cJSON *answer = NULL;
+	oc_local_request request = {
+		.address = "127.0.0.1", .port = (uint16_t)port, .target = target, .timeout_ms = 700, .max_body = 1u << 20};
+	if (oc_loop_new(&loop, NULL) == OC_OK && oc_local_fetch(loop, &request, &status, &body, &n, NULL) == OC_OK
+	    && status == 200 && oc_json_parse((oc_str){body, n}, NULL, &answer, NULL) == OC_OK)
+		snprintf(name, size, "%s", oc_json_str(oc_json_path(answer, "data[0]"), "id", ""));
+	cJSON_Delete(answer);
+	oc_free(body);
+	oc_loop_free(loop);
+	return status == 200 && name[0] != 0;
+}
+
+static void use(struct onboard *o, const cJSON *provider, const char *model, const char *why)
+{
+	const char *id = oc_json_str(provider, "id", "");
+	if (model == NULL || model[0] == 0)
+		model = oc_json_str(oc_json_path(provider, "models[0]"), "id", "");
+	o->provider = provider;
+	o->why = why;
+	snprintf(o->model, sizeof o->model, "%s/%s", id, model);
+}
+
+/* Keys in the environment first, then a local server, then what needs nothing. */
+static void choose_by_itself(struct onboard *o)
+{
+	const cJSON *p;
+	cJSON_ArrayForEach(p, o->providers)
+	{
+		if (key_of(o, p) != NULL && cJSON_GetArraySize(oc_json_get(p, "models")) > 0) {
+			use(o, p, NULL, "its key is in the environment");
+			return;
+		}
+	}
+	cJSON_ArrayForEach(p, o->providers)
+	{
+		char name[200] = "";
+		if (is_local(p) && ask_local(p, name, sizeof name)) {
+			use(o, p, name, "it answers on this machine");
+			return;
+		}
+	}
+	cJSON_ArrayForEach(p, o->providers)
+	{
+		if (is_offline(p)) {
+			use(o, p, NULL, "no API key was found");
+			return;
+		}
+	}
+}
+
+/* ---- What is to be written ---- */
+
+static void set(struct onboard *o, const char *path, cJSON *value)
+{
+	if (value == NULL || o->n == MAX_CHANGES) {
+		cJSON_Delete(value);
+		return;
+	}
+	o->values[o->n] = value;
+	snprintf(o->paths[o->n], sizeof o->paths[o->n], "%s", path);
+	o->changes[o->n] = (oc_config_change){o->paths[o->n], value};
+	o->n++;
+}
+
+static void set_text(struct onboard *o, const char *path, const char *text)
+{
+	if (text != NULL && text[0] != 0)
+		set(o, path, cJSON_CreateString(text));
+}
+
+/* ---- Asking ---- */
+
+static char *ask(const char *question, const char *fallback, bool secret)
+{
+	struct termios before, quiet;
+	bool hide = secret && tcgetattr(0, &before) == 0;
+	printf("%s%s%s%s%s ", oc_bold(), question, oc_plain(), fallback[0] != 0 ? " [" : "", fallback);
+	printf("%s", fallback[0] != 0 ? "] " : "");
+	fflush(stdout);
+	if (hide) {
+		quiet = before;
+		quiet.c_lflag &= ~(tcflag_t)ECHO;
+		tcsetattr(0, TCSAFLUSH, &quiet);
+	}
+	char line[2048];
+	bool got = fgets(line, sizeof line, stdin) != NULL;
+	if (hide) {
+		tcsetattr(0, TCSAFLUSH, &before);
+		putchar('\n');
+	}
+	oc_str text = oc_str_trim(oc_str_of(got ? line : ""));
+	char *answer = text.n > 0 ? oc_memdup(text.p, text.n) : oc_strdup(fallback);
+	oc_wipe(line, sizeof line);
+	return answer;
+}
+
+static const cJSON *ask_provider(struct onboard *o)
+{
+	int n = 0;
+	const cJSON *p, *chosen = NULL;
+	puts("Which model provider?");
+	cJSON_ArrayForEach(p, o->providers)
+	{
+		const char *note = key_of(o, p) != NULL ? " (key found in the environment)"
+				   : is_local(p)        ? " (on this machine)"
+				   : is_offline(p)      ? " (no model: for trying things out)"
+							: "";
+		printf("  %2d  %s%s%s\n", ++n, oc_json_str(p, "label", oc_json_str(p, "id", "?")), note,
+		       p == o->provider ? " *" : "");
+	}
+	oc_auto_free char *answer = ask("Number or name:", o->provider != NULL ? oc_json_str(o->provider, "id", "") : "", false);
+	int64_t number = 0;
+	if (answer != NULL && oc_str_i64(oc_str_of(answer), 1, n, &number) == OC_OK)
+		chosen = cJSON_GetArrayItem(o->providers, (int)number - 1);
+	else if (answer != NULL)
+		chosen = find_provider(o, answer);
+	return chosen;
+}
+
+static oc_status store_key(const cJSON *provider, const char *key, oc_err *err)
+{
+	const char *env = oc_json_str(provider, "env", NULL);
+	if (env == NULL)
+		return oc_fail(err, OC_E_INVALID, "", "%s needs no key", oc_json_str(provider, "id", "?"));
+	oc_auto_free char *file = oc_path_state(".env");
+	oc_log_redact(oc_str_of(key));
+	return file != NULL ? oc_envfile_set(file, env, key, err) : OC_E_NOMEM;
+}
+
+static oc_status interview(struct onboard *o, oc_err *err)
+{
+	const cJSON *p = ask_provider(o);
+	if (p == NULL)
+		return oc_fail(err, OC_E_NOT_FOUND, "answer with a number or a name of the list", "there is no such provider");
+	if (p != o->provider) {
+		char name[200] = "";
+		if (is_local(p))
+			ask_local(p, name, sizeof name);
+		use(o, p, name, "you chose it");
+	}
+	if (oc_json_str(p, "env", NULL) != NULL && key_of(o, p) == NULL) {
+		oc_auto_free char *key = ask("API key (kept in the state folder, readable by you alone):", "", true);
+		if (key != NULL && key[0] != 0 && store_key(p, key, err) != OC_OK)
+			return err->code;
+		if (key != NULL)
+			oc_wipe(key, strlen(key));
+	}
+	oc_auto_free char *model = ask("Model:", o->model, false);
+	if (model != NULL && strchr(model, '/') != NULL)
+		snprintf(o->model, sizeof o->model, "%s", model);
+	else if (model != NULL && model[0] != 0)
+		snprintf(o->model, sizeof o->model, "%s/%s", oc_json_str(p, "id", ""), model);
+	const cJSON *channel;
+	cJSON_ArrayForEach(channel, o->channels)
+	{
+		const char *id = oc_json_str(channel, "id", ""), *key = oc_json_str(channel, "tokenKey", NULL);
+		char question[160], path[100];
+		snprintf(path, sizeof path, "channels.%s.%s", id, key != NULL ? key : "");
+		if (key == NULL || oc_config_str(o->config, path, NULL) != NULL)
+			continue;
+		snprintf(question, sizeof question, "%s token (empty: not now):", oc_json_str(channel, "label", id));
+		oc_auto_free char *token = ask(question, "", true);
+		if (token == NULL || token[0] == 0)
+			continue;
+		set_text(o, path, token);
+		oc_wipe(token, strlen(token));
+	}
+	return OC_OK;
+}
+
+/* ---- The command ---- */
+
+static oc_status choose(struct onboard *o, oc_err *err)
+{
+	const char *wanted = oc_arg(o->args, "auth-choice"), *key = oc_arg(o->args, "api-key");
+	const char *model = oc_arg(o->args, "model");
+	choose_by_itself(o);
+	if (wanted != NULL && strcmp(wanted, "skip") != 0) {
+		const cJSON *p = find_provider(o, wanted);
+		char name[200] = "";
+		if (p == NULL)
+			return oc_fail(err, OC_E_NOT_FOUND, "`openclaw module list` shows what is installed",
+				       "--auth-choice: there is no provider \"%s\"", wanted);
+		if (is_local(p))
+			ask_local(p, name, sizeof name);
+		use(o, p, name, "you chose it");
+	}
+	if (o->provider == NULL)
+		return oc_fail(err, OC_E_NOT_FOUND, "see `openclaw module list`", "no installed module brings a model provider");
+	if (key != NULL && store_key(o->provider, key, err) != OC_OK)
+		return err->code;
+	if (model != NULL)
+		snprintf(o->model, sizeof o->model, "%s%s%s", strchr(model, '/') == NULL ? oc_json_str(o->provider, "id", "") : "",
+			 strchr(model, '/') == NULL ? "/" : "", model);
+	return OC_OK;
+}
+
+static oc_status gather(struct onboard *o, oc_err *err)
+{
+	const oc_args *args = o->args;
+	int64_t port = 0;
+	bool has_model = oc_config_str(o->config, "agents.defaults.model.primary", NULL) != NULL
+			 || cJSON_IsString(oc_config_get(o->config, "agents.defaults.model"));
+	bool asked = oc_arg(args, "auth-choice") != NULL || oc_arg(args, "model") != NULL || oc_arg(args, "api-key") != NULL;
+	bool interactive = !oc_arg_flag(args, "non-interactive");
+	oc_status status = choose(o, err);
+	if (status == OC_OK && interactive)
+		status = interview(o, err);
+	if (status != OC_OK)
+		return status;
+	/* What is configured stays, unless the operator said something else just now. */
+	if (!has_model || asked || interactive)
+		set_text(o, "agents.defaults.model.primary", o->model);
+	else
+		snprintf(o->model, sizeof o->model, "%s", oc_config_str(o->config, "agents.defaults.model.primary", o->model));
+	if (!oc_config_exists(o->config)) {
+		set_text(o, "gateway.mode", "local");
+		set_text(o, "gateway.bind", "loopback");
+	}
+	if (!oc_arg_i64(args, "gateway-port", 1, 65535, &port))
+		return OC_E_INVALID;
+	if (port != 0)
+		set(o, "gateway.port", cJSON_CreateNumber((double)port));
+	set_text(o, "gateway.bind", oc_arg(args, "gateway-bind"));
+	set_text(o, "gateway.auth.token", oc_arg(args, "gateway-token"));
+	set_text(o, "agents.defaults.workspace", oc_arg(args, "workspace"));
+	return OC_OK;
+}
+
+static void report(const struct onboard *o)
+{
+	oc_auto_free char *path = oc_path_config();
+	if (o->json) {
+		cJSON *root = cJSON_CreateObject();
+		oc_json_set_bool(root, "ok", true);
+		oc_json_set_str(root, "config", path != NULL ? path : "");
+		oc_json_set_str(root, "model", o->model);
+		oc_json_set_bool(root, "offline", is_offline(o->provider));
+		oc_json_set_i64(root, "changes", (int64_t)o->n);
+		oc_cli_print_json(root);
+		return;
+	}
+	printf("%s%s %s\n", oc_green(), o->n > 0 ? "wrote" : "kept", path != NULL ? path : "");
+	printf("%smodel     %s (%s)\n", oc_plain(), o->model, o->why);
+	if (is_offline(o->provider)) {
+		puts("\nNo real model is connected yet: the offline provider answers, and says so. To add one:\n"
+		     "  openclaw onboard                                   asks for provider and key");
+		const cJSON *p;
+		int shown = 0;
+		cJSON_ArrayForEach(p, o->providers)
+		{
+			if (oc_json_str(p, "env", NULL) != NULL && shown++ < 2)
+				printf("  openclaw onboard --non-interactive --auth-choice %s --api-key KEY\n",
+				       oc_json_str(p, "id", ""));
+		}
+	}
+	puts("\nNext:\n  openclaw gateway run          the gateway (or: openclaw daemon install)\n"
+	     "  openclaw agent -m \"hello\"     a first message");
+}
+
+static int run_onboard(const oc_args *args)
+{
+	struct onboard o = {.args = args, .json = oc_arg_flag(args, "json")};
+	oc_modules *modules = NULL;
+	oc_err err = {0};
+	oc_log_set_level(OC_LOG_ERROR);
+	oc_status status = oc_config_load(NULL, &o.config, &err);
+	if (status == OC_OK)
+		status = oc_modules_new(NULL, o.config, NULL, &modules, &err);
+	if (status == OC_OK)
+		status = oc_modules_scan(modules, &err);
+	if (status == OC_OK) {
+		o.providers = oc_modules_known_providers(modules);
+		o.channels = oc_modules_known_channels(modules);
+		status = gather(&o, &err);
+	}
+	oc_auto_free char *state = oc_path_state_dir();
+	if (status == OC_OK && state != NULL)
+		status = oc_path_mkdirs(state, 0700, &err);
+	if (status == OC_OK && o.n > 0)
+		status = oc_config_edit_many(NULL, o.changes, o.n, &err);
+	int code = OC_EXIT_OK;
+	if (status == OC_OK)
+		report(&o);
+	else
+		code = err.text[0] != 0 ? oc_cli_fail(&err) : OC_EXIT_USAGE;
+	for (size_t i = 0; i < o.n; i++)
+		cJSON_Delete(o.values[i]);
+	cJSON_Delete(o.providers);
+	cJSON_Delete(o.channels);
+	oc_modules_free(modules);
+	oc_config_unref(o.config);
+	return code == OC_EXIT_OK && oc_arg_flag(args, "install-daemon") ? oc_service_install() : code;
+}
+
+const oc_command oc_cmd_onboard = {
+	.name = "onboard",
+	.summary = "write a first configuration: provider, key, model, channel",
+	.opts = (const oc_opt[]){{"non-interactive", 0, NULL, "ask nothing: use what is found, and the options"},
+				 {"accept-risk", 0, NULL, "taken for compatibility; nothing is asked"},
+				 {"flow", 0, "NAME", "taken for compatibility: quickstart or advanced"},
+				 {"auth-choice", 0, "PROVIDER", "provider to use (`openclaw module list` names them), or skip"},
+				 {"api-key", 0, "KEY", "its key; kept in the state folder's .env with mode 0600"},
+				 {"model", 0, "MODEL", "model, or provider/model"},
+				 {"workspace", 0, "FOLDER", "the agent's workspace"},
+				 {"gateway-port", 0, "NUMBER", "port of the gateway (18789)"},
+				 {"gateway-bind", 0, "WHERE", "loopback, lan or an address"},
+				 {"gateway-token", 0, "TOKEN", "bearer token (else one is made at the first start)"},
+				 {"install-daemon", 0, NULL, "install and start the systemd user unit too"},
+				 {"json", 0, NULL, "print JSON"},
+				 {0}},
+	.help = "Can be repeated: what is configured already stays.\n",
+	.run = run_onboard,
+};

@@ -1,4 +1,5 @@
 /* core/store: group commit, numbering without holes, dedupe, epochs, crash consistency, versions, two processes. */
+#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -49,7 +50,7 @@ static int setup(void **state)
 {
 	fixture *f = calloc(1, sizeof *f);
 	oc_err err = {0};
-	strcpy(f->dir, "/tmp/oc-t-store-XXXXXX");
+	snprintf(f->dir, sizeof f->dir, "/tmp/oc-t-store-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->path, sizeof f->path, "%s/state/openclaw.db", f->dir);
 	assert_int_equal(oc_loop_new(&f->loop, &err), OC_OK);
@@ -58,14 +59,18 @@ static int setup(void **state)
 	return 0;
 }
 
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+	(void)info, (void)kind, (void)where;
+	return remove(path);
+}
+
 static int teardown(void **state)
 {
 	fixture *f = *state;
 	oc_store_close(f->store);
 	oc_loop_free(f->loop);
-	char cmd[160];
-	snprintf(cmd, sizeof cmd, "rm -r '%s'", f->dir);
-	assert_int_equal(system(cmd), 0);
+	assert_int_equal(nftw(f->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 	free(f);
 	return 0;
 }

@@ -1,0 +1,168 @@
+// What integration tests in JavaScript share: TAP, a gateway of their own, JSON-RPC.
+//   import { test, done, Gateway, cli, equal, ok, match } from './lib.mjs';
+//   test('name', async () => { … });   // one after the other, in order
+//   await done();
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import path from 'node:path';
+
+export const bin = process.env.OC_BIN;
+export const state = process.env.OPENCLAW_STATE_DIR;
+export const equal = assert.deepEqual;
+export const ok = assert.ok;
+export const match = assert.match;
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+const tests = [];
+const cleanups = [];
+
+export function test(name, fn) {
+	tests.push({ name, fn });
+}
+
+export function skipAll(reason) {
+	console.log(`1..0 # SKIP ${reason}`);
+	process.exit(0);
+}
+
+// Runs at the end, whatever happened.
+export function cleanup(fn) {
+	cleanups.push(fn);
+}
+
+export async function done() {
+	console.log(`1..${tests.length}`);
+	let n = 0;
+	for (const { name, fn } of tests) {
+		n++;
+		try {
+			await fn();
+			console.log(`ok ${n} - ${name}`);
+		} catch (error) {
+			console.log(`not ok ${n} - ${name}`);
+			console.log(String(error.stack || error).replace(/^/gm, '# '));
+		}
+	}
+	for (const fn of cleanups.reverse())
+		await Promise.resolve(fn()).catch((error) => console.log(`# cleanup: ${error}`));
+	process.exit(0);
+}
+
+export async function until(what, fn, ms = 10000) {
+	const end = Date.now() + ms;
+	for (;;) {
+		const value = await fn();
+		if (value)
+			return value;
+		if (Date.now() > end)
+			throw new Error(`waited ${ms} ms for: ${what}`);
+		await sleep(20);
+	}
+}
+
+export function writeConfig(config) {
+	fs.mkdirSync(state, { recursive: true, mode: 0o700 });
+	fs.writeFileSync(path.join(state, 'openclaw.json'), typeof config === 'string' ? config : JSON.stringify(config, null, 2),
+		{ mode: 0o600 });
+}
+
+// Runs one command to its end: {code, signal, out, err}.
+export function cli(args, { input, env, timeout = 30000 } = {}) {
+	const r = spawnSync(bin, args, { input: input ?? '', env: { ...process.env, ...env }, timeout, encoding: 'utf8' });
+	return { code: r.status, signal: r.signal, out: r.stdout, err: r.stderr };
+}
+
+export class Gateway {
+	constructor({ env = {}, args = [] } = {}) {
+		this.env = env;
+		this.args = args;
+		this.log = '';
+	}
+
+	async start() {
+		this.child = spawn(bin, ['gateway', 'run', '--any-port', ...this.args],
+			{ env: { ...process.env, ...this.env }, stdio: ['ignore', 'pipe', 'pipe'] });
+		this.exited = new Promise((resolve) => this.child.on('exit', (code, signal) => {
+			this.exit = { code, signal };
+			resolve(this.exit);
+		}));
+		this.child.stdout.on('data', (d) => (this.log += d));
+		this.child.stderr.on('data', (d) => (this.log += d));
+		cleanup(() => this.kill());
+		await until('the gateway to be ready', () => {
+			if (this.exit)
+				throw new Error(`the gateway ended with ${JSON.stringify(this.exit)}:\n${this.log}`);
+			return /ready in/.test(this.log);
+		}, 30000);
+		this.port = Number(/ready in .*:(\d+)/.exec(this.log)[1]);
+		this.token = this.env.OPENCLAW_GATEWAY_TOKEN
+			?? fs.readFileSync(path.join(state, 'credentials/gateway-token'), 'utf8').trim();
+		this.url = `http://127.0.0.1:${this.port}`;
+		this.pid = this.child.pid;
+		return this;
+	}
+
+	async stop() {
+		if (!this.exit)
+			this.child.kill('SIGTERM');
+		return this.exited;
+	}
+
+	async kill() {
+		if (this.child && !this.exit)
+			this.child.kill('SIGKILL');
+		return this.exited;
+	}
+
+	get headers() {
+		return { authorization: `Bearer ${this.token}`, 'content-type': 'application/json' };
+	}
+
+	fetch(target, init = {}) {
+		return fetch(this.url + target, { ...init, headers: { ...this.headers, ...init.headers } });
+	}
+
+	// The whole JSON-RPC answer.
+	async rpcRaw(method, params, id = 1) {
+		const r = await this.fetch('/rpc', { method: 'POST', body: JSON.stringify({ jsonrpc: '2.0', id, method, params }) });
+		return r.json();
+	}
+
+	async rpc(method, params) {
+		const answer = await this.rpcRaw(method, params);
+		if (answer.error)
+			throw Object.assign(new Error(`${method}: ${answer.error.message}`), answer.error);
+		return answer.result;
+	}
+}
+
+// Bytes over a raw socket; resolves with all that came back when the server closed, or after ms.
+export function raw(port, bytes, ms = 3000) {
+	return new Promise((resolve, reject) => {
+		const socket = net.connect(port, '127.0.0.1', () => socket.write(bytes));
+		let text = '';
+		const timer = setTimeout(() => socket.destroy(), ms);
+		socket.on('data', (d) => (text += d));
+		socket.on('error', (error) => (error.code === 'ECONNRESET' ? undefined : reject(error)));
+		socket.on('close', () => {
+			clearTimeout(timer);
+			resolve(text);
+		});
+	});
+}
+
+// One request over the gateway's Unix socket.
+export function unixRequest(target, { method = 'GET', headers = {}, body } = {}) {
+	return new Promise((resolve, reject) => {
+		const req = http.request({ socketPath: path.join(state, 'run/gateway.sock'), path: target, method, headers }, (res) => {
+			let text = '';
+			res.on('data', (d) => (text += d));
+			res.on('end', () => resolve({ status: res.statusCode, headers: res.headers, text }));
+		});
+		req.on('error', reject);
+		req.end(body);
+	});
+}

@@ -1,10 +1,10 @@
 libocore_la_SOURCES += \
-	%D%/contain.h \
+	%D%/contain.c %D%/contain.h \
 	%D%/process.h \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/sandbox_args.c %D%/sandbox_child.c %D%/sandbox_helper.c %D%/sandbox_int.h %D%/sandbox_judge.c \
 	%D%/sandbox_mount.c %D%/sandbox_plan.c %D%/sandbox_rules.c %D%/sandbox_seccomp.c \
-	%D%/validate.h
+	%D%/validate.c %D%/validate.h
 
 # The helper that makes the sandbox (see sandbox.h). The parts of the core it does not use are not linked in.
 pkglibexec_PROGRAMS += openclaw-sandbox

@@ -36,8 +36,8 @@ static const char *namespace_remedy(void)
 		return "allow user namespaces: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0";
 	if (access("/.dockerenv", F_OK) == 0 || access("/run/.containerenv", F_OK) == 0)
 		return "start the container with --security-opt seccomp=unconfined --security-opt apparmor=unconfined, or let the "
-		       "container be the sandbox and set the level to relaxed";
-	return "use a kernel with user namespaces or Landlock (Linux 6.12), or set the level to relaxed";
+		       "container be the sandbox and set tools.exec.sandbox.level to relaxed";
+	return "use a kernel with user namespaces or Landlock (Linux 6.12), or set tools.exec.sandbox.level to relaxed";
 }
 
 static const char *reason(const sandbox_start *s, uint32_t feature)
@@ -59,7 +59,7 @@ static bool broken(const sandbox_start *s, oc_err *err)
 	int abi = has(s, OC_SANDBOX_LANDLOCK) ? s->shared->landlock_abi : 0;
 
 	if (!has(s, OC_SANDBOX_SECCOMP)) {
-		(void)oc_fail(err, OC_E_UNSUPPORTED, "use a kernel with CONFIG_SECCOMP_FILTER, or set the level to relaxed",
+		(void)oc_fail(err, OC_E_UNSUPPORTED, "use a kernel with CONFIG_SECCOMP_FILTER, or set tools.exec.sandbox.level to relaxed",
 			      "the strict sandbox is not possible here: no system call filter (seccomp: %s)",
 			      reason(s, OC_SANDBOX_SECCOMP));
 		return true;

@@ -2,6 +2,7 @@
 # with the whole core.
 unit_tests =
 unit_tests += %D%/t_base
+unit_tests += %D%/t_contain
 unit_tests += %D%/t_json
 unit_tests += %D%/t_json5
 unit_tests += %D%/t_llhttp
@@ -11,6 +12,7 @@ unit_tests += %D%/t_tg_chunk
 unit_tests += %D%/t_tg_format
 unit_tests += %D%/t_tg_inbound
 unit_tests += %D%/t_utf8
+unit_tests += %D%/t_validate
 unit_tests += %D%/t_sse
 unit_tests += %D%/t_ssrf
 unit_tests += %D%/t_url

@@ -39,8 +39,8 @@ typedef enum oc_hook_failure { OC_HOOK_FAIL_CONTINUE = 1, OC_HOOK_FAIL_BLOCK } o
  * X(id, name, native, point, kind, timeout ms, failure, merge)
  *
  * native: 0-7, the eight of the native numbering, or -1.  point: the native hook at whose point a TypeScript name is fired,
- * or -1.  Two names with one event (before_tool_call is beforeToolCall) share one ordered list of handlers: see
- * oc_hook_canonical().
+ * or -1.  Two names with one event (before_tool_call is beforeToolCall) share one ordered list of handlers: fire the
+ * canonical one only, see oc_hook_canonical().
  *
  * merge: the result's fields, each "name:rule", applied over the handlers in order; other fields are dropped.
  *   last   a later non-null value replaces an earlier one      first  the first non-null value stays
@@ -147,8 +147,7 @@ const char *oc_hook_kind_name(oc_hook_kind kind);     /* "observe" … */
 
 /* ---- Subscribing ---- */
 
-/* One handler's turn. It answers exactly once with oc_hook_answer, at once or later; an answer after the timeout is
- * ignored. payload is valid until it answered. */
+/* One handler's turn. It answers exactly once with oc_hook_answer, at once or later. payload is valid until then. */
 typedef void (*oc_hook_fn)(void *arg, oc_hook_turn *turn, oc_hook_id hook, const cJSON *payload);
 
 typedef struct oc_hook_subscription {
@@ -158,7 +157,9 @@ typedef struct oc_hook_subscription {
 	oc_owner *owner;     /* may be NULL; its sweep unsubscribes */
 	const char *by;      /* for people: "module audit-log", "agent" */
 	oc_hook_fn fn;
-	void (*cancel)(void *arg, oc_hook_turn *turn); /* may be NULL: the turn timed out or is no longer wanted */
+	/* The turn timed out or is no longer wanted; it is gone when this returns and must not be answered any more. NULL: a
+	 * late answer is taken and ignored. */
+	void (*cancel)(void *arg, oc_hook_turn *turn);
 	void *arg;
 } oc_hook_subscription;
 
@@ -178,6 +179,8 @@ oc_str oc_hook_turn_text(oc_hook_turn *turn);
 /* The name under which the subscriber asked for this event, and the time it has. */
 const char *oc_hook_turn_name(const oc_hook_turn *turn);
 uint32_t oc_hook_turn_timeout(const oc_hook_turn *turn);
+/* A pointer for the subscriber's own use, NULL at first. */
+void **oc_hook_turn_data(oc_hook_turn *turn);
 
 /* ---- Firing ---- */
 

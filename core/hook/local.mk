@@ -1,1 +1,5 @@
-libocore_la_SOURCES += %D%/hook.h
+libocore_la_SOURCES += \
+	%D%/hook.c %D%/hook.h \
+	%D%/internal.h \
+	%D%/merge.c \
+	%D%/table.c

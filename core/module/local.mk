@@ -1,5 +1,19 @@
 libocore_la_SOURCES += \
-	%D%/call.h \
-	%D%/elf.h \
-	%D%/manifest.h \
-	%D%/module.h
+	%D%/call.c %D%/call.h \
+	%D%/callfn.c %D%/callfn.h \
+	%D%/describe.c \
+	%D%/elf.c %D%/elf.h \
+	%D%/gate.c \
+	%D%/guest.c \
+	%D%/handle.c \
+	%D%/hostapi.c \
+	%D%/internal.h \
+	%D%/lifecycle.c \
+	%D%/loader.c %D%/loader.h \
+	%D%/manifest.c %D%/manifest.h \
+	%D%/module.h \
+	%D%/policy.c \
+	%D%/registry.c \
+	%D%/scan.c \
+	%D%/tools.c \
+	%D%/visit.c

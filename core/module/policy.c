@@ -1,0 +1,225 @@
+/* Which modules may run: what the configuration says, pins, two of one name; and the settings each one gets. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/data/schema.h"
+#include "core/module/internal.h"
+
+static const cJSON *modules_section(const oc_module *module)
+{
+	return oc_config_get(module->registry->config, "modules");
+}
+
+/* Names may hold dots, so the entry is looked up member by member, not by path. */
+static const cJSON *entry_of(const oc_module *module)
+{
+	return oc_json_get(oc_json_get(modules_section(module), "entries"), module->name);
+}
+
+static bool listed(const cJSON *list, const char *name)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, list) {
+		if (cJSON_IsString(item) && strcmp(item->valuestring, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+typedef struct verdict {
+	oc_module_state state;
+	char reason[400], remedy[256];
+} verdict;
+
+/* In the remedy, NAME stands for the module's name. */
+static void say(verdict *v, oc_module_state state, const char *name, const char *remedy, const char *reason)
+{
+	const char *mark = strstr(remedy, "NAME");
+
+	v->state = state;
+	(void)snprintf(v->reason, sizeof(v->reason), "%s", reason);
+	if (mark == NULL)
+		(void)snprintf(v->remedy, sizeof(v->remedy), "%s", remedy);
+	else
+		(void)snprintf(v->remedy, sizeof(v->remedy), "%.*s%s%s", (int)(mark - remedy), remedy, name, mark + 4);
+}
+
+/* Third-party code runs only when the operator enabled exactly this file. */
+static void judge_pin(const oc_module *m, const cJSON *entry, verdict *v)
+{
+	const char *pin = oc_json_str(entry, "sha256", "");
+	char sha[65];
+	oc_err err = {0};
+
+	if (!oc_json_bool(entry, "enabled", false)) {
+		say(v, OC_MODULE_DISABLED, m->name, "openclaw module enable NAME", "not enabled");
+	} else if (pin[0] == '\0') {
+		say(v, OC_MODULE_DISABLED, m->name, "openclaw module enable NAME",
+		    "enabled in the configuration, but its file was not confirmed (no sha256)");
+	} else if (oc_module_sha256(m, sha, &err) != OC_OK) {
+		say(v, OC_MODULE_REFUSED, m->name, "", err.text);
+	} else if (!oc_str_ieq(oc_str_of(pin), oc_str_of(sha))) {
+		say(v, OC_MODULE_REFUSED, m->name,
+		    "if the new file comes from where you expect, confirm it: openclaw module enable NAME",
+		    "the file changed since it was enabled (its SHA-256 differs)");
+	}
+}
+
+static void judge(const oc_module *m, verdict *v)
+{
+	const cJSON *section = modules_section(m), *entry = entry_of(m);
+	const cJSON *allow = oc_json_get(section, "allow"), *enabled = oc_json_get(entry, "enabled");
+	const char *isolation = oc_json_str(entry, "isolation", m->manifest->isolation);
+
+	v->state = OC_MODULE_VERIFIED;
+	if (!oc_json_bool(section, "enabled", true))
+		say(v, OC_MODULE_DISABLED, m->name, "openclaw config set modules.enabled true",
+		    "all modules are switched off (modules.enabled)");
+	else if (listed(oc_json_get(section, "deny"), m->name))
+		say(v, OC_MODULE_DISABLED, m->name, "take NAME out of modules.deny", "denied by the configuration (modules.deny)");
+	else if (cJSON_GetArraySize(allow) > 0 && !listed(allow, m->name))
+		say(v, OC_MODULE_DISABLED, m->name, "add NAME to modules.allow", "not in the list modules.allow");
+	else if (cJSON_IsFalse(enabled))
+		say(v, OC_MODULE_DISABLED, m->name, "openclaw module enable NAME", "disabled by the configuration");
+	else if (!m->bundled)
+		judge_pin(m, entry, v);
+	if (v->state == OC_MODULE_VERIFIED && strcmp(isolation, "process") == 0)
+		say(v, OC_MODULE_REFUSED, m->name,
+		    "to run it inside the gateway, set \"isolation\": \"inprocess\" under modules.entries.NAME",
+		    "it is to run in a process of its own, which this version cannot do yet");
+}
+
+/* Of modules with one name one may run: the one that runs already, the one whose file the operator confirmed, the bundled
+ * one, the first on the search path. */
+static int rank_of(const oc_module *m, const verdict *v)
+{
+	if (m->inited)
+		return 4;
+	if (m->bad)
+		return 0;
+	if (!m->bundled && v->state == OC_MODULE_VERIFIED)
+		return 3;
+	return m->bundled ? 2 : 1;
+}
+
+static void settle(oc_module *m, const verdict *v)
+{
+	m->enabled = v->state == OC_MODULE_VERIFIED;
+	if (m->inited || m->batch != NULL)
+		return; /* core/module/lifecycle.c acts on `enabled` */
+	/* Why it does not run although it may, stays to be read. */
+	if (m->enabled && (m->start_failed || m->state == OC_MODULE_STOPPED))
+		return;
+	oc_module_set_state(m, v->state, v->reason, v->remedy);
+	if (!m->enabled && !m->file.mapped)
+		oc_loader_close(&m->file);
+}
+
+static void settle_group(oc_modules *modules, size_t from, size_t to)
+{
+	size_t best = from;
+	int best_rank = -1;
+
+	for (size_t i = from; i < to; i++) {
+		oc_module *m = modules->list[i];
+		verdict v = {.state = OC_MODULE_REFUSED};
+		int rank;
+
+		/* What was closed because it was disabled is looked at afresh before it may run. */
+		if (!m->bad && m->linked == NULL && m->file.fd < 0 && !m->inited)
+			oc_module_inspect(m);
+		if (!m->bad)
+			judge(m, &v);
+		rank = rank_of(m, &v);
+		if (rank > best_rank) {
+			best = i;
+			best_rank = rank;
+		}
+		if (m->bad)
+			m->enabled = false;
+		else
+			settle(m, &v);
+	}
+	for (size_t i = from; i < to; i++) {
+		oc_module *m = modules->list[i];
+		verdict v = {0};
+		oc_auto_free char *reason = NULL;
+
+		if (i == best || m->bad || m->inited)
+			continue;
+		reason = oc_asprintf("another module named %s comes first: %s", m->name,
+				     modules->list[best]->path[0] != '\0' ? modules->list[best]->path : "part of the binary");
+		say(&v, OC_MODULE_REFUSED, m->name, "remove one of the two files, or confirm this one: openclaw module enable PATH",
+		    reason != NULL ? reason : "another module of that name comes first");
+		settle(m, &v);
+	}
+}
+
+void oc_policy_apply(oc_modules *modules)
+{
+	for (size_t i = 0; i < modules->n;) {
+		size_t end = i + 1;
+
+		while (end < modules->n && strcmp(modules->list[end]->name, modules->list[i]->name) == 0)
+			end++;
+		settle_group(modules, i, end);
+		i = end;
+	}
+}
+
+/* ---- Settings ---- */
+
+static void overlay(cJSON *base, const cJSON *over)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, over)
+		(void)oc_json_set(base, item->string, cJSON_Duplicate(item, true));
+}
+
+/* Secrets are asked for one by one (host->secret); they do not travel with the settings. */
+static void strip_secrets(cJSON *value, const cJSON *schema)
+{
+	const cJSON *properties = oc_json_get(schema, "properties");
+	cJSON *item = value->child;
+
+	while (item != NULL) {
+		cJSON *next = item->next;
+		const cJSON *sub = item->string != NULL ? oc_json_get(properties, item->string) : NULL;
+
+		if (item->string != NULL
+		    && (oc_json_bool(sub, "sensitive", false) || (cJSON_IsString(item) && oc_config_sensitive(item->string))))
+			cJSON_Delete(cJSON_DetachItemViaPointer(value, item));
+		else if (cJSON_IsObject(item) || cJSON_IsArray(item))
+			strip_secrets(item, sub);
+		item = next;
+	}
+}
+
+oc_status oc_policy_config(const oc_module *module, char **ret, oc_err *err)
+{
+	const oc_manifest *manifest = module->manifest;
+	const cJSON *base = manifest->config_path[0] != '\0' ? oc_config_get(module->registry->config, manifest->config_path)
+							     : NULL;
+	oc_auto_json cJSON *value = cJSON_IsObject(base) ? cJSON_Duplicate(base, true) : cJSON_CreateObject();
+	char *text;
+
+	if (value == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the settings of %s", module->name);
+	overlay(value, oc_json_get(entry_of(module), "config"));
+	if (manifest->config_schema != NULL) {
+		oc_status st = oc_schema_check_fill(manifest->config_schema, value, err);
+
+		if (st != OC_OK)
+			return oc_err_prefix(err, "the settings of module %s (modules.entries.%s.config%s%s) are wrong",
+					     module->name, module->name, manifest->config_path[0] != '\0' ? ", " : "",
+					     manifest->config_path);
+	}
+	strip_secrets(value, manifest->config_schema);
+	text = oc_json_print(value);
+	if (text == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the settings of %s", module->name);
+	*ret = text;
+	return OC_OK;
+}

@@ -75,6 +75,19 @@ export function cli(args, { input, env, timeout = 30000 } = {}) {
 	return { code: r.status, signal: r.signal, out: r.stdout, err: r.stderr };
 }
 
+// The same without blocking this process, for commands that talk to servers in it.
+export function spawnCli(args, { input = '', env, timeout = 60000 } = {}) {
+	return new Promise((resolve) => {
+		const child = spawn(bin, args, { env: { ...process.env, ...env }, timeout });
+		let out = '';
+		let err = '';
+		child.stdout.on('data', (d) => (out += d));
+		child.stderr.on('data', (d) => (err += d));
+		child.on('close', (code, signal) => resolve({ code, signal, out, err }));
+		child.stdin.end(input);
+	});
+}
+
 export class Gateway {
 	constructor({ env = {}, args = [] } = {}) {
 		this.env = env;

@@ -7,6 +7,6 @@ integration_tests =
 integration_tests += %D%/version.test
 
 # What the .test files load.
-EXTRA_DIST += %D%/lib.mjs %D%/gateway.mjs %D%/openai-client.mjs %D%/ws.mjs
+EXTRA_DIST += %D%/lib.mjs %D%/errors.mjs %D%/gateway.mjs %D%/openai-client.mjs %D%/ws.mjs
 EXTRA_DIST += $(integration_tests)
 TESTS += $(integration_tests)

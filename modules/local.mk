@@ -45,6 +45,7 @@ module_no_undefined = -no-undefined -Wl,-z,defs
 endif
 
 include modules/channels/telegram/local.mk
+include modules/providers/shared/local.mk
 include modules/providers/anthropic/local.mk
 include modules/providers/offline/local.mk
 include modules/providers/openai/local.mk

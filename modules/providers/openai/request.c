@@ -1,0 +1,518 @@
+/* See request.h. */
+#include "request.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "../shared/history.h"
+
+/* What kind of server it is, as far as the address and the model's name tell. */
+typedef struct dialect {
+	bool openai;   /* OpenAI itself or its models on Azure: strict about parameters */
+	bool mistral;  /* ids of nine characters, refuses unknown parameters */
+	bool deepseek; /* thinking is an object of its own */
+	bool ollama;   /* reasoning_effort "none" turns thinking off */
+	bool reasons;  /* openai only: a reasoning model */
+	int version;   /* openai only: 504 for gpt-5.4, 0 for others */
+} dialect;
+
+/* 504 for "gpt-5.4-mini", 500 for "gpt-5", 400 for "gpt-4o", 0 for anything else ("gpt-oss-20b"). */
+static int gpt_version(const char *model)
+{
+	char *end;
+	if (strncmp(model, "gpt-", 4) != 0 || model[4] < '0' || model[4] > '9')
+		return 0;
+	long major = strtol(model + 4, &end, 10), minor = 0;
+	if (*end == '.')
+		minor = strtol(end + 1, NULL, 10);
+	return major < 100 && minor < 100 ? (int)(major * 100 + minor) : 0;
+}
+
+static dialect dialect_of(const prv_endpoint *e)
+{
+	dialect d = { 0 };
+	d.openai = prv_endpoint_is(e, "openai.com") || prv_endpoint_is(e, "openai.azure.com")
+		|| (e->local && strcmp(e->provider, "openai") == 0);
+	d.mistral = prv_endpoint_is(e, "mistral.ai") || strcmp(e->provider, "mistral") == 0;
+	d.deepseek = prv_endpoint_is(e, "deepseek.com");
+	d.ollama = strcmp(e->provider, "ollama") == 0 || prv_endpoint_is(e, "ollama.com");
+	if (d.openai) {
+		d.version = gpt_version(e->model);
+		d.reasons = (d.version >= 500 && strstr(e->model, "-chat") == NULL)
+			 || (e->model[0] == 'o' && e->model[1] >= '0' && e->model[1] <= '9');
+	}
+	return d;
+}
+
+/* ---- Messages ---- */
+
+typedef struct builder {
+	prv_text *out;
+	const prv_endpoint *e;
+	dialect d;
+	unsigned quirks;
+	int64_t max_tokens;
+	prv_history h;
+	bool first; /* no message written yet */
+} builder;
+
+static void open_message(builder *b, const char *role)
+{
+	prv_text_printf(b->out, "%s{\"role\":\"%s\"", b->first ? "" : ",", role);
+	b->first = false;
+}
+
+static bool has_images(prv_json content)
+{
+	prv_json part;
+	size_t at = 0;
+	while (prv_history_part(content, &at, &part))
+		if (prv_part_is(part, "image"))
+			return true;
+	return false;
+}
+
+/* Appends the texts of a content, two line breaks between them, as one JSON string. */
+static void add_joined_text(builder *b, prv_json content, const char *before)
+{
+	prv_json part;
+	size_t at = 0;
+	bool any = false;
+	prv_text_char(b->out, '"');
+	prv_text_z(b->out, before);
+	while (prv_history_part(content, &at, &part)) {
+		prv_json text = prv_part_text(part);
+		prv_text piece;
+		if (!prv_json_full(text)) {
+			if (prv_part_is(part, "image"))
+				prv_text_z(b->out, any ? "\\n\\n[image]" : "[image]");
+			continue;
+		}
+		prv_text_init(&piece, text.n * 3);
+		prv_json_text(&piece, text);
+		if (any)
+			prv_text_z(b->out, "\\n\\n");
+		prv_text_json_part(b->out, prv_text_view(&piece));
+		if (piece.failed)
+			b->out->failed = true;
+		prv_text_free(&piece);
+		any = true;
+	}
+	prv_text_char(b->out, '"');
+}
+
+/* One part of a user message; false when there is nothing to write. */
+static bool add_part(builder *b, prv_json part, bool first)
+{
+	prv_json text = prv_part_text(part), data = prv_json_get(part, "data"), mime = prv_json_get(part, "mime");
+	if (prv_json_full(text)) {
+		prv_text_z(b->out, first ? "{\"type\":\"text\",\"text\":" : ",{\"type\":\"text\",\"text\":");
+		prv_json_copy(b->out, text);
+		prv_text_char(b->out, '}');
+		return true;
+	}
+	if (!prv_part_is(part, "image") || !prv_json_full(data))
+		return false;
+	/* Base64 and media types have nothing to escape: megabytes go through as they are. */
+	prv_text_z(b->out, first ? "" : ",");
+	prv_text_z(b->out, "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:");
+	if (prv_json_full(mime))
+		prv_text_add(b->out, mime.p + 1, mime.n - 2);
+	else
+		prv_text_z(b->out, "image/png");
+	prv_text_z(b->out, ";base64,");
+	prv_text_add(b->out, data.p + 1, data.n - 2);
+	prv_text_z(b->out, "\"}}");
+	return true;
+}
+
+static void add_user(builder *b, prv_json content)
+{
+	open_message(b, "user");
+	prv_text_z(b->out, ",\"content\":");
+	/* A plain string where it is enough: many servers take nothing else. */
+	if ((b->quirks & OAI_NO_IMAGES) != 0 || !has_images(content)) {
+		add_joined_text(b, content, "");
+	} else {
+		prv_json part;
+		size_t at = 0;
+		bool first = true;
+		prv_text_char(b->out, '[');
+		while (prv_history_part(content, &at, &part))
+			first = !add_part(b, part, first) && first;
+		prv_text_char(b->out, ']');
+	}
+	prv_text_char(b->out, '}');
+}
+
+static void add_calls(builder *b, prv_json content)
+{
+	prv_json part;
+	size_t at = 0;
+	bool first = true;
+	while (prv_history_part(content, &at, &part)) {
+		if (!prv_part_is(part, "tool_call"))
+			continue;
+		prv_json arguments = prv_json_get(part, "arguments");
+		prv_text raw;
+		prv_text_init(&raw, arguments.n + 16);
+		if (prv_json_kind(arguments) == PRV_JSON_OBJECT)
+			prv_text_add(&raw, arguments.p, arguments.n);
+		else
+			prv_text_z(&raw, "{}");
+		prv_text_z(b->out, first ? ",\"tool_calls\":[{\"id\":" : ",{\"id\":");
+		prv_history_id(b->out, prv_json_get(part, "id"), b->d.mistral ? PRV_ID_NINE : PRV_ID_FORTY);
+		prv_text_z(b->out, ",\"type\":\"function\",\"function\":{\"name\":");
+		prv_json_copy(b->out, prv_json_get(part, "name"));
+		prv_text_z(b->out, ",\"arguments\":");
+		prv_text_json(b->out, prv_text_view(&raw));
+		prv_text_z(b->out, "}}");
+		prv_text_free(&raw);
+		first = false;
+	}
+	if (!first)
+		prv_text_char(b->out, ']');
+}
+
+/* Reasoning goes back only where it came from, only beside tool calls, and only as the field it was: some servers refuse
+ * a tool turn without it, others refuse it anywhere else. */
+static void add_reasoning(builder *b, prv_json content)
+{
+	prv_json part;
+	size_t at = 0;
+	if ((b->quirks & OAI_NO_THINKING_BACK) != 0)
+		return;
+	while (prv_history_part(content, &at, &part)) {
+		if (!prv_part_is(part, "thinking") || !prv_json_is(prv_json_get(part, "field"), "reasoning_content")
+		    || !prv_json_is(prv_json_get(part, "provider"), b->e->provider))
+			continue;
+		prv_text_z(b->out, ",\"reasoning_content\":");
+		prv_json_copy(b->out, prv_json_get(part, "text"));
+		return;
+	}
+}
+
+static bool has_part(prv_json content, const char *type)
+{
+	prv_json part;
+	size_t at = 0;
+	while (prv_history_part(content, &at, &part))
+		if (prv_part_is(part, type))
+			return true;
+	return false;
+}
+
+static bool has_text(prv_json content)
+{
+	prv_json part;
+	size_t at = 0;
+	while (prv_history_part(content, &at, &part))
+		if (prv_json_full(prv_part_text(part)))
+			return true;
+	return false;
+}
+
+/* The images of tool results, which the tool role cannot carry, as a message of the user after the results. */
+static void add_result_images(builder *b, size_t index, prv_json content)
+{
+	prv_json part, piece;
+	size_t at = 0;
+	bool open = false;
+	while ((b->quirks & OAI_NO_IMAGES) == 0 && prv_history_part(content, &at, &part)) {
+		prv_json result = prv_part_is(part, "tool_call") ? prv_history_result(&b->h, index, prv_json_get(part, "id"))
+								 : (prv_json){ "", 0 };
+		size_t in = 0;
+		while (prv_history_part(prv_json_get(result, "content"), &in, &piece)) {
+			if (!prv_part_is(piece, "image"))
+				continue;
+			if (!open) {
+				open_message(b, "user");
+				prv_text_z(b->out, ",\"content\":[{\"type\":\"text\",\"text\":\"Images from the tool results:\"}");
+			}
+			open = true;
+			add_part(b, piece, false);
+		}
+	}
+	if (open)
+		prv_text_z(b->out, "]}");
+}
+
+static void add_results(builder *b, size_t index, prv_json content)
+{
+	prv_json part;
+	size_t at = 0;
+	while (prv_history_part(content, &at, &part)) {
+		if (!prv_part_is(part, "tool_call"))
+			continue;
+		prv_json id = prv_json_get(part, "id");
+		prv_json result = prv_history_result(&b->h, index, id);
+		prv_json told = prv_json_get(result, "content");
+		open_message(b, "tool");
+		prv_text_z(b->out, ",\"tool_call_id\":");
+		prv_history_id(b->out, id, b->d.mistral ? PRV_ID_NINE : PRV_ID_FORTY);
+		if (b->d.mistral) {
+			prv_text_z(b->out, ",\"name\":");
+			prv_json_copy(b->out, prv_json_get(part, "name"));
+		}
+		prv_text_z(b->out, ",\"content\":");
+		if (result.n == 0)
+			prv_text_z(b->out, "\"" PRV_NO_RESULT "\"");
+		else if (!has_text(told) && !has_images(told))
+			prv_text_z(b->out, "\"(no output)\"");
+		else
+			add_joined_text(b, told, prv_json_bool(prv_json_get(result, "isError"), false) ? "[tool error] " : "");
+		prv_text_char(b->out, '}');
+	}
+	add_result_images(b, index, content);
+}
+
+static void add_assistant(builder *b, size_t index, prv_json content)
+{
+	bool calls = has_part(content, "tool_call");
+	if (!calls && !has_text(content))
+		return;
+	open_message(b, "assistant");
+	prv_text_z(b->out, ",\"content\":");
+	if (has_text(content))
+		add_joined_text(b, content, "");
+	else
+		prv_text_z(b->out, b->d.mistral ? "\"\"" : "null");
+	if (calls) {
+		add_reasoning(b, content);
+		add_calls(b, content);
+	}
+	prv_text_char(b->out, '}');
+	if (calls)
+		add_results(b, index, content);
+}
+
+static void add_messages(builder *b, prv_json request)
+{
+	prv_json system = prv_json_get(request, "system");
+	prv_text_z(b->out, ",\"messages\":[");
+	if (prv_json_full(system)) {
+		open_message(b, "system");
+		prv_text_z(b->out, ",\"content\":");
+		prv_json_copy(b->out, system);
+		prv_text_char(b->out, '}');
+	}
+	for (size_t i = 0; i < b->h.n; i++) {
+		prv_json content = prv_history_content(&b->h, i);
+		int role = prv_history_role(&b->h, i);
+		if (role == PRV_ROLE_USER) {
+			add_user(b, content);
+		} else if (role == PRV_ROLE_ASSISTANT) {
+			add_assistant(b, i, content);
+		} else if (role == PRV_ROLE_SYSTEM) {
+			open_message(b, "system");
+			prv_text_z(b->out, ",\"content\":");
+			add_joined_text(b, content, "");
+			prv_text_char(b->out, '}');
+		}
+	}
+	prv_text_char(b->out, ']');
+}
+
+/* ---- Parameters ---- */
+
+static bool add_tools(builder *b, prv_json tools)
+{
+	prv_json key, tool;
+	size_t at = 0;
+	bool first = true;
+	if ((b->quirks & OAI_NO_TOOLS) != 0)
+		return false;
+	while (prv_json_next(tools, &at, &key, &tool)) {
+		prv_json parameters = prv_json_get(tool, "parameters"), description = prv_json_get(tool, "description");
+		prv_text_z(b->out, first ? ",\"tools\":[" : ",");
+		prv_text_z(b->out, "{\"type\":\"function\",\"function\":{\"name\":");
+		prv_json_copy(b->out, prv_json_get(tool, "name"));
+		if (prv_json_full(description)) {
+			prv_text_z(b->out, ",\"description\":");
+			prv_json_copy(b->out, description);
+		}
+		prv_text_z(b->out, ",\"parameters\":");
+		if (prv_json_kind(parameters) == PRV_JSON_OBJECT)
+			prv_json_copy(b->out, parameters);
+		else
+			prv_text_z(b->out, "{\"type\":\"object\",\"properties\":{}}");
+		prv_text_z(b->out, "}}");
+		first = false;
+	}
+	if (!first)
+		prv_text_char(b->out, ']');
+	return !first;
+}
+
+static bool level_is(prv_json thinking, const char *a, const char *b)
+{
+	return prv_json_is(thinking, a) || (b != NULL && prv_json_is(thinking, b));
+}
+
+/* reasoning_effort for OpenAI's own models; NULL: leave it out. */
+static const char *openai_effort(const builder *b, prv_json thinking, bool tools)
+{
+	int version = b->d.version;
+	if (!b->d.reasons)
+		return NULL;
+	/* Since 5.4 function tools and reasoning exclude each other here (the Responses API takes both); since 5.6 reasoning
+	 * is on unless it is turned off. */
+	if (tools && version >= 504)
+		return version >= 506 || thinking.n > 0 ? "none" : NULL;
+	if (thinking.n == 0)
+		return NULL;
+	if (level_is(thinking, "off", "none"))
+		return (b->quirks & OAI_EFFORT_LOW) != 0 ? "low" : version >= 501 ? "none" : version == 500 ? "minimal" : "low";
+	if (level_is(thinking, "minimal", NULL))
+		return version == 500 ? "minimal" : "low";
+	if (level_is(thinking, "xhigh", "max"))
+		return version >= 502 ? "xhigh" : "high";
+	return level_is(thinking, "low", NULL) ? "low" : level_is(thinking, "high", NULL) ? "high" : "medium";
+}
+
+static const char *other_effort(const builder *b, prv_json thinking)
+{
+	if (thinking.n == 0)
+		return NULL;
+	if (level_is(thinking, "off", "none"))
+		return b->d.ollama ? "none" : NULL;
+	if (b->d.deepseek)
+		return level_is(thinking, "xhigh", "max") ? "max" : "high";
+	if (level_is(thinking, "low", "minimal"))
+		return "low";
+	return level_is(thinking, "high", "xhigh") || level_is(thinking, "max", NULL) ? "high" : "medium";
+}
+
+static void add_effort(builder *b, prv_json thinking, bool tools)
+{
+	const char *effort = b->d.openai ? openai_effort(b, thinking, tools) : other_effort(b, thinking);
+	if ((b->quirks & OAI_NO_EFFORT) != 0)
+		return;
+	if (tools && (b->quirks & OAI_EFFORT_NONE) != 0)
+		effort = "none";
+	if (b->d.deepseek && thinking.n > 0)
+		prv_text_printf(b->out, ",\"thinking\":{\"type\":\"%s\"}", effort != NULL ? "enabled" : "disabled");
+	if (effort != NULL)
+		prv_text_printf(b->out, ",\"reasoning_effort\":\"%s\"", effort);
+}
+
+static void add_parameters(builder *b, prv_json request, bool tools)
+{
+	prv_json limit = prv_json_get(request, "maxTokens"), temperature = prv_json_get(request, "temperature");
+	prv_json stop = prv_json_get(request, "stop"), user = prv_json_get(request, "user");
+	bool modern = b->d.openai != ((b->quirks & OAI_OTHER_LIMIT) != 0);
+	int64_t most = prv_json_i64(limit, 0);
+	if (b->max_tokens > 0 && most > b->max_tokens)
+		most = b->max_tokens;
+	if (most > 0)
+		prv_text_printf(b->out, ",\"%s\":%lld", modern ? "max_completion_tokens" : "max_tokens", (long long)most);
+	add_effort(b, prv_json_get(request, "thinking"), tools);
+	if (prv_json_kind(temperature) == PRV_JSON_NUMBER && !b->d.reasons && (b->quirks & OAI_NO_TEMPERATURE) == 0) {
+		prv_text_z(b->out, ",\"temperature\":");
+		prv_json_copy(b->out, temperature);
+	}
+	if (prv_json_at(stop, 0).n > 0 && !b->d.reasons && (b->quirks & OAI_NO_STOP) == 0) {
+		prv_text_z(b->out, ",\"stop\":");
+		prv_json_copy(b->out, stop);
+	}
+	if (prv_json_full(user) && !b->d.mistral && (b->quirks & OAI_NO_USER) == 0) {
+		prv_text_z(b->out, ",\"user\":");
+		prv_json_copy(b->out, user);
+	}
+}
+
+bool oai_request_build(prv_json request, const prv_endpoint *e, const prv_quirks *quirks, prv_text *out, prv_fault *why)
+{
+	builder b = {.out = out,
+		     .e = e,
+		     .d = dialect_of(e),
+		     .quirks = quirks->bits,
+		     .max_tokens = quirks->max_tokens,
+		     .first = true};
+	if (e->model[0] == 0 || prv_json_kind(prv_json_get(request, "messages")) != PRV_JSON_ARRAY) {
+		prv_fault_set(why, OC_E_INVALID, "the request names no model or has no messages");
+		return false;
+	}
+	if (!prv_history_load(prv_json_get(request, "messages"), &b.h)) {
+		prv_fault_set(why, OC_E_NOMEM, "out of memory");
+		return false;
+	}
+	prv_text_z(out, "{\"model\":");
+	prv_text_json(out, oc_str_of(e->model));
+	add_messages(&b, request);
+	bool tools = add_tools(&b, prv_json_get(request, "tools"));
+	add_parameters(&b, request, tools);
+	prv_text_z(out, ",\"stream\":true");
+	if ((b.quirks & OAI_NO_STREAM_USAGE) == 0)
+		prv_text_z(out, ",\"stream_options\":{\"include_usage\":true}");
+	prv_text_char(out, '}');
+	prv_history_free(&b.h);
+	if (out->failed) {
+		prv_fault_set(why, OC_E_LIMIT, "the request is larger than %zu MiB", out->max >> 20);
+		return false;
+	}
+	return true;
+}
+
+/* ---- Learning ---- */
+
+static const struct {
+	const char *word;
+	unsigned bit;
+	const char *text;
+} lessons[] = {
+	{"max_completion_tokens", OAI_OTHER_LIMIT, "wants the other name for the token limit"},
+	{"max_tokens", OAI_OTHER_LIMIT, "wants the other name for the token limit"},
+	{"temperature", OAI_NO_TEMPERATURE, "takes no temperature"},
+	{"stream_options", OAI_NO_STREAM_USAGE, "tells no usage in streams"},
+	{"reasoning_content", OAI_NO_THINKING_BACK, "takes no earlier reasoning back"},
+	{"reasoning_effort", OAI_NO_EFFORT, "takes no reasoning effort"},
+	{"reasoning", OAI_NO_EFFORT, "takes no reasoning effort"},
+	{"thinking", OAI_NO_EFFORT, "takes no reasoning effort"},
+	{"support tool", OAI_NO_TOOLS, "takes no tools and is asked without them"},
+	{"tool use", OAI_NO_TOOLS, "takes no tools and is asked without them"},
+	{"function calling", OAI_NO_TOOLS, "takes no tools and is asked without them"},
+	{"image", OAI_NO_IMAGES, "takes no images; they are left out"},
+	{"vision", OAI_NO_IMAGES, "takes no images; they are left out"},
+	{"multimodal", OAI_NO_IMAGES, "takes no images; they are left out"},
+	/* Everyday words: only as the parameter's name. */
+	{"=stop", OAI_NO_STOP, "takes no stop sequences"},
+	{"=user", OAI_NO_USER, "takes no user name"},
+};
+
+static const char *learn(prv_quirks *quirks, unsigned bit, const char *text)
+{
+	if ((quirks->bits & bit) != 0)
+		return NULL;
+	quirks->bits |= bit;
+	return text;
+}
+
+const char *oai_request_learn(const prv_fault *fault, prv_quirks *quirks)
+{
+	int32_t http = fault->http;
+	if (http != 400 && http != 404 && http != 422 && http != 500 && http != 501)
+		return NULL;
+	int64_t limit = prv_quirk_limit(fault);
+	if (limit > 0 && fault->status == OC_E_INVALID && (quirks->max_tokens == 0 || limit < quirks->max_tokens)) {
+		quirks->max_tokens = limit;
+		return "takes fewer output tokens";
+	}
+	if (!prv_quirk_refusal(fault))
+		return NULL;
+	if (prv_quirk_names(fault, "tool") && prv_quirk_names(fault, "reasoning_effort") && prv_quirk_names(fault, "none"))
+		return learn(quirks, OAI_EFFORT_NONE, "takes tools only without reasoning");
+	if (prv_quirk_names(fault, "reasoning_effort") && prv_quirk_names(fault, "'none'")
+	    && (quirks->bits & (OAI_EFFORT_LOW | OAI_EFFORT_NONE)) == 0)
+		return learn(quirks, OAI_EFFORT_LOW, "cannot turn reasoning off");
+	for (size_t i = 0; i < sizeof(lessons) / sizeof(lessons[0]); i++) {
+		const char *word = lessons[i].word;
+		bool hit = *word == '=' ? strcmp(fault->param, word + 1) == 0 : prv_quirk_names(fault, word);
+		const char *text = hit ? learn(quirks, lessons[i].bit, lessons[i].text) : NULL;
+		if (text != NULL)
+			return text;
+	}
+	return NULL;
+}

@@ -1,0 +1,32 @@
+/*
+ * The body of POST /chat/completions, and what is learned about endpoints that refuse a part of it.  Pure.  [any]
+ */
+#ifndef OAI_REQUEST_H
+#define OAI_REQUEST_H
+
+#include "../shared/endpoint.h"
+#include "../shared/quirks.h"
+
+/* Deviations of one endpoint and model. Learned from its refusals and kept for the next request: no list of a thousand
+ * servers and models stays right for long. */
+enum {
+	OAI_NO_TEMPERATURE = 1u << 0,
+	OAI_NO_EFFORT = 1u << 1,       /* no reasoning_effort */
+	OAI_EFFORT_NONE = 1u << 2,     /* tools only with reasoning_effort "none" */
+	OAI_OTHER_LIMIT = 1u << 3,     /* the other one of max_tokens and max_completion_tokens */
+	OAI_NO_STREAM_USAGE = 1u << 4, /* no stream_options */
+	OAI_NO_STOP = 1u << 5,
+	OAI_NO_USER = 1u << 6,
+	OAI_NO_IMAGES = 1u << 7,
+	OAI_NO_TOOLS = 1u << 8,
+	OAI_NO_THINKING_BACK = 1u << 9, /* reasoning_content of earlier answers is not taken back */
+	OAI_EFFORT_LOW = 1u << 10      /* reasoning cannot be turned off: "low" instead */
+};
+
+/* Appends the body. False: what is wrong with the request is in why. */
+bool oai_request_build(prv_json request, const prv_endpoint *e, const prv_quirks *quirks, prv_text *out, prv_fault *why);
+/* Adds the deviation that a refusal tells of and says what it means, for the log; NULL when there is nothing new, then the
+ * fault stands. */
+const char *oai_request_learn(const prv_fault *fault, prv_quirks *quirks);
+
+#endif

@@ -3,5 +3,6 @@ libocore_la_SOURCES += \
 	%D%/json.c %D%/json.h \
 	%D%/json5.c %D%/json5.h \
 	%D%/reader.c %D%/reader.h \
-	%D%/schema.h \
+	%D%/regex.c %D%/regex.h \
+	%D%/schema.c %D%/schema_internal.h %D%/schema_valid.c %D%/schema.h \
 	%D%/utf8.c %D%/utf8.h

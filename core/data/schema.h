@@ -29,7 +29,7 @@ oc_status oc_schema_check_fill(const cJSON *schema, cJSON *value, oc_err *err);
  * the check was too deep or too long to be finished. */
 oc_status oc_schema_report_all(const cJSON *schema, const cJSON *value, const char *base_path, oc_schema_report *report,
 			       void *arg);
-/* Fills in defaults only. OC_E_NOMEM. */
+/* Fills in defaults only. OC_E_NOMEM; OC_E_LIMIT when the schema leads in circles. */
 oc_status oc_schema_fill(const cJSON *schema, cJSON *value);
 /* Is this a schema that can be checked against: keywords of the right types, patterns that compile, $refs that resolve. */
 oc_status oc_schema_valid(const cJSON *schema, oc_err *err);

@@ -11,6 +11,10 @@ fuzz_targets += %D%/fuzz_json
 tests_fuzz_fuzz_json_LDADD = $(fuzz_libs)
 fuzz_targets += %D%/fuzz_json5
 tests_fuzz_fuzz_json5_LDADD = $(fuzz_libs)
+fuzz_targets += %D%/fuzz_regex
+tests_fuzz_fuzz_regex_LDADD = $(fuzz_libs)
+fuzz_targets += %D%/fuzz_schema
+tests_fuzz_fuzz_schema_LDADD = $(fuzz_libs)
 if FUZZING
 fuzz_libs = $(OC_LIBS) $(LIB_FUZZING_ENGINE)
 noinst_PROGRAMS += $(fuzz_targets)

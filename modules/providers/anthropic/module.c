@@ -3,7 +3,7 @@
 
 #include <openclaw/module.h>
 
-#include "../shared/exchange.h"
+#include "prv_exchange.h"
 #include "request.h"
 #include "stream.h"
 

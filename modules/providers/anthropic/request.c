@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../shared/history.h"
+#include "prv_history.h"
 
 /* ---- What a model takes, by its name ---- */
 

@@ -5,8 +5,8 @@
 #ifndef ANT_REQUEST_H
 #define ANT_REQUEST_H
 
-#include "../shared/endpoint.h"
-#include "../shared/quirks.h"
+#include "prv_endpoint.h"
+#include "prv_quirks.h"
 
 /* Bits of prv_quirks. */
 enum {

@@ -6,7 +6,7 @@
 #ifndef ANT_STREAM_H
 #define ANT_STREAM_H
 
-#include "../shared/stream.h"
+#include "prv_stream.h"
 
 typedef struct ant_stream ant_stream;
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../shared/history.h"
+#include "prv_history.h"
 
 #define OFF_HELP                                                                                                       \
 	"I am the offline provider of OpenClaw: I follow these instructions, one a line, and reach no network.\n"      \

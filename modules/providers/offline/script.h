@@ -5,7 +5,7 @@
 #ifndef OFF_SCRIPT_H
 #define OFF_SCRIPT_H
 
-#include "../shared/json.h"
+#include "prv_json.h"
 
 enum { OFF_TEXT = 1, OFF_THINK, OFF_CALL, OFF_ERROR };
 

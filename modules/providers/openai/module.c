@@ -1,7 +1,7 @@
 /* The openai module: the chat completions protocol of OpenAI, spoken by many. */
 #include <openclaw/module.h>
 
-#include "../shared/exchange.h"
+#include "prv_exchange.h"
 #include "request.h"
 #include "stream.h"
 

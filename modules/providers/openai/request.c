@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "../shared/history.h"
+#include "prv_history.h"
 
 /* What kind of server it is, as far as the address and the model's name tell. */
 typedef struct dialect {

@@ -4,8 +4,8 @@
 #ifndef OAI_REQUEST_H
 #define OAI_REQUEST_H
 
-#include "../shared/endpoint.h"
-#include "../shared/quirks.h"
+#include "prv_endpoint.h"
+#include "prv_quirks.h"
 
 /* Deviations of one endpoint and model. Learned from its refusals and kept for the next request: no list of a thousand
  * servers and models stays right for long. */

@@ -9,7 +9,7 @@
 #ifndef OAI_STREAM_H
 #define OAI_STREAM_H
 
-#include "../shared/stream.h"
+#include "prv_stream.h"
 
 typedef struct oai_stream oai_stream;
 

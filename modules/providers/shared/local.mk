@@ -2,14 +2,14 @@
 # convenience library that each of them takes from (modules/libprovider.la in their LIBADD).
 noinst_LTLIBRARIES += modules/libprovider.la
 modules_libprovider_la_SOURCES = \
-	%D%/endpoint.c %D%/endpoint.h \
-	%D%/exchange.c %D%/exchange.h \
-	%D%/fault.c %D%/fault.h \
-	%D%/history.c %D%/history.h \
-	%D%/json.c %D%/json.h \
-	%D%/models.c %D%/models.h \
-	%D%/quirks.c %D%/quirks.h \
-	%D%/stream.c %D%/stream.h \
-	%D%/text.c %D%/text.h
+	%D%/prv_endpoint.c %D%/prv_endpoint.h \
+	%D%/prv_exchange.c %D%/prv_exchange.h \
+	%D%/prv_fault.c %D%/prv_fault.h \
+	%D%/prv_history.c %D%/prv_history.h \
+	%D%/prv_json.c %D%/prv_json.h \
+	%D%/prv_models.c %D%/prv_models.h \
+	%D%/prv_quirks.c %D%/prv_quirks.h \
+	%D%/prv_stream.c %D%/prv_stream.h \
+	%D%/prv_text.c %D%/prv_text.h
 modules_libprovider_la_CPPFLAGS = $(module_cppflags)
 modules_libprovider_la_CFLAGS = $(module_cflags)

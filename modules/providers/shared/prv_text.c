@@ -1,5 +1,5 @@
-/* See text.h. */
-#include "text.h"
+/* See prv_text.h. */
+#include "prv_text.h"
 
 #include <stdarg.h>
 #include <stdio.h>

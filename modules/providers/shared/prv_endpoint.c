@@ -1,5 +1,5 @@
-/* See endpoint.h. */
-#include "endpoint.h"
+/* See prv_endpoint.h. */
+#include "prv_endpoint.h"
 
 #include <ctype.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* See exchange.h. */
-#include "exchange.h"
+/* See prv_exchange.h. */
+#include "prv_exchange.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "models.h"
+#include "prv_models.h"
 
 enum {
 	MAX_REQUEST = 96 << 20,        /* bytes of a request body: images in base64 */

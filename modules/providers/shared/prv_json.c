@@ -1,5 +1,5 @@
-/* See json.h. */
-#include "json.h"
+/* See prv_json.h. */
+#include "prv_json.h"
 
 #include <math.h>
 #include <stdlib.h>

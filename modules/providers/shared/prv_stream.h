@@ -5,7 +5,7 @@
 #ifndef PRV_STREAM_H
 #define PRV_STREAM_H
 
-#include "fault.h"
+#include "prv_fault.h"
 
 enum {
 	PRV_MAX_ARGUMENTS = 4 << 20, /* bytes of one tool call's arguments */

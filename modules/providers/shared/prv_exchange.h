@@ -5,9 +5,9 @@
 #ifndef PRV_EXCHANGE_H
 #define PRV_EXCHANGE_H
 
-#include "endpoint.h"
-#include "quirks.h"
-#include "stream.h"
+#include "prv_endpoint.h"
+#include "prv_quirks.h"
+#include "prv_stream.h"
 
 /* The module's configuration. */
 typedef struct prv_config {

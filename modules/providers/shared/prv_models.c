@@ -1,5 +1,5 @@
-/* See models.h. */
-#include "models.h"
+/* See prv_models.h. */
+#include "prv_models.h"
 
 /* The context window, under the names that servers give it. */
 static int64_t window_of(prv_json model)

@@ -1,8 +1,8 @@
-/* See fault.h. */
+/* See prv_fault.h. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1 /* timegm, strptime, strcasestr */
 #endif
-#include "fault.h"
+#include "prv_fault.h"
 
 #include <ctype.h>
 #include <stdarg.h>

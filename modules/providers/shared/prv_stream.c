@@ -1,5 +1,5 @@
-/* See stream.h. */
-#include "stream.h"
+/* See prv_stream.h. */
+#include "prv_stream.h"
 
 #include <stdarg.h>
 #include <stdio.h>

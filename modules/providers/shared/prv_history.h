@@ -8,7 +8,7 @@
 #ifndef PRV_HISTORY_H
 #define PRV_HISTORY_H
 
-#include "json.h"
+#include "prv_json.h"
 
 typedef struct prv_history {
 	prv_json *messages; /* views into the request */

@@ -1,8 +1,8 @@
-/* See quirks.h. */
+/* See prv_quirks.h. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1 /* strcasestr */
 #endif
-#include "quirks.h"
+#include "prv_quirks.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #ifndef PRV_JSON_H
 #define PRV_JSON_H
 
-#include "text.h"
+#include "prv_text.h"
 
 /* One value: its text without surrounding white space. n == 0: absent. Borrowed from the text it was found in. */
 typedef struct prv_json {

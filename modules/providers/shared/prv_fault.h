@@ -5,7 +5,7 @@
 #ifndef PRV_FAULT_H
 #define PRV_FAULT_H
 
-#include "json.h"
+#include "prv_json.h"
 
 /* An error as a provider tells it. Members are "" when it does not. */
 typedef struct prv_fault {

@@ -4,7 +4,7 @@
 #ifndef PRV_ENDPOINT_H
 #define PRV_ENDPOINT_H
 
-#include "fault.h"
+#include "prv_fault.h"
 
 typedef struct prv_endpoint {
 	char provider[64]; /* "openai"; "" when not told */

@@ -1,5 +1,5 @@
-/* See history.h. */
-#include "history.h"
+/* See prv_history.h. */
+#include "prv_history.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #ifndef PRV_QUIRKS_H
 #define PRV_QUIRKS_H
 
-#include "fault.h"
+#include "prv_fault.h"
 
 typedef struct prv_quirks {
 	unsigned bits;

@@ -17,7 +17,7 @@ for target do
 		-print_final_stats=1 $dictionary "fuzz-$name/corpus" "$src/tests/fuzz/corpus/$name" >"fuzz-$name/log" 2>&1 || {
 		rc=1
 		echo "FOUND something in $name:"
-		grep -E 'ERROR|SUMMARY|Test unit written' "fuzz-$name/log" || tail -n 5 "fuzz-$name/log"
+		grep -E 'ERROR|runtime error|SUMMARY|Test unit written' "fuzz-$name/log" || tail -n 5 "fuzz-$name/log"
 	}
 	sed -n 's/^stat::number_of_executed_units: /    runs: /p' "fuzz-$name/log"
 done

@@ -23,7 +23,7 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
-EXTRA_DIST += $(unit_tests:=.c)
+EXTRA_DIST += $(unit_tests:=.c) %D%/tree.h
 
 # Parts of modules, without the core.
 tg_cppflags = $(AM_CPPFLAGS) -I$(srcdir)/modules/channels/telegram

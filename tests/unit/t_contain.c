@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "core/security/contain.h"
+#include "tests/unit/tree.h"
 
 typedef struct fixture {
 	char base[256]; /* …/root is contained, …/secret is outside */
@@ -76,13 +77,11 @@ static int setup_walk(void **state)
 static int teardown(void **state)
 {
 	fixture *f = *state;
-	char command[400];
 	int rc;
 
 	oc_contain_force_walk(false);
 	(void)close(f->root);
-	(void)snprintf(command, sizeof(command), "rm -rf '%s'", f->base);
-	rc = system(command);
+	rc = tree_remove(f->base);
 	free(f);
 	return rc;
 }

@@ -1,5 +1,4 @@
 /* core/store: group commit, numbering without holes, dedupe, epochs, crash consistency, versions, two processes. */
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,6 +19,7 @@
 #include "core/data/json.h"
 #include "core/store/pairing.h"
 #include "core/store/store.h"
+#include "tests/unit/tree.h"
 
 typedef struct fixture {
 	char dir[64];
@@ -59,18 +59,12 @@ static int setup(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
-{
-	(void)info, (void)kind, (void)where;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	fixture *f = *state;
 	oc_store_close(f->store);
 	oc_loop_free(f->loop);
-	assert_int_equal(nftw(f->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(tree_remove(f->dir), 0);
 	free(f);
 	return 0;
 }

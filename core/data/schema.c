@@ -129,19 +129,26 @@ static bool give_up(struct check *c, oc_status status)
 
 /* ---- $ref and patterns ---- */
 
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* One step of a JSON pointer, unescaped (~0, ~1 and %XX). */
 static bool pointer_step(oc_str part, char *out, size_t size)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < part.n; i++) {
 		char c = part.p[i];
-		unsigned code;
 		if (c == '~' && i + 1 < part.n && (part.p[i + 1] == '0' || part.p[i + 1] == '1')) {
 			c = part.p[++i] == '0' ? '~' : '/';
 		} else if (c == '%' && i + 2 < part.n) {
-			char digits[3] = {part.p[i + 1], part.p[i + 2], 0};
-			if (sscanf(digits, "%2x", &code) == 1 && code > 0) {
-				c = (char)code;
+			int high = hex_digit(part.p[i + 1]), low = hex_digit(part.p[i + 2]);
+			if (high >= 0 && low >= 0 && high + low > 0) {
+				c = (char)(high * 16 + low);
 				i += 2;
 			}
 		}

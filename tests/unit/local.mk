@@ -5,6 +5,7 @@ unit_tests += %D%/t_base
 unit_tests += %D%/t_contain
 unit_tests += %D%/t_json
 unit_tests += %D%/t_json5
+unit_tests += %D%/t_hook
 unit_tests += %D%/t_llhttp
 unit_tests += %D%/t_loop
 unit_tests += %D%/t_regex

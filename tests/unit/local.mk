@@ -12,6 +12,8 @@ unit_tests += %D%/t_loop
 unit_tests += %D%/t_regex
 unit_tests += %D%/t_schema
 unit_tests += %D%/t_manifest
+unit_tests += %D%/t_prv_fault
+unit_tests += %D%/t_prv_json
 unit_tests += %D%/t_store
 unit_tests += %D%/t_tg_chunk
 unit_tests += %D%/t_tg_format
@@ -38,3 +40,12 @@ tests_unit_t_tg_format_LDADD = $(tg_libs)
 tests_unit_t_tg_inbound_CPPFLAGS = $(tg_cppflags)
 tests_unit_t_tg_inbound_LDADD = $(tg_libs)
 EXTRA_DIST += %D%/tg_html.h
+
+# The provider modules: their pure parts, with the core for its JSON wall.
+prv_cppflags = $(AM_CPPFLAGS) -I$(srcdir)/modules/providers/shared
+prv_libs = modules/libprovider.la $(OC_LIBS) $(CMOCKA_LIBS)
+tests_unit_t_prv_fault_CPPFLAGS = $(prv_cppflags)
+tests_unit_t_prv_fault_LDADD = $(prv_libs)
+tests_unit_t_prv_json_CPPFLAGS = $(prv_cppflags)
+tests_unit_t_prv_json_LDADD = $(prv_libs)
+EXTRA_DIST += %D%/prv_test.h

@@ -9,9 +9,9 @@
 /* ---- What a model takes, by its name ---- */
 
 typedef struct model_traits {
-	int version;    /* 405 for claude-haiku-4-5, 500 for claude-sonnet-5, 0 for other makers' models */
-	bool adaptive;  /* decides by itself how long to think; effort sets how hard */
-	bool always_on; /* thinking cannot be turned off */
+	int version;	     /* 405 for claude-haiku-4-5, 500 for claude-sonnet-5, 0 for other makers' models */
+	bool adaptive;	     /* decides by itself how long to think; effort sets how hard */
+	bool always_on;	     /* thinking cannot be turned off */
 	bool fixed_sampling; /* refuses temperature */
 	int64_t default_tokens, most_tokens; /* of output */
 } model_traits;
@@ -46,7 +46,7 @@ static model_traits traits_of(const char *model, const prv_quirks *quirks)
 		t.version = claude_version(claude);
 	t.adaptive = t.version >= 406 || preview;
 	t.always_on = preview || strstr(model, "fable") != NULL || strstr(model, "mythos") != NULL
-		   || (t.version >= 505 && strstr(model, "opus") != NULL);
+		      || (t.version >= 505 && strstr(model, "opus") != NULL);
 	t.fixed_sampling = t.version >= 407 || preview;
 	if (t.adaptive) {
 		t.default_tokens = 32000;
@@ -75,7 +75,7 @@ typedef struct builder {
 	const prv_endpoint *e;
 	unsigned quirks;
 	prv_history h;
-	int role;           /* of the open message, 0: none */
+	int role;	    /* of the open message, 0: none */
 	size_t user_end[2]; /* where the last block of the last and the one before last user message ends; 0: none */
 } builder;
 
@@ -173,7 +173,7 @@ static bool keeps_block(const builder *b, prv_json part)
 	if ((b->quirks & ANT_DROP_BLOCKS) != 0 || (prv_json_full(model) && !prv_json_is(model, b->e->model)))
 		return false;
 	return (prv_part_is(part, "thinking") && prv_json_full(prv_json_get(part, "signature")))
-	    || (prv_part_is(part, "redacted_thinking") && prv_json_full(prv_json_get(part, "data")));
+	       || (prv_part_is(part, "redacted_thinking") && prv_json_full(prv_json_get(part, "data")));
 }
 
 static void add_thinking(builder *b, prv_json part)
@@ -217,7 +217,8 @@ static void add_result(builder *b, size_t index, prv_json call)
 		}
 	}
 	if (first)
-		prv_text_printf(b->out, "{\"type\":\"text\",\"text\":\"%s\"}", result.n == 0 ? PRV_NO_RESULT : "(no output)");
+		prv_text_printf(b->out, "{\"type\":\"text\",\"text\":\"%s\"}",
+				result.n == 0 ? PRV_NO_RESULT : "(no output)");
 	prv_text_char(b->out, ']');
 	if (result.n == 0 || prv_json_bool(prv_json_get(result, "isError"), false))
 		prv_text_z(b->out, ",\"is_error\":true");
@@ -231,7 +232,8 @@ static void add_assistant(builder *b, size_t index, prv_json content)
 	bool any = false, calls = false;
 	/* A turn of nothing but thinking says nothing. */
 	while (prv_history_part(content, &at, &part))
-		any = any || prv_part_is(part, "tool_call") || (prv_json_full(prv_part_text(part)) && !blank(prv_part_text(part)));
+		any = any || prv_part_is(part, "tool_call")
+		      || (prv_json_full(prv_part_text(part)) && !blank(prv_part_text(part)));
 	for (at = 0; any && prv_history_part(content, &at, &part);) {
 		if (prv_part_is(part, "tool_call")) {
 			prv_json arguments = prv_json_get(part, "arguments");
@@ -380,11 +382,11 @@ static const char *effort_of(prv_json level, const model_traits *t)
 
 static int64_t budget_of(prv_json level)
 {
-	return prv_json_is(level, "minimal") ? 1024
-	     : prv_json_is(level, "low")     ? 2048
-	     : prv_json_is(level, "high")    ? 16384
-	     : prv_json_is(level, "xhigh") || prv_json_is(level, "max") ? 32000
-									: 8192;
+	return prv_json_is(level, "minimal")				  ? 1024
+	       : prv_json_is(level, "low")				  ? 2048
+	       : prv_json_is(level, "high")				  ? 16384
+	       : prv_json_is(level, "xhigh") || prv_json_is(level, "max") ? 32000
+									  : 8192;
 }
 
 static plan plan_of(const builder *b, prv_json request, const model_traits *t)
@@ -425,11 +427,13 @@ static void add_parameters(builder *b, prv_json request, const model_traits *t, 
 	prv_json user = prv_json_get(request, "user");
 	prv_text_printf(b->out, ",\"max_tokens\":%lld", (long long)p->max_tokens);
 	if (p->budget)
-		prv_text_printf(b->out, ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":%lld}", (long long)p->budget_tokens);
+		prv_text_printf(b->out, ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":%lld}",
+				(long long)p->budget_tokens);
 	else if (p->adaptive)
 		/* Newer models keep the text of their thinking back unless asked for a summary. */
 		prv_text_printf(b->out, ",\"thinking\":{\"type\":\"adaptive\"%s}",
-				t->version >= 407 && (b->quirks & ANT_NO_DISPLAY) == 0 ? ",\"display\":\"summarized\"" : "");
+				t->version >= 407 && (b->quirks & ANT_NO_DISPLAY) == 0 ? ",\"display\":\"summarized\""
+										       : "");
 	else if (p->disabled)
 		prv_text_z(b->out, ",\"thinking\":{\"type\":\"disabled\"}");
 	if (p->effort != NULL)
@@ -521,7 +525,8 @@ const char *ant_request_learn(const prv_fault *fault, prv_quirks *quirks)
 		return "takes fewer output tokens";
 	}
 	/* Blocks of another account, of another model, or cut out of their place. */
-	if (prv_quirk_names(fault, "signature") || (prv_quirk_names(fault, "thinking") && prv_quirk_names(fault, "block"))
+	if (prv_quirk_names(fault, "signature")
+	    || (prv_quirk_names(fault, "thinking") && prv_quirk_names(fault, "block"))
 	    || prv_quirk_names(fault, "redacted_thinking"))
 		return learn(quirks, ANT_DROP_BLOCKS, "does not take these thinking blocks back");
 	if (!prv_quirk_refusal(fault))

@@ -10,8 +10,8 @@
 
 /* Bits of prv_quirks. */
 enum {
-	ANT_ADAPTIVE = 1u << 0,    /* adaptive thinking, not a token budget */
-	ANT_BUDGET = 1u << 1,      /* a token budget, not adaptive thinking */
+	ANT_ADAPTIVE = 1u << 0,	   /* adaptive thinking, not a token budget */
+	ANT_BUDGET = 1u << 1,	   /* a token budget, not adaptive thinking */
 	ANT_NO_DISABLED = 1u << 2, /* thinking cannot be turned off */
 	ANT_NO_THINKING = 1u << 3, /* no thinking member at all */
 	ANT_NO_EFFORT = 1u << 4,

@@ -57,7 +57,8 @@ static void emit_decoded(ant_stream *s, uint32_t type, prv_json v, prv_text *kee
 	prv_json_text(&s->piece, v);
 	oc_str text = prv_text_view(&s->piece);
 	if (s->piece.failed)
-		prv_stream_fail(&s->base, OC_E_LIMIT, "a piece of the answer is larger than %d MiB", PRV_MAX_BLOCK >> 20);
+		prv_stream_fail(&s->base, OC_E_LIMIT, "a piece of the answer is larger than %d MiB",
+				PRV_MAX_BLOCK >> 20);
 	if (s->base.over || text.n == 0)
 		return;
 	if (keep != NULL)
@@ -99,9 +100,11 @@ static void close_block(ant_stream *s)
 	/* A call cut off by the token limit is not made. */
 	if (s->kind == BLOCK_TOOL && !(cut && !(s->body.n > 0 && prv_json_parse(s->body.p, s->body.n, &v)))) {
 		if (s->base.calls >= PRV_MAX_CALLS)
-			prv_stream_fail(&s->base, OC_E_LIMIT, "the model asked for more than %d tools at once", PRV_MAX_CALLS);
+			prv_stream_fail(&s->base, OC_E_LIMIT, "the model asked for more than %d tools at once",
+					PRV_MAX_CALLS);
 		else
-			prv_stream_call(&s->base, prv_text_view(&s->id), prv_text_view(&s->name), prv_text_view(&s->body));
+			prv_stream_call(&s->base, prv_text_view(&s->id), prv_text_view(&s->name),
+					prv_text_view(&s->body));
 	}
 	s->kind = BLOCK_NONE;
 }
@@ -159,7 +162,8 @@ static void on_delta(ant_stream *s, prv_json doc)
 	if (s->kind == BLOCK_TOOL)
 		prv_json_text(&s->body, prv_json_get(delta, "partial_json"));
 	if (s->id.failed || s->name.failed || s->body.failed || s->signature.failed)
-		prv_stream_fail(&s->base, OC_E_LIMIT, "a block of the answer is larger than %d MiB", PRV_MAX_BLOCK >> 20);
+		prv_stream_fail(&s->base, OC_E_LIMIT, "a block of the answer is larger than %d MiB",
+				PRV_MAX_BLOCK >> 20);
 }
 
 /* ---- The message ---- */

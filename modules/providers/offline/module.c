@@ -156,7 +156,8 @@ static void chat(void *arg, oc_call *call, oc_str request)
 {
 	instance *inst = arg;
 	prv_json doc;
-	if (!prv_json_parse(request.p, request.n, &doc) || prv_json_kind(prv_json_get(doc, "messages")) != PRV_JSON_ARRAY) {
+	if (!prv_json_parse(request.p, request.n, &doc)
+	    || prv_json_kind(prv_json_get(doc, "messages")) != PRV_JSON_ARRAY) {
 		inst->host->call_done(call, OC_E_INVALID, OC_STR("offline: the request is no JSON or has no messages"));
 		return;
 	}
@@ -180,9 +181,10 @@ static void models(void *arg, oc_call *call, oc_str request)
 {
 	instance *inst = arg;
 	(void)request;
-	inst->host->call_done(call, OC_OK,
-			      OC_STR("{\"models\":[{\"id\":\"echo\",\"name\":\"Offline\",\"contextWindow\":200000},"
-				     "{\"id\":\"steady\",\"name\":\"Offline, never failing\",\"contextWindow\":200000}]}"));
+	inst->host->call_done(
+		call, OC_OK,
+		OC_STR("{\"models\":[{\"id\":\"echo\",\"name\":\"Offline\",\"contextWindow\":200000},"
+		       "{\"id\":\"steady\",\"name\":\"Offline, never failing\",\"contextWindow\":200000}]}"));
 }
 
 static void cancel(void *arg, oc_call *call)

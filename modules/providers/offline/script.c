@@ -6,25 +6,25 @@
 
 #include "prv_history.h"
 
-#define OFF_HELP                                                                                                       \
-	"I am the offline provider of OpenClaw: I follow these instructions, one a line, and reach no network.\n"      \
-	"/tool NAME {json} - call a tool and report its result; several lines call in parallel\n"                      \
-	"/then - what follows comes after the results of the tools above\n"                                            \
-	"/echo TEXT - say it\n"                                                                                        \
-	"/repeat N TEXT - say it N times\n"                                                                            \
-	"/slow N [50ms] - say N words, so far apart\n"                                                                 \
-	"/think TEXT - think it before answering\n"                                                                    \
-	"/error rate|auth|quota|context|invalid|unavailable|timeout|cut [5s] - fail like that\n"                       \
-	"/system, /tools, /context - what the agent told me\n"                                                         \
+#define OFF_HELP                                                                                                  \
+	"I am the offline provider of OpenClaw: I follow these instructions, one a line, and reach no network.\n" \
+	"/tool NAME {json} - call a tool and report its result; several lines call in parallel\n"                 \
+	"/then - what follows comes after the results of the tools above\n"                                       \
+	"/echo TEXT - say it\n"                                                                                   \
+	"/repeat N TEXT - say it N times\n"                                                                       \
+	"/slow N [50ms] - say N words, so far apart\n"                                                            \
+	"/think TEXT - think it before answering\n"                                                               \
+	"/error rate|auth|quota|context|invalid|unavailable|timeout|cut [5s] - fail like that\n"                  \
+	"/system, /tools, /context - what the agent told me\n"                                                    \
 	"/help - this list"
 
 typedef struct maker {
 	off_script *script;
 	prv_json request;
 	prv_history h;
-	size_t user;     /* index of the last message of the user */
-	size_t answers;  /* answers given since */
-	bool steady;     /* does not fail when told to */
+	size_t user;	/* index of the last message of the user */
+	size_t answers; /* answers given since */
+	bool steady;	/* does not fail when told to */
 	unsigned calls;
 } maker;
 
@@ -120,11 +120,12 @@ static void do_tool(maker *m, oc_str rest)
 		say(m, OC_STR("/tool wants a name: /tool NAME {json}"));
 		return;
 	}
-	if (rest.n > 0 && (!prv_json_parse(rest.p, rest.n, &arguments) || prv_json_kind(arguments) != PRV_JSON_OBJECT)) {
+	if (rest.n > 0
+	    && (!prv_json_parse(rest.p, rest.n, &arguments) || prv_json_kind(arguments) != PRV_JSON_OBJECT)) {
 		prv_text *t = paragraph(m);
 		if (t != NULL)
-			prv_text_printf(t, "The arguments after /tool %.*s are no JSON object.", (int)(name.n < 80 ? name.n : 80),
-					name.p);
+			prv_text_printf(t, "The arguments after /tool %.*s are no JSON object.",
+					(int)(name.n < 80 ? name.n : 80), name.p);
 		return;
 	}
 	off_step *step = add_step(m, OFF_CALL);
@@ -171,9 +172,11 @@ static void do_error(maker *m, oc_str rest)
 		{"rate", OC_E_RATE_LIMIT, "too many requests for now, as asked for with /error rate"},
 		{"auth", OC_E_AUTH, "the API key was not accepted, as asked for with /error auth"},
 		{"quota", OC_E_QUOTA, "the credit is used up, as asked for with /error quota"},
-		{"context", OC_E_CONTEXT, "the conversation is too long for the model, as asked for with /error context"},
+		{"context", OC_E_CONTEXT,
+		 "the conversation is too long for the model, as asked for with /error context"},
 		{"invalid", OC_E_INVALID, "the request was refused, as asked for with /error invalid"},
-		{"unavailable", OC_E_UNAVAILABLE, "the service is not available for now, as asked for with /error unavailable"},
+		{"unavailable", OC_E_UNAVAILABLE,
+		 "the service is not available for now, as asked for with /error unavailable"},
 		{"timeout", OC_E_TIMEOUT, "no answer in time, as asked for with /error timeout"},
 		{"cut", OC_E_RETRY, "the answer was cut off, as asked for with /error cut"},
 	};
@@ -225,9 +228,11 @@ static void do_context(maker *m)
 		tools++;
 	prv_text *t = paragraph(m);
 	if (t != NULL)
-		prv_text_printf(t, "%zu messages (%zu user, %zu assistant, %zu tool), %zu tools, %zu bytes of system prompt.", m->h.n,
-				by_role[PRV_ROLE_USER], by_role[PRV_ROLE_ASSISTANT], by_role[PRV_ROLE_TOOL], tools,
-				prv_json_full(prv_json_get(m->request, "system")) ? prv_json_get(m->request, "system").n - 2 : 0);
+		prv_text_printf(
+			t, "%zu messages (%zu user, %zu assistant, %zu tool), %zu tools, %zu bytes of system prompt.",
+			m->h.n, by_role[PRV_ROLE_USER], by_role[PRV_ROLE_ASSISTANT], by_role[PRV_ROLE_TOOL], tools,
+			prv_json_full(prv_json_get(m->request, "system")) ? prv_json_get(m->request, "system").n - 2
+									  : 0);
 }
 
 static void do_think(maker *m, oc_str rest)
@@ -335,8 +340,10 @@ static void plain_answer(maker *m, oc_str message, size_t images)
 	}
 	if (images > 0)
 		prv_text_printf(t, "with %zu image%s.", images, images == 1 ? "" : "s");
-	prv_text_z(t, " To connect a model, set ANTHROPIC_API_KEY or OPENAI_API_KEY, or start Ollama, and run: openclaw onboard. "
-		      "To try tools and streaming without one, write /help.");
+	prv_text_z(
+		t,
+		" To connect a model, set ANTHROPIC_API_KEY or OPENAI_API_KEY, or start Ollama, and run: openclaw onboard. "
+		"To try tools and streaming without one, write /help.");
 }
 
 /* A channel may put who wrote and when in brackets before the text. */

@@ -32,16 +32,16 @@ static int gpt_version(const char *model)
 
 static dialect dialect_of(const prv_endpoint *e)
 {
-	dialect d = { 0 };
+	dialect d = {0};
 	d.openai = prv_endpoint_is(e, "openai.com") || prv_endpoint_is(e, "openai.azure.com")
-		|| (e->local && strcmp(e->provider, "openai") == 0);
+		   || (e->local && strcmp(e->provider, "openai") == 0);
 	d.mistral = prv_endpoint_is(e, "mistral.ai") || strcmp(e->provider, "mistral") == 0;
 	d.deepseek = prv_endpoint_is(e, "deepseek.com");
 	d.ollama = strcmp(e->provider, "ollama") == 0 || prv_endpoint_is(e, "ollama.com");
 	if (d.openai) {
 		d.version = gpt_version(e->model);
 		d.reasons = (d.version >= 500 && strstr(e->model, "-chat") == NULL)
-			 || (e->model[0] == 'o' && e->model[1] >= '0' && e->model[1] <= '9');
+			    || (e->model[0] == 'o' && e->model[1] >= '0' && e->model[1] <= '9');
 	}
 	return d;
 }
@@ -221,15 +221,18 @@ static void add_result_images(builder *b, size_t index, prv_json content)
 	size_t at = 0;
 	bool open = false;
 	while ((b->quirks & OAI_NO_IMAGES) == 0 && prv_history_part(content, &at, &part)) {
-		prv_json result = prv_part_is(part, "tool_call") ? prv_history_result(&b->h, index, prv_json_get(part, "id"))
-								 : (prv_json){ "", 0 };
+		prv_json result = prv_part_is(part, "tool_call")
+					  ? prv_history_result(&b->h, index, prv_json_get(part, "id"))
+					  : (prv_json){"", 0};
 		size_t in = 0;
 		while (prv_history_part(prv_json_get(result, "content"), &in, &piece)) {
 			if (!prv_part_is(piece, "image"))
 				continue;
 			if (!open) {
 				open_message(b, "user");
-				prv_text_z(b->out, ",\"content\":[{\"type\":\"text\",\"text\":\"Images from the tool results:\"}");
+				prv_text_z(
+					b->out,
+					",\"content\":[{\"type\":\"text\",\"text\":\"Images from the tool results:\"}");
 			}
 			open = true;
 			add_part(b, piece, false);
@@ -262,7 +265,8 @@ static void add_results(builder *b, size_t index, prv_json content)
 		else if (!has_text(told) && !has_images(told))
 			prv_text_z(b->out, "\"(no output)\"");
 		else
-			add_joined_text(b, told, prv_json_bool(prv_json_get(result, "isError"), false) ? "[tool error] " : "");
+			add_joined_text(b, told,
+					prv_json_bool(prv_json_get(result, "isError"), false) ? "[tool error] " : "");
 		prv_text_char(b->out, '}');
 	}
 	add_result_images(b, index, content);
@@ -364,7 +368,10 @@ static const char *openai_effort(const builder *b, prv_json thinking, bool tools
 	if (thinking.n == 0)
 		return NULL;
 	if (level_is(thinking, "off", "none"))
-		return (b->quirks & OAI_EFFORT_LOW) != 0 ? "low" : version >= 501 ? "none" : version == 500 ? "minimal" : "low";
+		return (b->quirks & OAI_EFFORT_LOW) != 0 ? "low"
+		       : version >= 501			 ? "none"
+		       : version == 500			 ? "minimal"
+							 : "low";
 	if (level_is(thinking, "minimal", NULL))
 		return version == 500 ? "minimal" : "low";
 	if (level_is(thinking, "xhigh", "max"))
@@ -407,7 +414,8 @@ static void add_parameters(builder *b, prv_json request, bool tools)
 	if (b->max_tokens > 0 && most > b->max_tokens)
 		most = b->max_tokens;
 	if (most > 0)
-		prv_text_printf(b->out, ",\"%s\":%lld", modern ? "max_completion_tokens" : "max_tokens", (long long)most);
+		prv_text_printf(b->out, ",\"%s\":%lld", modern ? "max_completion_tokens" : "max_tokens",
+				(long long)most);
 	add_effort(b, prv_json_get(request, "thinking"), tools);
 	if (prv_json_kind(temperature) == PRV_JSON_NUMBER && !b->d.reasons && (b->quirks & OAI_NO_TEMPERATURE) == 0) {
 		prv_text_z(b->out, ",\"temperature\":");
@@ -502,7 +510,8 @@ const char *oai_request_learn(const prv_fault *fault, prv_quirks *quirks)
 	}
 	if (!prv_quirk_refusal(fault))
 		return NULL;
-	if (prv_quirk_names(fault, "tool") && prv_quirk_names(fault, "reasoning_effort") && prv_quirk_names(fault, "none"))
+	if (prv_quirk_names(fault, "tool") && prv_quirk_names(fault, "reasoning_effort")
+	    && prv_quirk_names(fault, "none"))
 		return learn(quirks, OAI_EFFORT_NONE, "takes tools only without reasoning");
 	if (prv_quirk_names(fault, "reasoning_effort") && prv_quirk_names(fault, "'none'")
 	    && (quirks->bits & (OAI_EFFORT_LOW | OAI_EFFORT_NONE)) == 0)

@@ -7,7 +7,7 @@
 
 /* A tool call in the making. */
 typedef struct call_slot {
-	int64_t index;  /* as the server counts, -1 when it does not */
+	int64_t index; /* as the server counts, -1 when it does not */
 	prv_text id, name, arguments;
 } call_slot;
 
@@ -19,13 +19,13 @@ struct oai_stream {
 	char provider[64];
 	call_slot *calls;
 	size_t n_calls;
-	prv_text piece;     /* one decoded string */
-	prv_text held;      /* text that may yet turn out to be a tag */
+	prv_text piece;	    /* one decoded string */
+	prv_text held;	    /* text that may yet turn out to be a tag */
 	prv_text reasoning; /* all of reasoning_content, to be sent back */
 	int think;
-	bool after_think;   /* white space after </think> is not text */
+	bool after_think;     /* white space after </think> is not text */
 	bool reasoning_field; /* reasoning came as reasoning_content */
-	bool finished;      /* a finish_reason was seen */
+	bool finished;	      /* a finish_reason was seen */
 };
 
 oai_stream *oai_stream_new(prv_sink *sink, void *arg, uint64_t seed, const char *provider)
@@ -70,8 +70,9 @@ static oc_str decoded(oai_stream *s, prv_json v)
 	prv_text_clear(&s->piece);
 	prv_json_text(&s->piece, v);
 	if (s->piece.failed) {
-		prv_stream_fail(&s->base, OC_E_LIMIT, "a piece of the answer is larger than %d MiB", PRV_MAX_BLOCK >> 20);
-		return (oc_str){ "", 0 };
+		prv_stream_fail(&s->base, OC_E_LIMIT, "a piece of the answer is larger than %d MiB",
+				PRV_MAX_BLOCK >> 20);
+		return (oc_str){"", 0};
 	}
 	return prv_text_view(&s->piece);
 }
@@ -298,10 +299,10 @@ static void on_usage(oai_stream *s, prv_json usage)
 	/* xAI counts reasoning beside completion_tokens, everybody else inside. */
 	if (reasoning > 0 && total == prompt + output + reasoning)
 		output += reasoning;
-	prv_stream_usage(&s->base, (prv_usage){ .input = prompt - read - write,
-						.output = output,
-						.cache_read = read,
-						.cache_write = write });
+	prv_stream_usage(&s->base, (prv_usage){.input = prompt - read - write,
+					       .output = output,
+					       .cache_read = read,
+					       .cache_write = write});
 }
 
 /* An error in the middle of a stream: the provider's own words choose the status. */
@@ -427,7 +428,8 @@ void oai_stream_end(oai_stream *s)
 	release_held(s);
 	if (!s->finished) {
 		prv_stream_fail(&s->base, s->base.handed ? OC_E_RETRY : OC_E_PROTOCOL,
-				s->base.handed ? "the stream ended before the answer was complete" : "the stream ended without an answer");
+				s->base.handed ? "the stream ended before the answer was complete"
+					       : "the stream ended without an answer");
 		return;
 	}
 	/* Cut off by the token limit in the middle of a call: such a call is not made. */
@@ -437,7 +439,8 @@ void oai_stream_end(oai_stream *s)
 		call_slot *slot = &s->calls[i];
 		if (cut && (slot->name.n == 0 || !whole_arguments(slot)))
 			continue;
-		prv_stream_call(&s->base, prv_text_view(&slot->id), prv_text_view(&slot->name), prv_text_view(&slot->arguments));
+		prv_stream_call(&s->base, prv_text_view(&slot->id), prv_text_view(&slot->name),
+				prv_text_view(&slot->arguments));
 	}
 	if (s->base.over)
 		return;

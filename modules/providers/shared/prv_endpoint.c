@@ -30,7 +30,7 @@ static bool private_host(const char *host)
 		return false;
 	memcpy(name, host, n);
 	name[n] = 0;
-	oc_str s = { name, n };
+	oc_str s = {name, n};
 	if (strchr(name, '.') == NULL) /* "localhost", a name of this network, any IPv6 literal */
 		return true;
 	unsigned a = 0, b = 0;
@@ -39,10 +39,11 @@ static bool private_host(const char *host)
 	if (end != name && *end == '.')
 		b = (unsigned)strtoul(end + 1, &end, 10);
 	bool numeric = strspn(name, "0123456789.") == n;
-	return (numeric && (a == 127 || a == 10 || (a == 192 && b == 168) || (a == 172 && b >= 16 && b < 32)
-			    || (a == 100 && b >= 64 && b < 128) || (a == 169 && b == 254)))
-	    || prv_str_ends(s, ".local") || prv_str_ends(s, ".internal") || prv_str_ends(s, ".lan")
-	    || prv_str_ends(s, ".localhost") || prv_str_ends(s, ".home.arpa");
+	return (numeric
+		&& (a == 127 || a == 10 || (a == 192 && b == 168) || (a == 172 && b >= 16 && b < 32)
+		    || (a == 100 && b >= 64 && b < 128) || (a == 169 && b == 254)))
+	       || prv_str_ends(s, ".local") || prv_str_ends(s, ".internal") || prv_str_ends(s, ".lan")
+	       || prv_str_ends(s, ".localhost") || prv_str_ends(s, ".home.arpa");
 }
 
 /* Splits base into base, query and host. */
@@ -69,7 +70,8 @@ static bool split_base(prv_endpoint *e, prv_fault *why)
 			i = (size_t)-1;
 		}
 	if (scheme == 0 || authority == 0 || authority >= sizeof(e->host)) {
-		prv_fault_set(why, OC_E_INVALID, "models.providers.%s.baseUrl is no http or https address", e->provider);
+		prv_fault_set(why, OC_E_INVALID, "models.providers.%s.baseUrl is no http or https address",
+			      e->provider);
 		return false;
 	}
 	for (size_t i = 0; i < authority; i++)
@@ -85,9 +87,9 @@ bool prv_endpoint_read(prv_json request, const char *default_base, prv_endpoint 
 	memset(ret, 0, sizeof(*ret));
 	ret->headers = prv_json_get(endpoint, "headers");
 	bool ok = take(prv_json_get(endpoint, "provider"), ret->provider, sizeof(ret->provider))
-	       && take(prv_json_get(request, "model"), ret->model, sizeof(ret->model))
-	       && take(prv_json_get(endpoint, "secret"), ret->secret, sizeof(ret->secret))
-	       && take(prv_json_get(endpoint, "baseUrl"), ret->base, sizeof(ret->base));
+		  && take(prv_json_get(request, "model"), ret->model, sizeof(ret->model))
+		  && take(prv_json_get(endpoint, "secret"), ret->secret, sizeof(ret->secret))
+		  && take(prv_json_get(endpoint, "baseUrl"), ret->base, sizeof(ret->base));
 	if (!ok) {
 		prv_fault_set(why, OC_E_INVALID, "the endpoint's provider, model, baseUrl or secret is too long");
 		return false;
@@ -153,5 +155,5 @@ void prv_endpoint_header(const prv_endpoint *e, const char *name, const char *be
 
 prv_place prv_endpoint_place(const prv_endpoint *e)
 {
-	return (prv_place){ .provider = e->provider, .host = e->host, .model = e->model, .key = { "", 0 } };
+	return (prv_place){.provider = e->provider, .host = e->host, .model = e->model, .key = {"", 0}};
 }

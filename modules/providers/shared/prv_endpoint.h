@@ -11,9 +11,9 @@ typedef struct prv_endpoint {
 	char model[160];   /* as the endpoint knows it, without the provider; "" for requests without one */
 	char base[1024];   /* without query and trailing slashes */
 	char query[256];   /* "?…" or "" */
-	char host[256];    /* lower case, with the port when there is one */
+	char host[256];	   /* lower case, with the port when there is one */
 	char secret[192];  /* the name of the key, "" when none is used */
-	bool local;        /* this machine or a private network: may well want no key */
+	bool local;	   /* this machine or a private network: may well want no key */
 	prv_json headers;  /* the operator's own; borrowed from the document */
 } prv_endpoint;
 

@@ -10,13 +10,13 @@
 #include "prv_models.h"
 
 enum {
-	MAX_REQUEST = 96 << 20,        /* bytes of a request body: images in base64 */
-	MAX_ANSWER = 256 << 20,        /* bytes of a stream: some 250 for each token */
-	MAX_LEARNED = 64,              /* models whose deviations are kept */
-	MAX_LESSONS = 4,               /* refusals one call learns from before it gives up */
-	DRAIN_MS = 2000,               /* for the end of a connection whose answer is complete */
-	PAUSE_MS = 20,                 /* before a slow receiver is offered more */
-	DEFAULT_IDLE_MS = 300000,      /* a local model loads, a reasoning model thinks */
+	MAX_REQUEST = 96 << 20,	  /* bytes of a request body: images in base64 */
+	MAX_ANSWER = 256 << 20,	  /* bytes of a stream: some 250 for each token */
+	MAX_LEARNED = 64,	  /* models whose deviations are kept */
+	MAX_LESSONS = 4,	  /* refusals one call learns from before it gives up */
+	DRAIN_MS = 2000,	  /* for the end of a connection whose answer is complete */
+	PAUSE_MS = 20,		  /* before a slow receiver is offered more */
+	DEFAULT_IDLE_MS = 300000, /* a local model loads, a reasoning model thinks */
 	DEFAULT_RETRIES = 2
 };
 
@@ -43,7 +43,7 @@ struct exchange {
 	bool chat;
 	prv_endpoint endpoint;
 	prv_json request; /* a view into text */
-	char *text;       /* the host's request; freed when the answer begins */
+	char *text;	  /* the host's request; freed when the answer begins */
 	oc_buf *key;
 	prv_quirks quirks;
 	unsigned lessons;
@@ -155,7 +155,7 @@ static bool fetch_key(exchange *x, prv_fault *why)
 {
 	const prv_endpoint *e = &x->endpoint;
 	bool own = prv_endpoint_has_header(e, "authorization") || prv_endpoint_has_header(e, "x-api-key")
-		|| prv_endpoint_has_header(e, "api-key");
+		   || prv_endpoint_has_header(e, "api-key");
 	if (e->secret[0] == 0)
 		return true;
 	oc_status status = x->inst->host->secret(x->inst->self, oc_str_of(e->secret), &x->key);
@@ -165,7 +165,8 @@ static bool fetch_key(exchange *x, prv_fault *why)
 	if (own || e->local)
 		return true;
 	if (status == OC_E_DENIED)
-		prv_fault_set(why, OC_E_AUTH, "the module may not read the key %s: the operator has not granted it", e->secret);
+		prv_fault_set(why, OC_E_AUTH, "the module may not read the key %s: the operator has not granted it",
+			      e->secret);
 	else
 		prv_fault_set(why, OC_E_AUTH, "no API key is set");
 	return false;
@@ -201,7 +202,8 @@ static bool ask(exchange *x, prv_fault *why)
 	if (x->chat) {
 		prv_endpoint_header(&x->endpoint, "content-type", "", OC_STR("application/json"), &headers);
 		prv_endpoint_header(&x->endpoint, "accept", "", OC_STR("text/event-stream"), &headers);
-		ok = x->proto->build(x->request, &x->endpoint, &x->quirks, &inst->config, &body, &headers, &x->plan, why);
+		ok = x->proto->build(x->request, &x->endpoint, &x->quirks, &inst->config, &body, &headers, &x->plan,
+				     why);
 	} else {
 		x->plan.path = x->proto->list(&x->endpoint, &headers);
 	}
@@ -257,7 +259,8 @@ static void begin(prv_instance *inst, const prv_proto *proto, oc_call *call, oc_
 	}
 	memcpy(text, request.p, request.n);
 	text[request.n] = 0;
-	*x = (exchange){.next = inst->exchanges, .inst = inst, .proto = proto, .call = call, .chat = chat, .text = text};
+	*x = (exchange){
+		.next = inst->exchanges, .inst = inst, .proto = proto, .call = call, .chat = chat, .text = text};
 	prv_text_init(&x->answer_headers, 65536);
 	inst->exchanges = x;
 	bool ok = false;

@@ -19,7 +19,7 @@ typedef struct prv_config {
 /* What one request is, besides its body. */
 typedef struct prv_plan {
 	const char *path; /* below the base URL */
-	int mode;         /* the protocol's own business; handed to stream_new */
+	int mode;	  /* the protocol's own business; handed to stream_new */
 } prv_plan;
 
 typedef struct prv_proto {

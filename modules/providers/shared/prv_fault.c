@@ -51,7 +51,9 @@ void prv_fault_set(prv_fault *f, oc_status status, const char *format, ...)
 	va_end(args);
 	f->status = status;
 	put_line(f->message, sizeof(f->message),
-		 (oc_str){ line, n < 0 ? 0 : (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1 });
+		 (oc_str){line, n < 0			   ? 0
+				: (size_t)n < sizeof(line) ? (size_t)n
+							   : sizeof(line) - 1});
 }
 
 /* ---- Reading what providers send ---- */
@@ -63,10 +65,10 @@ static void put_value(char *out, size_t size, prv_json v)
 	if (kind == PRV_JSON_STRING) {
 		char *text = prv_json_dup(v);
 		if (text != NULL)
-			put_line(out, size, (oc_str){ text, strlen(text) });
+			put_line(out, size, (oc_str){text, strlen(text)});
 		free(text);
 	} else if (kind == PRV_JSON_NUMBER) {
-		put_line(out, size, (oc_str){ v.p, v.n });
+		put_line(out, size, (oc_str){v.p, v.n});
 	}
 }
 
@@ -77,7 +79,7 @@ static void put_message(prv_fault *f, prv_json v)
 	if (kind == PRV_JSON_STRING)
 		put_value(f->message, sizeof(f->message), v);
 	else if (kind == PRV_JSON_OBJECT || kind == PRV_JSON_ARRAY)
-		put_line(f->message, sizeof(f->message), (oc_str){ v.p, v.n });
+		put_line(f->message, sizeof(f->message), (oc_str){v.p, v.n});
 }
 
 static prv_json first_of(prv_json object, const char *a, const char *b)
@@ -99,7 +101,7 @@ bool prv_fault_read(prv_fault *f, prv_json doc)
 	}
 	if (kind != PRV_JSON_OBJECT) {
 		bool marked = prv_json_is(prv_json_get(doc, "object"), "error")
-			   || prv_json_is(prv_json_get(doc, "type"), "error");
+			      || prv_json_is(prv_json_get(doc, "type"), "error");
 		prv_json detail = prv_json_get(doc, "detail");
 		if (!marked && detail.n == 0)
 			return false;
@@ -115,8 +117,9 @@ bool prv_fault_read(prv_fault *f, prv_json doc)
 		char upstream[sizeof(f->message)] = "";
 		put_value(upstream, sizeof(upstream), raw);
 		prv_json inner;
-		prv_fault told = { 0 };
-		if (prv_json_parse(upstream, strlen(upstream), &inner) && prv_fault_read(&told, inner) && told.message[0] != 0)
+		prv_fault told = {0};
+		if (prv_json_parse(upstream, strlen(upstream), &inner) && prv_fault_read(&told, inner)
+		    && told.message[0] != 0)
 			memcpy(f->message, told.message, sizeof(f->message));
 		else
 			memcpy(f->message, upstream, sizeof(f->message));
@@ -136,33 +139,56 @@ static bool any_of(const char *text, const char *const *needles)
 
 static bool about_context(const prv_fault *f)
 {
-	static const char *const codes[] = { "context_length", "context_window", "exceed_context_size", "request_too_large",
-					     "string_above_max_length", NULL };
-	static const char *const words[] = {
-		"maximum context length", "context length", "context window", "context size", "prompt is too long",
-		"input is too long", "too many tokens", "reduce the length", "maximum prompt length", "input length and `max_tokens`",
-		"exceeds the maximum number of tokens", "exceeds the limit of", "token limit", "prompt too long", "request too large",
-		"input tokens exceed", NULL
-	};
+	static const char *const codes[] = {"context_length",	 "context_window",	    "exceed_context_size",
+					    "request_too_large", "string_above_max_length", NULL};
+	static const char *const words[] = {"maximum context length",
+					    "context length",
+					    "context window",
+					    "context size",
+					    "prompt is too long",
+					    "input is too long",
+					    "too many tokens",
+					    "reduce the length",
+					    "maximum prompt length",
+					    "input length and `max_tokens`",
+					    "exceeds the maximum number of tokens",
+					    "exceeds the limit of",
+					    "token limit",
+					    "prompt too long",
+					    "request too large",
+					    "input tokens exceed",
+					    NULL};
 	return any_of(f->code, codes) || any_of(f->type, codes) || any_of(f->message, words);
 }
 
 static bool about_quota(const prv_fault *f)
 {
-	static const char *const codes[] = { "insufficient_quota", "billing", "insufficient_credit", "payment", NULL };
-	static const char *const words[] = { "credit balance", "insufficient credit", "insufficient balance", "insufficient funds",
-					     "exceeded your current quota", "insufficient_quota", "billing", "spend limit",
-					     "usage limits", "spending limit", "out of credit", "requires more credits", NULL };
+	static const char *const codes[] = {"insufficient_quota", "billing", "insufficient_credit", "payment", NULL};
+	static const char *const words[] = {"credit balance",
+					    "insufficient credit",
+					    "insufficient balance",
+					    "insufficient funds",
+					    "exceeded your current quota",
+					    "insufficient_quota",
+					    "billing",
+					    "spend limit",
+					    "usage limits",
+					    "spending limit",
+					    "out of credit",
+					    "requires more credits",
+					    NULL};
 	return any_of(f->code, codes) || any_of(f->type, codes) || any_of(f->message, words);
 }
 
 static bool about_missing_model(const prv_fault *f)
 {
-	static const char *const codes[] = { "model_not_found", "not_found_error", "model_decommissioned", "invalid_model", NULL };
-	static const char *const words[] = { "model not found", "does not exist", "not a valid model", "unknown model",
-					     "model_not_found", "try pulling it first", "decommissioned", "no endpoints found", NULL };
+	static const char *const codes[] = {"model_not_found", "not_found_error", "model_decommissioned",
+					    "invalid_model", NULL};
+	static const char *const words[] = {"model not found", "does not exist",     "not a valid model",
+					    "unknown model",   "model_not_found",    "try pulling it first",
+					    "decommissioned",  "no endpoints found", NULL};
 	return any_of(f->code, codes) || any_of(f->type, codes)
-	    || (strcasestr(f->message, "model") != NULL && any_of(f->message, words));
+	       || (strcasestr(f->message, "model") != NULL && any_of(f->message, words));
 }
 
 /* Inside a stream, or where a proxy answers 200 or 500 for everything, the words decide. */
@@ -172,12 +198,23 @@ static oc_status status_by_words(const prv_fault *f)
 		const char *word;
 		oc_status status;
 	} table[] = {
-		{ "overloaded", OC_E_UNAVAILABLE }, { "rate_limit", OC_E_RATE_LIMIT }, { "rate limit", OC_E_RATE_LIMIT },
-		{ "too_many_requests", OC_E_RATE_LIMIT }, { "too many requests", OC_E_RATE_LIMIT },
-		{ "authentication", OC_E_AUTH }, { "invalid_api_key", OC_E_AUTH }, { "permission_error", OC_E_AUTH },
-		{ "unauthorized", OC_E_AUTH }, { "timeout", OC_E_UNAVAILABLE }, { "timed out", OC_E_UNAVAILABLE },
-		{ "server_error", OC_E_UNAVAILABLE }, { "api_error", OC_E_UNAVAILABLE }, { "unavailable", OC_E_UNAVAILABLE },
-		{ "internal", OC_E_UNAVAILABLE }, { "invalid_request", OC_E_INVALID }, { "invalid", OC_E_INVALID },
+		{"overloaded", OC_E_UNAVAILABLE},
+		{"rate_limit", OC_E_RATE_LIMIT},
+		{"rate limit", OC_E_RATE_LIMIT},
+		{"too_many_requests", OC_E_RATE_LIMIT},
+		{"too many requests", OC_E_RATE_LIMIT},
+		{"authentication", OC_E_AUTH},
+		{"invalid_api_key", OC_E_AUTH},
+		{"permission_error", OC_E_AUTH},
+		{"unauthorized", OC_E_AUTH},
+		{"timeout", OC_E_UNAVAILABLE},
+		{"timed out", OC_E_UNAVAILABLE},
+		{"server_error", OC_E_UNAVAILABLE},
+		{"api_error", OC_E_UNAVAILABLE},
+		{"unavailable", OC_E_UNAVAILABLE},
+		{"internal", OC_E_UNAVAILABLE},
+		{"invalid_request", OC_E_INVALID},
+		{"invalid", OC_E_INVALID},
 	};
 	if (about_quota(f))
 		return OC_E_QUOTA;
@@ -185,7 +222,7 @@ static oc_status status_by_words(const prv_fault *f)
 		return OC_E_CONTEXT;
 	if (about_missing_model(f))
 		return OC_E_NOT_FOUND;
-	const char *const texts[] = { f->code, f->type, f->message };
+	const char *const texts[] = {f->code, f->type, f->message};
 	for (size_t t = 0; t < sizeof(texts) / sizeof(texts[0]); t++)
 		for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 			if (strcasestr(texts[t], table[i].word) != NULL)
@@ -201,11 +238,11 @@ void prv_fault_classify(prv_fault *f)
 	switch (http) {
 	case 400:
 	case 422:
-		f->status = about_quota(f)	     ? OC_E_QUOTA
-			  : about_context(f)	     ? OC_E_CONTEXT
-			  : about_missing_model(f)   ? OC_E_NOT_FOUND
-			  : strcasestr(f->message, "api key") != NULL ? OC_E_AUTH
-						     : OC_E_INVALID;
+		f->status = about_quota(f)				? OC_E_QUOTA
+			    : about_context(f)				? OC_E_CONTEXT
+			    : about_missing_model(f)			? OC_E_NOT_FOUND
+			    : strcasestr(f->message, "api key") != NULL ? OC_E_AUTH
+									: OC_E_INVALID;
 		break;
 	case 401:
 		f->status = OC_E_AUTH;
@@ -214,7 +251,9 @@ void prv_fault_classify(prv_fault *f)
 		f->status = OC_E_QUOTA;
 		break;
 	case 403:
-		f->status = about_quota(f) ? OC_E_QUOTA : strcasestr(f->message, "flagged") != NULL ? OC_E_INVALID : OC_E_AUTH;
+		f->status = about_quota(f)				? OC_E_QUOTA
+			    : strcasestr(f->message, "flagged") != NULL ? OC_E_INVALID
+									: OC_E_AUTH;
 		break;
 	case 404:
 		f->status = OC_E_NOT_FOUND;
@@ -256,11 +295,11 @@ static int64_t duration_ms(const char *p)
 		while (*end == ' ')
 			end++;
 		double unit = strncmp(end, "ms", 2) == 0      ? 1
-			    : strncmp(end, "milli", 5) == 0   ? 1
-			    : *end == 's' ? 1000
-			    : *end == 'm' ? 60000
-			    : *end == 'h' ? 3600000
-					  : 0;
+			      : strncmp(end, "milli", 5) == 0 ? 1
+			      : *end == 's'		      ? 1000
+			      : *end == 'm'		      ? 60000
+			      : *end == 'h'		      ? 3600000
+							      : 0;
 		if (unit == 0 || value > 1e6)
 			return (int64_t)total;
 		total += value * unit;
@@ -273,7 +312,7 @@ static int64_t duration_ms(const char *p)
 /* An HTTP date, as milliseconds from now. */
 static int64_t date_ms(const char *text, int64_t now_unix)
 {
-	struct tm tm = { 0 };
+	struct tm tm = {0};
 	if (strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm) == NULL)
 		return 0;
 	int64_t at = (int64_t)timegm(&tm);
@@ -320,7 +359,8 @@ void prv_fault_http(prv_fault *f, int32_t http, prv_json headers, oc_str body, i
 		while (at < body.n && (unsigned char)body.p[at] <= ' ')
 			at++;
 		if (at < body.n && body.p[at] == '<')
-			put_line(f->message, sizeof(f->message), OC_STR("it answered with a web page instead of JSON; is baseUrl right?"));
+			put_line(f->message, sizeof(f->message),
+				 OC_STR("it answered with a web page instead of JSON; is baseUrl right?"));
 		else
 			put_line(f->message, 201, body);
 	}
@@ -334,17 +374,28 @@ void prv_fault_http(prv_fault *f, int32_t http, prv_json headers, oc_str body, i
 static const char *what_of(const prv_fault *f)
 {
 	switch (f->status) {
-	case OC_E_AUTH: return "the API key was not accepted";
-	case OC_E_QUOTA: return "the account's credit or quota is used up";
-	case OC_E_RATE_LIMIT: return "too many requests for now";
-	case OC_E_CONTEXT: return "the conversation is too long for the model";
-	case OC_E_NOT_FOUND: return "no such model or address";
-	case OC_E_INVALID: return "the request was refused";
-	case OC_E_UNAVAILABLE: return "the service is not available for now";
-	case OC_E_TIMEOUT: return "no answer in time";
-	case OC_E_RETRY: return "the answer was cut off";
-	case OC_E_PROTOCOL: return "the answer was not understood";
-	default: return "the call failed";
+	case OC_E_AUTH:
+		return "the API key was not accepted";
+	case OC_E_QUOTA:
+		return "the account's credit or quota is used up";
+	case OC_E_RATE_LIMIT:
+		return "too many requests for now";
+	case OC_E_CONTEXT:
+		return "the conversation is too long for the model";
+	case OC_E_NOT_FOUND:
+		return "no such model or address";
+	case OC_E_INVALID:
+		return "the request was refused";
+	case OC_E_UNAVAILABLE:
+		return "the service is not available for now";
+	case OC_E_TIMEOUT:
+		return "no answer in time";
+	case OC_E_RETRY:
+		return "the answer was cut off";
+	case OC_E_PROTOCOL:
+		return "the answer was not understood";
+	default:
+		return "the call failed";
 	}
 }
 
@@ -353,14 +404,17 @@ static void add_remedy(prv_text *t, const prv_fault *f, const prv_place *place)
 	const char *provider = place->provider[0] != 0 ? place->provider : "<provider>";
 	switch (f->status) {
 	case OC_E_AUTH:
-		prv_text_printf(t, " Set a valid key as models.providers.%s.apiKey or in the provider's environment variable.", provider);
+		prv_text_printf(
+			t, " Set a valid key as models.providers.%s.apiKey or in the provider's environment variable.",
+			provider);
 		break;
 	case OC_E_QUOTA:
 		prv_text_z(t, " Add credit or raise the limit at the provider, or choose another model.");
 		break;
 	case OC_E_RATE_LIMIT:
 		if (f->retry_after_ms > 0)
-			prv_text_printf(t, " It may be tried again in %lld s.", (long long)(f->retry_after_ms + 999) / 1000);
+			prv_text_printf(t, " It may be tried again in %lld s.",
+					(long long)(f->retry_after_ms + 999) / 1000);
 		else
 			prv_text_z(t, " Wait a little, or name fallback models.");
 		break;
@@ -389,7 +443,7 @@ void prv_redact(char *text, oc_str key)
 		for (char *at = text; (at = memmem(at, strlen(at), key.p, key.n)) != NULL; at += key.n)
 			memset(at, '*', key.n);
 	/* Half-hidden keys ("sk-ab***yz") and other people's: a run of key characters after a known prefix. */
-	static const char *const prefixes[] = { "sk-", "gsk_", "xai-", "Bearer ", NULL };
+	static const char *const prefixes[] = {"sk-", "gsk_", "xai-", "Bearer ", NULL};
 	for (size_t i = 0; prefixes[i] != NULL; i++)
 		for (char *at = text; (at = strstr(at, prefixes[i])) != NULL;) {
 			bool inside = at > text && isalnum((unsigned char)at[-1]); /* "task-…" is a word */

@@ -9,8 +9,8 @@
 
 /* An error as a provider tells it. Members are "" when it does not. */
 typedef struct prv_fault {
-	oc_status status; /* OC_OK: no fault */
-	int32_t http;     /* 0: none, the fault came inside a stream or there was no answer */
+	oc_status status;	/* OC_OK: no fault */
+	int32_t http;		/* 0: none, the fault came inside a stream or there was no answer */
 	int64_t retry_after_ms; /* 0: not told */
 	char type[64], code[64], param[64];
 	char message[768]; /* one line, cut at a UTF-8 border */

@@ -20,14 +20,14 @@ bool prv_history_load(prv_json messages, prv_history *ret)
 		}
 		list[n++] = value;
 	}
-	*ret = (prv_history){ list, n };
+	*ret = (prv_history){list, n};
 	return true;
 }
 
 void prv_history_free(prv_history *h)
 {
 	free(h->messages);
-	*h = (prv_history){ NULL, 0 };
+	*h = (prv_history){NULL, 0};
 }
 
 int prv_history_role(const prv_history *h, size_t index)
@@ -35,11 +35,11 @@ int prv_history_role(const prv_history *h, size_t index)
 	static const struct {
 		const char *name;
 		int role;
-	} roles[] = { { "user", PRV_ROLE_USER },
-		      { "assistant", PRV_ROLE_ASSISTANT },
-		      { "tool", PRV_ROLE_TOOL },
-		      { "system", PRV_ROLE_SYSTEM } };
-	prv_json role = index < h->n ? prv_json_get(h->messages[index], "role") : (prv_json){ "", 0 };
+	} roles[] = {{"user", PRV_ROLE_USER},
+		     {"assistant", PRV_ROLE_ASSISTANT},
+		     {"tool", PRV_ROLE_TOOL},
+		     {"system", PRV_ROLE_SYSTEM}};
+	prv_json role = index < h->n ? prv_json_get(h->messages[index], "role") : (prv_json){"", 0};
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
 		if (prv_json_is(role, roles[i].name))
 			return roles[i].role;
@@ -60,7 +60,7 @@ prv_json prv_history_result(const prv_history *h, size_t index, prv_json id)
 		if (role == PRV_ROLE_TOOL && prv_json_same(prv_json_get(h->messages[i], "toolCallId"), id))
 			return h->messages[i];
 	}
-	return (prv_json){ "", 0 };
+	return (prv_json){"", 0};
 }
 
 bool prv_history_part(prv_json content, size_t *at, prv_json *part)
@@ -82,7 +82,7 @@ prv_json prv_part_text(prv_json part)
 {
 	if (prv_json_kind(part) == PRV_JSON_STRING)
 		return part;
-	return prv_part_is(part, "text") ? prv_json_get(part, "text") : (prv_json){ "", 0 };
+	return prv_part_is(part, "text") ? prv_json_get(part, "text") : (prv_json){"", 0};
 }
 
 static bool id_keeps(oc_str id, int rule)

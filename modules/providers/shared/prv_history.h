@@ -35,9 +35,9 @@ prv_json prv_part_text(prv_json part);
 
 /* Tool call ids go back to models that did not make them; each family has its own rules. */
 enum {
-	PRV_ID_LONG,   /* A-Z a-z 0-9 _ - (Anthropic) */
-	PRV_ID_FORTY,  /* anything up to 40 bytes (OpenAI) */
-	PRV_ID_NINE    /* exactly nine letters and digits (Mistral) */
+	PRV_ID_LONG,  /* A-Z a-z 0-9 _ - (Anthropic) */
+	PRV_ID_FORTY, /* anything up to 40 bytes (OpenAI) */
+	PRV_ID_NINE   /* exactly nine letters and digits (Mistral) */
 };
 /* Appends the id as a JSON string; one that breaks the rule becomes another, always the same for the same id. */
 void prv_history_id(prv_text *out, prv_json id, int rule);

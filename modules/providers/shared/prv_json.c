@@ -79,11 +79,16 @@ static const char *check_word(const char *p, const char *end, const char *word)
 static const char *check_scalar(const char *p, const char *end)
 {
 	switch (*p) {
-	case '"': return check_string(p, end);
-	case 't': return check_word(p, end, "true");
-	case 'f': return check_word(p, end, "false");
-	case 'n': return check_word(p, end, "null");
-	default: return check_number(p, end);
+	case '"':
+		return check_string(p, end);
+	case 't':
+		return check_word(p, end, "true");
+	case 'f':
+		return check_word(p, end, "false");
+	case 'n':
+		return check_word(p, end, "null");
+	default:
+		return check_number(p, end);
 	}
 }
 
@@ -158,7 +163,7 @@ bool prv_json_parse(const char *p, size_t n, prv_json *ret)
 	const char *to = check_value(from, end);
 	if (to == NULL || skip_space(to, end) != end)
 		return false;
-	*ret = (prv_json){ from, (size_t)(to - from) };
+	*ret = (prv_json){from, (size_t)(to - from)};
 	return true;
 }
 
@@ -227,16 +232,16 @@ bool prv_json_next(prv_json container, size_t *at, prv_json *key, prv_json *valu
 		p++;
 	if (p >= end)
 		return false;
-	*key = (prv_json){ "", 0 };
+	*key = (prv_json){"", 0};
 	if (kind == PRV_JSON_OBJECT) {
 		const char *to = skip_string(p, end);
-		*key = (prv_json){ p, (size_t)(to - p) };
+		*key = (prv_json){p, (size_t)(to - p)};
 		p = to;
 		while (p < end && (is_space(*p) || *p == ':'))
 			p++;
 	}
 	const char *to = skip_value(p, end);
-	*value = (prv_json){ p, (size_t)(to - p) };
+	*value = (prv_json){p, (size_t)(to - p)};
 	*at = (size_t)(to - container.p);
 	return true;
 }
@@ -246,11 +251,11 @@ prv_json prv_json_get(prv_json object, const char *name)
 	prv_json key, value;
 	size_t at = 0;
 	if (prv_json_kind(object) != PRV_JSON_OBJECT)
-		return (prv_json){ "", 0 };
+		return (prv_json){"", 0};
 	while (prv_json_next(object, &at, &key, &value))
 		if (prv_json_is(key, name))
 			return value;
-	return (prv_json){ "", 0 };
+	return (prv_json){"", 0};
 }
 
 prv_json prv_json_at(prv_json array, size_t index)
@@ -258,11 +263,11 @@ prv_json prv_json_at(prv_json array, size_t index)
 	prv_json key, value;
 	size_t at = 0;
 	if (prv_json_kind(array) != PRV_JSON_ARRAY)
-		return (prv_json){ "", 0 };
+		return (prv_json){"", 0};
 	while (prv_json_next(array, &at, &key, &value))
 		if (index-- == 0)
 			return value;
-	return (prv_json){ "", 0 };
+	return (prv_json){"", 0};
 }
 
 prv_json prv_json_path(prv_json object, const char *path)
@@ -271,7 +276,7 @@ prv_json prv_json_path(prv_json object, const char *path)
 	while (object.n > 0) {
 		size_t n = strcspn(path, ".");
 		if (n >= sizeof(name))
-			return (prv_json){ "", 0 };
+			return (prv_json){"", 0};
 		memcpy(name, path, n);
 		name[n] = 0;
 		object = prv_json_get(object, name);
@@ -383,9 +388,9 @@ int64_t prv_json_i64(prv_json v, int64_t fallback)
 	if (isnan(d))
 		return fallback;
 	/* Beyond 2^53 a count is nonsense; both ends are exact as doubles. */
-	return d > 9007199254740992.0 ? INT64_C(9007199254740992)
-	     : d < -9007199254740992.0 ? -INT64_C(9007199254740992)
-					: (int64_t)d;
+	return d > 9007199254740992.0	 ? INT64_C(9007199254740992)
+	       : d < -9007199254740992.0 ? -INT64_C(9007199254740992)
+					 : (int64_t)d;
 }
 
 bool prv_json_bool(prv_json v, bool fallback)
@@ -402,7 +407,7 @@ static void copy_string(prv_text *out, prv_json v)
 	prv_text piece;
 	/* The usual string has nothing to decode: straight through. */
 	if (memchr(p, '\\', (size_t)(end - p)) == NULL) {
-		prv_text_json(out, (oc_str){ p, (size_t)(end - p) });
+		prv_text_json(out, (oc_str){p, (size_t)(end - p)});
 		return;
 	}
 	prv_text_init(&piece, v.n * 3);

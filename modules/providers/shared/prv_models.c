@@ -4,8 +4,8 @@
 /* The context window, under the names that servers give it. */
 static int64_t window_of(prv_json model)
 {
-	static const char *const names[] = { "context_length", "context_window", "max_model_len", "max_context_length",
-					     "max_input_tokens", "loaded_context_length" };
+	static const char *const names[] = {"context_length",	  "context_window",   "max_model_len",
+					    "max_context_length", "max_input_tokens", "loaded_context_length"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		int64_t n = prv_json_i64(prv_json_get(model, names[i]), 0);
 		if (n > 0)

@@ -15,10 +15,25 @@ bool prv_quirk_names(const prv_fault *fault, const char *word)
 
 bool prv_quirk_refusal(const prv_fault *fault)
 {
-	static const char *const words[] = {"unsupported", "not support", "n't support", "not allowed", "not permitted",
-					    "unrecognized", "unknown", "extra inputs", "extra_forbidden", "not available",
-					    "unexpected", "deprecated", "invalid reasoning", "not a valid",
-					    "only the default", "must be one of", "no endpoints found", "cannot both", NULL};
+	static const char *const words[] = {"unsupported",
+					    "not support",
+					    "n't support",
+					    "not allowed",
+					    "not permitted",
+					    "unrecognized",
+					    "unknown",
+					    "extra inputs",
+					    "extra_forbidden",
+					    "not available",
+					    "unexpected",
+					    "deprecated",
+					    "invalid reasoning",
+					    "not a valid",
+					    "only the default",
+					    "must be one of",
+					    "no endpoints found",
+					    "cannot both",
+					    NULL};
 	for (size_t i = 0; words[i] != NULL; i++)
 		if (strcasestr(fault->message, words[i]) != NULL || strcasestr(fault->code, words[i]) != NULL
 		    || strcasestr(fault->type, words[i]) != NULL)
@@ -28,8 +43,14 @@ bool prv_quirk_refusal(const prv_fault *fault)
 
 int64_t prv_quirk_limit(const prv_fault *fault)
 {
-	static const char *const before[] = {" > ", "at most ", "less than or equal to ", "maximum value of ",
-					     "maximum allowed is ", "must be <= ", "max_tokens is ", NULL};
+	static const char *const before[] = {" > ",
+					     "at most ",
+					     "less than or equal to ",
+					     "maximum value of ",
+					     "maximum allowed is ",
+					     "must be <= ",
+					     "max_tokens is ",
+					     NULL};
 	if (!prv_quirk_names(fault, "max_tokens") && !prv_quirk_names(fault, "max_completion_tokens")
 	    && !prv_quirk_names(fault, "completion tokens") && !prv_quirk_names(fault, "output tokens"))
 		return 0;

@@ -7,7 +7,7 @@
 
 void prv_stream_init(prv_stream *s, prv_sink *sink, void *arg, uint64_t seed)
 {
-	*s = (prv_stream){ .sink = sink, .arg = arg, .seed = seed };
+	*s = (prv_stream){.sink = sink, .arg = arg, .seed = seed};
 }
 
 void prv_stream_emit(prv_stream *s, uint32_t type, oc_str payload)
@@ -18,7 +18,7 @@ void prv_stream_emit(prv_stream *s, uint32_t type, oc_str payload)
 
 void prv_stream_usage(prv_stream *s, prv_usage usage)
 {
-	int64_t *const all[] = { &usage.input, &usage.output, &usage.cache_read, &usage.cache_write };
+	int64_t *const all[] = {&usage.input, &usage.output, &usage.cache_read, &usage.cache_write};
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (*all[i] < 0)
 			*all[i] = 0;
@@ -29,7 +29,7 @@ void prv_stream_usage(prv_stream *s, prv_usage usage)
 	int n = snprintf(text, sizeof(text), "{\"input\":%lld,\"output\":%lld,\"cacheRead\":%lld,\"cacheWrite\":%lld}",
 			 (long long)usage.input, (long long)usage.output, (long long)usage.cache_read,
 			 (long long)usage.cache_write);
-	prv_stream_emit(s, OC_EV_USAGE, (oc_str){ text, (size_t)n });
+	prv_stream_emit(s, OC_EV_USAGE, (oc_str){text, (size_t)n});
 }
 
 void prv_stream_fail(prv_stream *s, oc_status status, const char *format, ...)
@@ -70,7 +70,7 @@ static void mend(oc_str from, prv_text *out)
 		if (inside && c == '\\' && i + 1 < from.n)
 			prv_text_char(out, from.p[i++]);
 		else if (inside && (unsigned char)c < 0x20) {
-			prv_text_json_part(out, (oc_str){ &c, 1 });
+			prv_text_json_part(out, (oc_str){&c, 1});
 			continue;
 		}
 		prv_text_char(out, from.p[i]);
@@ -87,10 +87,10 @@ static prv_json read_arguments(oc_str text, prv_text *mended)
 		mend(text, mended);
 		text = prv_text_view(mended);
 		if (mended->failed || !prv_json_parse(text.p, text.n, &v))
-			return (prv_json){ "", 0 };
+			return (prv_json){"", 0};
 	}
 	if (prv_json_kind(v) == PRV_JSON_NULL)
-		return (prv_json){ "{}", 2 };
+		return (prv_json){"{}", 2};
 	/* Encoded twice: a string that holds the object. */
 	if (prv_json_kind(v) == PRV_JSON_STRING) {
 		prv_text inner;
@@ -101,9 +101,9 @@ static prv_json read_arguments(oc_str text, prv_text *mended)
 		prv_text_free(&inner);
 		text = prv_text_view(mended);
 		if (mended->failed || !prv_json_parse(text.p, text.n, &v))
-			return (prv_json){ "", 0 };
+			return (prv_json){"", 0};
 	}
-	return prv_json_kind(v) == PRV_JSON_OBJECT ? v : (prv_json){ "", 0 };
+	return prv_json_kind(v) == PRV_JSON_OBJECT ? v : (prv_json){"", 0};
 }
 
 bool prv_stream_call(prv_stream *s, oc_str id, oc_str name, oc_str arguments)
@@ -132,7 +132,8 @@ bool prv_stream_call(prv_stream *s, oc_str id, oc_str name, oc_str arguments)
 	} else if (name.n == 0) {
 		prv_stream_fail(s, OC_E_PROTOCOL, "the model asked for a tool without naming it");
 	} else {
-		prv_stream_fail(s, OC_E_PROTOCOL, "the model asked for the tool %.*s with arguments that are no JSON object",
+		prv_stream_fail(s, OC_E_PROTOCOL,
+				"the model asked for the tool %.*s with arguments that are no JSON object",
 				(int)(name.n < 100 ? name.n : 100), name.p);
 	}
 	prv_text_free(&mended);

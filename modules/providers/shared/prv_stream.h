@@ -10,7 +10,7 @@
 enum {
 	PRV_MAX_ARGUMENTS = 4 << 20, /* bytes of one tool call's arguments */
 	PRV_MAX_BLOCK = 8 << 20,     /* bytes of one thinking block */
-	PRV_MAX_CALLS = 128          /* tool calls in one answer */
+	PRV_MAX_CALLS = 128	     /* tool calls in one answer */
 };
 
 /* One event; type is OC_EV_TEXT, _THINKING, _TOOL_CALL, _USAGE or _BLOCK, payload as module.h has it. */
@@ -23,14 +23,14 @@ typedef struct prv_usage {
 typedef struct prv_stream {
 	prv_sink *sink;
 	void *arg;
-	uint64_t seed;     /* makes ids for calls that came without one: another number for each answer */
-	bool over;         /* nothing more is taken */
-	prv_fault fault;   /* status OC_OK: the answer is complete */
-	const char *stop;  /* "stop", "length", "tool_use", "refusal"; NULL until it is told */
-	char model[160];   /* as the provider names it */
+	uint64_t seed;	  /* makes ids for calls that came without one: another number for each answer */
+	bool over;	  /* nothing more is taken */
+	prv_fault fault;  /* status OC_OK: the answer is complete */
+	const char *stop; /* "stop", "length", "tool_use", "refusal"; NULL until it is told */
+	char model[160];  /* as the provider names it */
 	prv_usage usage;
-	unsigned calls;    /* tool calls handed on */
-	bool handed;       /* whether any event was handed on */
+	unsigned calls; /* tool calls handed on */
+	bool handed;	/* whether any event was handed on */
 } prv_stream;
 
 void prv_stream_init(prv_stream *s, prv_sink *sink, void *arg, uint64_t seed);

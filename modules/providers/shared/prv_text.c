@@ -9,7 +9,7 @@
 
 void prv_text_init(prv_text *t, size_t max)
 {
-	*t = (prv_text){ .max = max };
+	*t = (prv_text){.max = max};
 }
 
 void prv_text_free(prv_text *t)
@@ -159,13 +159,20 @@ void prv_text_rune(prv_text *t, uint32_t rune)
 static const char *escape_of(unsigned char c, char buf[8])
 {
 	switch (c) {
-	case '"': return "\\\"";
-	case '\\': return "\\\\";
-	case '\n': return "\\n";
-	case '\r': return "\\r";
-	case '\t': return "\\t";
-	case 0: return "\xef\xbf\xbd";
-	default: break;
+	case '"':
+		return "\\\"";
+	case '\\':
+		return "\\\\";
+	case '\n':
+		return "\\n";
+	case '\r':
+		return "\\r";
+	case '\t':
+		return "\\t";
+	case 0:
+		return "\xef\xbf\xbd";
+	default:
+		break;
 	}
 	if (c >= 0x20)
 		return NULL;
@@ -210,7 +217,7 @@ void prv_text_insert(prv_text *t, size_t at, const char *nul_terminated)
 
 oc_str prv_text_view(const prv_text *t)
 {
-	return t->p != NULL ? (oc_str){ t->p, t->n } : (oc_str){ "", 0 };
+	return t->p != NULL ? (oc_str){t->p, t->n} : (oc_str){"", 0};
 }
 
 bool prv_str_eq(oc_str s, const char *nul_terminated)
@@ -245,5 +252,5 @@ oc_str prv_str_sub(oc_str s, size_t from, size_t n)
 		from = s.n;
 	if (n > s.n - from)
 		n = s.n - from;
-	return (oc_str){ s.p + from, n };
+	return (oc_str){s.p + from, n};
 }

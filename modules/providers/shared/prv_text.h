@@ -20,8 +20,8 @@ typedef struct prv_text {
 } prv_text;
 
 void prv_text_init(prv_text *t, size_t max);
-void prv_text_free(prv_text *t); /* and ready for use again with the same maximum */
-void prv_text_wipe(prv_text *t); /* as free, after overwriting: for text that holds a key */
+void prv_text_free(prv_text *t);  /* and ready for use again with the same maximum */
+void prv_text_wipe(prv_text *t);  /* as free, after overwriting: for text that holds a key */
 void prv_text_clear(prv_text *t); /* keeps the memory */
 void prv_text_add(prv_text *t, const char *p, size_t n);
 void prv_text_str(prv_text *t, oc_str s);

@@ -139,7 +139,8 @@ fi
 variant plain 900 CC="${ccache}gcc" CXX="${ccache}g++" --enable-werror
 [ -z "$fast" ] || finish
 
-variant sanitizers 1200 CC="${ccache}gcc" CXX="${ccache}g++" --enable-werror --enable-sanitizers=address,undefined \
+# (Instrumented code makes gcc guess at truncations: no -Werror here.)
+variant sanitizers 1200 CC="${ccache}gcc" CXX="${ccache}g++" --enable-sanitizers=address,undefined \
 	CFLAGS='-O1 -g'
 
 # clang: everything compiles without a warning, and the unit tests pass.

@@ -108,14 +108,14 @@ static int refuse_sockets(scmp_filter_ctx ctx, bool unix_ok, bool inet_ok)
 		bool ok = (family == AF_UNIX && unix_ok) || ((family == AF_INET || family == AF_INET6) && inet_ok);
 
 		if (family == AF_NETLINK && inet_ok)
-			rc = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 2, SCMP_A0(SCMP_CMP_EQ, family),
-					      SCMP_A2(SCMP_CMP_NE, NETLINK_ROUTE));
+			rc = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 2, SCMP_A0(SCMP_CMP_EQ, family, 0),
+					      SCMP_A2(SCMP_CMP_NE, NETLINK_ROUTE, 0));
 		else if (!ok)
-			rc = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, family));
+			rc = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, family, 0));
 	}
 	/* (The kernel looks at 32 bits, this at 64: the upper ones hide nothing.) */
 	if (rc == 0)
-		rc = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_GE, 64));
+		rc = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_GE, 64, 0));
 	return -rc;
 }
 
@@ -147,7 +147,7 @@ static int allow_personalities(scmp_filter_ctx ctx)
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < sizeof(harmless) / sizeof(harmless[0]); i++)
-		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(personality), 1, SCMP_A0(SCMP_CMP_EQ, harmless[i]));
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(personality), 1, SCMP_A0(SCMP_CMP_EQ, harmless[i], 0));
 	return -rc;
 }
 

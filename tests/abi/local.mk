@@ -1,6 +1,4 @@
-# The face that modules see: the header, exported symbols, and (frozen_v1_N.h) every offset of every released minor.
-abi_tests =
-abi_tests += %D%/header.test
-abi_tests += %D%/symbols.test
-EXTRA_DIST += $(abi_tests)
+# The frozen ABI: layout of releases, exported symbols.
+abi_tests = %D%/header.test %D%/symbols.test
 TESTS += $(abi_tests)
+EXTRA_DIST += $(abi_tests) %D%/frozen.c %D%/frozen_v1_0.h

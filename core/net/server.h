@@ -2,10 +2,11 @@
  * The HTTP/1.1 server: TCP and Unix sockets, TLS, WebSocket upgrade.  [loop]
  *
  * The life of a request: `on_head` when its head is complete (check, limit, or answer at once), then `on_request` when its
- * body is complete too.  From then on the handler owns the oc_http_req and ends it exactly once, now or later, with
- * oc_http_respond, oc_http_respond_buf, oc_http_error, oc_http_end, oc_http_abort or oc_http_upgrade_ws.  That holds also
- * after the client has gone: on_close only tells, answers then go nowhere, and the ending call frees.  The views that the
- * getters return live as long as the request.
+ * body is complete too.  From then on (or from oc_http_respond_head on) the handler owns the oc_http_req and ends it exactly
+ * once, now or later, with oc_http_respond, oc_http_respond_buf, oc_http_error, oc_http_end, oc_http_abort or
+ * oc_http_upgrade_ws.  That holds also after the client has gone: on_close only tells, answers then go nowhere, and the
+ * ending call frees.  When the client goes, or the body is refused, before the handler owns the request, on_close tells too,
+ * but then the request is gone with it.  The views that the getters return live as long as the request.
  *
  * The server itself refuses what breaks HTTP or the limits, with a JSON body {"error":{"code","message"}}, and closes:
  * 400 malformed or ambiguous, 408 too slow, 413 body, 414 URL, 417 Expect, 431 head, 501 coding or method, 505 version,
@@ -92,7 +93,7 @@ bool oc_http_is(const oc_http_req *req, const char *method); /* HEAD counts as G
 oc_str oc_http_path(const oc_http_req *req);  /* decoded and normalised */
 oc_str oc_http_query(const oc_http_req *req); /* raw, without '?' */
 oc_str oc_http_target(const oc_http_req *req); /* as received */
-/* By lower-case name; "" when absent. Repeated headers: the first; oc_http_header_list joins them with ", ". */
+/* By lower-case name; "" when absent; of repeated headers the first. */
 oc_str oc_http_header(const oc_http_req *req, const char *lower_name);
 bool oc_http_has_header(const oc_http_req *req, const char *lower_name);
 size_t oc_http_header_count(const oc_http_req *req);
@@ -110,9 +111,10 @@ void oc_http_set_user(oc_http_req *req, void *user);
 void oc_http_body_limit(oc_http_req *req, uint64_t max_body);
 void oc_http_body_stream(oc_http_req *req, void (*on_body)(void *arg, oc_http_req *req, oc_str piece, bool last),
 			 void *arg);
-void oc_http_body_pause(oc_http_req *req, bool paused); /* a streamed body: stops reading from the client */
+/* A streamed body: stops reading from the client; what was read before (at most 64 KiB) still comes. */
+void oc_http_body_pause(oc_http_req *req, bool paused);
 
-/* Called once when the client goes away before the request was ended (also at server_free). Not called otherwise. */
+/* Called once, from the loop, when the client goes away before the request was ended (also at server_free). */
 void oc_http_on_close(oc_http_req *req, void (*cb)(void *arg, oc_http_req *req), void *arg);
 bool oc_http_is_closed(const oc_http_req *req);
 

@@ -14,7 +14,7 @@
 typedef struct oc_tls_server oc_tls_server; /* certificate and key, shared by connections, reference counted */
 typedef struct oc_tls oc_tls;               /* one connection */
 
-/* PEM files; the key must be private (no access for group and others) and fit the certificate. TLS 1.2 and up. */
+/* PEM files; the key must fit the certificate and not be open to every user. TLS 1.2 and up. */
 oc_status oc_tls_server_new(const char *cert_path, const char *key_path, oc_tls_server **ret, oc_err *err);
 oc_tls_server *oc_tls_server_ref(oc_tls_server *server);
 void oc_tls_server_unref(oc_tls_server *server); /* NULL is allowed */

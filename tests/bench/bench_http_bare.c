@@ -105,8 +105,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bench_http_bare: cannot listen\n");
 		return 1;
 	}
-	/* The script reads the port from here. */
-	printf("%u\n", (unsigned)((addr.sin_port >> 8 & 255) | (addr.sin_port & 255) << 8));
+	/* The scripts wait for this line. */
+	printf("ready on port %u\n", (unsigned)((addr.sin_port >> 8 & 255) | (addr.sin_port & 255) << 8));
 	fflush(stdout);
 	return uv_run(uv_default_loop(), UV_RUN_DEFAULT);
 }

@@ -36,7 +36,7 @@ int main(int argc, char **argv)
 	}
 	owner = oc_owner_new(loop, "bench");
 	(void)oc_signal_watch(owner, SIGTERM, on_signal, loop);
-	printf("%u\n", (unsigned)port);
+	printf("ready on port %u\n", (unsigned)port);
 	fflush(stdout);
 	oc_loop_run(loop);
 	oc_http_server_free(server);

@@ -3,8 +3,16 @@ bench_programs = %D%/bench_start
 EXTRA_PROGRAMS += %D%/bench_start
 tests_bench_bench_start_SOURCES = %D%/bench_start.c
 tests_bench_bench_start_LDADD =
-EXTRA_DIST += %D%/run.sh
+# The reference for throughput, and our HTTP server without the gateway.
+bench_programs += %D%/bench_http_bare %D%/bench_http_core
+EXTRA_PROGRAMS += %D%/bench_http_bare %D%/bench_http_core
+tests_bench_bench_http_bare_SOURCES = %D%/bench_http_bare.c
+tests_bench_bench_http_bare_LDADD = libllhttp.la $(UV_LIBS)
+tests_bench_bench_http_core_SOURCES = %D%/bench_http_core.c
+tests_bench_bench_http_core_LDADD = $(OC_LIBS)
+EXTRA_DIST += %D%/run.sh %D%/http.sh
 
 bench: all $(bench_programs)
 	$(srcdir)/tests/bench/run.sh .
+	$(srcdir)/tests/bench/http.sh .
 .PHONY: bench

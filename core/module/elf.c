@@ -153,8 +153,11 @@ static oc_status read_sections(const source *src, const Elf64_Ehdr *eh, Elf64_Sh
 	if (eh->e_shoff == 0 || eh->e_shnum == 0)
 		return oc_fail(err, OC_E_NOT_FOUND, "do not remove section headers; strip(1) keeps what is needed",
 			       "the ELF file has no section headers, so the manifest cannot be found");
-	if (eh->e_shentsize != sizeof(*sh) || eh->e_shnum > SECTIONS_MAX || eh->e_shoff > src->size
-	    || eh->e_shstrndx >= eh->e_shnum)
+	if (eh->e_shoff > src->size)
+		return oc_fail(err, OC_E_CORRUPT, REMEDY_REBUILD,
+			       "the file is cut off: the section headers begin beyond its %llu bytes",
+			       (unsigned long long)src->size);
+	if (eh->e_shentsize != sizeof(*sh) || eh->e_shnum > SECTIONS_MAX || eh->e_shstrndx >= eh->e_shnum)
 		return oc_fail(err, OC_E_CORRUPT, REMEDY_REBUILD, "the ELF section headers are damaged");
 	sh = oc_calloc(eh->e_shnum, sizeof(*sh));
 	if (sh == NULL)

@@ -9,6 +9,7 @@ unit_tests += %D%/t_elf
 unit_tests += %D%/t_hook
 unit_tests += %D%/t_notify
 unit_tests += %D%/t_llhttp
+unit_tests += %D%/t_loader
 unit_tests += %D%/t_loop
 unit_tests += %D%/t_regex
 unit_tests += %D%/t_schema

@@ -1,0 +1,5 @@
+/* Its entry point returns nothing. */
+#include <openclaw/module.h>
+
+OC_MODULE_MANIFEST("bad.json");
+OC_MODULE(NULL);

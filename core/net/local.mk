@@ -5,6 +5,8 @@ libocore_la_SOURCES += \
 	%D%/http_reply.c \
 	%D%/http_req.c \
 	%D%/http_upgrade.c \
+	%D%/curl.c %D%/curl.h \
+	%D%/http_call.h %D%/http_client.c %D%/http_client.h %D%/http_try.c \
 	%D%/local_client.h \
 	%D%/server.c %D%/server.h %D%/server_inner.h \
 	%D%/sha1.c %D%/sha1.h \

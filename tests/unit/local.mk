@@ -7,6 +7,7 @@ unit_tests += %D%/t_json
 unit_tests += %D%/t_json5
 unit_tests += %D%/t_elf
 unit_tests += %D%/t_hook
+unit_tests += %D%/t_http_client
 unit_tests += %D%/t_notify
 unit_tests += %D%/t_llhttp
 unit_tests += %D%/t_loader

@@ -72,16 +72,4 @@ bool oc_http_try_wants_retry(const oc_http_call *call);
 uint64_t oc_http_call_enter(oc_http_call *call);
 bool oc_http_call_leave(oc_http_call *call, uint64_t entered);
 
-/* ---- http_try.c ---- */
-
-oc_status oc_http_try_start(oc_http_call *call, oc_err *err);
-void oc_http_try_end(oc_http_call *call); /* frees what belongs to the try; also when there is none */
-/* Status and headers to the requester, unless they are not the last word. */
-void oc_http_try_hand_on_head(oc_http_call *call);
-/* This answer is one to try again after, and may be. */
-bool oc_http_try_wants_retry(const oc_http_call *call);
-/* Brackets a callback into the requester's code, which may cancel the call; leave tells whether it goes on. */
-uint64_t oc_http_call_enter(oc_http_call *call);
-bool oc_http_call_leave(oc_http_call *call, uint64_t entered);
-
 #endif

@@ -1,6 +1,5 @@
 libocore_la_SOURCES += \
 	%D%/http1.c %D%/http1.h \
-	%D%/http_client.h \
 	%D%/http_conn.c \
 	%D%/http_reply.c \
 	%D%/http_req.c \

@@ -35,14 +35,14 @@ bare=http://127.0.0.1:$port/health
 start core 'ready on port \([0-9]*\)' "$build/tests/bench/bench_http_core" || exit 1
 core=http://127.0.0.1:$port/health
 gateway='' rpc=''
-if start gateway 'http:\/\/127\.0\.0\.1:\([0-9]*\).*' "$build/openclaw" gateway run --any-port; then
+if start gateway 'ready in .*:\([0-9]*\)' "$build/openclaw" gateway run --any-port; then
 	gateway=http://127.0.0.1:$port/health
-	token=$(sed -n 's/.*"\{0,1\}token"\{0,1\}: *"\([^"]*\)".*/\1/p' "$OPENCLAW_STATE_DIR/openclaw.json" 2>/dev/null | head -n 1)
+	token=$(cat "$OPENCLAW_STATE_DIR/credentials/gateway-token")
 	cat >"$dir/rpc.lua" <<-LUA
 		wrk.method = "POST"
 		wrk.headers["Content-Type"] = "application/json"
 		wrk.headers["Authorization"] = "Bearer $token"
-		wrk.body = '{"jsonrpc":"2.0","id":1,"method":"system.ping"}'
+		wrk.body = '{"jsonrpc":"2.0","id":1,"method":"system.health"}'
 	LUA
 	rpc=http://127.0.0.1:$port/rpc
 else

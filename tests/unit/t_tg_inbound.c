@@ -304,7 +304,31 @@ static void numbers_and_names(void **state)
 	memcpy(longest + sizeof longest - 5, ".pdf", 5);
 	tg_safe_name(longest, "f", name);
 	assert_true(strlen(name) < TG_NAME_MAX);
+	assert_true(name[0] == 'x');
 	assert_string_equal(name + strlen(name) - 4, ".pdf");
+	memset(longest + 470, '.', 20); /* what is kept would begin with dots */
+	tg_safe_name(longest, "f", name);
+	assert_true(name[0] == 'x');
+}
+
+/* A name is cut between characters. */
+static void long_names(void **state)
+{
+	char json[2048], title[600];
+	(void)state;
+	title[0] = 'a';
+	for (size_t i = 0; i < 150; i++)
+		memcpy(title + 1 + i * 2, "é", 2);
+	title[301] = 0;
+	int n = snprintf(json, sizeof json, "{\"update_id\":9,\"message\":{\"message_id\":3,\"date\":100," DM
+			 ",\"from\":{\"id\":5,\"first_name\":\"%s\"},\"text\":\"x\"}}", title);
+	assert_true(n > 0 && (size_t)n < sizeof json);
+	tg_inbound in = read_update(json);
+	const char *name = tg_json_str(tg_json_obj(in.message, "sender"), "name", "");
+	assert_int_equal(strlen(name), 255);
+	title[255] = 0;
+	assert_string_equal(name, title);
+	tg_inbound_free(&in);
 }
 
 int main(void)
@@ -314,7 +338,7 @@ int main(void)
 		cmocka_unit_test(bad_entities),  cmocka_unit_test(replies),       cmocka_unit_test(topics),
 		cmocka_unit_test(links_become_visible), cmocka_unit_test(files),  cmocka_unit_test(other_content),
 		cmocka_unit_test(ignored),       cmocka_unit_test(channels_and_anonymous), cmocka_unit_test(big_ids),
-		cmocka_unit_test(albums),        cmocka_unit_test(numbers_and_names),
+		cmocka_unit_test(albums),        cmocka_unit_test(numbers_and_names), cmocka_unit_test(long_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

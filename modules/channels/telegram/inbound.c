@@ -53,7 +53,7 @@ void tg_safe_name(const char *name, const char *fallback, char out[TG_NAME_MAX])
 	}
 	/* Too long: the end is kept, since it tells the type. */
 	size_t skip = n > TG_NAME_MAX - 8 ? n - (TG_NAME_MAX - 8) : 0;
-	while (skip < n && skip > 0 && ((unsigned char)p[skip] & 0xc0) == 0x80)
+	while (skip > 0 && skip < n && (((unsigned char)p[skip] & 0xc0) == 0x80 || p[skip] == '.'))
 		skip++;
 	for (size_t i = skip; i < n && w + 4 < TG_NAME_MAX;) {
 		uint32_t cp;
@@ -74,6 +74,20 @@ void tg_safe_name(const char *name, const char *fallback, char out[TG_NAME_MAX])
 
 /* ---- Who and where ---- */
 
+/* snprintf cuts anywhere; a half character would make the host refuse the whole message. */
+static void cut_to_character(char *text)
+{
+	size_t n = strlen(text), i = 0;
+	while (i < n) {
+		uint32_t cp;
+		size_t len = tg_utf8_next(text + i, n - i, &cp);
+		if (len == 1 && cp == 0xfffd)
+			break;
+		i += len;
+	}
+	text[i] = 0;
+}
+
 static void person_name(const cJSON *user, char *out, size_t size)
 {
 	const char *first = tg_json_str(user, "first_name", ""), *last = tg_json_str(user, "last_name", "");
@@ -82,6 +96,7 @@ static void person_name(const cJSON *user, char *out, size_t size)
 		snprintf(out, size, "%s", title);
 	else
 		snprintf(out, size, "%s%s%s", first, *first != 0 && *last != 0 ? " " : "", last);
+	cut_to_character(out);
 }
 
 static bool add_sender(const reader *r, cJSON *out)

@@ -1,5 +1,32 @@
-/* Compiled as C11 and as C++17 by header.test: the header stands alone and has the frozen layout. */
+/*
+ * Compiled as C11 and as C++17 by header.test, never run: the header stands alone and has the frozen face.
+ *
+ * frozen_v1_0.h is written by freeze.sh: what modules in the field were compiled with.  Once 1.0 is released it never
+ * changes, and a later minor adds a file of its own.  Members never move and never change their type; structs only grow.
+ */
+#include <openclaw/module.h>
+
+#ifdef __cplusplus
+#define OC_ASSERT(what, text) static_assert(what, text)
+#define OC_SAME_TYPE(type, member, declared)
+#else
+#define OC_ASSERT(what, text) _Static_assert(what, text)
+#define OC_SAME_TYPE(type, member, declared)                                                                  \
+	OC_ASSERT(__builtin_types_compatible_p(__typeof__(((type *)0)->member), __typeof__(declared)), \
+		  #type "." #member " has another type");
+#endif
+#define OC_FROZEN(type, member, offset, declared)                            \
+	OC_ASSERT(offsetof(type, member) == (offset), #type "." #member " has moved"); \
+	OC_SAME_TYPE(type, member, declared)
+#define OC_FROZEN_SIZE(type, size) OC_ASSERT(sizeof(type) >= (size), #type " has become smaller");
+#define OC_FROZEN_VALUE(name, value) OC_ASSERT((long long)(name) == (value), #name " has another value");
+#define OC_FROZEN_TEXT(name, text) OC_ASSERT(__builtin_strcmp(name, text) == 0, #name " has another text");
+
 #include "frozen_v1_0.h"
+
+/* Passed by value, and an element of an array: these two never grow. */
+OC_ASSERT(sizeof(oc_str) == 16, "oc_str has changed its size");
+OC_ASSERT(sizeof(oc_iface) == 24, "oc_iface has changed its size");
 
 /* What a module writes with the header must compile without a warning too. */
 static oc_status demo_init(const oc_host_api *host, oc_self *self, oc_str config, void **ret_inst)

@@ -1,257 +1,213 @@
-/*
- * The layout of ABI 1.0, frozen: what modules in the field were compiled with.  Never changed once 1.0 is released; a later
- * minor adds a file of its own.  Offsets stay for ever, sizes may only grow (EXACT ones never).
- */
-#ifndef OC_TESTS_FROZEN_V1_0_H
-#define OC_TESTS_FROZEN_V1_0_H
-
-#include <openclaw/module.h>
-
-#ifdef __cplusplus
-#define OC_FROZEN(what, text) static_assert(what, text)
-#else
-#define OC_FROZEN(what, text) _Static_assert(what, text)
-#endif
-#define EXACT(type, bytes) OC_FROZEN(sizeof(type) == (bytes), #type " has changed its size")
-#define GROWS(type, bytes) OC_FROZEN(sizeof(type) >= (bytes), #type " has become smaller")
-#define AT(type, member, offset) OC_FROZEN(offsetof(type, member) == (offset), #type "." #member " has moved")
-#define IS(name, value) OC_FROZEN((name) == (value), #name " has changed its value")
-
-/* ---- Numbers ---- */
-
-IS(OC_ABI_MAJOR, 1);
-IS(OC_MODULE_MAGIC, 0x314c434fu);
-IS(OC_LOG_ERROR, 1);
-IS(OC_LOG_WARN, 2);
-IS(OC_LOG_INFO, 3);
-IS(OC_LOG_DEBUG, 4);
-IS(OC_LOG_TRACE, 5);
-IS(OC_FD_READ, 1);
-IS(OC_FD_WRITE, 2);
-IS(OC_FD_HANGUP, 4);
-IS(OC_EV_TEXT, 1);
-IS(OC_EV_THINKING, 2);
-IS(OC_EV_TOOL_CALL, 3);
-IS(OC_EV_USAGE, 4);
-IS(OC_EV_PROGRESS, 5);
-IS(OC_EV_HTTP_HEAD, 6);
-IS(OC_EV_HTTP_BODY, 7);
-IS(OC_EV_BLOCK, 8);
-IS(OC_KIND_CHANNEL, 1);
-IS(OC_KIND_PROVIDER, 2);
-IS(OC_KIND_TOOL, 3);
-IS(OC_KIND_STORAGE, 4);
-IS(OC_KIND_MEMORY, 5);
-IS(OC_KIND_HTTP, 6);
-IS(OC_KIND_HOOK, 7);
-IS(OC_KIND_SERVICE, 8);
-IS(OC_CHANNEL_EDITS, 1);
-IS(OC_CHANNEL_MEDIA, 2);
-IS(OC_CHANNEL_THREADS, 4);
-IS(OC_CHANNEL_IDEMPOTENT, 8);
-IS(OC_HTTP_PUBLIC, 1);
-IS(OC_MODULE_THREADS, 1);
-IS(OC_HTTP_CLIENT_GUARD, 1);
-IS(OC_HTTP_CLIENT_SSE, 2);
-IS(OC_PROCESS_STDIN, 1);
-IS(OC_PROCESS_MERGE, 2);
-IS(OC_OK, 0);
-IS(OC_E_INVALID, -1);
-IS(OC_E_NOMEM, -2);
-IS(OC_E_IO, -3);
-IS(OC_E_NOT_FOUND, -4);
-IS(OC_E_EXISTS, -5);
-IS(OC_E_DENIED, -6);
-IS(OC_E_AUTH, -7);
-IS(OC_E_LIMIT, -8);
-IS(OC_E_TIMEOUT, -9);
-IS(OC_E_CANCELED, -10);
-IS(OC_E_BUSY, -11);
-IS(OC_E_UNAVAILABLE, -12);
-IS(OC_E_UNSUPPORTED, -13);
-IS(OC_E_PROTOCOL, -14);
-IS(OC_E_CORRUPT, -15);
-IS(OC_E_VERSION, -16);
-IS(OC_E_STATE, -17);
-IS(OC_E_RATE_LIMIT, -18);
-IS(OC_E_QUOTA, -19);
-IS(OC_E_CONTEXT, -20);
-IS(OC_E_BLOCKED, -21);
-IS(OC_E_RETRY, -22);
-IS(OC_E_RESTART, -23);
-IS(OC_E_INTERNAL, -24);
-
-/* ---- Structures ---- */
-
-EXACT(oc_str, 16);
-AT(oc_str, p, 0);
-AT(oc_str, n, 8);
-
-GROWS(oc_host_api, 152);
-AT(oc_host_api, struct_size, 0);
-AT(oc_host_api, abi_major, 4);
-AT(oc_host_api, abi_minor, 6);
-AT(oc_host_api, log, 8);
-AT(oc_host_api, alloc, 16);
-AT(oc_host_api, free, 24);
-AT(oc_host_api, buf_new, 32);
-AT(oc_host_api, buf_ref, 40);
-AT(oc_host_api, buf_unref, 48);
-AT(oc_host_api, buf_str, 56);
-AT(oc_host_api, post, 64);
-AT(oc_host_api, work, 72);
-AT(oc_host_api, timer, 80);
-AT(oc_host_api, fd, 88);
-AT(oc_host_api, unwatch, 96);
-AT(oc_host_api, call_event, 104);
-AT(oc_host_api, call_done, 112);
-AT(oc_host_api, now_ms, 120);
-AT(oc_host_api, secret, 128);
-AT(oc_host_api, query, 136);
-AT(oc_host_api, service_call, 144);
-
-GROWS(oc_channel_vtbl, 64);
-AT(oc_channel_vtbl, struct_size, 0);
-AT(oc_channel_vtbl, flags, 4);
-AT(oc_channel_vtbl, connect, 8);
-AT(oc_channel_vtbl, send, 16);
-AT(oc_channel_vtbl, edit, 24);
-AT(oc_channel_vtbl, action, 32);
-AT(oc_channel_vtbl, cancel, 40);
-AT(oc_channel_vtbl, disconnect, 48);
-AT(oc_channel_vtbl, probe, 56);
-
-GROWS(oc_provider_vtbl, 32);
-AT(oc_provider_vtbl, struct_size, 0);
-AT(oc_provider_vtbl, flags, 4);
-AT(oc_provider_vtbl, chat, 8);
-AT(oc_provider_vtbl, models, 16);
-AT(oc_provider_vtbl, cancel, 24);
-
-GROWS(oc_tool_vtbl, 40);
-AT(oc_tool_vtbl, struct_size, 0);
-AT(oc_tool_vtbl, flags, 4);
-AT(oc_tool_vtbl, tools, 8);
-AT(oc_tool_vtbl, invoke, 16);
-AT(oc_tool_vtbl, cancel, 24);
-AT(oc_tool_vtbl, session_end, 32);
-
-GROWS(oc_http_request, 104);
-AT(oc_http_request, struct_size, 0);
-AT(oc_http_request, flags, 4);
-AT(oc_http_request, method, 8);
-AT(oc_http_request, path, 24);
-AT(oc_http_request, query, 40);
-AT(oc_http_request, headers, 56);
-AT(oc_http_request, body, 72);
-AT(oc_http_request, remote, 88);
-
-GROWS(oc_http_vtbl, 24);
-AT(oc_http_vtbl, struct_size, 0);
-AT(oc_http_vtbl, flags, 4);
-AT(oc_http_vtbl, request, 8);
-AT(oc_http_vtbl, cancel, 16);
-
-GROWS(oc_hook_vtbl, 32);
-AT(oc_hook_vtbl, struct_size, 0);
-AT(oc_hook_vtbl, flags, 4);
-AT(oc_hook_vtbl, subscriptions, 8);
-AT(oc_hook_vtbl, handle, 16);
-AT(oc_hook_vtbl, cancel, 24);
-
-GROWS(oc_service_vtbl, 24);
-AT(oc_service_vtbl, struct_size, 0);
-AT(oc_service_vtbl, flags, 4);
-AT(oc_service_vtbl, call, 8);
-AT(oc_service_vtbl, cancel, 16);
-
-EXACT(oc_iface, 24);
-AT(oc_iface, kind, 0);
-AT(oc_iface, ver_major, 4);
-AT(oc_iface, ver_minor, 6);
-AT(oc_iface, id, 8);
-AT(oc_iface, vtbl, 16);
-
-GROWS(oc_module_desc, 96);
-AT(oc_module_desc, magic, 0);
-AT(oc_module_desc, struct_size, 4);
-AT(oc_module_desc, abi_major, 8);
-AT(oc_module_desc, abi_minor, 10);
-AT(oc_module_desc, abi_min_minor, 12);
-AT(oc_module_desc, reserved0, 14);
-AT(oc_module_desc, flags, 16);
-AT(oc_module_desc, name, 24);
-AT(oc_module_desc, version, 32);
-AT(oc_module_desc, ifaces, 40);
-AT(oc_module_desc, n_ifaces, 48);
-AT(oc_module_desc, init, 56);
-AT(oc_module_desc, start, 64);
-AT(oc_module_desc, stop, 72);
-AT(oc_module_desc, fini, 80);
-AT(oc_module_desc, reload, 88);
-
-GROWS(oc_http_client_request, 176);
-AT(oc_http_client_request, struct_size, 0);
-AT(oc_http_client_request, flags, 4);
-AT(oc_http_client_request, method, 8);
-AT(oc_http_client_request, url, 24);
-AT(oc_http_client_request, headers, 40);
-AT(oc_http_client_request, body, 56);
-AT(oc_http_client_request, timeout_ms, 72);
-AT(oc_http_client_request, idle_ms, 80);
-AT(oc_http_client_request, max_bytes, 88);
-AT(oc_http_client_request, retries, 96);
-AT(oc_http_client_request, max_redirects, 100);
-AT(oc_http_client_request, on_head, 104);
-AT(oc_http_client_request, on_data, 112);
-AT(oc_http_client_request, on_sse, 120);
-AT(oc_http_client_request, on_done, 128);
-AT(oc_http_client_request, arg, 136);
-AT(oc_http_client_request, on_body, 144);
-AT(oc_http_client_request, body_bytes, 152);
-AT(oc_http_client_request, proxy, 160);
-
-GROWS(oc_http_client_host, 32);
-AT(oc_http_client_host, struct_size, 0);
-AT(oc_http_client_host, flags, 4);
-AT(oc_http_client_host, start, 8);
-AT(oc_http_client_host, cancel, 16);
-AT(oc_http_client_host, pause, 24);
-
-GROWS(oc_process_options, 48);
-AT(oc_process_options, struct_size, 0);
-AT(oc_process_options, flags, 4);
-AT(oc_process_options, spec, 8);
-AT(oc_process_options, on_output, 24);
-AT(oc_process_options, on_exit, 32);
-AT(oc_process_options, arg, 40);
-
-GROWS(oc_process_host, 48);
-AT(oc_process_host, struct_size, 0);
-AT(oc_process_host, flags, 4);
-AT(oc_process_host, spawn, 8);
-AT(oc_process_host, write, 16);
-AT(oc_process_host, close_stdin, 24);
-AT(oc_process_host, kill, 32);
-AT(oc_process_host, pid, 40);
-
-GROWS(oc_channel_host, 32);
-AT(oc_channel_host, struct_size, 0);
-AT(oc_channel_host, flags, 4);
-AT(oc_channel_host, receive, 8);
-AT(oc_channel_host, state, 16);
-AT(oc_channel_host, media_dir, 24);
-
-GROWS(oc_kv_host, 24);
-AT(oc_kv_host, struct_size, 0);
-AT(oc_kv_host, flags, 4);
-AT(oc_kv_host, get, 8);
-AT(oc_kv_host, put, 16);
-
-#undef OC_FROZEN
-#undef EXACT
-#undef GROWS
-#undef AT
-#undef IS
-
-#endif
+OC_FROZEN_TEXT(OC_SERVICE_HTTP_CLIENT, "http.client")
+OC_FROZEN_TEXT(OC_SERVICE_PROCESS, "process")
+OC_FROZEN_TEXT(OC_SERVICE_CHANNEL, "channel")
+OC_FROZEN_TEXT(OC_SERVICE_KV, "kv")
+OC_FROZEN_VALUE(OC_ABI_MAJOR, 1)
+OC_FROZEN_VALUE(OC_MODULE_MAGIC, 827081551)
+OC_FROZEN_VALUE(OC_E_INVALID, -1)
+OC_FROZEN_VALUE(OC_E_NOMEM, -2)
+OC_FROZEN_VALUE(OC_E_IO, -3)
+OC_FROZEN_VALUE(OC_E_NOT_FOUND, -4)
+OC_FROZEN_VALUE(OC_E_EXISTS, -5)
+OC_FROZEN_VALUE(OC_E_DENIED, -6)
+OC_FROZEN_VALUE(OC_E_AUTH, -7)
+OC_FROZEN_VALUE(OC_E_LIMIT, -8)
+OC_FROZEN_VALUE(OC_E_TIMEOUT, -9)
+OC_FROZEN_VALUE(OC_E_CANCELED, -10)
+OC_FROZEN_VALUE(OC_E_BUSY, -11)
+OC_FROZEN_VALUE(OC_E_UNAVAILABLE, -12)
+OC_FROZEN_VALUE(OC_E_UNSUPPORTED, -13)
+OC_FROZEN_VALUE(OC_E_PROTOCOL, -14)
+OC_FROZEN_VALUE(OC_E_CORRUPT, -15)
+OC_FROZEN_VALUE(OC_E_VERSION, -16)
+OC_FROZEN_VALUE(OC_E_STATE, -17)
+OC_FROZEN_VALUE(OC_E_RATE_LIMIT, -18)
+OC_FROZEN_VALUE(OC_E_QUOTA, -19)
+OC_FROZEN_VALUE(OC_E_CONTEXT, -20)
+OC_FROZEN_VALUE(OC_E_BLOCKED, -21)
+OC_FROZEN_VALUE(OC_E_RETRY, -22)
+OC_FROZEN_VALUE(OC_E_RESTART, -23)
+OC_FROZEN_VALUE(OC_E_INTERNAL, -24)
+OC_FROZEN_VALUE(OC_OK, 0)
+OC_FROZEN_VALUE(OC_LOG_ERROR, 1)
+OC_FROZEN_VALUE(OC_LOG_WARN, 2)
+OC_FROZEN_VALUE(OC_LOG_INFO, 3)
+OC_FROZEN_VALUE(OC_LOG_DEBUG, 4)
+OC_FROZEN_VALUE(OC_LOG_TRACE, 5)
+OC_FROZEN_VALUE(OC_FD_READ, 1)
+OC_FROZEN_VALUE(OC_FD_WRITE, 2)
+OC_FROZEN_VALUE(OC_FD_HANGUP, 4)
+OC_FROZEN_VALUE(OC_EV_TEXT, 1)
+OC_FROZEN_VALUE(OC_EV_THINKING, 2)
+OC_FROZEN_VALUE(OC_EV_TOOL_CALL, 3)
+OC_FROZEN_VALUE(OC_EV_USAGE, 4)
+OC_FROZEN_VALUE(OC_EV_PROGRESS, 5)
+OC_FROZEN_VALUE(OC_EV_HTTP_HEAD, 6)
+OC_FROZEN_VALUE(OC_EV_HTTP_BODY, 7)
+OC_FROZEN_VALUE(OC_EV_BLOCK, 8)
+OC_FROZEN_VALUE(OC_KIND_CHANNEL, 1)
+OC_FROZEN_VALUE(OC_KIND_PROVIDER, 2)
+OC_FROZEN_VALUE(OC_KIND_TOOL, 3)
+OC_FROZEN_VALUE(OC_KIND_STORAGE, 4)
+OC_FROZEN_VALUE(OC_KIND_MEMORY, 5)
+OC_FROZEN_VALUE(OC_KIND_HTTP, 6)
+OC_FROZEN_VALUE(OC_KIND_HOOK, 7)
+OC_FROZEN_VALUE(OC_KIND_SERVICE, 8)
+OC_FROZEN_VALUE(OC_CHANNEL_EDITS, 1)
+OC_FROZEN_VALUE(OC_CHANNEL_MEDIA, 2)
+OC_FROZEN_VALUE(OC_CHANNEL_THREADS, 4)
+OC_FROZEN_VALUE(OC_CHANNEL_IDEMPOTENT, 8)
+OC_FROZEN_VALUE(OC_HTTP_PUBLIC, 1)
+OC_FROZEN_VALUE(OC_MODULE_THREADS, 1)
+OC_FROZEN_VALUE(OC_HTTP_CLIENT_GUARD, 1)
+OC_FROZEN_VALUE(OC_HTTP_CLIENT_SSE, 2)
+OC_FROZEN_VALUE(OC_PROCESS_STDIN, 1)
+OC_FROZEN_VALUE(OC_PROCESS_MERGE, 2)
+OC_FROZEN(oc_str, p, 0, const char *)
+OC_FROZEN(oc_str, n, 8, size_t)
+OC_FROZEN_SIZE(oc_str, 16)
+OC_FROZEN(oc_host_api, struct_size, 0, uint32_t)
+OC_FROZEN(oc_host_api, abi_major, 4, uint16_t)
+OC_FROZEN(oc_host_api, abi_minor, 6, uint16_t)
+OC_FROZEN(oc_host_api, log, 8, void (*)(oc_self *self, int32_t level, oc_str message))
+OC_FROZEN(oc_host_api, alloc, 16, void *(*)(oc_self *self, size_t bytes))
+OC_FROZEN(oc_host_api, free, 24, void (*)(oc_self *self, void *ptr))
+OC_FROZEN(oc_host_api, buf_new, 32, oc_buf *(*)(oc_self *self, oc_str bytes))
+OC_FROZEN(oc_host_api, buf_ref, 40, oc_buf *(*)(oc_buf *buf))
+OC_FROZEN(oc_host_api, buf_unref, 48, void (*)(oc_buf *buf))
+OC_FROZEN(oc_host_api, buf_str, 56, oc_str (*)(const oc_buf *buf))
+OC_FROZEN(oc_host_api, post, 64, oc_status (*)(oc_self *self, void (*fn)(void *arg), void *arg))
+OC_FROZEN(oc_host_api, work, 72, oc_status (*)(oc_self *self, void (*fn)(void *arg), void (*done)(void *arg, oc_status status), void *arg))
+OC_FROZEN(oc_host_api, timer, 80, oc_watch *(*)(oc_self *self, uint64_t ms, uint64_t repeat_ms, void (*cb)(void *arg), void *arg))
+OC_FROZEN(oc_host_api, fd, 88, oc_watch *(*)(oc_self *self, int32_t fd, uint32_t events, void (*cb)(void *arg, uint32_t events), void *arg))
+OC_FROZEN(oc_host_api, unwatch, 96, void (*)(oc_watch *watch))
+OC_FROZEN(oc_host_api, call_event, 104, oc_status (*)(oc_call *call, uint32_t type, oc_str payload))
+OC_FROZEN(oc_host_api, call_done, 112, void (*)(oc_call *call, oc_status status, oc_str result))
+OC_FROZEN(oc_host_api, now_ms, 120, uint64_t (*)(oc_self *self))
+OC_FROZEN(oc_host_api, secret, 128, oc_status (*)(oc_self *self, oc_str name, oc_buf **ret))
+OC_FROZEN(oc_host_api, query, 136, oc_status (*)(oc_self *self, oc_str service, uint16_t major, uint16_t min_minor, const void **ret))
+OC_FROZEN(oc_host_api, service_call, 144, oc_status (*)(oc_self *self, oc_str service, uint16_t major, oc_str method, oc_str args_json, uint64_t deadline_ms, void (*done)(void *arg, oc_status status, oc_str result), void *arg))
+OC_FROZEN_SIZE(oc_host_api, 152)
+OC_FROZEN(oc_channel_vtbl, struct_size, 0, uint32_t)
+OC_FROZEN(oc_channel_vtbl, flags, 4, uint32_t)
+OC_FROZEN(oc_channel_vtbl, connect, 8, void (*)(void *inst, oc_call *call, oc_str account))
+OC_FROZEN(oc_channel_vtbl, send, 16, void (*)(void *inst, oc_call *call, oc_str message))
+OC_FROZEN(oc_channel_vtbl, edit, 24, void (*)(void *inst, oc_call *call, oc_str message))
+OC_FROZEN(oc_channel_vtbl, action, 32, void (*)(void *inst, oc_call *call, oc_str action))
+OC_FROZEN(oc_channel_vtbl, cancel, 40, void (*)(void *inst, oc_call *call))
+OC_FROZEN(oc_channel_vtbl, disconnect, 48, void (*)(void *inst, oc_call *call, oc_str account))
+OC_FROZEN(oc_channel_vtbl, probe, 56, void (*)(void *inst, oc_call *call, oc_str account))
+OC_FROZEN_SIZE(oc_channel_vtbl, 64)
+OC_FROZEN(oc_provider_vtbl, struct_size, 0, uint32_t)
+OC_FROZEN(oc_provider_vtbl, flags, 4, uint32_t)
+OC_FROZEN(oc_provider_vtbl, chat, 8, void (*)(void *inst, oc_call *call, oc_str request))
+OC_FROZEN(oc_provider_vtbl, models, 16, void (*)(void *inst, oc_call *call, oc_str request))
+OC_FROZEN(oc_provider_vtbl, cancel, 24, void (*)(void *inst, oc_call *call))
+OC_FROZEN_SIZE(oc_provider_vtbl, 32)
+OC_FROZEN(oc_tool_vtbl, struct_size, 0, uint32_t)
+OC_FROZEN(oc_tool_vtbl, flags, 4, uint32_t)
+OC_FROZEN(oc_tool_vtbl, tools, 8, oc_str (*)(void *inst))
+OC_FROZEN(oc_tool_vtbl, invoke, 16, void (*)(void *inst, oc_call *call, oc_str tool, oc_str args, oc_str context))
+OC_FROZEN(oc_tool_vtbl, cancel, 24, void (*)(void *inst, oc_call *call))
+OC_FROZEN(oc_tool_vtbl, session_end, 32, void (*)(void *inst, oc_str info))
+OC_FROZEN_SIZE(oc_tool_vtbl, 40)
+OC_FROZEN(oc_http_request, struct_size, 0, uint32_t)
+OC_FROZEN(oc_http_request, flags, 4, uint32_t)
+OC_FROZEN(oc_http_request, method, 8, oc_str)
+OC_FROZEN(oc_http_request, path, 24, oc_str)
+OC_FROZEN(oc_http_request, query, 40, oc_str)
+OC_FROZEN(oc_http_request, headers, 56, oc_str)
+OC_FROZEN(oc_http_request, body, 72, oc_str)
+OC_FROZEN(oc_http_request, remote, 88, oc_str)
+OC_FROZEN_SIZE(oc_http_request, 104)
+OC_FROZEN(oc_http_vtbl, struct_size, 0, uint32_t)
+OC_FROZEN(oc_http_vtbl, flags, 4, uint32_t)
+OC_FROZEN(oc_http_vtbl, request, 8, void (*)(void *inst, oc_call *call, const oc_http_request *request))
+OC_FROZEN(oc_http_vtbl, cancel, 16, void (*)(void *inst, oc_call *call))
+OC_FROZEN_SIZE(oc_http_vtbl, 24)
+OC_FROZEN(oc_hook_vtbl, struct_size, 0, uint32_t)
+OC_FROZEN(oc_hook_vtbl, flags, 4, uint32_t)
+OC_FROZEN(oc_hook_vtbl, subscriptions, 8, oc_str (*)(void *inst))
+OC_FROZEN(oc_hook_vtbl, handle, 16, void (*)(void *inst, oc_call *call, oc_str hook, oc_str payload))
+OC_FROZEN(oc_hook_vtbl, cancel, 24, void (*)(void *inst, oc_call *call))
+OC_FROZEN_SIZE(oc_hook_vtbl, 32)
+OC_FROZEN(oc_service_vtbl, struct_size, 0, uint32_t)
+OC_FROZEN(oc_service_vtbl, flags, 4, uint32_t)
+OC_FROZEN(oc_service_vtbl, call, 8, void (*)(void *inst, oc_call *call, oc_str method, oc_str args))
+OC_FROZEN(oc_service_vtbl, cancel, 16, void (*)(void *inst, oc_call *call))
+OC_FROZEN_SIZE(oc_service_vtbl, 24)
+OC_FROZEN(oc_iface, kind, 0, uint32_t)
+OC_FROZEN(oc_iface, ver_major, 4, uint16_t)
+OC_FROZEN(oc_iface, ver_minor, 6, uint16_t)
+OC_FROZEN(oc_iface, id, 8, const char *)
+OC_FROZEN(oc_iface, vtbl, 16, const void *)
+OC_FROZEN_SIZE(oc_iface, 24)
+OC_FROZEN(oc_module_desc, magic, 0, uint32_t)
+OC_FROZEN(oc_module_desc, struct_size, 4, uint32_t)
+OC_FROZEN(oc_module_desc, abi_major, 8, uint16_t)
+OC_FROZEN(oc_module_desc, abi_minor, 10, uint16_t)
+OC_FROZEN(oc_module_desc, abi_min_minor, 12, uint16_t)
+OC_FROZEN(oc_module_desc, reserved0, 14, uint16_t)
+OC_FROZEN(oc_module_desc, flags, 16, uint64_t)
+OC_FROZEN(oc_module_desc, name, 24, const char *)
+OC_FROZEN(oc_module_desc, version, 32, const char *)
+OC_FROZEN(oc_module_desc, ifaces, 40, const oc_iface *)
+OC_FROZEN(oc_module_desc, n_ifaces, 48, size_t)
+OC_FROZEN(oc_module_desc, init, 56, oc_status (*)(const oc_host_api *host, oc_self *self, oc_str config, void **ret_inst))
+OC_FROZEN(oc_module_desc, start, 64, void (*)(void *inst, oc_call *call))
+OC_FROZEN(oc_module_desc, stop, 72, void (*)(void *inst, oc_call *call, uint64_t deadline_ms))
+OC_FROZEN(oc_module_desc, fini, 80, void (*)(void *inst))
+OC_FROZEN(oc_module_desc, reload, 88, oc_status (*)(void *inst, oc_str config))
+OC_FROZEN_SIZE(oc_module_desc, 96)
+OC_FROZEN(oc_http_client_request, struct_size, 0, uint32_t)
+OC_FROZEN(oc_http_client_request, flags, 4, uint32_t)
+OC_FROZEN(oc_http_client_request, method, 8, oc_str)
+OC_FROZEN(oc_http_client_request, url, 24, oc_str)
+OC_FROZEN(oc_http_client_request, headers, 40, oc_str)
+OC_FROZEN(oc_http_client_request, body, 56, oc_str)
+OC_FROZEN(oc_http_client_request, timeout_ms, 72, uint64_t)
+OC_FROZEN(oc_http_client_request, idle_ms, 80, uint64_t)
+OC_FROZEN(oc_http_client_request, max_bytes, 88, uint64_t)
+OC_FROZEN(oc_http_client_request, retries, 96, uint32_t)
+OC_FROZEN(oc_http_client_request, max_redirects, 100, uint32_t)
+OC_FROZEN(oc_http_client_request, on_head, 104, void (*)(void *arg, int32_t http_status, oc_str headers))
+OC_FROZEN(oc_http_client_request, on_data, 112, void (*)(void *arg, oc_str data))
+OC_FROZEN(oc_http_client_request, on_sse, 120, void (*)(void *arg, oc_str event, oc_str data, oc_str id))
+OC_FROZEN(oc_http_client_request, on_done, 128, void (*)(void *arg, oc_status status, int32_t http_status, oc_str body))
+OC_FROZEN(oc_http_client_request, arg, 136, void *)
+OC_FROZEN(oc_http_client_request, on_body, 144, int64_t (*)(void *arg, uint64_t offset, void *out, uint64_t max))
+OC_FROZEN(oc_http_client_request, body_bytes, 152, uint64_t)
+OC_FROZEN(oc_http_client_request, proxy, 160, oc_str)
+OC_FROZEN_SIZE(oc_http_client_request, 176)
+OC_FROZEN(oc_http_client_host, struct_size, 0, uint32_t)
+OC_FROZEN(oc_http_client_host, flags, 4, uint32_t)
+OC_FROZEN(oc_http_client_host, start, 8, oc_status (*)(oc_self *self, const oc_http_client_request *request, oc_http_call **ret))
+OC_FROZEN(oc_http_client_host, cancel, 16, void (*)(oc_http_call *call))
+OC_FROZEN(oc_http_client_host, pause, 24, void (*)(oc_http_call *call, uint32_t paused))
+OC_FROZEN_SIZE(oc_http_client_host, 32)
+OC_FROZEN(oc_process_options, struct_size, 0, uint32_t)
+OC_FROZEN(oc_process_options, flags, 4, uint32_t)
+OC_FROZEN(oc_process_options, spec, 8, oc_str)
+OC_FROZEN(oc_process_options, on_output, 24, void (*)(void *arg, uint32_t stream, oc_str data))
+OC_FROZEN(oc_process_options, on_exit, 32, void (*)(void *arg, oc_status status, int32_t exit_code, int32_t signal, oc_str message))
+OC_FROZEN(oc_process_options, arg, 40, void *)
+OC_FROZEN_SIZE(oc_process_options, 48)
+OC_FROZEN(oc_process_host, struct_size, 0, uint32_t)
+OC_FROZEN(oc_process_host, flags, 4, uint32_t)
+OC_FROZEN(oc_process_host, spawn, 8, oc_status (*)(oc_self *self, const oc_process_options *options, oc_process **ret))
+OC_FROZEN(oc_process_host, write, 16, oc_status (*)(oc_process *process, oc_str data))
+OC_FROZEN(oc_process_host, close_stdin, 24, void (*)(oc_process *process))
+OC_FROZEN(oc_process_host, kill, 32, oc_status (*)(oc_process *process, int32_t signal))
+OC_FROZEN(oc_process_host, pid, 40, int64_t (*)(const oc_process *process))
+OC_FROZEN_SIZE(oc_process_host, 48)
+OC_FROZEN(oc_channel_host, struct_size, 0, uint32_t)
+OC_FROZEN(oc_channel_host, flags, 4, uint32_t)
+OC_FROZEN(oc_channel_host, receive, 8, oc_status (*)(oc_self *self, oc_str message, void (*done)(void *arg, oc_status status), void *arg))
+OC_FROZEN(oc_channel_host, state, 16, void (*)(oc_self *self, oc_str state))
+OC_FROZEN(oc_channel_host, media_dir, 24, oc_str (*)(oc_self *self))
+OC_FROZEN_SIZE(oc_channel_host, 32)
+OC_FROZEN(oc_kv_host, struct_size, 0, uint32_t)
+OC_FROZEN(oc_kv_host, flags, 4, uint32_t)
+OC_FROZEN(oc_kv_host, get, 8, oc_status (*)(oc_self *self, oc_str key, oc_buf **ret))
+OC_FROZEN(oc_kv_host, put, 16, oc_status (*)(oc_self *self, oc_str key, oc_str value, void (*done)(void *arg, oc_status status), void *arg))
+OC_FROZEN_SIZE(oc_kv_host, 24)

@@ -1,4 +1,10 @@
-# The frozen ABI: layout of releases, exported symbols.
-abi_tests = %D%/header.test %D%/symbols.test
+# The face that modules see: the header, every offset, type and constant of it frozen, exported symbols, hardening.
+abi_tests = %D%/hardening.test %D%/header.test %D%/symbols.test
 TESTS += $(abi_tests)
-EXTRA_DIST += $(abi_tests) %D%/frozen.c %D%/frozen_v1_0.h
+EXTRA_DIST += $(abi_tests) %D%/freeze.sh %D%/frozen.c %D%/frozen_v1_0.h
+
+# After a change of module.h on purpose, before its minor is released.
+abi-freeze:
+	CC='$(CC)' $(SHELL) $(srcdir)/tests/abi/freeze.sh $(srcdir)/plugin-sdk/include/openclaw/module.h \
+	  > $(srcdir)/tests/abi/frozen_v$(OC_ABI_MAJOR)_$(OC_ABI_MINOR).h
+.PHONY: abi-freeze

@@ -97,7 +97,7 @@ int main(int argc, char **argv)
 
 	llhttp_settings_init(&settings);
 	settings.on_message_complete = on_complete;
-	uv_ip4_addr("127.0.0.1", argc > 1 ? atoi(argv[1]) : 0, &addr);
+	uv_ip4_addr("127.0.0.1", argc > 1 ? (int)strtol(argv[1], NULL, 10) : 0, &addr);
 	uv_tcp_init(uv_default_loop(), &server);
 	if (uv_tcp_bind(&server, (struct sockaddr *)&addr, 0) != 0
 	    || uv_listen((uv_stream_t *)&server, 511, on_connection) != 0

@@ -28,7 +28,7 @@ int main(int argc, char **argv)
 	uint16_t port = 0;
 
 	if (oc_loop_new(&loop, &err) != OC_OK || oc_http_server_new(loop, &options, &server, &err) != OC_OK
-	    || oc_http_server_listen_tcp(server, "127.0.0.1", (uint16_t)(argc > 1 ? atoi(argv[1]) : 0), NULL, &port, &err)
+	    || oc_http_server_listen_tcp(server, "127.0.0.1", (uint16_t)(argc > 1 ? (int)strtol(argv[1], NULL, 10) : 0), NULL, &port, &err)
 		       != OC_OK
 	    || (argc > 2 && oc_http_server_listen_unix(server, argv[2], &err) != OC_OK)) {
 		fprintf(stderr, "bench_http_core: %s\n", err.text);

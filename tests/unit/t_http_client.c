@@ -389,7 +389,7 @@ static int64_t give_body(void *arg, uint64_t offset, void *out, uint64_t max)
 	uint64_t n = 10 - offset < 3 ? 10 - offset : 3;
 	if (n > max)
 		n = max;
-	memcpy(out, "abcdefghij" + offset, n);
+	memcpy(out, &"abcdefghij"[offset], n);
 	return (int64_t)n;
 }
 

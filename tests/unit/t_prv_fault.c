@@ -26,39 +26,70 @@ static void test_statuses(void **state)
 		oc_status status;
 		const char *message; /* part of it */
 	} cases[] = {
-		{401, "{\"error\":{\"message\":\"Incorrect API key provided\",\"type\":\"invalid_request_error\",\"code\":\"invalid_api_key\"}}", OC_E_AUTH, "Incorrect API key"},
-		{401, "{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"invalid x-api-key\"}}", OC_E_AUTH, "x-api-key"},
+		{401,
+		 "{\"error\":{\"message\":\"Incorrect API key provided\",\"type\":\"invalid_request_error\",\"code\":\"invalid_api_key\"}}",
+		 OC_E_AUTH, "Incorrect API key"},
+		{401,
+		 "{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"invalid x-api-key\"}}",
+		 OC_E_AUTH, "x-api-key"},
 		{403, "{\"error\":{\"message\":\"no access\"}}", OC_E_AUTH, "no access"},
 		{403, "{\"error\":{\"message\":\"the input was flagged\",\"code\":403}}", OC_E_INVALID, "flagged"},
 		{402, "{\"error\":{\"message\":\"Insufficient credits\",\"code\":402}}", OC_E_QUOTA, "credits"},
-		{429, "{\"error\":{\"message\":\"You exceeded your current quota\",\"type\":\"insufficient_quota\",\"code\":\"insufficient_quota\"}}", OC_E_QUOTA, "quota"},
-		{429, "{\"error\":{\"message\":\"Rate limit reached\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}", OC_E_RATE_LIMIT, "Rate limit"},
-		{400, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"Your credit balance is too low to access the API\"}}", OC_E_QUOTA, "credit"},
-		{400, "{\"error\":{\"message\":\"This model's maximum context length is 8192 tokens\",\"code\":\"context_length_exceeded\"}}", OC_E_CONTEXT, "8192"},
-		{400, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long: 210000 tokens > 200000 maximum\"}}", OC_E_CONTEXT, "210000"},
-		{400, "{\"error\":{\"code\":400,\"message\":\"the request exceeds the available context size\",\"type\":\"exceed_context_size_error\"}}", OC_E_CONTEXT, "context size"},
-		{413, "{\"type\":\"error\",\"error\":{\"type\":\"request_too_large\",\"message\":\"Request exceeds the maximum size\"}}", OC_E_CONTEXT, "maximum size"},
-		{404, "{\"error\":{\"message\":\"The model `x` does not exist\",\"code\":\"model_not_found\"}}", OC_E_NOT_FOUND, "does not exist"},
-		{400, "{\"error\":{\"message\":\"x is not a valid model ID\",\"code\":400}}", OC_E_NOT_FOUND, "valid model"},
-		{400, "{\"error\":{\"message\":\"Invalid value: 'q'\",\"type\":\"invalid_request_error\",\"param\":\"messages[0].role\"}}", OC_E_INVALID, "Invalid value"},
-		{422, "{\"detail\":[{\"type\":\"extra_forbidden\",\"loc\":[\"body\",\"user\"],\"msg\":\"Extra inputs are not permitted\"}]}", OC_E_INVALID, "Extra inputs"},
-		{500, "{\"error\":{\"message\":\"The server had an error\",\"type\":\"server_error\"}}", OC_E_UNAVAILABLE, "server had"},
+		{429,
+		 "{\"error\":{\"message\":\"You exceeded your current quota\",\"type\":\"insufficient_quota\",\"code\":\"insufficient_quota\"}}",
+		 OC_E_QUOTA, "quota"},
+		{429,
+		 "{\"error\":{\"message\":\"Rate limit reached\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}",
+		 OC_E_RATE_LIMIT, "Rate limit"},
+		{400,
+		 "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"Your credit balance is too low to access the API\"}}",
+		 OC_E_QUOTA, "credit"},
+		{400,
+		 "{\"error\":{\"message\":\"This model's maximum context length is 8192 tokens\",\"code\":\"context_length_exceeded\"}}",
+		 OC_E_CONTEXT, "8192"},
+		{400,
+		 "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long: 210000 tokens > 200000 maximum\"}}",
+		 OC_E_CONTEXT, "210000"},
+		{400,
+		 "{\"error\":{\"code\":400,\"message\":\"the request exceeds the available context size\",\"type\":\"exceed_context_size_error\"}}",
+		 OC_E_CONTEXT, "context size"},
+		{413,
+		 "{\"type\":\"error\",\"error\":{\"type\":\"request_too_large\",\"message\":\"Request exceeds the maximum size\"}}",
+		 OC_E_CONTEXT, "maximum size"},
+		{404, "{\"error\":{\"message\":\"The model `x` does not exist\",\"code\":\"model_not_found\"}}",
+		 OC_E_NOT_FOUND, "does not exist"},
+		{400, "{\"error\":{\"message\":\"x is not a valid model ID\",\"code\":400}}", OC_E_NOT_FOUND,
+		 "valid model"},
+		{400,
+		 "{\"error\":{\"message\":\"Invalid value: 'q'\",\"type\":\"invalid_request_error\",\"param\":\"messages[0].role\"}}",
+		 OC_E_INVALID, "Invalid value"},
+		{422,
+		 "{\"detail\":[{\"type\":\"extra_forbidden\",\"loc\":[\"body\",\"user\"],\"msg\":\"Extra inputs are not permitted\"}]}",
+		 OC_E_INVALID, "Extra inputs"},
+		{500, "{\"error\":{\"message\":\"The server had an error\",\"type\":\"server_error\"}}",
+		 OC_E_UNAVAILABLE, "server had"},
 		{500, "{\"error\":\"model requires more system memory\"}", OC_E_UNAVAILABLE, "memory"},
 		{502, "<html><body>Bad Gateway</body></html>", OC_E_UNAVAILABLE, "web page"},
 		{503, "", OC_E_UNAVAILABLE, ""},
-		{504, "{\"type\":\"error\",\"error\":{\"type\":\"timeout_error\",\"message\":\"timed out\"}}", OC_E_UNAVAILABLE, "timed out"},
-		{529, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"},\"request_id\":\"req_1\"}", OC_E_UNAVAILABLE, "Overloaded"},
+		{504, "{\"type\":\"error\",\"error\":{\"type\":\"timeout_error\",\"message\":\"timed out\"}}",
+		 OC_E_UNAVAILABLE, "timed out"},
+		{529,
+		 "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"},\"request_id\":\"req_1\"}",
+		 OC_E_UNAVAILABLE, "Overloaded"},
 		{408, "", OC_E_UNAVAILABLE, ""},
 		{301, "moved", OC_E_PROTOCOL, "moved"},
 		{418, "teapot", OC_E_INVALID, "teapot"},
-		{400, "[{\"error\":{\"code\":400,\"message\":\"API key not valid. Please pass a valid API key.\",\"status\":\"INVALID_ARGUMENT\"}}]", OC_E_AUTH, "API key not valid"},
+		{400,
+		 "[{\"error\":{\"code\":400,\"message\":\"API key not valid. Please pass a valid API key.\",\"status\":\"INVALID_ARGUMENT\"}}]",
+		 OC_E_AUTH, "API key not valid"},
 		{404, "{\"error\":\"model 'llama9' not found\"}", OC_E_NOT_FOUND, "llama9"},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		prv_fault f = http_fault(cases[i].http, "", cases[i].body);
 		if (f.status != cases[i].status)
-			fail_msg("%d %s: got %d, want %d", (int)cases[i].http, cases[i].body, (int)f.status, (int)cases[i].status);
+			fail_msg("%d %s: got %d, want %d", (int)cases[i].http, cases[i].body, (int)f.status,
+				 (int)cases[i].status);
 		if (strstr(f.message, cases[i].message) == NULL)
 			fail_msg("%s: message is %s", cases[i].body, f.message);
 	}
@@ -70,14 +101,16 @@ static void test_in_stream(void **state)
 		const char *body;
 		oc_status status;
 	} cases[] = {
-		{"{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}", OC_E_UNAVAILABLE},
+		{"{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
+		 OC_E_UNAVAILABLE},
 		{"{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"x\"}}", OC_E_RATE_LIMIT},
 		{"{\"error\":{\"code\":502,\"message\":\"Provider disconnected\"}}", OC_E_UNAVAILABLE},
 		{"{\"error\":{\"code\":429,\"message\":\"slow down\"}}", OC_E_RATE_LIMIT},
 		{"{\"error\":{\"code\":\"server_error\",\"message\":\"x\"}}", OC_E_UNAVAILABLE},
 		{"{\"object\":\"error\",\"message\":\"bad things\",\"code\":400}", OC_E_INVALID},
 		{"{\"error\":\"an error was encountered\"}", OC_E_UNAVAILABLE},
-		{"{\"error\":{\"message\":\"maximum context length is 10\",\"type\":\"invalid_request_error\"}}", OC_E_CONTEXT},
+		{"{\"error\":{\"message\":\"maximum context length is 10\",\"type\":\"invalid_request_error\"}}",
+		 OC_E_CONTEXT},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -97,11 +130,13 @@ static void test_in_stream(void **state)
 static void test_upstream_words(void **state)
 {
 	(void)state;
-	prv_fault f = http_fault(400, "",
-				 "{\"error\":{\"message\":\"Provider returned error\",\"code\":400,\"metadata\":{\"raw\":"
-				 "\"{\\\"error\\\":{\\\"message\\\":\\\"temperature is not supported\\\"}}\"}}}");
+	prv_fault f =
+		http_fault(400, "",
+			   "{\"error\":{\"message\":\"Provider returned error\",\"code\":400,\"metadata\":{\"raw\":"
+			   "\"{\\\"error\\\":{\\\"message\\\":\\\"temperature is not supported\\\"}}\"}}}");
 	assert_string_equal(f.message, "temperature is not supported");
-	f = http_fault(400, "", "{\"error\":{\"message\":\"Provider returned error\",\"metadata\":{\"raw\":\"plain words\"}}}");
+	f = http_fault(400, "",
+		       "{\"error\":{\"message\":\"Provider returned error\",\"metadata\":{\"raw\":\"plain words\"}}}");
 	assert_string_equal(f.message, "plain words");
 }
 
@@ -150,10 +185,13 @@ static char *payload(const prv_fault *f, const char *provider, const char *key)
 static void test_messages(void **state)
 {
 	(void)state;
-	prv_fault f = http_fault(429, "{\"retry-after\":\"3\"}", "{\"error\":{\"message\":\"slow\\ndown \\u0007 now\"}}");
+	prv_fault f =
+		http_fault(429, "{\"retry-after\":\"3\"}", "{\"error\":{\"message\":\"slow\\ndown \\u0007 now\"}}");
 	char *text = payload(&f, "acme", "");
-	same_json(text, "{\"message\":\"acme (api.example.com), model m-1: too many requests for now (HTTP 429): slow down now. It may "
-			"be tried again in 3 s.\",\"retryAfterMs\":3000}");
+	same_json(
+		text,
+		"{\"message\":\"acme (api.example.com), model m-1: too many requests for now (HTTP 429): slow down now. It may "
+		"be tried again in 3 s.\",\"retryAfterMs\":3000}");
 	free(text);
 	f = http_fault(401, "", "");
 	text = payload(&f, "acme", "");
@@ -185,7 +223,8 @@ static void test_redaction(void **state)
 	}
 	char other[] = "Incorrect key sk-proj-abcdefghijkl and Bearer abcdefgh; the task-management-system is fine";
 	prv_redact(other, (oc_str){"", 0});
-	assert_string_equal(other, "Incorrect key sk-***************** and Bearer ********; the task-management-system is fine");
+	assert_string_equal(
+		other, "Incorrect key sk-***************** and Bearer ********; the task-management-system is fine");
 }
 
 static bool read_endpoint(const char *json, prv_endpoint *e, prv_fault *why)
@@ -212,7 +251,8 @@ static void test_endpoint(void **state)
 	check_url(&e, "/chat/completions", "https://api.default.com/v1/chat/completions");
 	assert_string_equal(e.host, "api.default.com");
 	assert_false(e.local);
-	assert_true(read_endpoint("{\"endpoint\":{\"baseUrl\":\"HTTPS://User:pw@Box.Example.com:8443/v1//?api-version=2\"}}", &e, &why));
+	assert_true(read_endpoint(
+		"{\"endpoint\":{\"baseUrl\":\"HTTPS://User:pw@Box.Example.com:8443/v1//?api-version=2\"}}", &e, &why));
 	check_url(&e, "/models", "HTTPS://User:pw@Box.Example.com:8443/v1/models?api-version=2");
 	assert_string_equal(e.host, "box.example.com:8443");
 	assert_true(prv_endpoint_is(&e, "example.com"));
@@ -231,9 +271,12 @@ static void test_endpoint(void **state)
 
 static void test_local(void **state)
 {
-	static const char *const local[] = {"127.0.0.1:11434", "localhost", "mybox:8000", "192.168.1.5", "10.0.0.1", "172.20.0.1",
-					    "box.local", "[::1]:80", "host.docker.internal", "100.100.1.1"};
-	static const char *const far[] = {"api.openai.com", "8.8.8.8", "172.32.0.1", "192.169.0.1", "10.example.com", "127.0.0.1.evil.com"};
+	static const char *const local[] = {"127.0.0.1:11434", "localhost", "mybox:8000",
+					    "192.168.1.5",     "10.0.0.1",  "172.20.0.1",
+					    "box.local",       "[::1]:80",  "host.docker.internal",
+					    "100.100.1.1"};
+	static const char *const far[] = {"api.openai.com", "8.8.8.8",	      "172.32.0.1",
+					  "192.169.0.1",    "10.example.com", "127.0.0.1.evil.com"};
 	prv_endpoint e;
 	prv_fault why;
 	char json[200];
@@ -258,7 +301,8 @@ static void test_headers(void **state)
 	prv_fault why;
 	prv_text out;
 	(void)state;
-	assert_true(read_endpoint("{\"endpoint\":{\"headers\":{\"Authorization\":\"Mine \\\"x\\\"\",\"X-N\":3}}}", &e, &why));
+	assert_true(read_endpoint("{\"endpoint\":{\"headers\":{\"Authorization\":\"Mine \\\"x\\\"\",\"X-N\":3}}}", &e,
+				  &why));
 	prv_text_init(&out, 4096);
 	prv_endpoint_headers(&e, &out);
 	prv_endpoint_header(&e, "authorization", "Bearer ", OC_STR("k"), &out);
@@ -271,9 +315,11 @@ static void test_headers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_statuses), cmocka_unit_test(test_in_stream), cmocka_unit_test(test_upstream_words),
-		cmocka_unit_test(test_retry_after), cmocka_unit_test(test_messages), cmocka_unit_test(test_redaction),
-		cmocka_unit_test(test_endpoint), cmocka_unit_test(test_local), cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_statuses),       cmocka_unit_test(test_in_stream),
+		cmocka_unit_test(test_upstream_words), cmocka_unit_test(test_retry_after),
+		cmocka_unit_test(test_messages),       cmocka_unit_test(test_redaction),
+		cmocka_unit_test(test_endpoint),       cmocka_unit_test(test_local),
+		cmocka_unit_test(test_headers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

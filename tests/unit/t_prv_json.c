@@ -19,11 +19,31 @@ static prv_json parse(const char *text)
 
 static void test_strict(void **state)
 {
-	static const char *const good[] = {"{}", "[]", " [ 1 , 2 ] ", "\"\"", "\"\\u00e9\\n\"", "-0", "0.5e-3", "1E+2", "true", "null",
-					   "{\"a\":{\"b\":[[],{}]}}", "\"\\ud83d\"", "[[[[]]]]", "\t{\"a\" : 1}\r\n"};
-	static const char *const bad[] = {"", " ", "{", "[", "[1", "[1,]", "[,1]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "01", "-",
-					  "1.", ".5", "1e", "+1", "tru", "nulll", "\"\\x\"", "\"\\u12g4\"", "\"a", "\"\n\"", "[1]]", "{}{}",
-					  "'a'", "NaN", "[1 2]", "{\"a\" 1}", "]", "\"\\", "[\"a\",", "{\"a\":1 \"b\":2}"};
+	static const char *const good[] = {"{}",
+					   "[]",
+					   " [ 1 , 2 ] ",
+					   "\"\"",
+					   "\"\\u00e9\\n\"",
+					   "-0",
+					   "0.5e-3",
+					   "1E+2",
+					   "true",
+					   "null",
+					   "{\"a\":{\"b\":[[],{}]}}",
+					   "\"\\ud83d\"",
+					   "[[[[]]]]",
+					   "\t{\"a\" : 1}\r\n"};
+	static const char *const bad[] = {"",		" ",	     "{",
+					  "[",		"[1",	     "[1,]",
+					  "[,1]",	"{\"a\"}",   "{\"a\":}",
+					  "{\"a\":1,}", "{a:1}",     "01",
+					  "-",		"1.",	     ".5",
+					  "1e",		"+1",	     "tru",
+					  "nulll",	"\"\\x\"",   "\"\\u12g4\"",
+					  "\"a",	"\"\n\"",    "[1]]",
+					  "{}{}",	"'a'",	     "NaN",
+					  "[1 2]",	"{\"a\" 1}", "]",
+					  "\"\\",	"[\"a\",",   "{\"a\":1 \"b\":2}"};
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
 		if (!parses(good[i]))
@@ -54,7 +74,8 @@ static void test_depth(void **state)
 static void test_walk(void **state)
 {
 	(void)state;
-	prv_json doc = parse("{ \"a\" : [ 1, \"x,]}\" , {\"b\":{\"c\":\"deep\"}}, [] ] , \"\\u0062\":true, \"n\":null,\"s\":\"\" }");
+	prv_json doc = parse(
+		"{ \"a\" : [ 1, \"x,]}\" , {\"b\":{\"c\":\"deep\"}}, [] ] , \"\\u0062\":true, \"n\":null,\"s\":\"\" }");
 	prv_json list = prv_json_get(doc, "a"), key, value;
 	size_t at = 0, n = 0;
 	assert_int_equal(prv_json_kind(list), PRV_JSON_ARRAY);
@@ -94,9 +115,10 @@ static void test_strings(void **state)
 	(void)state;
 	decodes("\"a\\\"\\\\\\/\\b\\f\\n\\r\\tz\"", "a\"\\/\b\f\n\r\tz");
 	decodes("\"\\u00e9\\u20ac\\ud83d\\ude00\"", "é€😀");
-	decodes("\"\\ud83d x\"", "\xef\xbf\xbd x");           /* half a pair */
+	decodes("\"\\ud83d x\"", "\xef\xbf\xbd x");		   /* half a pair */
 	decodes("\"\\ude00\\ud83d\"", "\xef\xbf\xbd\xef\xbf\xbd"); /* the wrong way round */
-	decodes("\"a\\u0000b\"", "a\xef\xbf\xbd" "b");
+	decodes("\"a\\u0000b\"", "a\xef\xbf\xbd"
+				 "b");
 	decodes("\"\xc3(\xff\xed\xa0\x80\"", "\xef\xbf\xbd(\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
 	decodes("17", "");
 	assert_true(prv_json_is(parse("\"\\u0061b\""), "ab"));
@@ -131,9 +153,11 @@ static void test_copy(void **state)
 {
 	(void)state;
 	/* Numbers keep their digits: a tree of doubles would not. */
-	copies("{ \"id\" : 1234567890123456789 , \"x\":[1.50, -0, 1e5] }", "{\"id\":1234567890123456789,\"x\":[1.50,-0,1e5]}");
+	copies("{ \"id\" : 1234567890123456789 , \"x\":[1.50, -0, 1e5] }",
+	       "{\"id\":1234567890123456789,\"x\":[1.50,-0,1e5]}");
 	copies("{\"a\":1,\"b\":2,\"\\u0061\":3}", "{\"b\":2,\"a\":3}");
-	copies("[\"\\u0000\",\"\\ud800\",\"\\u00e9\\n\",\"\\/\"]", "[\"\xef\xbf\xbd\",\"\xef\xbf\xbd\",\"é\\n\",\"/\"]");
+	copies("[\"\\u0000\",\"\\ud800\",\"\\u00e9\\n\",\"\\/\"]",
+	       "[\"\xef\xbf\xbd\",\"\xef\xbf\xbd\",\"é\\n\",\"/\"]");
 	copies("[1e999,-1e999]", "[null,null]");
 	copies(" { } ", "{}");
 	copies("[true,false,null,\"\"]", "[true,false,null,\"\"]");
@@ -185,8 +209,10 @@ static void test_limits_told(void **state)
 		const char *message;
 		int64_t limit;
 	} cases[] = {
-		{"max_tokens: 64000 > 8192, which is the maximum allowed number of output tokens for claude-3-5-haiku", 8192},
-		{"max_tokens is too large: 100000. This model supports at most 16384 completion tokens, whereas you provided 100000.", 16384},
+		{"max_tokens: 64000 > 8192, which is the maximum allowed number of output tokens for claude-3-5-haiku",
+		 8192},
+		{"max_tokens is too large: 100000. This model supports at most 16384 completion tokens, whereas you provided 100000.",
+		 16384},
 		{"`max_tokens` must be less than or equal to `32768`, the maximum value for `max_tokens`", 32768},
 		{"something > 500 else", 0},
 		{"max_tokens is wrong", 0},
@@ -203,9 +229,9 @@ static void test_limits_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_strict),	cmocka_unit_test(test_depth), cmocka_unit_test(test_walk),
-		cmocka_unit_test(test_strings), cmocka_unit_test(test_numbers), cmocka_unit_test(test_copy),
-		cmocka_unit_test(test_text_limits), cmocka_unit_test(test_utf8), cmocka_unit_test(test_limits_told),
+		cmocka_unit_test(test_strict),	    cmocka_unit_test(test_depth),   cmocka_unit_test(test_walk),
+		cmocka_unit_test(test_strings),	    cmocka_unit_test(test_numbers), cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_text_limits), cmocka_unit_test(test_utf8),    cmocka_unit_test(test_limits_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -531,10 +531,10 @@ const char *ant_request_learn(const prv_fault *fault, prv_quirks *quirks)
 		return learn(quirks, ANT_DROP_BLOCKS, "does not take these thinking blocks back");
 	if (!prv_quirk_refusal(fault))
 		return NULL;
-	if (prv_quirk_names(fault, "effort") || prv_quirk_names(fault, "output_config"))
-		return learn(quirks, ANT_NO_EFFORT, "takes no effort");
 	if (prv_quirk_names(fault, "thinking"))
 		return learn_thinking(fault, quirks);
+	if (prv_quirk_names(fault, "effort") || prv_quirk_names(fault, "output_config"))
+		return learn(quirks, ANT_NO_EFFORT, "takes no effort");
 	if (prv_quirk_names(fault, "temperature"))
 		return learn(quirks, ANT_NO_TEMPERATURE, "takes no temperature");
 	if (prv_quirk_names(fault, "cache_control"))

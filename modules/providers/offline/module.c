@@ -64,6 +64,17 @@ static oc_str next_word(oc_str text, size_t at)
 	return prv_str_sub(text, at, end - at);
 }
 
+/* Hands on a piece of the script; strings that cross to the host end with a NUL. */
+static oc_status hand(play *p, uint32_t type, oc_str piece)
+{
+	prv_text copy;
+	prv_text_init(&copy, OFF_MAX_TEXT);
+	prv_text_str(&copy, piece);
+	oc_status status = copy.failed ? OC_E_NOMEM : p->inst->host->call_event(p->call, type, prv_text_view(&copy));
+	prv_text_free(&copy);
+	return status;
+}
+
 static void fail(play *p, const off_step *step)
 {
 	prv_text out;
@@ -120,7 +131,7 @@ static bool play_some(play *p)
 	} else {
 		oc_str word = next_word(text, p->at);
 		if (word.n > 0)
-			status = host->call_event(p->call, step->kind == OFF_THINK ? OC_EV_THINKING : OC_EV_TEXT, word);
+			status = hand(p, step->kind == OFF_THINK ? OC_EV_THINKING : OC_EV_TEXT, word);
 		p->at += word.n;
 		if (p->at >= text.n) {
 			p->step++;

@@ -13,7 +13,19 @@ void prv_stream_init(prv_stream *s, prv_sink *sink, void *arg, uint64_t seed)
 void prv_stream_emit(prv_stream *s, uint32_t type, oc_str payload)
 {
 	s->handed = true;
-	s->sink(s->arg, type, payload);
+	if (payload.p[payload.n] == 0) {
+		s->sink(s->arg, type, payload);
+		return;
+	}
+	/* A piece of a longer text: strings that cross to the host end with a NUL. */
+	prv_text copy;
+	prv_text_init(&copy, payload.n);
+	prv_text_str(&copy, payload);
+	if (copy.failed)
+		prv_stream_fail(s, OC_E_NOMEM, "out of memory");
+	else
+		s->sink(s->arg, type, prv_text_view(&copy));
+	prv_text_free(&copy);
 }
 
 void prv_stream_usage(prv_stream *s, prv_usage usage)

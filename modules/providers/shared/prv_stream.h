@@ -34,6 +34,7 @@ typedef struct prv_stream {
 } prv_stream;
 
 void prv_stream_init(prv_stream *s, prv_sink *sink, void *arg, uint64_t seed);
+/* payload: of a NUL-terminated text, or a piece of one. */
 void prv_stream_emit(prv_stream *s, uint32_t type, oc_str payload);
 /* Emits the usage when it changed. */
 void prv_stream_usage(prv_stream *s, prv_usage usage);

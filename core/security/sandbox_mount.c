@@ -173,7 +173,7 @@ static int clone_plan(const sandbox_args *args, sandbox_plan *plan, const char *
 			p->tree = clone_tree(AT_FDCWD, p->at, DATA_FLAGS);
 			break;
 		case PATH_TMP:
-			p->tree = new_tmpfs(args->limits.tmp_bytes, strcmp(p->at, "/tmp") == 0 ? "1777" : "0700", DATA_FLAGS);
+			p->tree = new_tmpfs(args->limits.tmp_bytes, strcmp(p->at, "/tmp") == 0 || strcmp(p->at, "/var/tmp") == 0 ? "1777" : "0700", DATA_FLAGS);
 			break;
 		default:
 			continue;

@@ -31,7 +31,8 @@ static const char *const etc_names[] = {
 	"vim", "xdg",
 };
 /* Readable by nobody inside, even where the outside is root. */
-static const char *const etc_hidden[] = {"/etc/ssl/private", "/etc/pki/tls/private"};
+static const char *const etc_hidden[] = {"/etc/ssl/private", "/etc/pki/tls/private", "/etc/shadow", "/etc/shadow-",
+					    "/etc/gshadow",     "/etc/gshadow-"};
 
 static void plan_add(sandbox_plan *plan, int kind, const char *at, const char *link, bool system)
 {
@@ -71,6 +72,13 @@ static bool etc_wanted(const char *name)
 	return false;
 }
 
+static void add_hidden(sandbox_plan *plan)
+{
+	for (size_t i = 0; i < sizeof(etc_hidden) / sizeof(etc_hidden[0]); i++)
+		if (access(etc_hidden[i], F_OK) == 0)
+			plan_add(plan, PATH_HIDE, etc_hidden[i], NULL, true);
+}
+
 static void add_etc(sandbox_plan *plan)
 {
 	DIR *dir = opendir("/etc");
@@ -88,9 +96,7 @@ static void add_etc(sandbox_plan *plan)
 	}
 	if (dir != NULL)
 		(void)closedir(dir);
-	for (size_t i = 0; i < sizeof(etc_hidden) / sizeof(etc_hidden[0]); i++)
-		if (access(etc_hidden[i], F_OK) == 0)
-			plan_add(plan, PATH_HIDE, etc_hidden[i], NULL, true);
+	add_hidden(plan);
 }
 
 static bool below(const char *path, const char *folder)
@@ -167,12 +173,10 @@ bool sandbox_plan_make(const sandbox_args *args, const char *home, sandbox_plan 
 		add_home(args, home, plan);
 	} else {
 		plan_add(plan, PATH_READ, "/", NULL, true);
+		add_hidden(plan);
 	}
 	plan_add(plan, PATH_TMP, "/tmp", NULL, true);
-	if (args->level == OC_SANDBOX_STRICT)
-		plan_add(plan, PATH_LINK, "/var/tmp", "/tmp", true);
-	else
-		plan_add(plan, PATH_TMP, "/var/tmp", NULL, true);
+	plan_add(plan, PATH_TMP, "/var/tmp", NULL, true);
 	if (!add_given(plan, args->level, PATH_HIDE, args->hide, args->n_hide, err)
 	    || !add_given(plan, args->level, PATH_READ, args->read, args->n_read, err)
 	    || !add_given(plan, args->level, PATH_WRITE, args->write, args->n_write, err))

@@ -193,13 +193,20 @@ int sandbox_drop_caps(void)
 
 /* ---- Limits ---- */
 
+static rlim_t at_most(uint64_t value, rlim_t bound)
+{
+	return (rlim_t)value < bound ? (rlim_t)value : bound;
+}
+
 static int limit(int resource, uint64_t value)
 {
 	struct rlimit now, set;
 
 	if (getrlimit((__rlimit_resource_t)resource, &now) != 0)
 		return errno;
-	set.rlim_cur = set.rlim_max = (rlim_t)value < now.rlim_max ? (rlim_t)value : now.rlim_max;
+	set.rlim_cur = at_most(value, now.rlim_max);
+	/* Seconds: SIGXCPU, which says what it is, comes before SIGKILL only when there is something between the two. */
+	set.rlim_max = at_most(resource == RLIMIT_CPU ? value + 5 : value, now.rlim_max);
 	return setrlimit((__rlimit_resource_t)resource, &set) == 0 ? 0 : errno;
 }
 

@@ -401,7 +401,7 @@ typedef struct oc_process_host {
 	oc_status (*spawn)(oc_self *self, const oc_process_options *options, oc_process **ret);
 	oc_status (*write)(oc_process *process, oc_str data);
 	void (*close_stdin)(oc_process *process);
-	/* Signals the whole process group; 9 at once, anything else is followed by 9 after five seconds. */
+	/* Signals everything the process started; 9 ends it at once, 15, 2, 1 and 3 are followed by 9 after five seconds. */
 	oc_status (*kill)(oc_process *process, int32_t signal);
 	int64_t (*pid)(const oc_process *process);
 } oc_process_host;

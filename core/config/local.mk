@@ -1,2 +1,11 @@
-# core/config: append with   libocore_la_SOURCES += %D%/x.c %D%/x.h
-libocore_la_SOURCES += %D%/config.h
+libocore_la_SOURCES += \
+	%D%/check.c \
+	%D%/config.c %D%/config.h %D%/internal.h \
+	%D%/diff.c \
+	%D%/edit.c \
+	%D%/env.c \
+	%D%/include.c \
+	%D%/keys.c %D%/table.c %D%/table.h \
+	%D%/load.c \
+	%D%/secret.c \
+	%D%/watch.c

@@ -1,0 +1,250 @@
+/*
+ * Hot reload.  The folders of the files are watched, not the files: editors and `config set` put a new file in the place of
+ * the old one.  What counts is whether device, inode, size or time of a file changed; events only say when to look, so that
+ * the database's writes beside the file cost one stat at most, and mounts that are swapped by symbolic links work too.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/mem.h"
+#include "core/base/path.h"
+#include "core/config/internal.h"
+
+#define EVENTS (IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
+#define MAX_WAIT 20u /* debounce times; a file that changes all the time is taken up anyway */
+
+struct seen {
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec modified;
+};
+
+struct oc_config_watch {
+	oc_ticket *ticket;
+	oc_config *current;
+	oc_config_changed *changed;
+	void *arg;
+	uint64_t fixed_ms;
+	char *dotenv;
+	int fd;
+	oc_watch *events, *timer;
+	unsigned put_off; /* how often the timer was started again since the first event */
+	bool forced;	  /* reload even if no file looks changed */
+	struct seen *seen; /* of current's files and .env */
+	size_t n_seen;
+};
+
+static uint64_t wait_ms(const oc_config_watch *w)
+{
+	return w->fixed_ms != 0 ? w->fixed_ms : (uint64_t)oc_config_i64(w->current, "gateway.reload.debounceMs", 300);
+}
+
+/* ---- Looking at files ---- */
+
+static const char *file_at(const oc_config_watch *w, size_t i)
+{
+	return i < w->current->n_files ? w->current->files[i].path : w->dotenv;
+}
+
+static struct seen look(const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) != 0)
+		return (struct seen){0};
+	return (struct seen){st.st_dev, st.st_ino, st.st_size, st.st_mtim};
+}
+
+static bool differs(const struct seen *a, const struct seen *b)
+{
+	return a->device != b->device || a->inode != b->inode || a->size != b->size || a->modified.tv_sec != b->modified.tv_sec
+	       || a->modified.tv_nsec != b->modified.tv_nsec;
+}
+
+/* Did a file change since the last time? Remembers how they are now. */
+static bool look_again(oc_config_watch *w)
+{
+	bool changed = false;
+	for (size_t i = 0; i < w->n_seen; i++) {
+		struct seen now = look(file_at(w, i));
+		changed |= differs(&now, &w->seen[i]);
+		w->seen[i] = now;
+	}
+	return changed;
+}
+
+static void watch_folder(oc_config_watch *w, const char *path)
+{
+	char folder[PATH_MAX];
+	snprintf(folder, sizeof folder, "%s", path);
+	char *slash = strrchr(folder, '/');
+	if (slash == NULL)
+		return;
+	slash[slash == folder] = 0;
+	inotify_add_watch(w->fd, folder, EVENTS | IN_ONLYDIR); /* again is no harm */
+}
+
+/* Watches the folders of current's files, and where links lead. Files that are not there yet may appear. */
+static oc_status watch_files(oc_config_watch *w)
+{
+	size_t n = w->current->n_files + 1;
+	struct seen *seen = oc_realloc(w->seen, n * sizeof *seen);
+	if (seen == NULL)
+		return OC_E_NOMEM;
+	w->seen = seen;
+	w->n_seen = n;
+	for (size_t i = 0; i < n; i++) {
+		char real[PATH_MAX];
+		watch_folder(w, file_at(w, i));
+		if (realpath(file_at(w, i), real) != NULL)
+			watch_folder(w, real);
+		w->seen[i] = look(file_at(w, i));
+	}
+	return OC_OK;
+}
+
+/* ---- Reloading ---- */
+
+static oc_status load_again(const oc_config_watch *w, oc_config **ret, oc_err *err)
+{
+	oc_config *after = NULL;
+	oc_status status = oc_config_load(w->current->path, &after, err);
+	if (status != OC_OK)
+		return status;
+	if (!after->exists && w->current->exists) {
+		oc_config_unref(after);
+		return oc_fail(err, OC_E_NOT_FOUND, "Put it back.", "%s is gone", w->current->path);
+	}
+	/* What modules had to say about the old one holds for the new one; else their defaults would count as changes. */
+	status = oc_config_refine_as(after, w->current);
+	if (status != OC_OK) {
+		oc_config_unref(after);
+		return oc_fail(err, status, NULL, "no memory for the configuration");
+	}
+	if (after->exists && oc_config_error_count(after) == 0)
+		oc_config_keep_copy(after);
+	*ret = after;
+	return OC_OK;
+}
+
+/* The receiver may end the watch: nothing of it is used after the call. */
+static void reload(oc_config_watch *w)
+{
+	oc_err err = {0};
+	oc_config *after = NULL;
+	oc_config_diff *diff = NULL;
+	oc_status status = load_again(w, &after, &err);
+	if (status == OC_OK && oc_config_compare(w->current, after, &diff) != OC_OK) {
+		status = oc_fail(&err, OC_E_NOMEM, NULL, "no memory for the configuration");
+		oc_config_unref(after);
+	}
+	if (status != OC_OK) {
+		w->changed(w->arg, NULL, NULL, &err);
+		return;
+	}
+	oc_config_unref(w->current);
+	w->current = oc_config_ref(after);
+	watch_files(w);
+	if (diff->n > 0)
+		w->changed(w->arg, after, diff, NULL);
+	oc_config_diff_free(diff);
+	oc_config_unref(after);
+}
+
+static void on_timer(void *arg)
+{
+	oc_config_watch *w = arg;
+	bool forced = w->forced;
+	w->put_off = 0;
+	w->forced = false;
+	if (look_again(w) || forced)
+		reload(w);
+}
+
+static void on_events(void *arg, uint32_t events)
+{
+	oc_config_watch *w = arg;
+	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t n;
+	(void)events;
+	while ((n = read(w->fd, buffer, sizeof buffer)) > 0) {
+		for (char *p = buffer; p < buffer + n;) {
+			struct inotify_event event;
+			memcpy(&event, p, sizeof event);
+			p += sizeof event + event.len;
+			if (event.mask & IN_Q_OVERFLOW)
+				w->forced = true;
+		}
+	}
+	if (w->put_off++ < MAX_WAIT)
+		oc_timer_again(w->timer, wait_ms(w));
+}
+
+void oc_config_watch_now(oc_config_watch *w)
+{
+	w->forced = true;
+	oc_timer_again(w->timer, 0);
+}
+
+/* ---- Life ---- */
+
+static void end(void *arg)
+{
+	oc_config_watch *w = arg;
+	oc_watch_end(w->events);
+	oc_watch_end(w->timer);
+	if (w->fd >= 0)
+		close(w->fd);
+	oc_config_unref(w->current);
+	oc_free(w->seen);
+	oc_free(w->dotenv);
+	oc_free(w);
+}
+
+oc_status oc_config_watch_start(oc_owner *owner, oc_config *config, uint64_t debounce_ms, oc_config_changed *changed, void *arg,
+				oc_config_watch **ret, oc_err *err)
+{
+	oc_config_watch *w = oc_alloc(sizeof *w);
+	if (w == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory to watch the configuration");
+	w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	int error = errno;
+	w->current = oc_config_ref(config);
+	w->changed = changed;
+	w->arg = arg;
+	w->fixed_ms = debounce_ms;
+	w->dotenv = oc_path_state(".env");
+	if (w->fd < 0) {
+		end(w);
+		return oc_fail_errno(err, error, "watching the configuration");
+	}
+	if (w->dotenv != NULL && watch_files(w) == OC_OK) {
+		w->events = oc_fd_watch(owner, w->fd, OC_FD_READ, on_events, w);
+		/* The first look comes by itself: a change between loading and watching is not lost. */
+		w->timer = oc_timer_start(owner, wait_ms(w), 0, on_timer, w);
+		w->forced = true;
+		/* Last, so that a sweep, which begins with the newest, lets us end the other two. */
+		if (w->events != NULL && w->timer != NULL)
+			w->ticket = oc_owner_track(owner, end, w);
+	}
+	if (w->ticket == NULL) {
+		end(w);
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory to watch the configuration");
+	}
+	*ret = w;
+	return OC_OK;
+}
+
+void oc_config_watch_end(oc_config_watch *w)
+{
+	if (w == NULL)
+		return;
+	oc_owner_forget(w->ticket);
+	end(w);
+}

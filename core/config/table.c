@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/config/config.h"
 #include "core/data/jpath.h"
 
 #define MAX_LEVEL 12u

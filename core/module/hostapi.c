@@ -324,13 +324,13 @@ static uint64_t host_now_ms(oc_self *self)
 static oc_status configured_secret(const oc_modules *modules, oc_str name, oc_buf **ret)
 {
 	oc_auto_free char *path = oc_memdup(name.p, name.n);
-	const char *value = path == NULL ? NULL : oc_config_str(modules->config, path, "");
+	const cJSON *value = path == NULL ? NULL : oc_modules_setting(modules, path);
 
-	if (value == NULL)
+	if (path == NULL)
 		return OC_E_NOMEM;
-	if (value[0] == '\0')
+	if (!cJSON_IsString(value) || value->valuestring[0] == '\0')
 		return OC_E_NOT_FOUND;
-	*ret = oc_buf_new_secret(oc_str_of(value));
+	*ret = oc_buf_new_secret(oc_str_of(value->valuestring));
 	return *ret == NULL ? OC_E_NOMEM : OC_OK;
 }
 

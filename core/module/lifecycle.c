@@ -626,9 +626,8 @@ void oc_modules_configure(oc_modules *modules, oc_config *config, oc_modules_don
 
 	if (b == NULL)
 		return;
-	(void)oc_config_ref(config);
 	oc_config_unref(modules->config);
-	modules->config = config;
+	modules->config = config != NULL ? oc_config_ref(config) : NULL;
 	if (oc_modules_scan(modules, &err) != OC_OK)
 		oc_log_err(OC_LOG_ERROR, "module", "looking for modules", &err);
 	for (size_t i = 0; i < modules->n; i++)

@@ -54,7 +54,7 @@ typedef struct oc_modules_options {
 	uint64_t memory_limit;    /* bytes a module may hold through host->alloc; 0: 512 MiB */
 } oc_modules_options;
 
-/* config is referenced. options may be NULL. */
+/* config is referenced (NULL: everything at its default). options may be NULL. */
 oc_status oc_modules_new(oc_loop *loop, oc_config *config, const oc_modules_options *options, oc_modules **ret, oc_err *err);
 /* Modules must be stopped (oc_modules_stop); what still runs is ended without waiting. NULL is allowed. */
 void oc_modules_free(oc_modules *modules);

@@ -5,9 +5,14 @@
 #include "core/data/schema.h"
 #include "core/module/internal.h"
 
+const cJSON *oc_modules_setting(const oc_modules *modules, const char *path)
+{
+	return modules->config != NULL ? oc_config_get(modules->config, path) : NULL;
+}
+
 static const cJSON *modules_section(const oc_module *module)
 {
-	return oc_config_get(module->registry->config, "modules");
+	return oc_modules_setting(module->registry, "modules");
 }
 
 /* Names may hold dots, so the entry is looked up member by member, not by path. */
@@ -200,7 +205,7 @@ static void strip_secrets(cJSON *value, const cJSON *schema)
 oc_status oc_policy_config(const oc_module *module, char **ret, oc_err *err)
 {
 	const oc_manifest *manifest = module->manifest;
-	const cJSON *base = manifest->config_path[0] != '\0' ? oc_config_get(module->registry->config, manifest->config_path)
+	const cJSON *base = manifest->config_path[0] != '\0' ? oc_modules_setting(module->registry, manifest->config_path)
 							     : NULL;
 	oc_auto_json cJSON *value = cJSON_IsObject(base) ? cJSON_Duplicate(base, true) : cJSON_CreateObject();
 	char *text;

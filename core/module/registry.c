@@ -81,7 +81,7 @@ oc_status oc_modules_new(oc_loop *loop, oc_config *config, const oc_modules_opti
 	if (m != NULL) {
 		m->loop = loop;
 		m->generation = 1;
-		m->config = oc_config_ref(config);
+		m->config = config != NULL ? oc_config_ref(config) : NULL;
 		st = take_options(m, options != NULL ? options : &none);
 		if (st == OC_OK && loop != NULL) {
 			m->owner = oc_owner_new(loop, "modules");

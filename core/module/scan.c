@@ -95,6 +95,20 @@ static oc_status rename_entry(oc_modules *modules, oc_module *module, const char
 	return oc_modules_insert(modules, module); /* there is room: one was just taken out */
 }
 
+/* A bundled module stays one when a search path leads to its folder as well. */
+static void make_bundled(oc_module *m, place where)
+{
+	if (!where.bundled || m->bundled)
+		return;
+	m->bundled = true;
+	m->origin = where.origin;
+	if (where.own_tree && !m->own_tree) {
+		m->own_tree = true;
+		if (m->bad)
+			oc_module_inspect(m);
+	}
+}
+
 static oc_status look_at_file(oc_modules *modules, const char *path, place where, const oc_err *folder_err)
 {
 	oc_module *m = by_path(modules, path), *same;
@@ -102,6 +116,7 @@ static oc_status look_at_file(oc_modules *modules, const char *path, place where
 
 	if (m != NULL && (m->seen || m->inited || m->desc.name != NULL)) {
 		m->seen = true;
+		make_bundled(m, where);
 		return OC_OK;
 	}
 	if (m == NULL) {
@@ -124,11 +139,7 @@ static oc_status look_at_file(oc_modules *modules, const char *path, place where
 	}
 	same = same_file(modules, m);
 	if (same != NULL) {
-		/* A bundled module stays one when a search path leads to its folder as well. */
-		if (where.bundled && !same->bundled) {
-			same->bundled = true;
-			same->origin = where.origin;
-		}
+		make_bundled(same, where);
 		oc_modules_remove(modules, m);
 		return OC_OK;
 	}
@@ -221,7 +232,7 @@ static oc_status look_along(oc_modules *modules, oc_str path, const char *origin
 /* modules.paths: folders or single files. */
 static oc_status look_at_configured(oc_modules *modules)
 {
-	const cJSON *paths = oc_config_get(modules->config, "modules.paths"), *item;
+	const cJSON *paths = oc_modules_setting(modules, "modules.paths"), *item;
 
 	cJSON_ArrayForEach(item, paths) {
 		oc_auto_free char *path = NULL;

@@ -2,6 +2,7 @@
 # with the whole core.
 unit_tests =
 unit_tests += %D%/t_base
+unit_tests += %D%/t_call
 unit_tests += %D%/t_contain
 unit_tests += %D%/t_json
 unit_tests += %D%/t_json5
@@ -25,6 +26,7 @@ unit_tests += %D%/t_prv_fault
 unit_tests += %D%/t_prv_json
 unit_tests += %D%/t_process
 unit_tests += %D%/t_sandbox
+unit_tests += %D%/t_registry
 unit_tests += %D%/t_store
 unit_tests += %D%/t_tg_chunk
 unit_tests += %D%/t_tg_format

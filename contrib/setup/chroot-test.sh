@@ -35,9 +35,11 @@ if [ -z "${OC_CHROOT_INSIDE-}" ]; then
 	exit $rc
 fi
 
+mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' | awk -v suite="$suite" '
+	$3 == "main" && $2 == suite { exact = $1 }
+	$3 == "main" && $2 !~ /-/ && any == "" { any = $1 }
+	END { print exact != "" ? exact : any }')
 if [ ! -e "$dir/etc/debian_version" ]; then
-	mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' | awk -v suite="$suite" \
-		'($2 == suite || first == "") && $3 == "main" { if ($2 == suite) { print $1; exit } first = $1 }')
 	echo "== minimal $suite"
 	debootstrap --variant=minbase "$suite" "$dir" ${mirror:+"$mirror"} >"$dir.log" 2>&1 || {
 		tail -n 20 "$dir.log" >&2
@@ -56,6 +58,13 @@ done
 for path in /etc/apt /etc/resolv.conf /etc/hosts; do
 	[ ! -e "$path" ] || mount --bind -o ro "$path" "$dir$path"
 done
+# Another suite than the machine's: its own list, from the same mirror.
+if ! apt-get indextargets --format '$(RELEASE)' | grep -qx "$suite"; then
+	mount -t tmpfs tmpfs "$dir/etc/apt/sources.list.d"
+	[ ! -e "$dir/etc/apt/sources.list" ] || mount --bind /dev/null "$dir/etc/apt/sources.list"
+	printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$mirror" "$suite" \
+		>"$dir/etc/apt/sources.list.d/suite.list"
+fi
 mount -t proc proc "$dir/proc"
 mount --rbind /dev "$dir/dev"
 mount --rbind /sys "$dir/sys"

@@ -41,16 +41,21 @@ AC_DEFUN([OC_DEP_SWITCH],
   [link shared libraries even where a static archive is installed])], [], [enable_static_deps=yes])
 oc_missing= oc_missing_packages= oc_deps_seen= OC_DEP_LIBS= OC_DEP_CFLAGS=])
 
-# llhttp is taken as C source from the node-llhttp package and compiled here; no copy of it is kept.
+# llhttp: Debian 12 has its C source only (node-llhttp), which is compiled here, and no copy of it is kept; Debian 13 has
+# the library (libllhttp-dev).
 AC_DEFUN([OC_LLHTTP],
-[AC_ARG_WITH([llhttp-source], [AS_HELP_STRING([--with-llhttp-source=DIR], [api.c, http.c and llhttp.c (/usr/share/llhttp)])],
+[AC_ARG_WITH([llhttp-source], [AS_HELP_STRING([--with-llhttp-source=DIR],
+  [compile llhttp from this folder: api.c, http.c, llhttp.c (/usr/share/llhttp)])],
   [LLHTTP_SOURCE=$withval], [LLHTTP_SOURCE=/usr/share/llhttp])
-AC_ARG_WITH([llhttp-include], [AS_HELP_STRING([--with-llhttp-include=DIR], [the folder of llhttp.h (/usr/share/include/llhttp)])],
+AC_ARG_WITH([llhttp-include], [AS_HELP_STRING([--with-llhttp-include=DIR], [and its llhttp.h from this one (/usr/share/include/llhttp)])],
   [LLHTTP_INCLUDE=$withval], [LLHTTP_INCLUDE=/usr/share/include/llhttp])
 AC_MSG_CHECKING([for the source of llhttp])
 AS_IF([test -f "$LLHTTP_SOURCE/llhttp.c" && test -f "$LLHTTP_SOURCE/api.c" && test -f "$LLHTTP_SOURCE/http.c" &&
-       test -f "$LLHTTP_INCLUDE/llhttp.h"],
-  [AC_MSG_RESULT([$LLHTTP_SOURCE])], [AC_MSG_RESULT([no]) OC_DEP_MISSING([llhttp.c], [node-llhttp])])
+       test -f "$LLHTTP_INCLUDE/llhttp.h"], [llhttp_from_source=yes], [llhttp_from_source=no])
+AC_MSG_RESULT([$llhttp_from_source])
+AS_IF([test $llhttp_from_source = yes], [OC_DEP_CFLAGS="$OC_DEP_CFLAGS -isystem $LLHTTP_INCLUDE"],
+  [OC_DEP([LLHTTP], [libllhttp], [libllhttp-dev or node-llhttp], [llhttp.h], [llhttp_execute], [-l:libllhttp.a], [-lllhttp])])
+AM_CONDITIONAL([LLHTTP_FROM_SOURCE], [test $llhttp_from_source = yes])
 AC_SUBST([LLHTTP_SOURCE])
 AC_SUBST([LLHTTP_INCLUDE])])
 

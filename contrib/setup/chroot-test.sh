@@ -88,6 +88,13 @@ inside sh -c 'apt-get -q update && apt-get -q -y --no-install-recommends install
 	tail -n 20 "$dir/var/log/oc-git.log" >&2
 	exit 1
 }
+# Certificates that only this machine trusts.
+if ls /usr/local/share/ca-certificates/*.crt >/dev/null 2>&1; then
+	mkdir -p "$dir/usr/local/share/ca-certificates"
+	cp /usr/local/share/ca-certificates/*.crt "$dir/usr/local/share/ca-certificates/"
+	inside update-ca-certificates >/dev/null 2>&1
+fi
+
 echo "== clone"
 inside sh -c 'rm -rf /root/openclaw && git config --global --add safe.directory "*" && git clone -q /src /root/openclaw'
 if [ $# -gt 0 ]; then

@@ -5,9 +5,10 @@
 # tests as well.  --print only names them.  Uses sudo when not root.
 set -eu
 
-# "a|b": either will do, the first is installed when neither is there; "package:program": the program counts.
+# "a|b": either will do; when neither is there, the first that the system offers is installed.  "package:program" and
+# "package:/file": the program or the file counts.
 run_set='gcc make autoconf automake libtool pkg-config|pkgconf xz-utils ca-certificates libc6-dev libuv1-dev
-	libsqlite3-dev libcjson-dev libsodium-dev libseccomp-dev libmbedtls-dev libwslay-dev node-llhttp
+	libsqlite3-dev libcjson-dev libsodium-dev libseccomp-dev libmbedtls-dev libwslay-dev libllhttp-dev|node-llhttp:/usr/share/llhttp/llhttp.c
 	libcurl4-openssl-dev|libcurl4-gnutls-dev'
 test_set='g++ clang libclang-rt-dev|libclang-rt-14-dev libcmocka-dev nodejs:node npm:npm git:git curl:curl procps:ps'
 
@@ -38,6 +39,7 @@ fi
 
 have() {
 	case $1 in
+	*:/*) [ -e "${1#*:}" ] ;;
 	*:*) command -v "${1#*:}" >/dev/null 2>&1 ;;
 	*) [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ] ;;
 	esac
@@ -52,15 +54,23 @@ for entry in $wanted; do
 			break
 		fi
 	done
-	if [ -z "$found" ]; then
-		name=${entry%%|*}
-		missing="$missing ${name%%:*}"
-	fi
+	[ -n "$found" ] || missing="$missing $entry"
 done
-missing=${missing# }
+
+# The packages to install: the first of each entry that is on offer.
+packages() {
+	for entry in $missing; do
+		chosen=
+		for name in $(echo "$entry" | tr '|' ' '); do
+			name=${name%%:*}
+			if [ -z "$chosen" ] || ! apt-cache show "$chosen" >/dev/null 2>&1; then chosen=$name; fi
+		done
+		printf '%s ' "$chosen"
+	done
+}
 
 if [ -n "$print" ]; then
-	[ -z "$missing" ] || echo "$missing"
+	[ -z "$missing" ] || packages
 	exit 0
 fi
 [ -n "$missing" ] || exit 0
@@ -71,11 +81,12 @@ elif command -v sudo >/dev/null 2>&1; then
 	as_root=sudo
 else
 	echo "deps.sh: packages are missing and neither root nor sudo is at hand.  As root:" >&2
-	echo "    apt-get install $missing" >&2
+	echo "    apt-get install $(packages)" >&2
 	exit 1
 fi
-echo "deps.sh: installing $missing"
 export DEBIAN_FRONTEND=noninteractive
 $as_root apt-get -q update
+packages=$(packages)
+echo "deps.sh: installing $packages"
 # shellcheck disable=SC2086 # a list of packages
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $missing
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $packages

@@ -517,7 +517,7 @@ static oc_status build(const parts *p, size_t scheme, uint16_t port, const char 
 
 oc_status oc_url_parse(oc_str text, oc_url **ret, oc_err *err)
 {
-	parts p;
+	parts p = {0};
 	char host[HOST_MAX];
 	bool is_ip = false;
 	uint16_t port = 0;

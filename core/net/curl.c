@@ -1,55 +1,61 @@
+/* Loading libcurl: see curl.h. */
 #include "core/net/curl.h"
 
 #include <dlfcn.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
-static oc_curl functions;
-static int is_loaded;
+static oc_curl table;
+static bool loaded;
 
 const oc_curl *oc_curl_loaded(void)
 {
-	return is_loaded ? &functions : NULL;
+	return loaded ? &table : NULL;
 }
 
-static int find_all(void *library)
+static bool resolve(void *lib, const char **ret_missing)
 {
-	/* dlsym gives object pointers; POSIX promises that copying the bytes makes function pointers of them. */
-	static const struct {
-		const char *name;
-		size_t offset;
-	} table[] = {
-#define ROW(member) {"curl_" #member, offsetof(oc_curl, member)}
-		ROW(global_init),	 ROW(version),		  ROW(easy_init),
-		ROW(easy_cleanup),	 ROW(easy_reset),	  ROW(easy_setopt),
-		ROW(easy_getinfo),	 ROW(easy_pause),	  ROW(easy_strerror),
-		ROW(slist_append),	 ROW(slist_free_all),	  ROW(multi_init),
-		ROW(multi_cleanup),	 ROW(multi_setopt),	  ROW(multi_add_handle),
-		ROW(multi_remove_handle), ROW(multi_socket_action), ROW(multi_info_read),
-		ROW(multi_assign),
-#undef ROW
-	};
-	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-		void *symbol = dlsym(library, table[i].name);
-		if (symbol == NULL)
-			return 0;
-		memcpy((char *)&functions + table[i].offset, &symbol, sizeof symbol);
-	}
-	return 1;
+	void *symbol;
+
+/* memcpy: ISO C has no conversion from an object pointer to a function pointer. */
+#define OC_CURL_RESOLVE(name)                               \
+	symbol = dlsym(lib, "curl_" #name);                 \
+	if (symbol == NULL) {                               \
+		*ret_missing = "curl_" #name;               \
+		return false;                               \
+	}                                                   \
+	memcpy(&table.name, &symbol, sizeof(symbol));
+	OC_CURL_MAP(OC_CURL_RESOLVE)
+#undef OC_CURL_RESOLVE
+	return true;
 }
 
 oc_status oc_curl_load(const oc_curl **ret, oc_err *err)
 {
 	static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4", "libcurl.so"};
-	for (size_t i = 0; !is_loaded && i < sizeof names / sizeof *names; i++) {
-		void *library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-		if (library != NULL && find_all(library) && functions.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
-			is_loaded = 1;
-		else if (library != NULL)
-			dlclose(library);
+	const char *missing = NULL, *why = NULL;
+	void *lib = NULL;
+
+	if (loaded) {
+		*ret = &table;
+		return OC_OK;
 	}
-	if (!is_loaded)
-		return oc_fail(err, OC_E_UNAVAILABLE, "install it (Debian: apt install libcurl4)",
-			       "libcurl is needed for requests to other machines and cannot be loaded");
-	*ret = &functions;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && lib == NULL; i++) {
+		lib = dlopen(names[i], RTLD_LAZY | RTLD_LOCAL);
+		if (lib == NULL && why == NULL)
+			why = dlerror();
+	}
+	if (lib == NULL)
+		return oc_fail(err, OC_E_UNAVAILABLE, "install libcurl (Debian: apt-get install libcurl4)",
+			       "requests to other machines need libcurl, which cannot be loaded: %s",
+			       why != NULL ? why : "not found");
+	/* Never closed: its TLS library leaves handlers behind. */
+	if (!resolve(lib, &missing))
+		return oc_fail(err, OC_E_VERSION, "install libcurl 7.85 or newer", "the installed libcurl has no %s", missing);
+	if (table.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return oc_fail(err, OC_E_UNAVAILABLE, NULL, "libcurl could not be set up");
+	loaded = true;
+	*ret = &table;
 	return OC_OK;
 }

@@ -1,593 +1,565 @@
-/*
- * Requests out of the gateway, over libcurl's multi interface on our loop.
- *
- * One oc_http_call lives through several tries (retries, redirects); each try is one easy handle.  libcurl follows no
- * redirect itself, so that every hop goes through the same checks.
- */
+/* The HTTP client: requests and their ends, and libcurl's sockets and timers on the loop.  See http_client.h. */
 #include "core/net/http_client.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include <signal.h>
 #include <string.h>
-#include <strings.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "core/base/clock.h"
-#include "core/base/id.h"
-#include "core/base/log.h"
+#include "core/base/buf.h"
 #include "core/base/mem.h"
-#include "core/data/json.h"
-#include "core/net/curl.h"
-#include "core/net/http_call.h"
-#include "core/net/sse.h"
+#include "core/net/client_inner.h"
 #include "core/net/ssrf.h"
 
-struct socket_watch {
-	struct socket_watch *next, **link;
-	oc_http_client *client;
+#define IDLE_DEFAULT 60000u
+#define BYTES_DEFAULT ((uint64_t)16 << 20)
+#define RETRIES_MAX 20u
+#define REDIRECTS_MAX 20u
+#define HEAD_MAX ((size_t)256 * 1024)
+
+/* One descriptor that libcurl wants to be told about. */
+struct oc_client_socket {
+	oc_pool *pool;
 	oc_watch *watch;
-	curl_socket_t fd;
+	oc_client_socket *next, **prev;
+	int fd;
 };
 
-static void check_done(oc_http_client *client);
-static void free_call(oc_http_call *call);
-
-/* ---- libcurl on the loop ---- */
-
-/* libcurl's functions for handles must not be called from inside its callbacks: what callbacks cancel is freed, and what
- * they start is begun, when libcurl has returned. */
-static void enter_curl(oc_http_client *client)
+uint64_t oc_client_now(const oc_http_client *client)
 {
-	client->depth++;
+	return uv_now(oc_loop_uv(client->loop));
 }
 
-static void leave_curl(oc_http_client *client)
-{
-	if (--client->depth > 0)
-		return;
-	check_done(client);
-	while (client->zombies != NULL) {
-		oc_http_call *call = client->zombies;
-		client->zombies = call->next;
-		free_call(call);
-	}
-}
+/* ---- The end of calls ---- */
 
-static void on_socket_ready(void *arg, uint32_t events)
+static void call_free(oc_http_call *call)
 {
-	struct socket_watch *w = arg;
-	oc_http_client *client = w->client;
-	int mask = ((events & OC_FD_READ) != 0 ? CURL_CSELECT_IN : 0) | ((events & OC_FD_WRITE) != 0 ? CURL_CSELECT_OUT : 0)
-		   | ((events & OC_FD_HANGUP) != 0 ? CURL_CSELECT_ERR : 0);
-	int running;
-	enter_curl(client);
-	client->curl->multi_socket_action(client->multi, w->fd, mask, &running); /* may free w */
-	leave_curl(client);
-}
-
-static void end_socket(struct socket_watch *w)
-{
-	oc_watch_end(w->watch);
-	*w->link = w->next;
-	if (w->next != NULL)
-		w->next->link = w->link;
-	oc_free(w);
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
-{
-	oc_http_client *client = arg;
-	struct socket_watch *w = socket_arg;
-	uint32_t events = (what == CURL_POLL_IN || what == CURL_POLL_INOUT ? OC_FD_READ : 0u)
-			  | (what == CURL_POLL_OUT || what == CURL_POLL_INOUT ? OC_FD_WRITE : 0u);
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (w != NULL)
-			end_socket(w);
-		return 0;
-	}
-	if (w != NULL) {
-		oc_fd_events(w->watch, events);
-		return 0;
-	}
-	w = oc_alloc(sizeof *w);
-	if (w == NULL)
-		return -1;
-	*w = (struct socket_watch){client->sockets, &client->sockets, client, NULL, fd};
-	w->watch = oc_fd_watch(client->owner, fd, events, on_socket_ready, w);
-	if (w->watch == NULL) {
-		oc_free(w);
-		return -1;
-	}
-	if (w->next != NULL)
-		w->next->link = &w->next;
-	client->sockets = w;
-	client->curl->multi_assign(client->multi, fd, w);
-	return 0;
-}
-
-static void on_timeout(void *arg)
-{
-	oc_http_client *client = arg;
-	int running;
-	enter_curl(client);
-	client->curl->multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	leave_curl(client);
-}
-
-static int on_timer(CURLM *multi, long ms, void *arg)
-{
-	oc_http_client *client = arg;
-	(void)multi;
-	if (ms < 0) {
-		oc_watch_end(client->timer);
-		client->timer = NULL;
-	} else if (client->timer != NULL) {
-		oc_timer_again(client->timer, (uint64_t)ms);
-	} else {
-		client->timer = oc_timer_start(client->owner, (uint64_t)ms, 0, on_timeout, client);
-	}
-	return 0;
-}
-
-static oc_status make_multi(oc_http_client *client, oc_err *err)
-{
-	if (client->multi != NULL)
-		return OC_OK;
-	oc_status status = oc_curl_load(&client->curl, err);
-	if (status != OC_OK)
-		return status;
-	const oc_curl *curl = client->curl;
-	client->multi = curl->multi_init();
-	if (client->multi == NULL)
-		return oc_fail(err, OC_E_NOMEM, NULL, "starting libcurl: out of memory");
-	curl->multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl->multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
-	curl->multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-	curl->multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
-	curl->multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)client->max_conns);
-	curl->multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)client->max_host_conns);
-	curl->multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-	return OC_OK;
-}
-
-/* ---- Ends ---- */
-
-static void unlink_call(oc_http_call *call)
-{
-	if (call->link == NULL)
-		return;
-	*call->link = call->next;
+	oc_exchange_clear(call);
+	*call->prev = call->next;
 	if (call->next != NULL)
-		call->next->link = call->link;
-	call->link = NULL;
-	call->client->stats.active--;
+		call->next->prev = call->prev;
+	oc_free(call->method);
+	oc_url_free(call->url);
+	oc_url_free(call->origin);
+	cJSON_Delete(call->headers);
+	oc_buf_unref(call->body);
+	oc_free(call->proxy);
+	oc_free(call->location);
+	oc_sse_free(call->sse);
+	oc_sbuf_free(&call->gathered);
+	oc_sbuf_free(&call->reply.names);
+	oc_free(call);
 }
 
-static void free_call(oc_http_call *call)
+/* Frees what is over, when curl is not on the stack. */
+static void reap(void *arg)
 {
-	oc_http_try_end(call);
-	oc_watch_end(call->deadline);
-	oc_watch_end(call->again);
+	oc_http_client *client = arg;
+	oc_http_call *next;
+
+	client->reap_scheduled = false;
+	if (client->in_curl > 0)
+		return;
+	for (oc_http_call *call = client->calls; call != NULL; call = next) {
+		next = call->next;
+		if (call->state == OC_CALL_OVER && !call->on_stack)
+			call_free(call);
+	}
+}
+
+static void schedule_reap(oc_http_client *client)
+{
+	if (!client->reap_scheduled)
+		client->reap_scheduled = oc_loop_defer(client->loop, client->owner, reap, client) == OC_OK;
+}
+
+void oc_call_release(oc_http_call *call)
+{
+	oc_http_client *client = call->client;
+
+	if (call->state == OC_CALL_OVER)
+		return;
+	call->state = OC_CALL_OVER;
 	oc_owner_forget(call->ticket);
-	oc_url_free(call->url);
-	oc_url_free(call->next_url);
-	cJSON_Delete(call->headers);
-	oc_wipe(call->request_body, call->request_n);
-	oc_free(call->request_body);
-	oc_free(call->proxy);
-	oc_free(call->retry_after);
-	cJSON_Delete(call->head);
-	oc_sbuf_free(&call->body);
-	oc_free(call);
+	call->ticket = NULL;
+	oc_watch_end(call->timer);
+	oc_watch_end(call->backoff);
+	call->timer = call->backoff = NULL;
+	client->stats.active--;
+	schedule_reap(client);
+}
+
+void oc_call_finish(oc_http_call *call, oc_status status, const char *message)
+{
+	oc_owner *owner = call->owner;
+	uint64_t entered;
+	oc_str body = message != NULL ? oc_str_of(message) : oc_sbuf_view(&call->gathered);
+
+	if (call->state == OC_CALL_OVER)
+		return;
+	if (status != OC_OK)
+		call->client->stats.failures++;
+	call->on_stack = true;
+	call->client->stacked++;
+	oc_call_release(call);
+	entered = oc_owner_enter(owner);
+	call->on_done(call->arg, status, call->head_given || status == OC_OK ? call->reply.status : 0, body);
+	oc_owner_leave(owner, entered);
+	call->on_stack = false;
+	call->client->stacked--;
 }
 
 void oc_http_client_cancel(oc_http_call *call)
 {
-	if (call == NULL || call->over)
-		return;
-	call->over = true;
-	unlink_call(call);
-	if (call->busy == 0 && call->client->depth == 0) {
-		free_call(call);
-		return;
-	}
-	call->next = call->client->zombies;
-	call->client->zombies = call;
+	if (call != NULL)
+		oc_call_release(call);
 }
 
-static void swept(void *arg)
+/* The owner is swept: the ticket is gone already. */
+static void on_sweep(void *arg)
 {
 	oc_http_call *call = arg;
-	call->ticket = NULL; /* the sweep frees tickets itself */
-	oc_http_client_cancel(call);
+
+	call->ticket = NULL;
+	oc_call_release(call);
 }
 
-static void finish(oc_http_call *call, oc_status status, oc_str body)
-{
-	call->over = true;
-	unlink_call(call);
-	if (status != OC_OK)
-		call->client->stats.failures++;
-	oc_http_try_end(call);
-	uint64_t entered = oc_owner_enter(call->owner);
-	if (call->r.on_done != NULL)
-		call->r.on_done(call->r.arg, status, call->status, body);
-	oc_owner_leave(call->owner, entered);
-	free_call(call);
-}
+/* ---- Time limits ---- */
 
-static void fail_call(oc_http_call *call, oc_status status, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-static void fail_call(oc_http_call *call, oc_status status, const char *format, ...)
-{
-	oc_sbuf text;
-	va_list args;
-	oc_sbuf_init(&text, 2048);
-	oc_sbuf_printf(&text, "%s:%u: ", call->url->host, call->url->port);
-	va_start(args, format);
-	oc_sbuf_vprintf(&text, format, args);
-	va_end(args);
-	finish(call, status, oc_sbuf_view(&text));
-	oc_sbuf_free(&text);
-}
+static void arm(oc_http_call *call);
 
-/* ---- Trying again ---- */
-
-static void try_again(void *arg)
+static void on_time(void *arg)
 {
 	oc_http_call *call = arg;
-	oc_err err = {0};
-	oc_watch_end(call->again);
-	call->again = NULL;
-	oc_status status = oc_http_try_start(call, &err);
-	if (status != OC_OK)
-		finish(call, status, oc_str_of(err.text));
-}
+	uint64_t now = oc_client_now(call->client);
 
-/* ---- After a try ---- */
+	if (call->deadline_ms != 0 && now >= call->deadline_ms) {
+		oc_err err = {0};
 
-/* Milliseconds a Retry-After header asks for (seconds or a date); -1 when there is none. */
-static int64_t retry_after_ms(const char *text)
-{
-	int64_t seconds;
-	if (text == NULL)
-		return -1;
-	if (oc_str_i64(oc_str_trim(oc_str_of(text)), 0, 1 << 30, &seconds) == OC_OK)
-		return seconds * 1000;
-	struct tm tm = {0};
-	if (strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm) == NULL)
-		return -1;
-	int64_t ms = (int64_t)timegm(&tm) * 1000 - oc_wall_ms();
-	return ms > 0 ? ms : 0;
-}
-
-/* Waits and tries again, unless the server wants more patience than is sensible. */
-static bool retry(oc_http_call *call)
-{
-	oc_http_client *client = call->client;
-	int64_t asked = retry_after_ms(call->retry_after);
-	unsigned shift = call->tries_made < 16 ? call->tries_made : 16;
-	uint64_t wait = (uint64_t)client->backoff_ms << shift, jitter;
-	if (wait > client->backoff_max_ms)
-		wait = client->backoff_max_ms;
-	oc_random(&jitter, sizeof jitter);
-	wait = wait / 2 + jitter % (wait / 2 + 1);
-	if (asked > (int64_t)client->backoff_max_ms)
-		return false;
-	if (asked >= 0)
-		wait = (uint64_t)asked + jitter % 100;
-	call->tries_left--;
-	call->tries_made++;
-	client->stats.retries++;
-	call->again = oc_timer_start(client->owner, wait, 0, try_again, call);
-	return call->again != NULL;
-}
-
-static void follow(oc_http_call *call)
-{
-	oc_err err = {0};
-	oc_url *next = call->next_url;
-	call->next_url = NULL;
-	call->redirects_left--;
-	call->client->stats.redirects++;
-	if (!oc_url_same_origin(call->url, next))
-		call->foreign = true; /* and stays so: coming back does not make it ours again */
-	bool downgrade = call->url->secure && !next->secure;
-	oc_url_free(call->url);
-	call->url = next;
-	bool get = strcmp(call->method, "GET") == 0 || strcmp(call->method, "HEAD") == 0;
-	if (!get && (call->status == 303 || ((call->status == 301 || call->status == 302) && strcmp(call->method, "POST") == 0))) {
-		memcpy(call->method, "GET", 4);
-		call->body_dropped = true;
-	}
-	if (downgrade) {
-		fail_call(call, OC_E_DENIED, "refusing a redirect from https to http");
+		(void)oc_fail(&err, OC_E_TIMEOUT, NULL, "%s: no complete answer in the time allowed", call->url->host);
+		oc_call_finish(call, OC_E_TIMEOUT, err.text);
 		return;
 	}
-	oc_status status = oc_http_try_start(call, &err);
-	if (status != OC_OK)
-		finish(call, status, oc_str_of(err.text));
-}
+	if (call->want_pause || call->state != OC_CALL_RUNNING)
+		call->active_ms = now; /* our own waiting is not the server's silence */
+	if (now - call->active_ms >= call->idle_ms) {
+		oc_err err = {0};
 
-static oc_status status_of_curl(CURLcode code, const char **ret_text)
-{
-	*ret_text = NULL;
-	switch (code) {
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_COULDNT_RESOLVE_PROXY:
-		*ret_text = "the name cannot be resolved";
-		return OC_E_UNAVAILABLE;
-	case CURLE_COULDNT_CONNECT:
-		*ret_text = "nobody answers there";
-		return OC_E_UNAVAILABLE;
-	case CURLE_OPERATION_TIMEDOUT:
-		*ret_text = "no connection in time";
-		return OC_E_TIMEOUT;
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_SSL_CACERT_BADFILE:
-		return OC_E_AUTH;
-	case CURLE_PARTIAL_FILE:
-	case CURLE_RECV_ERROR:
-	case CURLE_HTTP2:
-	case CURLE_HTTP2_STREAM:
-		*ret_text = "the connection was cut in the middle of the answer";
-		return OC_E_RETRY;
-	case CURLE_GOT_NOTHING:
-	case CURLE_SEND_ERROR:
-		*ret_text = "the connection was closed without an answer";
-		return OC_E_UNAVAILABLE;
-	case CURLE_BAD_CONTENT_ENCODING:
-	case CURLE_WEIRD_SERVER_REPLY:
-	case CURLE_UNSUPPORTED_PROTOCOL:
-		return OC_E_PROTOCOL;
-	case CURLE_OUT_OF_MEMORY:
-		return OC_E_NOMEM;
-	default:
-		return OC_E_IO;
-	}
-}
-
-static bool may_be_retried(oc_status status)
-{
-	return status == OC_E_UNAVAILABLE || status == OC_E_TIMEOUT || status == OC_E_RETRY || status == OC_E_IO;
-}
-
-static void fail_try(oc_http_call *call, CURLcode code)
-{
-	const char *text;
-	oc_status status = status_of_curl(code, &text);
-	if (call->error != OC_OK) /* we ended it ourselves and know better */
-		status = call->error;
-	if (call->error == OC_OK && may_be_retried(status) && !call->handed_on && call->tries_left > 0 && retry(call))
+		(void)oc_fail(&err, OC_E_TIMEOUT, NULL, "%s: silent for %llu seconds", call->url->host,
+			      (unsigned long long)(call->idle_ms / 1000));
+		oc_call_finish(call, OC_E_TIMEOUT, err.text);
 		return;
-	if (call->error == OC_E_DENIED)
-		fail_call(call, status, "the address is not public: requests of tools may not go there");
-	else if (call->error == OC_E_TIMEOUT)
-		fail_call(call, status, "silent for %llu seconds", (unsigned long long)call->idle_ms / 1000);
-	else if (call->error == OC_E_LIMIT)
-		fail_call(call, status, "the answer is larger than %llu bytes", (unsigned long long)call->max_bytes);
+	}
+	arm(call);
+}
+
+static void arm(oc_http_call *call)
+{
+	uint64_t now = oc_client_now(call->client), at = call->active_ms + call->idle_ms;
+
+	if (call->deadline_ms != 0 && call->deadline_ms < at)
+		at = call->deadline_ms;
+	if (call->timer == NULL)
+		call->timer = oc_timer_start(call->client->owner, at > now ? at - now : 0, 0, on_time, call);
 	else
-		fail_call(call, status, "%s", text != NULL ? text : call->client->curl->easy_strerror(code));
+		oc_timer_again(call->timer, at > now ? at - now : 0);
 }
 
-/* The server wants a longer wait than is sensible: the requester gets the answer as it is. */
-static void hand_on_all(oc_http_call *call)
-{
-	oc_sbuf body = call->body;
-	oc_sbuf_init(&call->body, call->body.max);
-	call->tries_left = 0;
-	enter_curl(call->client); /* a cancel in a callback must leave the call to us */
-	oc_http_try_hand_on_head(call);
-	if (!call->over && call->r.on_data != NULL && body.n > 0) {
-		uint64_t entered = oc_http_call_enter(call);
-		call->r.on_data(call->r.arg, oc_sbuf_view(&body));
-		oc_http_call_leave(call, entered);
-	}
-	oc_http_client *client = call->client;
-	if (!call->over)
-		finish(call, OC_OK, call->r.on_data != NULL ? OC_STR_NONE : oc_sbuf_view(&body));
-	oc_sbuf_free(&body);
-	leave_curl(client);
-}
+/* ---- libcurl on the loop ---- */
 
-static void on_try_done(oc_http_call *call, CURLcode code)
+static void drive(oc_pool *pool, int fd, int flags)
 {
-	if (code == CURLE_OK && call->next_url != NULL) {
-		oc_http_try_end(call);
-		follow(call);
-	} else if (code == CURLE_OK && oc_http_try_wants_retry(call)) {
-		oc_http_try_end(call);
-		if (!retry(call))
-			hand_on_all(call);
-	} else if (code == CURLE_OK) {
-		oc_sbuf body = call->body;
-		oc_sbuf_init(&call->body, call->body.max);
-		finish(call, OC_OK, oc_sbuf_view(&body));
-		oc_sbuf_free(&body);
-	} else {
-		oc_http_try_end(call);
-		fail_try(call, code);
-	}
-}
+	oc_http_client *client = pool->client;
+	const oc_curl *curl = client->curl;
+	int running, left;
+	CURLMsg *msg;
 
-static void check_done(oc_http_client *client)
-{
-	CURLMsg *message;
-	int left;
-	while ((message = client->curl->multi_info_read(client->multi, &left)) != NULL) {
-		if (message->msg != CURLMSG_DONE)
-			continue;
+	client->in_curl++;
+	(void)curl->multi_socket_action(pool->multi, fd, flags, &running);
+	client->in_curl--;
+	while ((msg = curl->multi_info_read(pool->multi, &left)) != NULL) {
+		CURLcode result = msg->data.result;
 		oc_http_call *call = NULL;
-		CURLcode code = message->data.result;
-		client->curl->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
-		if (!call->over) /* else it was cancelled in a callback and is among the zombies */
-			on_try_done(call, code);
+
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		(void)curl->easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &call);
+		oc_exchange_ended(call, result);
+	}
+	reap(client);
+}
+
+static void on_fd(void *arg, uint32_t events)
+{
+	oc_client_socket *socket = arg;
+	int flags = 0;
+
+	if (events & OC_FD_READ)
+		flags |= CURL_CSELECT_IN;
+	if (events & OC_FD_WRITE)
+		flags |= CURL_CSELECT_OUT;
+	if (events & OC_FD_HANGUP)
+		flags |= CURL_CSELECT_ERR;
+	drive(socket->pool, socket->fd, flags);
+}
+
+static void socket_forget(oc_client_socket *socket)
+{
+	oc_watch_end(socket->watch);
+	*socket->prev = socket->next;
+	if (socket->next != NULL)
+		socket->next->prev = socket->prev;
+	oc_free(socket);
+}
+
+static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *assigned)
+{
+	oc_pool *pool = arg;
+	oc_http_client *client = pool->client;
+	oc_client_socket *socket = assigned;
+	uint32_t events = (what & CURL_POLL_IN ? (uint32_t)OC_FD_READ : 0u) | (what & CURL_POLL_OUT ? (uint32_t)OC_FD_WRITE : 0u);
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		if (socket != NULL)
+			socket_forget(socket);
+		(void)client->curl->multi_assign(pool->multi, fd, NULL);
+		return 0;
+	}
+	if (socket == NULL) {
+		socket = oc_alloc(sizeof(*socket));
+		if (socket == NULL)
+			return -1;
+		socket->pool = pool;
+		socket->fd = fd;
+		socket->watch = oc_fd_watch(client->owner, fd, events, on_fd, socket);
+		if (socket->watch == NULL) {
+			oc_free(socket);
+			return -1;
+		}
+		socket->next = client->sockets;
+		socket->prev = &client->sockets;
+		if (socket->next != NULL)
+			socket->next->prev = &socket->next;
+		client->sockets = socket;
+		(void)client->curl->multi_assign(pool->multi, fd, socket);
+	} else {
+		oc_fd_events(socket->watch, events);
+	}
+	return 0;
+}
+
+static void on_curl_timeout(void *arg)
+{
+	drive(arg, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int on_curl_timer(CURLM *multi, long ms, void *arg)
+{
+	oc_pool *pool = arg;
+
+	(void)multi;
+	if (ms < 0) {
+		oc_watch_end(pool->timer);
+		pool->timer = NULL;
+	} else if (pool->timer == NULL) {
+		pool->timer = oc_timer_start(pool->client->owner, (uint64_t)ms, 0, on_curl_timeout, pool);
+	} else {
+		oc_timer_again(pool->timer, (uint64_t)ms);
+	}
+	return 0;
+}
+
+oc_status oc_client_pool(oc_http_client *client, bool guarded, oc_pool **ret, oc_err *err)
+{
+	oc_pool *pool = &client->pools[guarded ? 1 : 0];
+	const oc_curl *curl;
+
+	if (client->curl == NULL) {
+		oc_status status = oc_curl_load(&client->curl, err);
+
+		if (status != OC_OK)
+			return status;
+	}
+	curl = client->curl;
+	if (pool->multi == NULL) {
+		pool->client = client;
+		pool->guarded = guarded;
+		pool->multi = curl->multi_init();
+		if (pool->multi == NULL)
+			return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the HTTP client");
+		(void)curl->multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+		(void)curl->multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
+		(void)curl->multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+		(void)curl->multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
+		(void)curl->multi_setopt(pool->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)client->options.max_conns);
+		(void)curl->multi_setopt(pool->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)client->options.max_host_conns);
+	}
+	*ret = pool;
+	return OC_OK;
+}
+
+/* ---- Work that must not happen inside curl or inside the caller ---- */
+
+static void catch_up(void *arg)
+{
+	oc_http_client *client = arg;
+	bool more;
+
+	client->catch_up_scheduled = false;
+	do { /* a callback may change the list: look it through again after each */
+		more = false;
+		for (oc_http_call *call = client->calls; call != NULL && !more; call = call->next) {
+			if (call->state == OC_CALL_WAITING) {
+				oc_exchange_start(call);
+				more = true;
+			} else if (call->unpause && call->state == OC_CALL_RUNNING) {
+				call->unpause = false;
+				client->in_curl++;
+				(void)client->curl->easy_pause(call->easy, CURLPAUSE_CONT);
+				client->in_curl--;
+				more = true;
+			}
+		}
+	} while (more);
+	reap(client);
+}
+
+static void schedule_catch_up(oc_http_client *client)
+{
+	if (!client->catch_up_scheduled)
+		client->catch_up_scheduled = oc_loop_defer(client->loop, client->owner, catch_up, client) == OC_OK;
+}
+
+void oc_http_client_pause(oc_http_call *call, uint32_t paused)
+{
+	if (call == NULL || call->state == OC_CALL_OVER)
+		return;
+	call->want_pause = paused != 0;
+	if (paused == 0) {
+		call->unpause = true;
+		call->active_ms = oc_client_now(call->client);
+		schedule_catch_up(call->client);
 	}
 }
 
-/* ---- Starting ---- */
+/* ---- Starting a call ---- */
 
-static void on_deadline(void *arg)
+static bool method_ok(oc_str method)
 {
-	oc_http_call *call = arg;
-	fail_call(call, OC_E_TIMEOUT, "no complete answer within %llu seconds",
-		  (unsigned long long)(call->r.timeout_ms + 500) / 1000);
+	if (method.n == 0 || method.n > 16)
+		return false;
+	for (size_t i = 0; i < method.n; i++) {
+		if (method.p[i] < 'A' || method.p[i] > 'Z')
+			return false;
+	}
+	return true;
 }
 
-static oc_status check_headers(const cJSON *headers, oc_err *err)
+static oc_status check_headers(oc_str text, cJSON **ret, oc_err *err)
 {
-	const cJSON *h;
-	cJSON_ArrayForEach(h, headers)
+	const cJSON *item;
+	oc_status status;
+
+	if (text.n == 0)
+		return OC_OK;
+	status = oc_json_parse(text, NULL, ret, err);
+	if (status != OC_OK)
+		return oc_err_prefix(err, "the request's headers");
+	if (!cJSON_IsObject(*ret))
+		return oc_fail(err, OC_E_INVALID, NULL, "the request's headers are not a JSON object");
+	cJSON_ArrayForEach(item, *ret)
 	{
-		bool ok = cJSON_IsString(h) && h->string[0] != 0 && h->valuestring[strcspn(h->valuestring, "\r\n")] == 0
-			  && h->string[strcspn(h->string, "\r\n:; \t")] == 0;
-		if (!ok)
-			return oc_fail(err, OC_E_INVALID, "", "\"%s\" is not a header that can be sent",
-				       h->string != NULL ? h->string : "");
+		if (!cJSON_IsString(item) || item->string[0] == 0
+		    || strpbrk(item->string, "\r\n:; \t(),/<=>?@[\\]{}\"") != NULL
+		    || strpbrk(item->valuestring, "\r\n") != NULL)
+			return oc_fail(err, OC_E_INVALID, NULL, "the request's header \"%s\" is not valid", item->string);
 	}
 	return OC_OK;
 }
 
-static oc_status copy_request(oc_http_call *call, const oc_http_client_request *r, oc_err *err)
+static oc_status fill(oc_http_call *call, const oc_http_client_request *r, oc_err *err)
 {
-	/* A module compiled against an older header hands in less: the rest is zero. */
-	memcpy(&call->r, r, r->struct_size < sizeof call->r ? r->struct_size : sizeof call->r);
-	if (call->r.method.n == 0 || call->r.method.n >= sizeof call->method)
-		return oc_fail(err, OC_E_INVALID, "", "the HTTP method is missing or too long");
-	memcpy(call->method, call->r.method.p, call->r.method.n);
-	oc_status status = oc_url_parse(call->r.url, &call->url, err);
-	if (status == OC_OK && strncmp(call->url->scheme, "http", 4) != 0)
-		status = oc_fail(err, OC_E_INVALID, "", "\"%s\" is not http or https", call->url->scheme);
-	if (status == OC_OK && call->r.headers.n > 0)
-		status = oc_json_parse(call->r.headers, NULL, &call->headers, err);
+	oc_status status;
+
+	if (!method_ok(r->method))
+		return oc_fail(err, OC_E_INVALID, NULL, "the request's method is not valid");
+	status = oc_url_parse(r->url, &call->url, err);
 	if (status == OC_OK)
-		status = check_headers(call->headers, err);
-	if (status == OC_OK && (call->r.flags & OC_HTTP_CLIENT_GUARD) != 0)
+		status = oc_url_parse(r->url, &call->origin, err);
+	if (status == OC_OK && call->url->scheme[0] == 'w')
+		status = oc_fail(err, OC_E_INVALID, "use http or https", "WebSocket addresses cannot be requested");
+	if (status == OC_OK && (r->flags & OC_HTTP_CLIENT_GUARD))
 		status = oc_ssrf_check_url(call->url, err);
+	if (status == OC_OK)
+		status = check_headers(r->headers, &call->headers, err);
 	if (status != OC_OK)
 		return status;
-	if (call->r.body.n > 0 && call->r.on_body == NULL) {
-		call->request_body = oc_memdup(call->r.body.p, call->r.body.n);
-		call->request_n = call->r.body.n;
+	call->method = oc_memdup(r->method.p, r->method.n);
+	if (r->on_body == NULL && r->body.n > 0) {
+		call->body = oc_buf_new(r->body);
+		call->body_bytes = r->body.n;
+		if (call->body == NULL)
+			return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a request");
 	}
-	if (call->r.proxy.n > 0)
-		call->proxy = oc_memdup(call->r.proxy.p, call->r.proxy.n);
-	if ((call->r.body.n > 0 && call->r.on_body == NULL && call->request_body == NULL)
-	    || (call->r.proxy.n > 0 && call->proxy == NULL))
-		return oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
-	call->idle_ms = call->r.idle_ms != 0 ? call->r.idle_ms : 60000;
-	call->max_bytes = call->r.max_bytes != 0 ? call->r.max_bytes : 16u << 20;
-	call->tries_left = call->r.retries;
-	call->redirects_left = call->r.max_redirects;
-	oc_sbuf_init(&call->body, call->max_bytes);
+	if (r->proxy.n > 0)
+		call->proxy = oc_memdup(r->proxy.p, r->proxy.n);
+	if (call->method == NULL || (r->proxy.n > 0 && call->proxy == NULL))
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a request");
 	return OC_OK;
+}
+
+static void copy_options(oc_http_call *call, const oc_http_client_request *r)
+{
+	uint64_t now = oc_client_now(call->client);
+
+	call->flags = r->flags;
+	call->retries = r->retries < RETRIES_MAX ? r->retries : RETRIES_MAX;
+	call->max_redirects = r->max_redirects < REDIRECTS_MAX ? r->max_redirects : REDIRECTS_MAX;
+	call->deadline_ms = r->timeout_ms != 0 ? now + r->timeout_ms : 0;
+	call->idle_ms = r->idle_ms != 0 ? r->idle_ms : IDLE_DEFAULT;
+	call->max_bytes = r->max_bytes != 0 ? r->max_bytes : BYTES_DEFAULT;
+	call->on_head = r->on_head;
+	call->on_data = r->on_data;
+	call->on_sse = r->on_sse;
+	call->on_done = r->on_done;
+	call->on_body = r->on_body;
+	if (r->on_body != NULL)
+		call->body_bytes = r->body_bytes;
+	call->arg = r->arg;
+	call->active_ms = now;
+	call->retry_after_ms = -1;
+	oc_sbuf_init(&call->gathered, call->max_bytes < SIZE_MAX / 2 ? (size_t)call->max_bytes : SIZE_MAX / 2);
+	oc_sbuf_init(&call->reply.names, HEAD_MAX);
 }
 
 oc_status oc_http_client_start(oc_http_client *client, oc_owner *owner, const oc_http_client_request *request,
 			       oc_http_call **ret, oc_err *err)
 {
-	oc_status status = make_multi(client, err);
-	if (status != OC_OK)
-		return status;
-	oc_http_call *call = oc_alloc(sizeof *call);
+	oc_http_client_request r = {0};
+	oc_http_call *call;
+	oc_status status;
+
+	if (request->struct_size > sizeof(r))
+		return oc_fail(err, OC_E_VERSION, NULL, "the request is of a newer version of the http.client service");
+	memcpy(&r, request, request->struct_size);
+	if (r.on_done == NULL)
+		return oc_fail(err, OC_E_INVALID, NULL, "the request has no on_done");
+	call = oc_alloc(sizeof(*call));
 	if (call == NULL)
-		return oc_fail(err, OC_E_NOMEM, NULL, "starting a request: out of memory");
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a request");
 	call->client = client;
 	call->owner = owner;
-	status = copy_request(call, request, err);
-	if (status == OC_OK && (call->ticket = oc_owner_track(owner, swept, call)) == NULL)
-		status = oc_fail(err, OC_E_NOMEM, NULL, "starting a request: out of memory");
-	if (status == OC_OK && call->r.timeout_ms > 0
-	    && (call->deadline = oc_timer_start(client->owner, call->r.timeout_ms, 0, on_deadline, call)) == NULL)
-		status = oc_fail(err, OC_E_NOMEM, NULL, "starting a request: out of memory");
-	if (status == OC_OK && client->depth > 0)
-		status = (call->again = oc_timer_start(client->owner, 0, 0, try_again, call)) != NULL
-				 ? OC_OK
-				 : oc_fail(err, OC_E_NOMEM, NULL, "starting a request: out of memory");
-	else if (status == OC_OK)
-		status = oc_http_try_start(call, err);
+	call->next = client->calls;
+	call->prev = &client->calls;
+	if (call->next != NULL)
+		call->next->prev = &call->next;
+	client->calls = call;
+	copy_options(call, &r);
+	status = fill(call, &r, err);
+	if (status == OC_OK)
+		status = oc_client_pool(client, (r.flags & OC_HTTP_CLIENT_GUARD) != 0, &call->pool, err);
+	if (status == OC_OK) {
+		arm(call);
+		call->ticket = oc_owner_track(owner, on_sweep, call);
+		if (call->ticket == NULL || call->timer == NULL)
+			status = oc_fail(err, OC_E_NOMEM, NULL, "no memory for a request");
+	}
 	if (status != OC_OK) {
-		free_call(call);
+		oc_owner_forget(call->ticket);
+		oc_watch_end(call->timer);
+		call_free(call);
 		return status;
 	}
-	call->next = client->calls;
-	call->link = &client->calls;
-	if (call->next != NULL)
-		call->next->link = &call->next;
-	client->calls = call;
+	call->state = OC_CALL_WAITING;
+	client->stats.requests++;
 	client->stats.active++;
+	schedule_catch_up(client);
 	if (ret != NULL)
 		*ret = call;
 	return OC_OK;
 }
 
-void oc_http_client_pause(oc_http_call *call, uint32_t paused)
+/* ---- The client ---- */
+
+static char *copy(const char *s, bool *failed)
 {
-	if (call == NULL || call->over)
-		return;
-	bool was = call->paused;
-	call->paused = paused != 0;
-	call->last_byte_ms = oc_now_ms();
-	if (paused == 0 && (was || call->body_waits) && call->easy != NULL && call->busy == 0) {
-		oc_http_client *client = call->client;
-		call->body_waits = false;
-		enter_curl(client);
-		client->curl->easy_pause(call->easy, CURLPAUSE_CONT);
-		leave_curl(client);
-	}
+	char *copied = s != NULL ? oc_strdup(s) : NULL;
+
+	if (s != NULL && copied == NULL)
+		*failed = true;
+	return copied;
 }
 
-/* ---- Life of the client ---- */
-
-static oc_status copy_option(const char *value, char **ret)
+static void destroy(void *arg)
 {
-	*ret = value != NULL ? oc_strdup(value) : NULL;
-	return value == NULL || *ret != NULL ? OC_OK : OC_E_NOMEM;
-}
+	oc_http_client *client = arg;
 
-oc_status oc_http_client_new(oc_loop *loop, const oc_http_client_options *o, oc_http_client **ret, oc_err *err)
-{
-	static const oc_http_client_options none;
-	if (o == NULL)
-		o = &none;
-	oc_http_client *client = oc_alloc(sizeof *client);
-	if (client != NULL) {
-		client->owner = oc_owner_new(loop, "http client");
-		client->max_conns = o->max_conns != 0 ? o->max_conns : 256;
-		client->max_host_conns = o->max_host_conns != 0 ? o->max_host_conns : 64;
-		client->connect_ms = o->connect_ms != 0 ? o->connect_ms : 15000;
-		client->backoff_ms = o->backoff_ms != 0 ? o->backoff_ms : 500;
-		client->backoff_max_ms = o->backoff_max_ms != 0 ? o->backoff_max_ms : 30000;
-	}
-	if (client == NULL || client->owner == NULL || copy_option(o->proxy, &client->proxy) != OC_OK
-	    || copy_option(o->no_proxy, &client->no_proxy) != OC_OK || copy_option(o->ca_file, &client->ca_file) != OC_OK
-	    || copy_option(o->user_agent != NULL ? o->user_agent : "openclaw", &client->user_agent) != OC_OK) {
-		oc_http_client_free(client);
-		return oc_fail(err, OC_E_NOMEM, NULL, "making the HTTP client: out of memory");
-	}
-	*ret = client;
-	return OC_OK;
-}
-
-void oc_http_client_free(oc_http_client *client)
-{
-	if (client == NULL)
-		return;
 	while (client->calls != NULL)
-		oc_http_client_cancel(client->calls);
-	if (client->multi != NULL)
-		client->curl->multi_cleanup(client->multi);
+		call_free(client->calls);
+	for (size_t i = 0; i < 2; i++) {
+		if (client->pools[i].multi != NULL)
+			(void)client->curl->multi_cleanup(client->pools[i].multi);
+	}
 	while (client->sockets != NULL)
-		end_socket(client->sockets);
+		socket_forget(client->sockets);
 	oc_owner_free(client->owner);
 	oc_free(client->proxy);
 	oc_free(client->no_proxy);
 	oc_free(client->ca_file);
 	oc_free(client->user_agent);
 	oc_free(client);
+}
+
+oc_status oc_http_client_new(oc_loop *loop, const oc_http_client_options *options, oc_http_client **ret, oc_err *err)
+{
+	static const oc_http_client_options defaults = {.max_conns = 256,
+							.max_host_conns = 64,
+							.connect_ms = 15000,
+							.backoff_ms = 500,
+							.backoff_max_ms = 30000};
+	oc_http_client *client = oc_alloc(sizeof(*client));
+	struct sigaction old;
+	bool failed = false;
+
+	if (client == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the HTTP client");
+	client->loop = loop;
+	client->options = options != NULL ? *options : defaults;
+#define DEFAULT(member)                    \
+	if (client->options.member == 0)   \
+		client->options.member = defaults.member;
+	DEFAULT(max_conns)
+	DEFAULT(max_host_conns)
+	DEFAULT(connect_ms)
+	DEFAULT(backoff_ms)
+	DEFAULT(backoff_max_ms)
+#undef DEFAULT
+	client->proxy = copy(client->options.proxy, &failed);
+	client->no_proxy = copy(client->options.no_proxy, &failed);
+	client->ca_file = copy(client->options.ca_file, &failed);
+	client->user_agent = copy(client->options.user_agent != NULL ? client->options.user_agent : "openclaw", &failed);
+	client->owner = oc_owner_new(loop, "http client");
+	if (client->owner == NULL || failed) {
+		destroy(client);
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the HTTP client");
+	}
+	/* OpenSSL writes without MSG_NOSIGNAL. */
+	if (sigaction(SIGPIPE, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+		(void)signal(SIGPIPE, SIG_IGN);
+	*ret = client;
+	return OC_OK;
+}
+
+void oc_http_client_free(oc_http_client *client)
+{
+	if (client == NULL || client->freed)
+		return;
+	client->freed = true;
+	for (oc_http_call *call = client->calls; call != NULL; call = call->next)
+		oc_call_release(call);
+	if (client->in_curl > 0 || client->stacked > 0)
+		(void)oc_loop_defer(client->loop, NULL, destroy, client);
+	else
+		destroy(client);
 }
 
 void oc_http_client_get_stats(const oc_http_client *client, oc_http_client_stats *ret)
@@ -598,32 +570,32 @@ void oc_http_client_get_stats(const oc_http_client *client, oc_http_client_stats
 const char *oc_http_client_version(void)
 {
 	const oc_curl *curl = oc_curl_loaded();
+
 	return curl != NULL ? curl->version() : "";
 }
 
-/* ---- The service of modules ---- */
+/* ---- The service for modules ---- */
 
-static oc_http_client *served;
-static oc_owner *(*served_owner_of)(oc_self *self);
+static oc_http_client *service_client;
+static oc_owner *(*service_owner_of)(oc_self *self);
 
 static oc_status service_start(oc_self *self, const oc_http_client_request *request, oc_http_call **ret)
 {
-	oc_err err = {0};
-	oc_status status = oc_http_client_start(served, served_owner_of(self), request, ret, &err);
-	if (status != OC_OK)
-		oc_log_err(OC_LOG_WARN, oc_owner_name(served_owner_of(self)), "request not started", &err);
-	return status;
+	oc_owner *owner = service_owner_of(self);
+
+	if (owner == NULL)
+		return OC_E_STATE;
+	return oc_http_client_start(service_client, owner, request, ret, NULL);
 }
 
 const oc_http_client_host *oc_http_client_service(oc_http_client *client, oc_owner *(*owner_of)(oc_self *self))
 {
-	static const oc_http_client_host table = {
-		.struct_size = sizeof table,
-		.start = service_start,
-		.cancel = oc_http_client_cancel,
-		.pause = oc_http_client_pause,
-	};
-	served = client;
-	served_owner_of = owner_of;
+	static const oc_http_client_host table = {.struct_size = sizeof(table),
+						  .start = service_start,
+						  .cancel = oc_http_client_cancel,
+						  .pause = oc_http_client_pause};
+
+	service_client = client;
+	service_owner_of = owner_of;
 	return &table;
 }

@@ -1,12 +1,16 @@
 libocore_la_SOURCES += \
+	%D%/client_inner.h \
+	%D%/curl.c %D%/curl.h \
 	%D%/http1.c %D%/http1.h \
+	%D%/http_client.c %D%/http_client.h \
 	%D%/http_conn.c \
+	%D%/http_exchange.c \
+	%D%/http_head.c \
+	%D%/http_proxy.c \
 	%D%/http_reply.c \
 	%D%/http_req.c \
 	%D%/http_upgrade.c \
-	%D%/curl.c %D%/curl.h \
-	%D%/http_call.h %D%/http_client.c %D%/http_client.h %D%/http_try.c \
-	%D%/local_client.h \
+	%D%/local_client.c %D%/local_client.h \
 	%D%/server.c %D%/server.h %D%/server_inner.h \
 	%D%/sha1.c %D%/sha1.h \
 	%D%/sse.c %D%/sse.h \

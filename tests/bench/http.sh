@@ -59,10 +59,10 @@ line() { # CONNECTIONS NAME URL [SCRIPT]: the best of the rounds of each, in tur
 	local best=0 reference=0 now
 	for _ in $(seq "$rounds"); do
 		now=$(rate "$1" "$bare")
-		reference=$(awk -v a="$reference" -v b="$now" 'BEGIN { print a > b ? a : b }')
+		reference=$(awk -v a="$reference" -v b="$now" 'BEGIN { print (a > b ? a : b) }')
 		now=$(rate "$1" "$3" "${4:-}")
 		[ "$now" = failed ] && best=failed && break
-		best=$(awk -v a="$best" -v b="$now" 'BEGIN { print a > b ? a : b }')
+		best=$(awk -v a="$best" -v b="$now" 'BEGIN { print (a > b ? a : b) }')
 	done
 	printf '%-6s %-22s %12s %12s %7s\n' "$1" "$2" "$best" "$reference" \
 		"$(awk -v a="$best" -v b="$reference" 'BEGIN { if (a == "failed") print "-"; else printf "%.2f", a / b }')"

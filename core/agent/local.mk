@@ -1,3 +1,44 @@
 libocore_la_SOURCES += \
+	%D%/access.c \
+	%D%/access.h \
+	%D%/agent.c \
 	%D%/agent.h \
-	%D%/session.h
+	%D%/channels.c \
+	%D%/channels.h \
+	%D%/commands.c \
+	%D%/context.c \
+	%D%/direct.c \
+	%D%/events.c \
+	%D%/inbound.c \
+	%D%/inbound.h \
+	%D%/internal.h \
+	%D%/lane.c \
+	%D%/map.c \
+	%D%/map.h \
+	%D%/media.c \
+	%D%/media.h \
+	%D%/model.c \
+	%D%/model.h \
+	%D%/outbound.c \
+	%D%/outbound.h \
+	%D%/policy.c \
+	%D%/policy.h \
+	%D%/preview.c \
+	%D%/prompt.c \
+	%D%/seeds.c \
+	%D%/seeds.h \
+	%D%/services.c \
+	%D%/services.h \
+	%D%/session.c \
+	%D%/session.h \
+	%D%/sessions.c \
+	%D%/toolrun.c \
+	%D%/toolrun.h \
+	%D%/toolset.c \
+	%D%/turn.c \
+	%D%/turn.h \
+	%D%/turn_hooks.c \
+	%D%/turn_model.c \
+	%D%/usage.c \
+	%D%/workspace.c \
+	%D%/workspace.h

@@ -272,8 +272,8 @@ oc_status oc_store_each_message(oc_store *store, const char *key, bool (*each)(v
 {
 	sqlite3_stmt *s = oc_read_stmt(
 		store,
-		"SELECT m.seq, m.ts_ms, m.tokens, m.role, m.content, m.text, m.run, m.tool_call_id, m.tool_name, m.is_error"
-		" FROM messages m, sessions s WHERE s.key = ?1 AND m.session = s.id AND m.seq >= s.epoch_seq"
+		"SELECT m.seq, m.ts_ms, m.tokens, m.role, m.content, m.text, m.run, m.tool_call_id, m.tool_name, m.is_error,"
+		" m.model FROM messages m, sessions s WHERE s.key = ?1 AND m.session = s.id AND m.seq >= s.epoch_seq"
 		" AND s.state <> 'ended' ORDER BY m.seq DESC",
 		err);
 	if (s == NULL)
@@ -292,6 +292,7 @@ oc_status oc_store_each_message(oc_store *store, const char *key, bool (*each)(v
 			.tool_call_id = oc_sql_text(s, 7),
 			.tool_name = oc_sql_text(s, 8),
 			.is_error = sqlite3_column_int(s, 9) != 0,
+			.model = oc_sql_text(s, 10),
 		};
 		if (!each(arg, &row))
 			break;

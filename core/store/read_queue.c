@@ -64,19 +64,38 @@ static bool outbox_row(cJSON *o, sqlite3_stmt *s)
 	return oc_row_str(o, "key", s, 0) && oc_row_str(o, "session", s, 1) && oc_row_str(o, "run", s, 2) &&
 	       oc_row_str(o, "channel", s, 3) && oc_row_str(o, "account", s, 4) && oc_row_json(o, "message", s, 5) &&
 	       oc_row_i64(o, "attempts", s, 6) && oc_row_i64(o, "nextAt", s, 7) && oc_row_str(o, "error", s, 8) &&
-	       oc_row_i64(o, "createdAt", s, 9);
+	       oc_row_i64(o, "createdAt", s, 9) && oc_row_str(o, "state", s, 10);
 }
+
+#define OUTBOX_COLUMNS "key, session, run, channel, account, message, attempts, next_ms, error, created_ms, state"
 
 oc_status oc_store_outbox(oc_store *store, int64_t limit, cJSON **ret_array, oc_err *err)
 {
 	sqlite3_stmt *s = oc_read_stmt(store,
-				       "SELECT key, session, run, channel, account, message, attempts, next_ms, error,"
-				       " created_ms FROM outbox WHERE state = 'pending' ORDER BY id LIMIT ?1",
+				       "SELECT " OUTBOX_COLUMNS " FROM outbox WHERE state = 'pending' ORDER BY id LIMIT ?1",
 				       err);
 	if (s == NULL)
 		return oc_read_failed(err);
 	sqlite3_bind_int64(s, 1, oc_read_limit(limit, 100, 10000));
 	return oc_read_rows(store, s, outbox_row, "cannot read the outbox", ret_array, err);
+}
+
+oc_status oc_store_outbox_row(oc_store *store, const char *key, cJSON **ret_object, oc_err *err)
+{
+	sqlite3_stmt *s = oc_read_stmt(store, "SELECT " OUTBOX_COLUMNS " FROM outbox WHERE key = ?1", err);
+	if (s == NULL)
+		return oc_read_failed(err);
+	oc_sql_bind(s, 1, key);
+	cJSON *array = NULL;
+	oc_status status = oc_read_rows(store, s, outbox_row, "cannot read the outbox", &array, err);
+	if (status != OC_OK)
+		return status;
+	cJSON *found = cJSON_DetachItemFromArray(array, 0);
+	cJSON_Delete(array);
+	if (found == NULL)
+		return oc_fail(err, OC_E_NOT_FOUND, NULL, "there is no outbound message %s", key);
+	*ret_object = found;
+	return OC_OK;
 }
 
 oc_status oc_store_outbox_counts(oc_store *store, cJSON **ret_object, oc_err *err)

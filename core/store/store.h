@@ -193,7 +193,7 @@ oc_status oc_store_search(oc_store *store, const char *query, const char *key_or
 /* Walks the current epoch's messages from the newest back until each returns false. The row is valid during the call. */
 typedef struct oc_message_row {
 	int64_t seq, ts_ms, tokens;
-	const char *role, *content_json, *text, *run, *tool_call_id, *tool_name; /* "" when absent */
+	const char *role, *content_json, *text, *run, *model, *tool_call_id, *tool_name; /* "" when absent */
 	bool is_error;
 } oc_message_row;
 oc_status oc_store_each_message(oc_store *store, const char *key, bool (*each)(void *arg, const oc_message_row *row),
@@ -206,7 +206,9 @@ oc_status oc_store_run_by_key(oc_store *store, const char *idempotency, cJSON **
 oc_status oc_store_open_runs(oc_store *store, cJSON **ret_array, oc_err *err);
 /* Pending outbox rows, oldest first: [{"key","session","run","channel","account","message":{…},"attempts","nextAt","error"?}]. */
 oc_status oc_store_outbox(oc_store *store, int64_t limit, cJSON **ret_array, oc_err *err);
-/* [{"state","count"}] and the like: {"pending":n,"delivered":n,"dead":n}. */
+/* One row, whatever its state (then with "state"). */
+oc_status oc_store_outbox_row(oc_store *store, const char *key, cJSON **ret_object, oc_err *err);
+/* {"pending":n,"delivered":n,"dead":n}. */
 oc_status oc_store_outbox_counts(oc_store *store, cJSON **ret_object, oc_err *err);
 
 /* The value, or OC_E_NOT_FOUND. The caller unrefs. */

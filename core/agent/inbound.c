@@ -1,0 +1,506 @@
+#include "core/agent/inbound.h"
+
+#include <string.h>
+
+#include "core/agent/access.h"
+#include "core/agent/channels.h"
+#include "core/agent/turn.h"
+#include "core/base/log.h"
+#include "core/security/validate.h"
+#include "core/store/pairing.h"
+
+#define MESSAGE_BYTES_MAX ((size_t)8 << 20)
+#define OVERHEARD_DEFAULT 50
+#define OVERHEARD_GROUPS_MAX 500
+#define OVERHEARD_LINE_MAX 2000
+
+/* One message while it is decided on. */
+typedef struct inbound {
+	oc_agent *agent;
+	cJSON *m;
+	const char *channel, *account, *chat_type, *chat, *thread, *id, *sender, *sender_name, *username, *text;
+	char agent_id[65];
+	char session[OC_SESSION_KEY_MAX];
+	cJSON *deliver;
+	void (*committed)(void *arg, oc_status status);
+	void *arg;
+} inbound;
+
+/* ---- Reading ---- */
+
+static oc_status read_message(inbound *in, oc_str json, oc_err *err)
+{
+	static const oc_json_limits limits = {.max_bytes = MESSAGE_BYTES_MAX, .max_depth = OC_VALIDATE_DEPTH_MAX};
+	oc_status status = oc_json_parse(json, &limits, &in->m, err);
+	if (status == OC_OK)
+		status = oc_validate_message(in->m, err);
+	if (status != OC_OK)
+		return status;
+	const cJSON *chat = oc_json_get(in->m, "chat"), *sender = oc_json_get(in->m, "sender");
+	in->channel = oc_json_str(in->m, "channel", "");
+	in->account = oc_json_str(in->m, "account", "default");
+	in->id = oc_json_str(in->m, "id", "");
+	in->chat_type = oc_json_str(chat, "type", "dm");
+	in->chat = oc_json_str(chat, "id", "");
+	in->thread = oc_json_str(in->m, "thread", "");
+	in->sender = oc_json_str(sender, "id", "");
+	in->sender_name = oc_json_str(sender, "name", "");
+	in->username = oc_json_str(sender, "username", "");
+	in->text = oc_json_str(in->m, "text", "");
+	if (in->channel[0] == 0 || in->id[0] == 0 || in->chat[0] == 0)
+		return oc_fail(err, OC_E_INVALID, NULL, "an inbound message needs channel, id and chat.id");
+	return OC_OK;
+}
+
+static void done_with(inbound *in)
+{
+	cJSON_Delete(in->m);
+	cJSON_Delete(in->deliver);
+	oc_free(in);
+}
+
+/* ---- Routing ---- */
+
+static bool binding_fits(const cJSON *match, const inbound *in)
+{
+	const cJSON *peer = oc_json_get(match, "peer");
+	const char *channel = oc_json_str(match, "channel", ""), *account = oc_json_str(match, "accountId", "*");
+	const char *kind = oc_json_str(peer, "kind", ""), *id = oc_json_str(peer, "id", "");
+	bool dm = strcmp(in->chat_type, "dm") == 0;
+	if (strcmp(channel, in->channel) != 0 || (strcmp(account, "*") != 0 && strcmp(account, in->account) != 0))
+		return false;
+	if (peer == NULL)
+		return true;
+	return strcmp(kind, in->chat_type) == 0 && strcmp(id, dm && in->sender[0] != 0 ? in->sender : in->chat) == 0;
+}
+
+/* bindings[]: the first that fits, those with a peer before those without. */
+static void choose_agent(inbound *in)
+{
+	const cJSON *b;
+	(void)oc_agent_default_id(in->agent->config, in->agent_id);
+	for (int pass = 0; pass < 2; pass++)
+		cJSON_ArrayForEach(b, oc_config_get(in->agent->config, "bindings"))
+		{
+			const cJSON *match = oc_json_get(b, "match");
+			bool has_peer = oc_json_get(match, "peer") != NULL;
+			if (has_peer == (pass == 0) && binding_fits(match, in)) {
+				oc_agent_id_normalize(oc_json_ostr(b, "agentId"), in->agent_id);
+				return;
+			}
+		}
+}
+
+/* session.identityLinks: {"name":["telegram:123","discord:456"]}: one person under one name. */
+static const char *linked_name(const inbound *in)
+{
+	const cJSON *person, *id;
+	oc_auto_free char *full = oc_asprintf("%s:%s", in->channel, in->sender);
+	cJSON_ArrayForEach(person, oc_config_get(in->agent->config, "session.identityLinks"))
+	{
+		cJSON_ArrayForEach(id, person) if (cJSON_IsString(id) && full != NULL && strcmp(id->valuestring, full) == 0) return person
+			->string;
+	}
+	return in->sender[0] != 0 ? in->sender : in->chat;
+}
+
+static oc_status choose_session(inbound *in, oc_err *err)
+{
+	const oc_config *config = in->agent->config;
+	oc_session_key k = {0};
+	bool dm = strcmp(in->chat_type, "dm") == 0;
+	const char *scope = oc_config_str(config, "session.dmScope", "main");
+	const char *peer = dm ? linked_name(in) : in->chat;
+	snprintf(k.agent, sizeof k.agent, "%s", in->agent_id);
+	if (dm && (strcmp(scope, "main") == 0 || strcmp(oc_config_str(config, "session.scope", ""), "global") == 0))
+		return oc_session_key_resolve(OC_STR_NONE, in->agent_id, oc_agent_main_key(config), in->session, err);
+	if (strlen(in->channel) >= sizeof k.channel || strlen(in->account) >= sizeof k.account ||
+	    strlen(peer) >= sizeof k.peer || strlen(in->thread) >= sizeof k.thread)
+		return oc_fail(err, OC_E_LIMIT, NULL, "an identifier of the message is too long");
+	bool thread = !dm && in->thread[0] != 0;
+	snprintf(k.kind, sizeof k.kind, "%s", thread ? "thread" : in->chat_type);
+	snprintf(k.peer, sizeof k.peer, "%s", peer);
+	if (thread)
+		snprintf(k.thread, sizeof k.thread, "%s", in->thread);
+	if (!dm || strcmp(scope, "per-peer") != 0)
+		snprintf(k.channel, sizeof k.channel, "%s", in->channel);
+	if (!dm || strcmp(scope, "per-account-channel-peer") == 0)
+		snprintf(k.account, sizeof k.account, "%s", in->account);
+	return oc_session_key_build(&k, in->session, err);
+}
+
+static bool make_deliver(inbound *in)
+{
+	bool dm = strcmp(in->chat_type, "dm") == 0;
+	in->deliver = cJSON_CreateObject();
+	oc_json_opt(in->deliver, "channel", in->channel);
+	oc_json_opt(in->deliver, "account", in->account);
+	oc_json_opt(in->deliver, "to", in->chat);
+	oc_json_opt(in->deliver, "thread", in->thread);
+	/* In a group it must be seen who is answered. */
+	const cJSON *mode = oc_channel_setting(in->agent->config, in->channel, in->account, "replyToMode");
+	const char *when = cJSON_IsString(mode) ? mode->valuestring : dm ? "off" : "first";
+	if (strcmp(when, "off") != 0)
+		oc_json_opt(in->deliver, "replyTo", in->id);
+	return in->deliver != NULL;
+}
+
+void oc_inbound_say(oc_agent *agent, const cJSON *deliver, const char *session, const char *key, const char *text)
+{
+	char out[80];
+	oc_err err = {0};
+	oc_auto_json cJSON *message = cJSON_Duplicate(deliver, true);
+	oc_json_opt(message, "session", session);
+	(void)oc_json_set_str(message, "text", text);
+	if (oc_agent_send(agent, message, oc_str_of(key), out, NULL, NULL, &err) != OC_OK)
+		oc_log_err(OC_LOG_WARN, "channel", "a notice could not be sent", &err);
+}
+
+/* ---- Strangers ---- */
+
+typedef struct stranger {
+	inbound *in;
+	oc_pairing_ask ask;
+} stranger;
+
+static oc_status ask_pairing(oc_tx *tx, void *arg, oc_err *err)
+{
+	stranger *s = arg;
+	return oc_pairing_tx_request(tx, &s->ask, err);
+}
+
+static void pairing_asked(void *arg, oc_status status, const oc_err *err)
+{
+	stranger *s = arg;
+	inbound *in = s->in;
+	oc_agent *agent = in->agent;
+	if (status == OC_OK && s->ask.is_new) {
+		char text[400], key[60];
+		snprintf(text, sizeof text,
+			 "I do not know you yet. Your id on %s is %s.\n\nPairing code: %s\n\nMy owner can let you in with:\n"
+			 "`openclaw pairing approve %s %s`",
+			 in->channel, in->sender, s->ask.code, in->channel, s->ask.code);
+		snprintf(key, sizeof key, "pair:%.20s:%s", in->channel, s->ask.code);
+		oc_inbound_say(agent, in->deliver, NULL, key, text);
+		oc_info("channel", "%s: %s (%s) asks to be let in; approve with `openclaw pairing approve %s %s`", in->channel,
+			in->sender_name[0] != 0 ? in->sender_name : "somebody", in->sender, in->channel, s->ask.code);
+		cJSON *data = cJSON_CreateObject();
+		oc_json_opt(data, "channel", in->channel);
+		oc_json_opt(data, "account", in->account);
+		oc_json_opt(data, "sender", in->sender);
+		oc_json_opt(data, "name", in->sender_name);
+		oc_json_opt(data, "code", s->ask.code);
+		oc_agent_observe(agent, OC_HOOK_CHANNEL_PAIRING_REQUESTED, cJSON_Duplicate(data, true));
+		oc_agent_emit_plain(agent, OC_AGENT_EV_PAIRING, NULL, data);
+	} else if (status != OC_OK && status != OC_E_LIMIT) {
+		oc_log_err(OC_LOG_WARN, "channel", "a pairing request could not be kept", err);
+	}
+	/* The limit is a refusal like any other: the network need not hand it in again. */
+	in->committed(in->arg, status == OC_E_LIMIT ? OC_OK : status);
+	done_with(in);
+	oc_free(s);
+}
+
+static oc_status start_pairing(inbound *in)
+{
+	stranger *s = oc_alloc(sizeof *s);
+	if (s == NULL || !make_deliver(in)) {
+		oc_free(s);
+		return OC_E_NOMEM;
+	}
+	s->in = in;
+	s->ask = (oc_pairing_ask){.channel = in->channel, .account = in->account, .sender = in->sender, .name = in->sender_name};
+	oc_status status = oc_store_write(in->agent->store, ask_pairing, pairing_asked, s);
+	if (status != OC_OK)
+		oc_free(s);
+	return status;
+}
+
+/* ---- Overheard in groups ---- */
+
+typedef struct group {
+	oc_map_node node;
+	char *lines[OVERHEARD_DEFAULT];
+	int first, n;
+	char key[OC_SESSION_KEY_MAX];
+} group;
+
+static void clear_group(group *g)
+{
+	for (; g->n > 0; g->n--, g->first = (g->first + 1) % OVERHEARD_DEFAULT) {
+		oc_free(g->lines[g->first]);
+		g->lines[g->first] = NULL;
+	}
+}
+
+static void free_group(void *arg, oc_map_node *node)
+{
+	(void)arg;
+	group *g = OC_MAP_OWNER(node, group, node);
+	clear_group(g);
+	oc_free(g);
+}
+
+void oc_inbound_free(oc_agent *agent)
+{
+	oc_map_each(&agent->groups, free_group, NULL);
+	oc_map_free(&agent->groups);
+}
+
+static const char *name_of(const inbound *in)
+{
+	return in->sender_name[0] != 0 ? in->sender_name : in->username[0] != 0 ? in->username : in->sender;
+}
+
+static void overhear(inbound *in)
+{
+	oc_agent *agent = in->agent;
+	int64_t limit = oc_config_i64(agent->config, "messages.groupChat.historyLimit", OVERHEARD_DEFAULT);
+	oc_map_node *node = oc_map_find(&agent->groups, in->session);
+	group *g = node != NULL ? OC_MAP_OWNER(node, group, node) : NULL;
+	if (limit <= 0 || (g == NULL && agent->groups.n >= OVERHEARD_GROUPS_MAX))
+		return;
+	if (g == NULL) {
+		g = oc_alloc(sizeof *g);
+		if (g == NULL)
+			return;
+		memcpy(g->key, in->session, sizeof g->key);
+		oc_map_add(&agent->groups, &g->node, g->key);
+	}
+	int max = limit < OVERHEARD_DEFAULT ? (int)limit : OVERHEARD_DEFAULT;
+	while (g->n >= max) {
+		oc_free(g->lines[g->first]);
+		g->lines[g->first] = NULL;
+		g->first = (g->first + 1) % OVERHEARD_DEFAULT;
+		g->n--;
+	}
+	char *line = oc_asprintf("%s: %.*s", name_of(in), OVERHEARD_LINE_MAX, in->text);
+	if (line != NULL)
+		g->lines[(g->first + g->n++) % OVERHEARD_DEFAULT] = line;
+}
+
+/* The message as the model reads it: who says it, to what it answers, what was said before. */
+static char *compose(inbound *in)
+{
+	bool dm = strcmp(in->chat_type, "dm") == 0;
+	oc_sbuf b;
+	oc_sbuf_init(&b, OC_TURN_MESSAGE_MAX);
+	oc_map_node *node = dm ? NULL : oc_map_find(&in->agent->groups, in->session);
+	group *g = node != NULL ? OC_MAP_OWNER(node, group, node) : NULL;
+	if (g != NULL && g->n > 0) {
+		oc_sbuf_z(&b, "[Said here since your last answer]\n");
+		for (int i = 0; i < g->n; i++)
+			oc_sbuf_printf(&b, "%s\n", g->lines[(g->first + i) % OVERHEARD_DEFAULT]);
+		oc_sbuf_z(&b, "\n[The message for you]\n");
+		clear_group(g);
+	}
+	const cJSON *reply = oc_json_get(in->m, "replyTo");
+	const char *quoted = oc_json_str(reply, "text", "");
+	if (quoted[0] != 0 && !oc_json_bool(reply, "fromSelf", false))
+		oc_sbuf_printf(&b, "[In answer to: %.*s]\n", 1000, quoted);
+	if (!dm)
+		oc_sbuf_printf(&b, "%s: ", name_of(in));
+	oc_sbuf_z(&b, in->text);
+	char *out = oc_sbuf_take(&b);
+	oc_sbuf_free(&b);
+	return out;
+}
+
+/* ---- Taking in ---- */
+
+static oc_status submit(inbound *in, oc_err *err)
+{
+	oc_agent *agent = in->agent;
+	bool command = oc_command_is(agent, oc_str_trim(oc_str_of(in->text)));
+	oc_auto_free char *text = command ? oc_strdup(in->text) : compose(in);
+	if (text == NULL || !make_deliver(in))
+		return oc_fail(err, OC_E_LIMIT, NULL, "the message is too long");
+	char origin[80];
+	snprintf(origin, sizeof origin, "channel:%s", in->channel);
+	oc_inbox_ref ref = {in->channel, in->account, in->chat, in->id};
+	oc_turn_input input = {
+		.session = oc_str_of(in->session),
+		.text = oc_str_of(text),
+		.media = oc_json_get(in->m, "media"),
+		.origin = origin,
+		.deliver = in->deliver,
+		.sender = oc_json_get(in->m, "sender"),
+	};
+	oc_run_ref run;
+	return oc_turn_submit(agent, &input, &ref, in->committed, in->arg, NULL, &run, err);
+}
+
+/* "/stop" does not wait behind what it is to stop. */
+static oc_status stop(inbound *in, oc_err *err)
+{
+	int n = 0;
+	if (!make_deliver(in))
+		return OC_E_NOMEM;
+	(void)oc_agent_cancel_session(in->agent, oc_str_of(in->session), &n, NULL);
+	char key[60];
+	snprintf(key, sizeof key, "stop:%.20s:%.30s", in->channel, in->id);
+	oc_inbound_say(in->agent, in->deliver, in->session, key, n > 0 ? "Stopped." : "Nothing was running.");
+	(void)err;
+	in->committed(in->arg, OC_OK);
+	return OC_OK;
+}
+
+static oc_access ask_access(const inbound *in, char *reason)
+{
+	oc_access_question q = {
+		.config = in->agent->config,
+		.store = in->agent->store,
+		.channel = in->channel,
+		.account = in->account,
+		.chat_type = in->chat_type,
+		.chat = in->chat,
+		.sender = in->sender[0] != 0 ? in->sender : in->chat,
+		.username = in->username,
+		.mentioned = oc_json_bool(in->m, "mentioned", false) ||
+			     oc_json_bool(oc_json_get(in->m, "replyTo"), "fromSelf", false),
+		.text = oc_str_of(in->text),
+		.agent_id = in->agent_id,
+	};
+	return oc_access_decide(&q, reason);
+}
+
+/* OC_OK: somebody else calls committed; OC_E_STATE: nothing is to be done, it is fine. */
+static oc_status decide(inbound *in, oc_err *err)
+{
+	oc_agent *agent = in->agent;
+	char reason[120];
+	if (oc_json_bool(oc_json_get(in->m, "sender"), "isBot", false) || oc_json_bool(in->m, "edited", false))
+		return OC_E_STATE;
+	choose_agent(in);
+	oc_status status = choose_session(in, err);
+	if (status != OC_OK)
+		return status;
+	switch (ask_access(in, reason)) {
+	case OC_ACCESS_PAIRING:
+		return start_pairing(in);
+	case OC_ACCESS_OVERHEARD:
+		overhear(in);
+		return OC_E_STATE;
+	case OC_ACCESS_ALLOWED:
+		break;
+	case OC_ACCESS_REFUSED:
+	default:
+		agent->stats.inbound_refused++;
+		oc_debug("channel", "%s: a message of %s is refused: %s", in->channel, in->sender, reason);
+		return OC_E_STATE;
+	}
+	if (oc_str_trim(oc_str_of(in->text)).n == 0 && cJSON_GetArraySize(oc_json_get(in->m, "media")) == 0)
+		return OC_E_STATE;
+	agent->stats.inbound++;
+	oc_channels_note(agent, in->channel, in->account, true, NULL);
+	if (oc_command_is_stop(oc_str_of(in->text)))
+		status = stop(in, err);
+	else
+		status = submit(in, err);
+	if (status == OC_OK)
+		done_with(in);
+	return status;
+}
+
+void oc_agent_inbound(oc_agent *agent, oc_str message_json, void (*committed)(void *arg, oc_status status), void *arg)
+{
+	inbound *in = oc_alloc(sizeof *in);
+	oc_err err = {0};
+	oc_store_stats stats;
+	if (in == NULL) {
+		committed(arg, OC_E_BUSY);
+		return;
+	}
+	*in = (inbound){.agent = agent, .committed = committed, .arg = arg};
+	oc_store_get_stats(agent->store, &stats);
+	oc_status status = agent->draining || stats.queued > stats.queue_max / 2 ? OC_E_BUSY : read_message(in, message_json, &err);
+	if (status == OC_OK)
+		status = decide(in, &err);
+	if (status == OC_OK)
+		return;
+	if (status == OC_E_STATE)
+		status = OC_OK;
+	else if (status == OC_E_UNAVAILABLE || status == OC_E_NOMEM)
+		status = OC_E_BUSY; /* later it may work */
+	else if (status != OC_E_BUSY)
+		oc_log_err(OC_LOG_WARN, "channel", "a message cannot be taken", &err);
+	done_with(in);
+	committed(arg, status);
+}
+
+/* ---- After a crash ---- */
+
+static void report_interrupted(oc_agent *agent, const char *run, const char *session, const cJSON *input)
+{
+	const cJSON *deliver = oc_json_get(input, "deliver");
+	oc_auto_json cJSON *result = cJSON_CreateObject();
+	static const char words[] = "I was interrupted before I could finish my answer (the gateway stopped). Ask again, or say "
+				    "\"go on\".";
+	oc_json_opt(result, "status", "interrupted");
+	oc_json_opt(result, "text", "");
+	oc_auto_free char *json = oc_json_print(result);
+	oc_batch *b = oc_batch_new(agent->store);
+	if (b == NULL)
+		return;
+	oc_batch_run_state(b, run, "interrupted", json);
+	oc_batch_event(b, session, "state_changed", run, "{\"state\":\"interrupted\"}");
+	(void)oc_batch_commit(b, NULL, NULL, NULL);
+	agent->stats.turns_interrupted++;
+	if (cJSON_IsObject(deliver)) {
+		/* The key makes a second report impossible, whatever happens to this process. */
+		char key[60];
+		snprintf(key, sizeof key, "int:%s", run);
+		oc_inbound_say(agent, deliver, session, key, words);
+	}
+}
+
+static void take_up(oc_agent *agent, const char *run, const char *session, const cJSON *input)
+{
+	oc_turn_input in = {
+		.session = oc_str_of(session),
+		.text = oc_json_ostr(input, "text"),
+		.media = oc_json_get(input, "media"),
+		.origin = oc_json_str(input, "origin", "recovered"),
+		.model = oc_json_ostr(input, "model"),
+		.thinking = oc_json_ostr(input, "thinking"),
+		.extra_system = oc_json_ostr(input, "extraSystem"),
+		.deliver = oc_json_get(input, "deliver"),
+		.sender = oc_json_get(input, "sender"),
+		.timeout_ms = (uint64_t)oc_json_i64(input, "timeoutMs", 0),
+	};
+	oc_run_ref ref;
+	oc_err err = {0};
+	if (oc_turn_submit(agent, &in, NULL, NULL, NULL, run, &ref, &err) != OC_OK) {
+		oc_log_err(OC_LOG_ERROR, "agent", "an accepted message cannot be taken up", &err);
+		report_interrupted(agent, run, session, input);
+	}
+}
+
+void oc_inbound_recover(oc_agent *agent)
+{
+	oc_auto_json cJSON *runs = NULL;
+	oc_err err = {0};
+	int again = 0, reported = 0;
+	if (oc_store_open_runs(agent->store, &runs, &err) != OC_OK) {
+		oc_log_err(OC_LOG_ERROR, "agent", "what the last process left cannot be read", &err);
+		return;
+	}
+	const cJSON *r;
+	cJSON_ArrayForEach(r, runs)
+	{
+		const char *run = oc_json_str(r, "run", ""), *session = oc_json_str(r, "session", "");
+		const cJSON *input = oc_json_get(r, "input");
+		if (oc_map_find(&agent->runs, run) != NULL)
+			continue; /* of this process */
+		if (strcmp(oc_json_str(r, "state", ""), "accepted") == 0 && cJSON_IsObject(input)) {
+			take_up(agent, run, session, input);
+			again++;
+		} else {
+			report_interrupted(agent, run, session, input);
+			reported++;
+		}
+	}
+	if (again + reported > 0)
+		oc_info("agent", "left by the last process: %d messages are taken up, %d interrupted answers are reported", again,
+			reported);
+}

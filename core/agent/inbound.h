@@ -1,0 +1,14 @@
+/* Messages of channels on their way in. */
+#ifndef OC_AGENT_INBOUND_H
+#define OC_AGENT_INBOUND_H
+
+#include "core/agent/internal.h"
+
+/* Frees what was overheard in groups. */
+void oc_inbound_free(oc_agent *agent);
+/* What the last process left: accepted runs are run, interrupted ones reported. */
+void oc_inbound_recover(oc_agent *agent);
+/* "text (the sender) …": tells a conversation something that is no reply of a model. */
+void oc_inbound_say(oc_agent *agent, const cJSON *deliver, const char *session, const char *key, const char *text);
+
+#endif

@@ -1,0 +1,134 @@
+/* What the files of core/agent share; nobody else includes this. */
+#ifndef OC_AGENT_INTERNAL_H
+#define OC_AGENT_INTERNAL_H
+
+#include "core/agent/agent.h"
+#include "core/agent/map.h"
+#include "core/data/json.h"
+#include "core/module/call.h"
+
+typedef struct oc_turn oc_turn;
+typedef struct oc_lane oc_lane;
+typedef struct oc_channels oc_channels;
+typedef struct oc_outbound oc_outbound;
+typedef struct oc_waiter oc_waiter;
+typedef struct oc_toolrun oc_toolrun;
+
+struct oc_agent {
+	oc_loop *loop;
+	oc_owner *owner;
+	oc_config *config;
+	oc_store *store;
+	oc_modules *modules;
+	oc_hooks *hooks;
+	char *state_dir;
+	bool one_shot, started, draining;
+	/* events.c */
+	oc_agent_sub *subs;
+	unsigned emitting; /* inside a fan-out: what is unsubscribed then is only marked */
+	uint64_t event_seq;
+	/* lane.c */
+	oc_map lanes;
+	oc_lane *ready, **ready_tail; /* lanes whose next turn may start when there is room */
+	/* turn.c */
+	oc_map runs, keys; /* turns by run id and by idempotency key */
+	oc_waiter *waiters;
+	oc_map direct_runs; /* direct.c: tools executed outside turns */
+	/* model.c */
+	cJSON *catalog;
+	const oc_config *catalog_config;
+	uint64_t catalog_generation;
+	oc_map cooldowns;
+	/* workspace.c */
+	oc_map seeded; /* workspaces looked after by this process */
+	/* the others' own */
+	oc_channels *channels;
+	oc_outbound *outbound;
+	oc_map groups; /* inbound.c: what was said in groups without being meant for us */
+	/* drain */
+	void (*drained)(void *arg);
+	void *drained_arg;
+	oc_watch *drain_timer;
+	int drain_stage; /* 0: not, 1: turns and deliveries, 2: channels */
+	oc_agent_stats stats;
+};
+
+/* ---- events.c ---- */
+
+void oc_agent_emit(oc_agent *agent, const oc_agent_event *event);
+/* An event that is not of a run. Takes data. */
+void oc_agent_emit_plain(oc_agent *agent, int type, const char *session, cJSON *data);
+void oc_agent_subs_free(oc_agent *agent);
+
+/* ---- lane.c: one turn at a time in a session, many sessions at once ---- */
+
+/* Queues the turn at its session. OC_E_BUSY: too many wait there. */
+oc_status oc_lane_enter(oc_turn *turn, oc_err *err);
+/* The turn is committed: it may start when it is its turn. */
+void oc_lane_ready(oc_turn *turn);
+/* It is over, or was never begun. The next one starts later, from the loop. */
+void oc_lane_leave(oc_turn *turn);
+/* Starts what may start. */
+void oc_lane_pump(oc_agent *agent);
+/* The session's turns, the running one first; fn may end them. */
+int oc_lane_each(oc_agent *agent, const char *session, void (*fn)(void *arg, oc_turn *turn), void *arg);
+oc_turn *oc_lane_running(oc_agent *agent, const char *session);
+bool oc_lane_is_first(const oc_turn *turn);
+
+/* ---- agents ---- */
+
+/* The agent's own member of agents.list, or NULL. */
+const cJSON *oc_agent_entry(const oc_config *config, const char *agent_id);
+const char *oc_agent_default_id(const oc_config *config, char out[65]);
+const char *oc_agent_main_key(const oc_config *config);
+/* Absolute; oc_free it. */
+char *oc_agent_workspace(oc_agent *agent, const oc_config *config, const char *agent_id);
+/* agents.list[].<path> when set, else agents.defaults.<path>. */
+const cJSON *oc_agent_setting(const oc_config *config, const char *agent_id, const char *path);
+
+/* ---- turn.c, as others need it ---- */
+
+typedef struct oc_inbox_ref {
+	const char *channel, *account, *chat, *message_id;
+} oc_inbox_ref;
+
+/* As oc_agent_submit, for messages of channels: the inbox row is written with it. committed (may be NULL) is called with
+ * OC_OK when it is stored or was a duplicate. */
+oc_status oc_turn_submit(oc_agent *agent, const oc_turn_input *input, const oc_inbox_ref *inbox,
+			 void (*committed)(void *arg, oc_status status), void *committed_arg, const char *run_or_null,
+			 oc_run_ref *ret, oc_err *err);
+void oc_turn_begin(oc_turn *turn);
+/* Asks it to end with that status, later from the loop. why: for people. */
+void oc_turn_cancel(oc_turn *turn, oc_status status, const char *why);
+/* Ends waits with this run. */
+void oc_waiters_tell(oc_agent *agent, const char *run, const cJSON *result);
+void oc_waiters_free(oc_agent *agent);
+/* Ends every turn at once, without waiting or telling. */
+void oc_turns_free(oc_agent *agent);
+void oc_direct_free(oc_agent *agent);
+/* Called when a turn or a delivery ended: completes a drain. */
+void oc_agent_check_drained(oc_agent *agent);
+
+/* ---- usage.c ---- */
+
+int64_t oc_tokens_of(oc_str text);
+
+/* ---- hooks ---- */
+
+/* Fires an observing hook; payload is made only when somebody listens. Takes payload. */
+#define oc_agent_observe(agent, hook, payload)                                          \
+	do {                                                                            \
+		if (oc_hooks_wanted((agent)->hooks, hook))                              \
+			(void)oc_hooks_fire((agent)->hooks, hook, payload, NULL, NULL, NULL); \
+	} while (0)
+/* The error hook: where ("turn", "tool", "delivery"), what, and whose. */
+void oc_agent_error(oc_agent *agent, const char *where, const char *session, const char *run, const oc_err *err);
+
+/* Adds a text member when there is a text. */
+static inline void oc_json_opt(cJSON *obj, const char *name, const char *value)
+{
+	if (value != NULL && value[0] != 0)
+		(void)oc_json_set_str(obj, name, value);
+}
+
+#endif

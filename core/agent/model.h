@@ -1,0 +1,47 @@
+/* Models: what "provider/model" means, which one an agent uses, and which ones rest after failures. */
+#ifndef OC_AGENT_MODEL_H
+#define OC_AGENT_MODEL_H
+
+#include "core/agent/internal.h"
+#include "core/base/mem.h"
+
+typedef struct oc_model {
+	const char *ref;      /* "provider/id" */
+	const char *provider, *id, *name;
+	const char *api;      /* the protocol: names the guest */
+	const char *base_url;
+	const char *headers_json; /* an object */
+	const char *secret;   /* the name of its key for the module, "" when it needs none */
+	int64_t context_window, max_tokens; /* max_tokens 0: not known */
+	double cost_input, cost_output, cost_cache_read, cost_cache_write; /* USD per million tokens */
+	bool images, reasoning;
+	const char *params_json; /* agents.defaults.models.<ref>.params, or "" */
+} oc_model;
+
+/* Fills ret with strings of the arena. OC_E_NOT_FOUND: no such provider. */
+oc_status oc_model_find(oc_agent *agent, const oc_config *config, oc_arena *arena, const char *ref, oc_model *ret,
+			oc_err *err);
+/* "provider/model" for what people write (an alias, a bare model name); NULL when nothing fits. In the arena. */
+const char *oc_model_ref(oc_agent *agent, const oc_config *config, oc_arena *arena, const char *text);
+/* What an agent would use, best first: override (may be ""), the agent's or default primary, the fallbacks; without any
+ * configuration the first provider that can be used. */
+oc_status oc_model_candidates(oc_agent *agent, const oc_config *config, oc_arena *arena, const char *agent_id,
+			      const char *override, const char ***ret, size_t *ret_n, oc_err *err);
+/* Whether a call can work: its module runs and its key is there. err says what is missing. */
+oc_status oc_model_usable(oc_agent *agent, const oc_config *config, const oc_model *model, oc_err *err);
+oc_guest *oc_model_guest(oc_agent *agent, const oc_model *model);
+
+/* After a failure the model rests; after an answer it does not. retry_after_ms 0: by the kind of error. */
+void oc_model_failed(oc_agent *agent, const char *ref, oc_status status, uint64_t retry_after_ms);
+void oc_model_worked(oc_agent *agent, const char *ref);
+/* Milliseconds it still rests, 0 when it does not. */
+uint64_t oc_model_resting(oc_agent *agent, const char *ref);
+void oc_models_free(oc_agent *agent);
+
+/* usage.c */
+double oc_model_cost(const oc_model *model, const oc_usage *u);
+cJSON *oc_usage_json(const oc_usage *u);
+/* Counts the tokens of the model call that ended: event, store, figures. */
+void oc_usage_count(oc_turn *turn);
+
+#endif

@@ -1,0 +1,362 @@
+#include "core/agent/policy.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/log.h"
+
+/* ---- Names ---- */
+
+static const struct {
+	const char *name, *members; /* separated by spaces */
+} groups[] = {
+	{"fs", "read write edit apply_patch list find grep"},
+	{"runtime", "exec process"},
+	{"sessions", "sessions_list sessions_history sessions_send sessions_spawn session_status"},
+	{"memory", "memory_search memory_get"},
+	{"web", "web_search web_fetch"},
+	{"ui", "browser canvas"},
+	{"automation", "cron gateway"},
+	{"messaging", "message"},
+	{"nodes", "nodes"},
+};
+
+static const struct {
+	const char *name, *list;
+} profiles[] = {
+	{"minimal", "session_status"},
+	{"coding", "group:fs group:runtime group:sessions group:memory image"},
+	{"messaging", "group:messaging sessions_list sessions_history sessions_send session_status"},
+};
+
+/* Whether the list of words has one for which fn is true. */
+static bool any_word(const char *list, bool (*fn)(const char *word, const oc_tool_info *tool), const oc_tool_info *tool)
+{
+	oc_str rest = oc_str_of(list);
+	while (rest.p != NULL) {
+		oc_str word = oc_str_cut(&rest, ' ');
+		char text[80];
+		if (word.n == 0 || word.n >= sizeof text)
+			continue;
+		memcpy(text, word.p, word.n);
+		text[word.n] = 0;
+		if (fn(text, tool))
+			return true;
+	}
+	return false;
+}
+
+static bool same_name(const char *word, const oc_tool_info *tool)
+{
+	return strcmp(word, tool->name) == 0;
+}
+
+static bool in_group(const char *group, const oc_tool_info *tool)
+{
+	oc_module *module = oc_guest_module(tool->guest);
+	if (strcmp(group, "openclaw") == 0)
+		return oc_module_bundled(module);
+	if (strcmp(group, "plugins") == 0)
+		return !oc_module_bundled(module);
+	if (strcmp(oc_json_str(tool->spec, "group", ""), group) == 0)
+		return true;
+	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+		if (strcmp(groups[i].name, group) == 0)
+			return any_word(groups[i].members, same_name, tool);
+	return false;
+}
+
+static const char *unalias(const char *name)
+{
+	if (strcmp(name, "bash") == 0)
+		return "exec";
+	return strcmp(name, "apply-patch") == 0 ? "apply_patch" : name;
+}
+
+bool oc_policy_matches(const char *pattern, const oc_tool_info *tool)
+{
+	char lower[128];
+	size_t n = 0;
+	for (; pattern[n] != 0 && n + 1 < sizeof lower; n++)
+		lower[n] = pattern[n] >= 'A' && pattern[n] <= 'Z' ? (char)(pattern[n] + 32) : pattern[n];
+	lower[n] = 0;
+	oc_str trimmed = oc_str_trim(oc_str_of(lower));
+	char name[128];
+	memcpy(name, trimmed.p, trimmed.n);
+	name[trimmed.n] = 0;
+	if (strncmp(name, "group:", 6) == 0)
+		return in_group(name + 6, tool);
+	if (strchr(name, '*') != NULL)
+		return fnmatch(name, tool->name, 0) == 0;
+	return strcmp(unalias(name), tool->name) == 0 || strcmp(name, oc_module_name(oc_guest_module(tool->guest))) == 0;
+}
+
+static bool list_has(const cJSON *list, const oc_tool_info *tool)
+{
+	const cJSON *one;
+	cJSON_ArrayForEach(one, list) if (cJSON_IsString(one) && oc_policy_matches(one->valuestring, tool)) return true;
+	return false;
+}
+
+/* ---- Filters ---- */
+
+typedef struct verdict {
+	const oc_policy_context *context;
+	const oc_tool_info *tool;
+	char *reason;
+	bool denied;
+} verdict;
+
+static void deny(verdict *v, const char *where, const char *what)
+{
+	if (v->denied)
+		return;
+	v->denied = true;
+	if (v->reason != NULL)
+		snprintf(v->reason, 200, "%s %s", where, what);
+}
+
+typedef struct bundled_search {
+	const cJSON *list;
+	bool found;
+} bundled_search;
+
+static bool look_for_bundled(void *arg, const oc_tool_info *tool)
+{
+	bundled_search *s = arg;
+	s->found = oc_module_bundled(oc_guest_module(tool->guest)) && list_has(s->list, tool);
+	return !s->found;
+}
+
+/*
+ * An allow-list that names only tools of third parties is meant to add them: taken at its word it would switch off
+ * everything else.
+ */
+static bool only_adds(const verdict *v, const cJSON *allow)
+{
+	if (!oc_module_bundled(oc_guest_module(v->tool->guest)))
+		return false;
+	const cJSON *one;
+	cJSON_ArrayForEach(one, allow) if (cJSON_IsString(one) && strchr(one->valuestring, '*') != NULL) return false;
+	bundled_search s = {.list = allow};
+	oc_modules_each_tool(v->context->agent->modules, look_for_bundled, &s);
+	return !s.found;
+}
+
+static void apply_lists(verdict *v, const cJSON *filter, const char *where)
+{
+	const cJSON *allow = oc_json_get(filter, "allow"), *deny_list = oc_json_get(filter, "deny");
+	if (cJSON_IsArray(deny_list) && list_has(deny_list, v->tool))
+		deny(v, where, "denies it");
+	if (cJSON_IsArray(allow) && cJSON_GetArraySize(allow) > 0 && !list_has(allow, v->tool) &&
+	    !list_has(oc_json_get(filter, "alsoAllow"), v->tool) && !only_adds(v, allow))
+		deny(v, where, "does not allow it");
+}
+
+static void apply_profile(verdict *v, const cJSON *filter, const char *where)
+{
+	const char *profile = oc_json_str(filter, "profile", "");
+	if (profile[0] == 0 || strcmp(profile, "full") == 0)
+		return;
+	for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++)
+		if (strcmp(profiles[i].name, profile) == 0 && any_word(profiles[i].list, oc_policy_matches, v->tool))
+			return;
+	/* A profile nobody knows allows nothing: a typing error must not open what was meant to be closed. */
+	if (!list_has(oc_json_get(filter, "alsoAllow"), v->tool))
+		deny(v, where, "has a profile without it");
+}
+
+/* byProvider.<provider/model>, else byProvider.<provider>. */
+static const cJSON *by_provider(const verdict *v, const cJSON *filter)
+{
+	const cJSON *map = oc_json_get(filter, "byProvider");
+	const char *model = v->context->model, *slash = strchr(model, '/');
+	if (map == NULL || slash == NULL)
+		return NULL;
+	const cJSON *found = oc_json_get(map, model);
+	char provider[65];
+	if (found != NULL || (size_t)(slash - model) >= sizeof provider)
+		return found;
+	memcpy(provider, model, (size_t)(slash - model));
+	provider[slash - model] = 0;
+	return oc_json_get(map, provider);
+}
+
+static void apply(verdict *v, const cJSON *filter, const char *where)
+{
+	char place[128];
+	const cJSON *provider = by_provider(v, filter);
+	snprintf(place, sizeof place, "%s.byProvider", where);
+	apply_profile(v, filter, where);
+	apply_profile(v, provider, place);
+	apply_lists(v, filter, where);
+	apply_lists(v, provider, place);
+}
+
+/* channels.<channel>[.accounts.<account>].groups.<chat or *>.{tools, toolsBySender.<id or *>} */
+static void apply_group(verdict *v)
+{
+	const oc_policy_context *c = v->context;
+	if (c->channel[0] == 0 || c->chat[0] == 0)
+		return;
+	const cJSON *channel = oc_json_get(oc_config_get(c->config, "channels"), c->channel);
+	const cJSON *account = oc_json_get(oc_json_get(channel, "accounts"), c->account);
+	const cJSON *chats = oc_json_get(account, "groups");
+	if (chats == NULL)
+		chats = oc_json_get(channel, "groups");
+	const cJSON *chat = oc_json_get(chats, c->chat);
+	if (chat == NULL)
+		chat = oc_json_get(chats, "*");
+	const cJSON *senders = oc_json_get(chat, "toolsBySender");
+	const cJSON *sender = c->sender[0] != 0 ? oc_json_get(senders, c->sender) : NULL;
+	if (sender == NULL && c->sender_name[0] != 0)
+		sender = oc_json_get(senders, c->sender_name);
+	if (sender == NULL)
+		sender = oc_json_get(senders, "*");
+	apply_lists(v, sender != NULL ? sender : oc_json_get(chat, "tools"), "the group's policy");
+}
+
+static void apply_capabilities(verdict *v)
+{
+	const cJSON *capability;
+	cJSON_ArrayForEach(capability, oc_json_get(v->tool->spec, "capabilities"))
+	{
+		if (cJSON_IsString(capability) &&
+		    !oc_module_may(oc_guest_module(v->tool->guest), oc_str_of(capability->valuestring)))
+			deny(v, "its module was not granted", capability->valuestring);
+	}
+}
+
+static bool sandboxed(const oc_policy_context *c)
+{
+	const cJSON *mode = oc_agent_setting(c->config, c->agent_id, "sandbox.mode");
+	const char *text = cJSON_IsString(mode) ? mode->valuestring : "off";
+	return strcmp(text, "all") == 0 || (strcmp(text, "non-main") == 0 && strcmp(c->key->kind, "main") != 0);
+}
+
+bool oc_policy_allows(const oc_policy_context *context, const oc_tool_info *tool, char *reason)
+{
+	verdict v = {context, tool, reason, false};
+	const cJSON *tools = oc_config_get(context->config, "tools");
+	/* A section that could not be read closes the tools, it does not open them. */
+	if (!oc_config_usable(context->config, "tools"))
+		deny(&v, "the section tools of the configuration", "has an error");
+	apply(&v, tools, "tools");
+	apply(&v, oc_json_get(oc_agent_entry(context->config, context->agent_id), "tools"), "the agent's policy");
+	apply_group(&v);
+	if (sandboxed(context))
+		apply_lists(&v, oc_config_get(context->config, "tools.sandbox.tools"), "tools.sandbox.tools");
+	if (cJSON_IsArray(context->only) && !list_has(context->only, tool))
+		deny(&v, "a hook", "left it out");
+	apply_capabilities(&v);
+	return !v.denied;
+}
+
+void oc_policy_context_of(const oc_turn *turn, oc_policy_context *ret)
+{
+	*ret = (oc_policy_context){
+		.agent = turn->agent,
+		.config = turn->config,
+		.agent_id = turn->agent_id,
+		.model = turn->model.ref != NULL ? turn->model.ref : "",
+		.key = &turn->key,
+		.channel = oc_turn_channel(turn),
+		.account = oc_json_str(turn->deliver, "account", ""),
+		.chat = oc_context_is_group(turn) ? turn->key.peer : "",
+		.sender = oc_json_str(turn->sender, "id", ""),
+		.sender_name = oc_json_str(turn->sender, "username", ""),
+		.only = turn->hook_tools_allow,
+	};
+}
+
+/* ---- Lists ---- */
+
+typedef struct writer {
+	oc_policy_context context;
+	oc_sbuf out;
+} writer;
+
+static bool write_tool(void *arg, const oc_tool_info *tool)
+{
+	writer *w = arg;
+	if (!oc_policy_allows(&w->context, tool, NULL))
+		return true;
+	oc_sbuf_z(&w->out, w->out.n == 0 ? "[{\"name\":" : ",{\"name\":");
+	oc_sbuf_json(&w->out, oc_str_of(tool->name));
+	oc_sbuf_z(&w->out, ",\"description\":");
+	oc_sbuf_json(&w->out, oc_json_ostr(tool->spec, "description"));
+	oc_sbuf_z(&w->out, ",\"parameters\":");
+	const cJSON *parameters = oc_json_get(tool->spec, "parameters");
+	if (parameters != NULL)
+		oc_json_add_to(&w->out, parameters);
+	else
+		oc_sbuf_z(&w->out, "{\"type\":\"object\",\"properties\":{}}");
+	oc_sbuf_char(&w->out, '}');
+	return true;
+}
+
+oc_status oc_policy_tools_json(oc_turn *turn, char **ret, oc_err *err)
+{
+	writer w;
+	oc_policy_context_of(turn, &w.context);
+	oc_sbuf_init(&w.out, (size_t)8 << 20);
+	oc_modules_each_tool(turn->agent->modules, write_tool, &w);
+	if (w.out.n > 0)
+		oc_sbuf_char(&w.out, ']');
+	oc_status status = w.out.error;
+	if (status == OC_OK && w.out.n > 0)
+		*ret = oc_sbuf_take(&w.out);
+	oc_sbuf_free(&w.out);
+	return status == OC_OK ? OC_OK : oc_fail(err, status, NULL, "cannot describe the tools to the model");
+}
+
+typedef struct lister {
+	oc_policy_context context;
+	cJSON *out;
+	bool failed;
+} lister;
+
+static bool list_tool(void *arg, const oc_tool_info *tool)
+{
+	lister *l = arg;
+	char reason[200] = "";
+	cJSON *o = cJSON_Duplicate(tool->spec, true);
+	if (o == NULL || !cJSON_AddItemToArray(l->out, o)) {
+		cJSON_Delete(o);
+		l->failed = true;
+		return false;
+	}
+	bool allowed = oc_policy_allows(&l->context, tool, reason);
+	l->failed = !oc_json_set_str(o, "module", oc_module_name(oc_guest_module(tool->guest))) ||
+		    !oc_json_set_bool(o, "allowed", allowed) || (!allowed && !oc_json_set_str(o, "reason", reason));
+	return !l->failed;
+}
+
+oc_status oc_agent_tools(oc_agent *agent, oc_str agent_id, oc_str session, cJSON **ret_array, oc_err *err)
+{
+	char id[65], key_text[OC_SESSION_KEY_MAX];
+	oc_session_key key = {0};
+	if (agent_id.n > 0)
+		oc_agent_id_normalize(agent_id, id);
+	else
+		(void)oc_agent_default_id(agent->config, id);
+	oc_status status = oc_session_key_resolve(session, id, oc_agent_main_key(agent->config), key_text, err);
+	if (status == OC_OK)
+		status = oc_session_key_parse(oc_str_of(key_text), &key, err);
+	if (status != OC_OK)
+		return status;
+	bool group = strcmp(key.kind, "group") == 0 || strcmp(key.kind, "channel") == 0 || strcmp(key.kind, "thread") == 0;
+	lister l = {.context = {.agent = agent, .config = agent->config, .agent_id = agent_id.n > 0 ? id : key.agent,
+				.model = "", .key = &key, .channel = key.channel, .account = key.account,
+				.chat = group ? key.peer : "", .sender = "", .sender_name = ""},
+		    .out = cJSON_CreateArray()};
+	if (l.out != NULL)
+		oc_modules_each_tool(agent->modules, list_tool, &l);
+	if (l.out == NULL || l.failed) {
+		cJSON_Delete(l.out);
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot list the tools");
+	}
+	*ret_array = l.out;
+	return OC_OK;
+}

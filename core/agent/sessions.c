@@ -1,0 +1,311 @@
+/* Sessions as people and clients see them: reading, making, resetting, ending, deleting. */
+#include <string.h>
+
+#include "core/agent/turn.h"
+#include "core/base/clock.h"
+#include "core/base/id.h"
+#include "core/base/log.h"
+
+#define WAIT_STEP_MS 5
+#define WAIT_MAX_MS 10000
+
+/* ---- Reading ---- */
+
+static oc_status resolve(oc_agent *agent, oc_str session, char out[OC_SESSION_KEY_MAX], oc_err *err)
+{
+	char id[65];
+	return oc_session_key_resolve(session, oc_agent_default_id(agent->config, id), oc_agent_main_key(agent->config), out, err);
+}
+
+static void add_running(oc_agent *agent, cJSON *session)
+{
+	const oc_turn *turn = oc_lane_running(agent, oc_json_str(session, "key", ""));
+	if (turn != NULL)
+		(void)oc_json_set_str(session, "running", turn->run);
+}
+
+oc_status oc_agent_sessions(oc_agent *agent, const oc_session_filter *filter, cJSON **ret_array, oc_err *err)
+{
+	oc_status status = oc_store_sessions(agent->store, filter, ret_array, err);
+	cJSON *s;
+	if (status == OC_OK)
+		cJSON_ArrayForEach(s, *ret_array) add_running(agent, s);
+	return status;
+}
+
+oc_status oc_agent_session(oc_agent *agent, oc_str session, cJSON **ret_object, oc_err *err)
+{
+	char key[OC_SESSION_KEY_MAX];
+	oc_status status = resolve(agent, session, key, err);
+	if (status == OC_OK)
+		status = oc_store_session(agent->store, key, ret_object, err);
+	if (status == OC_OK)
+		add_running(agent, *ret_object);
+	return status;
+}
+
+oc_status oc_agent_history(oc_agent *agent, oc_str session, const oc_history_filter *filter, cJSON **ret_array, oc_err *err)
+{
+	char key[OC_SESSION_KEY_MAX];
+	oc_status status = resolve(agent, session, key, err);
+	return status == OC_OK ? oc_store_history(agent->store, key, filter, ret_array, err) : status;
+}
+
+oc_status oc_agent_session_events(oc_agent *agent, oc_str session, int64_t after_seq, int64_t limit, cJSON **ret_array,
+				  oc_err *err)
+{
+	char key[OC_SESSION_KEY_MAX];
+	oc_status status = resolve(agent, session, key, err);
+	return status == OC_OK ? oc_store_events(agent->store, key, after_seq, limit, ret_array, err) : status;
+}
+
+oc_status oc_agent_search(oc_agent *agent, oc_str query, oc_str session, int64_t limit, cJSON **ret_array, oc_err *err)
+{
+	char key[OC_SESSION_KEY_MAX];
+	oc_status status = session.n > 0 ? resolve(agent, session, key, err) : OC_OK;
+	oc_auto_free char *text = oc_memdup(query.p, query.n);
+	if (status != OC_OK)
+		return status;
+	if (text == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot search");
+	return oc_store_search(agent->store, text, session.n > 0 ? key : NULL, limit, ret_array, err);
+}
+
+oc_status oc_agent_usage(oc_agent *agent, oc_str session, int64_t days, cJSON **ret_object, oc_err *err)
+{
+	char key[OC_SESSION_KEY_MAX];
+	oc_status status = session.n > 0 ? resolve(agent, session, key, err) : OC_OK;
+	return status == OC_OK ? oc_store_usage(agent->store, session.n > 0 ? key : NULL, days, ret_object, err) : status;
+}
+
+/* ---- Changing ---- */
+
+typedef enum change_kind { CHANGE_PUT = 1, CHANGE_RESET, CHANGE_END, CHANGE_DELETE } change_kind;
+
+typedef struct change {
+	oc_agent *agent;
+	change_kind kind;
+	char key[OC_SESSION_KEY_MAX];
+	char reason[80];
+	oc_session_key parts;
+	char *title, *model, *thinking; /* NULL: left as they are */
+	bool inside;			/* asked for by a turn of the session, which must not wait for itself */
+	uint64_t began_ms;
+	oc_watch *timer;
+	oc_agent_session_done done;
+	void *arg;
+} change;
+
+static void free_change(change *c)
+{
+	oc_watch_end(c->timer);
+	oc_free(c->title);
+	oc_free(c->model);
+	oc_free(c->thinking);
+	oc_free(c);
+}
+
+static const char *change_name(change_kind kind)
+{
+	return kind == CHANGE_RESET ? "reset" : kind == CHANGE_END ? "ended" : kind == CHANGE_DELETE ? "deleted" : "changed";
+}
+
+static void changed(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
+{
+	change *c = arg;
+	oc_agent *agent = c->agent;
+	oc_auto_json cJSON *session = NULL;
+	oc_err why = *err;
+	if (status == OC_OK) {
+		cJSON *data = cJSON_CreateObject();
+		bool created = c->kind == CHANGE_PUT && oc_batch_began_session(b);
+		oc_json_opt(data, "change", created ? "created" : change_name(c->kind));
+		oc_json_opt(data, "key", c->key);
+		oc_json_opt(data, "reason", c->reason);
+		oc_agent_emit_plain(agent, OC_AGENT_EV_SESSION, c->key, data);
+		if (c->kind != CHANGE_DELETE)
+			status = oc_store_session(agent->store, c->key, &session, &why);
+	}
+	if (c->done != NULL)
+		c->done(c->arg, status, session, &why);
+	free_change(c);
+}
+
+/* Everybody who keeps something for the session hears that it is over. */
+static void tell_end(const change *c)
+{
+	oc_agent *agent = c->agent;
+	oc_auto_json cJSON *session = NULL, *info = cJSON_CreateObject();
+	if (oc_store_session(agent->store, c->key, &session, NULL) != OC_OK)
+		return;
+	oc_json_opt(info, "session", c->key);
+	oc_json_opt(info, "agent", c->parts.agent);
+	oc_json_opt(info, "reason", c->reason);
+	oc_json_opt(info, "sessionId", oc_json_str(session, "sessionId", NULL));
+	(void)oc_json_set_i64(info, "messageCount", oc_json_i64(session, "messages", 0));
+	(void)oc_json_set_i64(info, "durationMs", oc_wall_ms() - oc_json_i64(session, "startedAt", oc_wall_ms()));
+	cJSON *ctx = cJSON_AddObjectToObject(info, "ctx");
+	oc_json_opt(ctx, "agentId", c->parts.agent);
+	oc_json_opt(ctx, "sessionId", oc_json_str(session, "sessionId", NULL));
+	oc_json_opt(ctx, "sessionKey", c->key);
+	oc_agent_observe(agent, OC_HOOK_SESSION_END, cJSON_Duplicate(info, true));
+	oc_agent_observe(agent, OC_HOOK_TS_SESSION_END, cJSON_Duplicate(info, true));
+	if (c->kind == CHANGE_RESET)
+		oc_agent_observe(agent, OC_HOOK_BEFORE_RESET, cJSON_Duplicate(info, true));
+	oc_auto_free char *json = oc_json_print(info);
+	if (json != NULL)
+		oc_modules_session_end(agent->modules, oc_str_of(json));
+}
+
+static oc_status commit(change *c, oc_err *err)
+{
+	oc_batch *b = oc_batch_new(c->agent->store);
+	const oc_session_key *k = &c->parts;
+	if (c->kind != CHANGE_PUT)
+		tell_end(c);
+	if (b != NULL && c->kind == CHANGE_PUT)
+		oc_batch_session(b, c->key,
+				 &(oc_session_facts){.agent = k->agent, .kind = k->kind,
+						     .channel = k->channel[0] != 0 ? k->channel : NULL,
+						     .account = k->account[0] != 0 ? k->account : NULL,
+						     .peer = k->peer[0] != 0 ? k->peer : NULL,
+						     .thread = k->thread[0] != 0 ? k->thread : NULL,
+						     .title = c->title, .model = c->model, .thinking = c->thinking});
+	else if (b != NULL && c->kind == CHANGE_RESET)
+		oc_batch_session_reset(b, c->key, c->reason);
+	else if (b != NULL && c->kind == CHANGE_END)
+		oc_batch_session_end(b, c->key, c->reason);
+	else if (b != NULL)
+		oc_batch_session_delete(b, c->key);
+	return oc_batch_commit(b, changed, c, err);
+}
+
+static void cancel_turn(void *arg, oc_turn *turn)
+{
+	(void)arg;
+	oc_turn_cancel(turn, OC_E_CANCELED, "the session was ended");
+}
+
+/* What still runs writes its end first: else its last words would be the first of the new history. */
+static void try_commit(void *arg)
+{
+	change *c = arg;
+	oc_err err = {0};
+	oc_watch_end(c->timer);
+	c->timer = NULL;
+	bool waits = !c->inside && c->kind != CHANGE_PUT && oc_lane_each(c->agent, c->key, cancel_turn, NULL) > 0;
+	if (waits && oc_now_ms() - c->began_ms < WAIT_MAX_MS) {
+		c->timer = oc_timer_start(c->agent->owner, WAIT_STEP_MS, 0, try_commit, c);
+		if (c->timer != NULL)
+			return;
+	}
+	if (commit(c, &err) != OC_OK) {
+		if (c->done != NULL)
+			c->done(c->arg, err.code, NULL, &err);
+		free_change(c);
+	}
+}
+
+static change *new_change(oc_agent *agent, change_kind kind, const char *key, const char *reason, oc_agent_session_done done,
+			  void *arg, oc_err *err)
+{
+	change *c = oc_alloc(sizeof *c);
+	if (c == NULL) {
+		(void)oc_fail(err, OC_E_NOMEM, NULL, "cannot change the session");
+		return NULL;
+	}
+	*c = (change){.agent = agent, .kind = kind, .done = done, .arg = arg, .began_ms = oc_now_ms()};
+	snprintf(c->key, sizeof c->key, "%s", key);
+	snprintf(c->reason, sizeof c->reason, "%s", reason != NULL ? reason : "");
+	if (oc_session_key_parse(oc_str_of(key), &c->parts, err) == OC_OK)
+		return c;
+	free_change(c);
+	return NULL;
+}
+
+static oc_status start(change *c, oc_err *err)
+{
+	oc_status status = oc_loop_defer(c->agent->loop, c->agent->owner, try_commit, c);
+	if (status == OC_OK)
+		return OC_OK;
+	free_change(c);
+	return oc_fail(err, status, NULL, "cannot change the session");
+}
+
+static oc_status end_session(oc_agent *agent, change_kind kind, oc_str session, const char *reason,
+			     oc_agent_session_done done, void *arg, oc_err *err)
+{
+	char key[OC_SESSION_KEY_MAX];
+	oc_auto_json cJSON *exists = NULL;
+	oc_status status = resolve(agent, session, key, err);
+	if (status == OC_OK)
+		status = oc_store_session(agent->store, key, &exists, err);
+	if (status != OC_OK)
+		return status;
+	change *c = new_change(agent, kind, key, reason, done, arg, err);
+	return c != NULL ? start(c, err) : err != NULL && err->code != OC_OK ? err->code : OC_E_NOMEM;
+}
+
+oc_status oc_agent_session_reset(oc_agent *agent, oc_str session, const char *reason, oc_agent_session_done done, void *arg,
+				 oc_err *err)
+{
+	return end_session(agent, CHANGE_RESET, session, reason, done, arg, err);
+}
+
+oc_status oc_agent_session_end(oc_agent *agent, oc_str session, const char *reason, oc_agent_session_done done, void *arg,
+			       oc_err *err)
+{
+	return end_session(agent, CHANGE_END, session, reason, done, arg, err);
+}
+
+oc_status oc_agent_session_delete(oc_agent *agent, oc_str session, oc_agent_session_done done, void *arg, oc_err *err)
+{
+	return end_session(agent, CHANGE_DELETE, session, "deleted", done, arg, err);
+}
+
+oc_status oc_session_reset_inside(oc_turn *turn, const char *reason, oc_agent_session_done done, void *arg, oc_err *err)
+{
+	change *c = new_change(turn->agent, CHANGE_RESET, turn->session, reason, done, arg, err);
+	if (c == NULL)
+		return OC_E_NOMEM;
+	c->inside = true;
+	return start(c, err);
+}
+
+static bool copy_text(char **to, const char *from)
+{
+	*to = from != NULL ? oc_strdup(from) : NULL;
+	return from == NULL || *to != NULL;
+}
+
+oc_status oc_agent_session_put(oc_agent *agent, oc_str session, oc_str agent_id, const char *title, const char *model,
+			       const char *thinking, oc_agent_session_done done, void *arg, oc_err *err)
+{
+	char key[OC_SESSION_KEY_MAX], id[65], unique[13];
+	if (agent_id.n > 0)
+		oc_agent_id_normalize(agent_id, id);
+	else
+		(void)oc_agent_default_id(agent->config, id);
+	oc_str name = session.n > 0 ? session : oc_str_of(oc_id_token(unique, 12));
+	oc_status status = oc_session_key_resolve(name, id, oc_agent_main_key(agent->config), key, err);
+	if (status != OC_OK)
+		return status;
+	if (model != NULL && model[0] != 0) {
+		oc_arena *arena = oc_arena_new(1 << 16);
+		oc_model found;
+		const char *ref = arena != NULL ? oc_model_ref(agent, agent->config, arena, model) : NULL;
+		status = ref == NULL ? oc_fail(err, OC_E_NOT_FOUND, "see `openclaw models`", "no model '%s' is known", model)
+				     : oc_model_find(agent, agent->config, arena, ref, &found, err);
+		oc_arena_free(arena);
+		if (status != OC_OK)
+			return status;
+	}
+	change *c = new_change(agent, CHANGE_PUT, key, NULL, done, arg, err);
+	if (c == NULL)
+		return err != NULL && err->code != OC_OK ? err->code : OC_E_NOMEM;
+	if (!copy_text(&c->title, title) || !copy_text(&c->model, model) || !copy_text(&c->thinking, thinking)) {
+		free_change(c);
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot change the session");
+	}
+	return start(c, err);
+}

@@ -1,0 +1,434 @@
+#include "core/agent/toolrun.h"
+
+#include <string.h>
+
+#include "core/agent/workspace.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/data/schema.h"
+
+#define RESULT_BYTES_MAX ((size_t)48 << 20)
+
+/* ---- Life ---- */
+
+void oc_toolrun_free(oc_toolrun *t)
+{
+	if (t == NULL)
+		return;
+	oc_call_abandon(t->call);
+	oc_free(t->call_id);
+	oc_free(t->tool);
+	cJSON_Delete(t->arguments);
+	cJSON_Delete(t->content);
+	cJSON_Delete(t->details);
+	oc_free(t);
+}
+
+bool oc_tool_is_serial(oc_agent *agent, const char *tool)
+{
+	oc_tool_info info;
+	return oc_modules_tool(agent->modules, oc_str_of(tool), &info) && oc_json_bool(info.spec, "serial", false);
+}
+
+static cJSON *text_content(const char *text)
+{
+	cJSON *array = cJSON_CreateArray(), *part = cJSON_CreateObject();
+	if (array == NULL || part == NULL || !cJSON_AddItemToArray(array, part)) {
+		cJSON_Delete(array);
+		cJSON_Delete(part);
+		return NULL;
+	}
+	(void)oc_json_set_str(part, "type", "text");
+	(void)oc_json_set_str(part, "text", text);
+	return array;
+}
+
+char *oc_toolrun_text(const cJSON *content)
+{
+	oc_sbuf b;
+	oc_sbuf_init(&b, RESULT_BYTES_MAX);
+	const cJSON *part;
+	cJSON_ArrayForEach(part, content)
+	{
+		const char *type = oc_json_str(part, "type", "");
+		if (b.n > 0)
+			oc_sbuf_char(&b, '\n');
+		if (strcmp(type, "text") == 0)
+			oc_sbuf_z(&b, oc_json_str(part, "text", ""));
+		else
+			oc_sbuf_printf(&b, "[%s]", type);
+	}
+	char *out = oc_sbuf_take(&b);
+	oc_sbuf_free(&b);
+	return out;
+}
+
+cJSON *oc_toolrun_event(const oc_toolrun *t)
+{
+	cJSON *o = cJSON_CreateObject();
+	(void)oc_json_set_str(o, "id", t->call_id);
+	(void)oc_json_set_str(o, "name", t->tool);
+	(void)oc_json_set_bool(o, "isError", t->is_error);
+	(void)oc_json_set_i64(o, "durationMs", (int64_t)t->duration_ms);
+	if (t->content != NULL)
+		(void)oc_json_set(o, "content", cJSON_Duplicate(t->content, true));
+	if (t->blocked)
+		(void)oc_json_set_bool(o, "blocked", true);
+	return o;
+}
+
+/* ---- The end ---- */
+
+static void report(void *arg)
+{
+	oc_toolrun *t = arg;
+	oc_agent *agent = t->in.policy.agent;
+	agent->stats.tool_calls++;
+	if (t->is_error)
+		agent->stats.tool_errors++;
+	if (t->blocked)
+		agent->stats.tool_blocked++;
+	t->duration_ms = t->began_ms != 0 ? oc_now_ms() - t->began_ms : 0;
+	t->in.on_done(t->in.arg, t);
+}
+
+/* The caller must never be called inside its own call: refusals are reported later, like results. */
+static void report_later(oc_toolrun *t)
+{
+	if (t->content == NULL) {
+		t->content = text_content(t->err.text[0] != 0 ? t->err.text : "The tool failed.");
+		t->is_error = true;
+	}
+	if (oc_loop_defer(t->in.policy.agent->loop, t->in.owner, report, t) == OC_OK)
+		return;
+	if (t->starting)
+		t->lost = true;
+	else
+		report(t);
+}
+
+/* The model reads what went wrong and what to do about it. */
+static void refuse(oc_toolrun *t, oc_status status, bool blocked, const char *remedy, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+static void refuse(oc_toolrun *t, oc_status status, bool blocked, const char *remedy, const char *format, ...)
+{
+	char text[400];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	t->status = oc_fail(&t->err, status, remedy, "%s", text);
+	t->blocked = blocked;
+	t->is_error = true;
+	oc_auto_free char *all = remedy != NULL && remedy[0] != 0 ? oc_asprintf("%s (%s)", text, remedy) : oc_strdup(text);
+	cJSON_Delete(t->content);
+	t->content = text_content(all != NULL ? all : text);
+	report_later(t);
+}
+
+/* ---- After the tool ---- */
+
+static cJSON *hook_payload(const oc_toolrun *t)
+{
+	cJSON *o = cJSON_CreateObject();
+	oc_json_opt(o, "toolName", t->tool);
+	oc_json_opt(o, "toolCallId", t->call_id);
+	(void)oc_json_set(o, "params", cJSON_Duplicate(t->arguments, true));
+	oc_json_opt(o, "run", t->in.run);
+	oc_json_opt(o, "session", t->in.session);
+	oc_json_opt(o, "agent", t->in.policy.agent_id);
+	oc_json_opt(o, "channel", t->in.policy.channel);
+	cJSON *ctx = cJSON_AddObjectToObject(o, "ctx");
+	oc_json_opt(ctx, "agentId", t->in.policy.agent_id);
+	oc_json_opt(ctx, "sessionKey", t->in.session);
+	oc_json_opt(ctx, "toolName", t->tool);
+	oc_json_opt(ctx, "toolCallId", t->call_id);
+	oc_json_opt(ctx, "runId", t->in.run);
+	return o;
+}
+
+static cJSON *result_payload(const oc_toolrun *t)
+{
+	cJSON *o = hook_payload(t), *result = cJSON_AddObjectToObject(o, "result");
+	(void)oc_json_set(result, "content", cJSON_Duplicate(t->content, true));
+	(void)oc_json_set_bool(result, "isError", t->is_error);
+	if (t->details != NULL)
+		(void)oc_json_set(result, "details", cJSON_Duplicate(t->details, true));
+	if (t->is_error) {
+		oc_auto_free char *text = oc_toolrun_text(t->content);
+		oc_json_opt(o, "error", text);
+	}
+	(void)oc_json_set_i64(o, "durationMs", t->began_ms != 0 ? (int64_t)(oc_now_ms() - t->began_ms) : 0);
+	return o;
+}
+
+/* A result, or a message, as a hook gave it: {"content":[…] or text, "isError"?, "details"?}. */
+static void take_result(oc_toolrun *t, const cJSON *result)
+{
+	const cJSON *content = cJSON_IsObject(result) ? oc_json_get(result, "content") : result;
+	cJSON *parts = NULL;
+	if (cJSON_IsString(content))
+		parts = text_content(content->valuestring);
+	else if (cJSON_IsArray(content))
+		parts = cJSON_Duplicate(content, true);
+	if (parts == NULL)
+		return;
+	cJSON_Delete(t->content);
+	t->content = parts;
+	if (cJSON_IsObject(result))
+		t->is_error = oc_json_bool(result, "isError", t->is_error);
+}
+
+/* Text beyond what a model should read loses its middle. */
+static void limit_text(oc_toolrun *t)
+{
+	size_t left = OC_TOOL_RESULT_MAX;
+	cJSON *part;
+	cJSON_ArrayForEach(part, t->content)
+	{
+		if (strcmp(oc_json_str(part, "type", ""), "text") != 0)
+			continue;
+		oc_str text = oc_json_ostr(part, "text");
+		if (text.n > left) {
+			oc_auto_free char *cut = oc_workspace_cut(text, left, "the result");
+			(void)oc_json_set_str(part, "text", cut != NULL ? cut : "[the result is too long]");
+			left = 0;
+		} else {
+			left -= text.n;
+		}
+	}
+}
+
+static void persisted(void *arg, const oc_hook_result *result)
+{
+	oc_toolrun *t = arg;
+	const cJSON *message = oc_json_get(result->changes, "message");
+	if (message != NULL)
+		take_result(t, message);
+	report(t);
+}
+
+/* tool_result_persist: the last word on what goes into the transcript. */
+static void persist(oc_toolrun *t)
+{
+	oc_agent *agent = t->in.policy.agent;
+	limit_text(t);
+	if (!oc_hooks_wanted(agent->hooks, OC_HOOK_TOOL_RESULT_PERSIST)) {
+		report(t);
+		return;
+	}
+	cJSON *o = hook_payload(t), *message = cJSON_AddObjectToObject(o, "message");
+	(void)oc_json_set_str(message, "role", "toolResult");
+	(void)oc_json_set_str(message, "toolCallId", t->call_id);
+	(void)oc_json_set_str(message, "toolName", t->tool);
+	(void)oc_json_set(message, "content", cJSON_Duplicate(t->content, true));
+	(void)oc_json_set_bool(message, "isError", t->is_error);
+	if (oc_hooks_fire(agent->hooks, OC_HOOK_TOOL_RESULT_PERSIST, o, t->in.owner, persisted, t) != OC_OK)
+		report(t);
+}
+
+static void after_hook(void *arg, const oc_hook_result *result)
+{
+	oc_toolrun *t = arg;
+	const cJSON *changed = oc_json_get(result->changes, "result");
+	if (changed != NULL)
+		take_result(t, changed);
+	persist(t);
+}
+
+static void after_tool(oc_toolrun *t)
+{
+	oc_hooks *hooks = t->in.policy.agent->hooks;
+	if (t->is_error) {
+		oc_err err = {.code = t->status != OC_OK ? t->status : OC_E_INTERNAL};
+		oc_auto_free char *text = oc_toolrun_text(t->content);
+		snprintf(err.text, sizeof err.text, "%s: %.400s", t->tool, text != NULL ? text : "");
+		oc_agent_error(t->in.policy.agent, "tool", t->in.session, t->in.run, &err);
+	}
+	oc_agent_observe(t->in.policy.agent, OC_HOOK_TS_AFTER_TOOL_CALL, result_payload(t));
+	if (!oc_hooks_wanted(hooks, OC_HOOK_AFTER_TOOL_CALL) ||
+	    oc_hooks_fire(hooks, OC_HOOK_AFTER_TOOL_CALL, result_payload(t), t->in.owner, after_hook, t) != OC_OK)
+		persist(t);
+}
+
+/* ---- The tool ---- */
+
+static oc_status on_event(void *arg, uint32_t type, oc_str payload)
+{
+	oc_toolrun *t = arg;
+	if (type == OC_EV_PROGRESS && t->in.on_progress != NULL)
+		t->in.on_progress(t->in.arg, payload);
+	return OC_OK;
+}
+
+static void on_done(void *arg, oc_status status, oc_str result)
+{
+	oc_toolrun *t = arg;
+	t->call = NULL;
+	t->status = status;
+	if (status != OC_OK) {
+		oc_call_error(status, result, &t->err, NULL);
+		t->is_error = true;
+		t->content = text_content(t->err.text[0] != 0 ? t->err.text : oc_status_text(status));
+		after_tool(t);
+		return;
+	}
+	static const oc_json_limits limits = {.max_bytes = RESULT_BYTES_MAX};
+	oc_auto_json cJSON *root = NULL;
+	oc_err err = {0};
+	status = oc_json_parse(result, &limits, &root, &err);
+	if (status != OC_OK || !cJSON_IsArray(oc_json_get(root, "content"))) {
+		/* The tool's own fault; the model is told that there is no result, not what was wrong with the JSON. */
+		oc_warn("agent", "the tool %s gave no valid result%s%s", t->tool, status != OC_OK ? ": " : "", err.text);
+		t->status = oc_fail(&t->err, OC_E_PROTOCOL, NULL, "the tool %s gave no valid result", t->tool);
+		t->is_error = true;
+		t->content = text_content(t->err.text);
+		after_tool(t);
+		return;
+	}
+	t->content = cJSON_DetachItemFromObjectCaseSensitive(root, "content");
+	t->details = cJSON_DetachItemFromObjectCaseSensitive(root, "details");
+	t->is_error = oc_json_bool(root, "isError", false);
+	after_tool(t);
+}
+
+static char *context_json(const oc_toolrun *t)
+{
+	const oc_policy_context *p = &t->in.policy;
+	oc_auto_json cJSON *o = cJSON_CreateObject();
+	oc_json_opt(o, "session", t->in.session);
+	oc_json_opt(o, "agent", p->agent_id);
+	oc_json_opt(o, "run", t->in.run);
+	oc_json_opt(o, "workspace", t->in.workspace);
+	oc_json_opt(o, "channel", p->channel);
+	if (t->in.sender != NULL)
+		(void)oc_json_set(o, "sender", cJSON_Duplicate(t->in.sender, true));
+	oc_json_opt(o, "callId", t->call_id);
+	oc_json_opt(o, "sandbox", oc_config_str(p->config, "tools.exec.sandbox.level", "strict"));
+	return oc_json_print(o);
+}
+
+static void invoke(oc_toolrun *t)
+{
+	oc_tool_info tool;
+	if (!oc_modules_tool(t->in.policy.agent->modules, oc_str_of(t->tool), &tool)) {
+		refuse(t, OC_E_NOT_FOUND, false, NULL, "The tool %s is no longer there.", t->tool);
+		return;
+	}
+	oc_auto_free char *context = context_json(t), *args = oc_json_print(t->arguments);
+	if (context == NULL || args == NULL) {
+		refuse(t, OC_E_NOMEM, false, NULL, "There is not enough memory for the call.");
+		return;
+	}
+	int64_t own = oc_json_i64(tool.spec, "timeoutMs", 0);
+	uint64_t deadline = own > 0 ? (uint64_t)own : OC_TOOL_TIMEOUT_MS;
+	if (t->in.timeout_ms > 0 && deadline > t->in.timeout_ms)
+		deadline = t->in.timeout_ms;
+	t->began_ms = oc_now_ms();
+	t->started = true;
+	if (t->in.on_start != NULL)
+		t->in.on_start(t->in.arg);
+	oc_call_options options = {.deadline_ms = deadline, .owner = t->in.owner, .on_event = on_event, .on_done = on_done,
+				   .arg = t};
+	oc_status status = oc_tool_invoke(tool.guest, oc_str_of(t->tool), oc_str_of(args), oc_str_of(context), &options,
+					  &t->call);
+	if (status != OC_OK)
+		refuse(t, status, false, "see `openclaw module list`", "The tool %s cannot be called: %s.", t->tool,
+		       oc_status_text(status));
+}
+
+/* ---- Before the tool ---- */
+
+/* false: refused, with what is wrong, so that the model can correct itself. */
+static bool arguments_fit(oc_toolrun *t)
+{
+	oc_tool_info tool;
+	oc_err err = {0};
+	if (!oc_modules_tool(t->in.policy.agent->modules, oc_str_of(t->tool), &tool)) {
+		refuse(t, OC_E_NOT_FOUND, false, NULL, "The tool %s is no longer there.", t->tool);
+		return false;
+	}
+	const cJSON *schema = oc_json_get(tool.spec, "parameters");
+	if (schema == NULL || oc_schema_check_fill(schema, t->arguments, &err) == OC_OK)
+		return true;
+	refuse(t, OC_E_INVALID, false, "correct the arguments and call it again", "Invalid arguments for %s: %s", t->tool,
+	       err.text);
+	return false;
+}
+
+static void before_hook(void *arg, const oc_hook_result *result)
+{
+	oc_toolrun *t = arg;
+	const cJSON *params = oc_json_get(result->changes, "params");
+	const char *reason = result->reason[0] != 0 ? result->reason : oc_json_str(result->changes, "blockReason", "");
+	const cJSON *approval = oc_json_get(result->changes, "requireApproval");
+	if (result->blocked) {
+		refuse(t, OC_E_BLOCKED, true, NULL, "The call was blocked%s%s%s%s.", result->by[0] != 0 ? " by " : "", result->by,
+		       reason[0] != 0 ? ": " : "", reason);
+		return;
+	}
+	if (approval != NULL && !cJSON_IsFalse(approval)) {
+		refuse(t, OC_E_BLOCKED, true, "ask your user to do it, or to allow it in the configuration",
+		       "The call needs a person's approval, and nobody can be asked here.");
+		return;
+	}
+	if (cJSON_IsObject(params)) {
+		cJSON *copy = cJSON_Duplicate(params, true);
+		if (copy == NULL) {
+			refuse(t, OC_E_NOMEM, true, NULL, "There is not enough memory for the call.");
+			return;
+		}
+		cJSON_Delete(t->arguments);
+		t->arguments = copy;
+		if (!arguments_fit(t))
+			return;
+	}
+	invoke(t);
+}
+
+static void check(oc_toolrun *t)
+{
+	oc_hooks *hooks = t->in.policy.agent->hooks;
+	oc_tool_info tool;
+	char reason[200];
+	if (!oc_modules_tool(t->in.policy.agent->modules, oc_str_of(t->tool), &tool)) {
+		refuse(t, OC_E_NOT_FOUND, false, "use one of the tools you were given", "There is no tool %s.", t->tool);
+		return;
+	}
+	if (!oc_policy_allows(&t->in.policy, &tool, reason)) {
+		refuse(t, OC_E_BLOCKED, true, NULL, "The tool %s may not be used here: %s.", t->tool, reason);
+		return;
+	}
+	if (!arguments_fit(t))
+		return;
+	if (!oc_hooks_wanted(hooks, OC_HOOK_BEFORE_TOOL_CALL)) {
+		invoke(t);
+		return;
+	}
+	/* A hook that cannot be asked is a hook that did not agree. */
+	if (oc_hooks_fire(hooks, OC_HOOK_BEFORE_TOOL_CALL, hook_payload(t), t->in.owner, before_hook, t) != OC_OK)
+		refuse(t, OC_E_BLOCKED, true, NULL, "The call was blocked: its hooks could not be asked.");
+}
+
+oc_toolrun *oc_toolrun_start(const oc_toolrun_input *input)
+{
+	oc_toolrun *t = oc_alloc(sizeof *t);
+	if (t == NULL)
+		return NULL;
+	t->in = *input;
+	t->call_id = oc_strdup(input->call_id);
+	t->tool = oc_strdup(input->tool);
+	t->arguments = input->arguments != NULL ? cJSON_Duplicate(input->arguments, true) : cJSON_CreateObject();
+	if (t->call_id == NULL || t->tool == NULL || t->arguments == NULL) {
+		oc_toolrun_free(t);
+		return NULL;
+	}
+	t->starting = true;
+	check(t);
+	t->starting = false;
+	if (t->lost) {
+		oc_toolrun_free(t);
+		return NULL;
+	}
+	return t;
+}

@@ -1,0 +1,228 @@
+/* One turn, as the files that carry it out see it; nobody else includes this. */
+#ifndef OC_AGENT_TURN_H
+#define OC_AGENT_TURN_H
+
+#include "core/agent/internal.h"
+#include "core/agent/model.h"
+#include "core/agent/outbound.h"
+#include "core/base/mem.h"
+
+enum {
+	OC_TURN_ITERATIONS_MAX = 64,	/* model calls of one turn */
+	OC_TURN_TEXT_MAX = 4 << 20,	/* bytes a model may write in one turn */
+	OC_TURN_MESSAGE_MAX = 1 << 20,	/* bytes of a message */
+	OC_TURN_CALLS_MAX = 64,		/* tool calls of one model answer */
+	OC_TURN_REQUEST_MAX = 96 << 20, /* bytes of one request to a model (images are in it) */
+};
+
+typedef enum oc_turn_state {
+	OC_TURN_ACCEPTING = 1, /* its commit is under way */
+	OC_TURN_WAITING,       /* for its lane */
+	OC_TURN_RUNNING,
+	OC_TURN_ENDING, /* its last commit is under way */
+	OC_TURN_OVER
+} oc_turn_state;
+
+/* A message of this turn, as it goes into requests and into the store. */
+typedef struct oc_turn_message {
+	struct oc_turn_message *next;
+	const char *role, *content_json, *model, *tool_call_id, *tool_name;
+	bool is_error;
+	bool transient; /* only in requests: a hint, or half an answer that is being completed */
+} oc_turn_message;
+
+/* What one model call has brought so far. */
+typedef struct oc_turn_step {
+	oc_call *call;
+	oc_sbuf text;	/* since the last other part */
+	cJSON *content; /* parts in order of arrival */
+	int n_calls;
+	int64_t input, output, cache_read, cache_write;
+	bool streamed;	/* something was shown already */
+	bool new_segment; /* the next text begins a paragraph of the reply */
+	size_t reply_start; /* length of the reply before this step */
+	uint64_t began_ms;
+} oc_turn_step;
+
+typedef struct oc_preview oc_preview;
+typedef struct oc_toolset oc_toolset;
+
+struct oc_turn {
+	oc_agent *agent;
+	oc_turn_state state;
+	unsigned refs; /* one for being alive, one for each commit under way */
+	oc_arena *arena;
+	oc_owner *owner; /* timers, calls and hooks of the turn: one sweep ends them */
+	oc_config *config;
+	/* who and where */
+	char run[37];
+	char session[OC_SESSION_KEY_MAX];
+	oc_session_key key;
+	char agent_id[65];
+	oc_map_node by_run, by_key;
+	oc_lane *lane;
+	oc_turn *lane_next;
+	/* input (in the arena) */
+	const char *text, *origin, *model_override, *thinking, *extra_system, *idempotency;
+	cJSON *media, *history, *deliver, *sender;
+	uint64_t timeout_ms;
+	int64_t max_tokens;
+	double temperature;
+	bool has_temperature, no_tools;
+	oc_agent_event_fn on_event;
+	void *arg;
+	oc_inbox_ref inbox;
+	void (*committed)(void *arg, oc_status status);
+	void *committed_arg;
+	/* progress */
+	uint64_t seq;
+	uint64_t began_ms;     /* monotonic */
+	bool user_stored;      /* the message is in the history */
+	bool began_session;
+	bool duplicate;
+	bool recovered;
+	oc_status store_status; /* of what was written without waiting */
+	oc_err store_err;
+	oc_watch *deadline, *retry, *typing;
+	/* cancel asked for */
+	bool cancel_posted;
+	oc_status cancel_status;
+	char cancel_why[160];
+	/* hooks */
+	size_t hook_step;
+	void (*hook_next)(oc_turn *turn, bool withheld);
+	bool withheld;
+	/* What hooks add: around the message, in place of the system prompt, around it. "" when nothing. */
+	const char *hook_before, *hook_after, *hook_system, *hook_system_before, *hook_system_after;
+	cJSON *hook_tools_allow;
+	bool hold_text; /* agentResponse may change the reply: nothing is shown before */
+	/* model */
+	const char **candidates; /* "provider/model" */
+	size_t n_candidates, candidate;
+	oc_model model; /* of the current candidate */
+	unsigned attempts;	 /* of the current candidate in this step */
+	unsigned continued;	 /* broken answers that were completed */
+	unsigned shrunk;	 /* times the history was cut for a full window */
+	unsigned iterations;
+	unsigned empty;
+	oc_err model_err; /* why the last model call failed */
+	/* context */
+	char *workspace;
+	const char *system;	    /* the prompt */
+	const char *tools_json;	    /* "" when there are none */
+	oc_sbuf messages;	    /* the messages of the request, joined by commas */
+	const char *messages_model; /* the model they were written for */
+	oc_turn_message *own, **own_tail;
+	oc_turn_step step;
+	oc_toolset *toolset;
+	uint64_t loop_hashes[24]; /* the last tool calls and their results */
+	size_t n_loop_hashes;
+	unsigned loop_warnings;
+	/* outcome */
+	oc_sbuf reply;		    /* everything the model said to people in this turn */
+	const char *final_content, *final_text; /* its last message, for the history; NULL when there is none */
+	const char *stop_reason;
+	oc_usage usage;
+	oc_preview *preview;
+	char outbox_key[80];
+};
+
+/* ---- turn.c ---- */
+
+oc_turn *oc_turn_ref(oc_turn *turn);
+void oc_turn_unref(oc_turn *turn);
+/* Emits an event of the run. data stays the caller's. */
+void oc_turn_emit(oc_turn *turn, int type, oc_str text, const cJSON *data);
+/* The same, taking data. */
+void oc_turn_emit_data(oc_turn *turn, int type, cJSON *data);
+void oc_turn_notice(oc_turn *turn, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Commits without waiting; a failure ends the turn at its next step. */
+void oc_turn_store(oc_turn *turn, oc_batch *batch);
+/* A copy in the turn's arena; "" when there is no memory (the turn fails at its end by the arena's state). */
+const char *oc_turn_text(oc_turn *turn, const char *s);
+/* The turn's answer is complete. */
+void oc_turn_succeed(oc_turn *turn);
+/* It ends without one. */
+void oc_turn_fail(oc_turn *turn, oc_status status, const oc_err *err);
+/* The gateway stops before it began: told so, and left in the store for the next start when its answer goes to a channel. */
+void oc_turn_shelve(oc_turn *turn);
+/* Milliseconds left. */
+uint64_t oc_turn_remaining(const oc_turn *turn);
+/* {"channel","account","to",…} of the reply, or NULL. */
+static inline const char *oc_turn_channel(const oc_turn *turn)
+{
+	return turn->inbox.channel != NULL ? turn->inbox.channel : oc_json_str(turn->deliver, "channel", "");
+}
+
+/* The user's message into the history, and the reply into the outbox. */
+void oc_turn_put_user(oc_turn *turn, oc_batch *batch);
+void oc_turn_put_reply(oc_turn *turn, oc_batch *batch, const char *text);
+
+/* ---- turn_hooks.c ---- */
+
+/* Everything at the point beforeMessage, then oc_turn_prepare. */
+void oc_turn_before(oc_turn *turn);
+/* What may change the reply, over turn->reply, then next(turn, withheld). */
+void oc_turn_after_model(oc_turn *turn, void (*next)(oc_turn *turn, bool withheld));
+/* afterMessage and agent_end. */
+void oc_turn_over_hooks(oc_turn *turn, const cJSON *result);
+bool oc_turn_wants_hooks_before(const oc_agent *agent);
+/* Of llm_input. */
+cJSON *oc_turn_input_payload(const oc_turn *turn);
+
+/* ---- turn_model.c ---- */
+
+/* Model, prompt and history, then the first model call. */
+void oc_turn_prepare(oc_turn *turn);
+/* One model call with what the turn has. */
+void oc_turn_call_model(oc_turn *turn);
+/* The texts among content parts as one; oc_free it. */
+char *oc_turn_text_of_parts(const cJSON *content);
+
+/* ---- context.c ---- */
+
+/* Fills workspace, system, tools_json and messages for turn->model. OC_E_CONTEXT: the message alone is too long for it. */
+oc_status oc_context_build(oc_turn *turn, oc_err *err);
+/* A group or channel: several people read along. */
+bool oc_context_is_group(const oc_turn *turn);
+/* Adds a message of this turn to the requests; content is copied. */
+oc_turn_message *oc_context_add(oc_turn *turn, const char *role, const char *content_json, const char *model,
+				const char *tool_call_id, const char *tool_name, bool is_error);
+/* Removes transient ones; the messages are written anew before the next request. */
+void oc_context_drop_transient(oc_turn *turn);
+/* The user's content parts: the text, then the media. oc_free it. stored: as it is kept (no image data). */
+char *oc_context_user_content(oc_turn *turn, bool stored);
+
+/* ---- prompt.c ---- */
+
+char *oc_prompt_build(oc_turn *turn, bool group);
+
+/* ---- toolset.c ---- */
+
+/* Runs the calls of turn->step.content, then oc_turn_call_model. */
+void oc_toolset_run(oc_turn *turn, const cJSON *content);
+void oc_toolset_free(oc_toolset *set);
+
+/* ---- commands.c ---- */
+
+/* Whether the text is a command that is answered without a model; runs it and calls oc_turn_succeed. */
+bool oc_command_is(oc_agent *agent, oc_str text);
+void oc_command_run(oc_turn *turn);
+/* "/stop" and its words: acts at once, in front of the lane. */
+bool oc_command_is_stop(oc_str text);
+
+/* ---- sessions.c ---- */
+
+/* A reset asked for by a turn of the session itself, which goes on. */
+oc_status oc_session_reset_inside(oc_turn *turn, const char *reason, oc_agent_session_done done, void *arg, oc_err *err);
+
+/* ---- preview.c: the reply as it grows, shown on channels that can edit ---- */
+
+void oc_preview_text(oc_turn *turn); /* turn->reply grew */
+/* No more edits; calls next when the last one is over. */
+void oc_preview_end(oc_turn *turn, void (*next)(oc_turn *turn));
+/* The message that shows the preview, "" when none. */
+const char *oc_preview_message(const oc_turn *turn);
+void oc_preview_free(oc_preview *preview);
+
+#endif

@@ -1,0 +1,599 @@
+/*
+ * Talking to models: one call after the other until there are no more tool calls; tries again, falls back to the next
+ * model, completes answers that broke off.
+ */
+#include <string.h>
+
+#include "core/agent/toolrun.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+
+#define RETRIES_MAX 2	   /* of one model, when it failed before it said anything */
+#define CONTINUE_MAX 2	   /* answers that broke off in the middle */
+#define SHRINK_MAX 3	   /* halvings of the history when the window is full after all */
+#define RETRY_AFTER_MAX_MS 30000
+#define ARGUMENTS_MAX ((size_t)4 << 20)
+
+static void next_candidate(oc_turn *turn);
+
+/* ---- Choosing ---- */
+
+/* Makes candidate i the model of the turn. */
+static oc_status use_candidate(oc_turn *turn, size_t i, oc_err *err)
+{
+	oc_model model;
+	oc_status status = oc_model_find(turn->agent, turn->config, turn->arena, turn->candidates[i], &model, err);
+	if (status == OC_OK)
+		status = oc_model_usable(turn->agent, turn->config, &model, err);
+	if (status != OC_OK)
+		return status;
+	turn->candidate = i;
+	turn->model = model;
+	turn->attempts = 0;
+	turn->messages_model = NULL;
+	return OC_OK;
+}
+
+/* The first candidate from `from` on that can be used and does not rest; when all rest, the one that rests shortest. */
+static oc_status choose(oc_turn *turn, size_t from, oc_err *err)
+{
+	oc_err first = {0}, why = {0};
+	size_t resting = turn->n_candidates;
+	uint64_t shortest = UINT64_MAX;
+	for (size_t i = from; i < turn->n_candidates; i++) {
+		uint64_t rest = oc_model_resting(turn->agent, turn->candidates[i]);
+		if (rest > 0) {
+			if (rest < shortest) {
+				shortest = rest;
+				resting = i;
+			}
+			continue;
+		}
+		why = (oc_err){0};
+		if (use_candidate(turn, i, &why) == OC_OK)
+			return OC_OK;
+		if (first.code == OC_OK)
+			first = why;
+	}
+	if (resting < turn->n_candidates && from == 0) {
+		why = (oc_err){0};
+		if (use_candidate(turn, resting, &why) == OC_OK)
+			return OC_OK;
+		if (first.code == OC_OK)
+			first = why;
+	}
+	if (first.code == OC_OK)
+		return turn->model_err.code != OC_OK ? turn->model_err.code
+						     : oc_fail(err, OC_E_UNAVAILABLE, NULL, "no model can be used");
+	*err = first;
+	return first.code;
+}
+
+static oc_status add_user(oc_turn *turn, oc_err *err)
+{
+	oc_auto_free char *content = oc_context_user_content(turn, false);
+	if (content == NULL || oc_context_add(turn, "user", content, NULL, NULL, NULL, false) == NULL)
+		return oc_fail(err, OC_E_LIMIT, "send less at once", "the message with its attachments is too large");
+	return OC_OK;
+}
+
+/* What the session prefers, unless the message says otherwise. */
+static void session_settings(oc_turn *turn)
+{
+	oc_auto_json cJSON *session = NULL;
+	if (oc_store_session(turn->agent->store, turn->session, &session, NULL) != OC_OK)
+		return;
+	if (turn->model_override[0] == 0)
+		turn->model_override = oc_turn_text(turn, oc_json_str(session, "model", ""));
+	if (turn->thinking[0] == 0)
+		turn->thinking = oc_turn_text(turn, oc_json_str(session, "thinking", ""));
+}
+
+void oc_turn_prepare(oc_turn *turn)
+{
+	oc_err err = {0};
+	session_settings(turn);
+	oc_status status = oc_model_candidates(turn->agent, turn->config, turn->arena, turn->agent_id, turn->model_override,
+					       &turn->candidates, &turn->n_candidates, &err);
+	if (status == OC_OK)
+		status = choose(turn, 0, &err);
+	if (status == OC_OK)
+		status = add_user(turn, &err);
+	if (status != OC_OK) {
+		oc_turn_fail(turn, status, &err);
+		return;
+	}
+	cJSON *data = cJSON_CreateObject();
+	oc_json_opt(data, "model", turn->model.ref);
+	oc_turn_emit_data(turn, OC_AGENT_EV_START, data);
+	if (turn->state == OC_TURN_RUNNING)
+		oc_turn_call_model(turn);
+}
+
+/* ---- The request ---- */
+
+static const char *thinking_of(const oc_turn *turn)
+{
+	const char *level = turn->thinking;
+	if (level[0] == 0) {
+		const cJSON *own = oc_agent_setting(turn->config, turn->agent_id, "thinkingDefault");
+		level = cJSON_IsString(own) ? own->valuestring : "";
+	}
+	if (strcmp(level, "minimal") == 0)
+		return "low";
+	return strcmp(level, "xhigh") == 0 ? "high" : level;
+}
+
+static void add_member(oc_sbuf *b, const char *name, const char *text)
+{
+	oc_sbuf_printf(b, ",\"%s\":", name);
+	oc_sbuf_json(b, oc_str_of(text));
+}
+
+/* agents.defaults.models.<ref>.params: temperature and maxTokens of one model. */
+static void add_parameters(oc_sbuf *b, const oc_turn *turn)
+{
+	oc_auto_json cJSON *params = turn->model.params_json[0] != 0 ? cJSON_Parse(turn->model.params_json) : NULL;
+	int64_t max = turn->max_tokens > 0 ? turn->max_tokens : oc_json_i64(params, "maxTokens", turn->model.max_tokens);
+	double temperature = turn->has_temperature ? turn->temperature : oc_json_num(params, "temperature", -1);
+	if (max > 0)
+		oc_sbuf_printf(b, ",\"maxTokens\":%lld", (long long)max);
+	if (temperature >= 0)
+		oc_sbuf_printf(b, ",\"temperature\":%.17g", temperature);
+}
+
+static void write_request(oc_turn *turn, oc_sbuf *b)
+{
+	const oc_model *m = &turn->model;
+	oc_sbuf_z(b, "{\"endpoint\":{\"provider\":");
+	oc_sbuf_json(b, oc_str_of(m->provider));
+	add_member(b, "baseUrl", m->base_url);
+	oc_sbuf_printf(b, ",\"headers\":%s", m->headers_json);
+	if (m->secret[0] != 0)
+		add_member(b, "secret", m->secret);
+	oc_sbuf_char(b, '}');
+	add_member(b, "model", m->id);
+	add_member(b, "system", turn->system);
+	oc_sbuf_z(b, ",\"messages\":[");
+	oc_sbuf_str(b, oc_sbuf_view(&turn->messages));
+	oc_sbuf_char(b, ']');
+	if (turn->tools_json[0] != 0)
+		oc_sbuf_printf(b, ",\"tools\":%s", turn->tools_json);
+	add_parameters(b, turn);
+	const char *thinking = thinking_of(turn);
+	if (thinking[0] != 0)
+		add_member(b, "thinking", thinking);
+	oc_sbuf_char(b, '}');
+}
+
+/* ---- What arrives ---- */
+
+static void flush_text(oc_turn_step *step)
+{
+	if (step->text.n == 0)
+		return;
+	cJSON *part = cJSON_CreateObject();
+	(void)oc_json_set_str(part, "type", "text");
+	(void)oc_json_set_str(part, "text", step->text.p);
+	if (part == NULL || !cJSON_AddItemToArray(step->content, part))
+		cJSON_Delete(part);
+	oc_sbuf_clear(&step->text);
+}
+
+static void add_text(oc_turn *turn, oc_str piece)
+{
+	oc_turn_step *step = &turn->step;
+	if (piece.n == 0)
+		return;
+	oc_sbuf_str(&step->text, piece);
+	if (step->new_segment && turn->reply.n > 0) {
+		oc_sbuf_z(&turn->reply, "\n\n");
+		if (!turn->hold_text)
+			oc_turn_emit(turn, OC_AGENT_EV_TEXT, OC_STR("\n\n"), NULL);
+	}
+	step->new_segment = false;
+	oc_sbuf_str(&turn->reply, piece);
+	if (turn->hold_text)
+		return;
+	step->streamed = true;
+	oc_turn_emit(turn, OC_AGENT_EV_TEXT, piece, NULL);
+	if (turn->state == OC_TURN_RUNNING)
+		oc_preview_text(turn);
+}
+
+static void add_call(oc_turn *turn, oc_str payload)
+{
+	oc_turn_step *step = &turn->step;
+	static const oc_json_limits limits = {.max_bytes = ARGUMENTS_MAX};
+	oc_auto_json cJSON *call = NULL;
+	oc_err err = {0};
+	if (step->n_calls >= OC_TURN_CALLS_MAX)
+		return;
+	if (oc_json_parse(payload, &limits, &call, &err) != OC_OK || oc_json_str(call, "name", "")[0] == 0) {
+		oc_warn("agent", "%s sent a tool call that cannot be read: %s", turn->model.ref, err.text);
+		return;
+	}
+	flush_text(step);
+	/* The calls of one answer are told apart by their ids, which some servers leave out. */
+	if (oc_json_str(call, "id", "")[0] == 0) {
+		char id[32];
+		snprintf(id, sizeof id, "call_%u_%d", turn->iterations, step->n_calls);
+		(void)oc_json_set_str(call, "id", id);
+	}
+	(void)oc_json_set_str(call, "type", "tool_call");
+	if (!cJSON_IsObject(oc_json_get(call, "arguments")))
+		(void)oc_json_set(call, "arguments", cJSON_CreateObject());
+	if (cJSON_AddItemToArray(step->content, call)) {
+		call = NULL;
+		step->n_calls++;
+	}
+}
+
+static void add_block(oc_turn *turn, oc_str payload)
+{
+	oc_auto_json cJSON *block = NULL;
+	if (oc_json_parse(payload, NULL, &block, NULL) != OC_OK || !cJSON_IsObject(block))
+		return;
+	flush_text(&turn->step);
+	if (cJSON_AddItemToArray(turn->step.content, block))
+		block = NULL;
+}
+
+static void take_usage(oc_turn_step *step, oc_str payload)
+{
+	oc_auto_json cJSON *u = NULL;
+	if (oc_json_parse(payload, NULL, &u, NULL) != OC_OK)
+		return;
+	step->input = oc_json_i64(u, "input", step->input);
+	step->output = oc_json_i64(u, "output", step->output);
+	step->cache_read = oc_json_i64(u, "cacheRead", step->cache_read);
+	step->cache_write = oc_json_i64(u, "cacheWrite", step->cache_write);
+}
+
+static oc_status on_event(void *arg, uint32_t type, oc_str payload)
+{
+	oc_turn *turn = arg;
+	if (turn->state != OC_TURN_RUNNING)
+		return OC_OK;
+	switch (type) {
+	case OC_EV_TEXT:
+		add_text(turn, payload);
+		break;
+	case OC_EV_THINKING:
+		oc_turn_emit(turn, OC_AGENT_EV_THINKING, payload, NULL);
+		break;
+	case OC_EV_TOOL_CALL:
+		add_call(turn, payload);
+		break;
+	case OC_EV_USAGE:
+		take_usage(&turn->step, payload);
+		break;
+	case OC_EV_BLOCK:
+		add_block(turn, payload);
+		break;
+	default:
+		break;
+	}
+	return OC_OK;
+}
+
+/* ---- The answer is complete ---- */
+
+char *oc_turn_text_of_parts(const cJSON *content)
+{
+	oc_sbuf b;
+	oc_sbuf_init(&b, OC_TURN_TEXT_MAX * 2);
+	const cJSON *part;
+	cJSON_ArrayForEach(part, content)
+	{
+		if (strcmp(oc_json_str(part, "type", ""), "text") == 0)
+			oc_sbuf_z(&b, oc_json_str(part, "text", ""));
+	}
+	char *out = oc_sbuf_take(&b);
+	oc_sbuf_free(&b);
+	return out;
+}
+
+/* Half an answer that was completed by this one belongs before it. */
+static void prepend_partial(oc_turn *turn, cJSON *content)
+{
+	for (const oc_turn_message *m = turn->own; m != NULL; m = m->next) {
+		if (!m->transient || strcmp(m->role, "assistant") != 0)
+			continue;
+		oc_auto_json cJSON *half = cJSON_Parse(m->content_json);
+		oc_auto_free char *before = oc_turn_text_of_parts(half);
+		cJSON *first = content->child;
+		if (before != NULL && strcmp(oc_json_str(first, "type", ""), "text") == 0) {
+			oc_auto_free char *both = oc_asprintf("%s%s", before, oc_json_str(first, "text", ""));
+			if (both != NULL)
+				(void)oc_json_set_str(first, "text", both);
+		} else if (before != NULL && before[0] != 0) {
+			cJSON *part = cJSON_CreateObject();
+			(void)oc_json_set_str(part, "type", "text");
+			(void)oc_json_set_str(part, "text", before);
+			if (part == NULL || !cJSON_InsertItemInArray(content, 0, part))
+				cJSON_Delete(part);
+		}
+	}
+	oc_context_drop_transient(turn);
+}
+
+static void out_of_memory(oc_turn *turn)
+{
+	oc_err err = {0};
+	(void)oc_fail(&err, OC_E_NOMEM, NULL, "the answer needs more memory than there is");
+	oc_turn_fail(turn, OC_E_NOMEM, &err);
+}
+
+/* Tools are asked for: the answer is written down, then they run. */
+static void with_tools(oc_turn *turn, const cJSON *content)
+{
+	oc_auto_free char *json = oc_json_print(content), *text = oc_turn_text_of_parts(content);
+	if (json == NULL || text == NULL ||
+	    oc_context_add(turn, "assistant", json, turn->model.ref, NULL, NULL, false) == NULL) {
+		out_of_memory(turn);
+		return;
+	}
+	oc_batch *b = oc_batch_new(turn->agent->store);
+	if (b != NULL)
+		oc_batch_message(b, turn->session, "agent_response",
+				 &(oc_message){.role = "assistant", .content_json = json, .text = text, .run = turn->run,
+					       .model = turn->model.ref, .tokens = oc_tokens_of(oc_str_of(json))});
+	oc_turn_store(turn, b);
+	oc_toolset_run(turn, content);
+}
+
+static void without_tools(oc_turn *turn, cJSON *content)
+{
+	oc_auto_free char *json = oc_json_print(content), *text = oc_turn_text_of_parts(content);
+	if (json == NULL || text == NULL) {
+		out_of_memory(turn);
+		return;
+	}
+	if (oc_str_trim(oc_str_of(text)).n == 0 && turn->reply.n == 0) {
+		/* Happens; asking once more nearly always helps. */
+		if (turn->empty++ == 0 && strcmp(turn->stop_reason, "refusal") != 0) {
+			oc_turn_notice(turn, "empty", "%s gave an empty answer; asking again", turn->model.ref);
+			oc_turn_call_model(turn);
+			return;
+		}
+		oc_err err = {0};
+		bool refused = strcmp(turn->stop_reason, "refusal") == 0;
+		(void)oc_fail(&err, refused ? OC_E_BLOCKED : OC_E_PROTOCOL, "ask in another way, or use another model",
+			      refused ? "%s declined to answer" : "%s gave an empty answer", turn->model.ref);
+		oc_turn_fail(turn, err.code, &err);
+		return;
+	}
+	turn->final_content = oc_turn_text(turn, json);
+	turn->final_text = oc_turn_text(turn, text);
+	if (strcmp(turn->stop_reason, "length") == 0)
+		oc_turn_notice(turn, "length", "the answer reached the model's limit and ends early");
+	oc_turn_succeed(turn);
+}
+
+static void answered(oc_turn *turn, oc_str result)
+{
+	oc_auto_json cJSON *root = NULL;
+	oc_auto_json cJSON *content = turn->step.content;
+	turn->step.content = NULL;
+	if (oc_json_parse(result, NULL, &root, NULL) == OC_OK)
+		turn->stop_reason = oc_turn_text(turn, oc_json_str(root, "stopReason", "stop"));
+	oc_model_worked(turn->agent, turn->model.ref);
+	oc_usage_count(turn);
+	if (turn->state != OC_TURN_RUNNING)
+		return;
+	prepend_partial(turn, content);
+	turn->attempts = 0;
+	if (turn->step.n_calls > 0)
+		with_tools(turn, content);
+	else
+		without_tools(turn, content);
+}
+
+/* ---- The answer failed ---- */
+
+static bool worth_retrying(oc_status status)
+{
+	return status == OC_E_UNAVAILABLE || status == OC_E_TIMEOUT || status == OC_E_RATE_LIMIT || status == OC_E_IO ||
+	       status == OC_E_PROTOCOL || status == OC_E_RETRY || status == OC_E_BUSY;
+}
+
+static void on_retry(void *arg)
+{
+	oc_turn *turn = arg;
+	oc_watch_end(turn->retry);
+	turn->retry = NULL;
+	oc_turn_call_model(turn);
+}
+
+static bool retry_later(oc_turn *turn, uint64_t after_ms)
+{
+	uint64_t wait = after_ms > 0 ? after_ms : 500ull << turn->attempts;
+	if (wait > RETRY_AFTER_MAX_MS || wait >= oc_turn_remaining(turn))
+		return false;
+	turn->retry = oc_timer_start(turn->owner, wait, 0, on_retry, turn);
+	return turn->retry != NULL;
+}
+
+static void next_candidate(oc_turn *turn)
+{
+	oc_err err = {0}, last = turn->model_err;
+	const char *before = turn->model.ref;
+	if (turn->candidate + 1 >= turn->n_candidates || choose(turn, turn->candidate + 1, &err) != OC_OK) {
+		oc_turn_fail(turn, last.code, &last);
+		return;
+	}
+	turn->agent->stats.model_fallbacks++;
+	oc_turn_notice(turn, "fallback", "%s failed (%.200s); going on with %s", before, last.text, turn->model.ref);
+	if (turn->state == OC_TURN_RUNNING)
+		oc_turn_call_model(turn);
+}
+
+/* Something was shown already: what is there stays, and a model is asked to go on from it. */
+static void continue_answer(oc_turn *turn)
+{
+	oc_turn_step *step = &turn->step;
+	oc_auto_json cJSON *content = step->content;
+	step->content = NULL;
+	for (cJSON *part = content->child, *next; part != NULL; part = next) {
+		next = part->next;
+		if (strcmp(oc_json_str(part, "type", ""), "text") != 0)
+			cJSON_Delete(cJSON_DetachItemViaPointer(content, part));
+	}
+	prepend_partial(turn, content); /* it may have broken off before */
+	oc_auto_free char *json = oc_json_print(content);
+	oc_turn_message *half = json != NULL ? oc_context_add(turn, "assistant", json, turn->model.ref, NULL, NULL, false) : NULL;
+	oc_turn_message *hint =
+		half != NULL ? oc_context_add(turn, "user",
+					      "[{\"type\":\"text\",\"text\":\"[Your answer was cut off by a broken connection. Go on "
+					      "exactly where it stopped, without repeating anything and without a remark.]\"}]",
+					      NULL, NULL, NULL, false)
+			     : NULL;
+	if (hint == NULL) {
+		out_of_memory(turn);
+		return;
+	}
+	half->transient = hint->transient = true;
+	turn->continued++;
+	oc_turn_notice(turn, "continued", "the connection to %s broke in the middle of the answer; continuing it",
+		       turn->model.ref);
+	if (turn->state == OC_TURN_RUNNING && !retry_later(turn, 0))
+		oc_turn_fail(turn, turn->model_err.code, &turn->model_err);
+}
+
+static void failed(oc_turn *turn, oc_status status, uint64_t retry_after_ms)
+{
+	oc_turn_step *step = &turn->step;
+	turn->agent->stats.model_errors++;
+	oc_model_failed(turn->agent, turn->model.ref, status, retry_after_ms);
+	if (step->output > 0 || step->input > 0)
+		oc_usage_count(turn); /* it was paid for */
+	if (status == OC_E_CONTEXT && !step->streamed && turn->shrunk < SHRINK_MAX) {
+		turn->shrunk++;
+		turn->messages_model = NULL;
+		oc_turn_notice(turn, "context", "the context of %s is full; leaving out older messages", turn->model.ref);
+		if (turn->state == OC_TURN_RUNNING)
+			oc_turn_call_model(turn);
+		return;
+	}
+	flush_text(step);
+	if (step->streamed && worth_retrying(status)) {
+		if (turn->continued < CONTINUE_MAX)
+			continue_answer(turn);
+		else
+			oc_turn_fail(turn, status, &turn->model_err);
+		return;
+	}
+	if (!step->streamed && worth_retrying(status) && turn->attempts < RETRIES_MAX && retry_later(turn, retry_after_ms)) {
+		turn->attempts++;
+		turn->agent->stats.model_retries++;
+		oc_turn_notice(turn, "retry", "%s: %.200s; trying again", turn->model.ref, turn->model_err.text);
+		return;
+	}
+	if (step->streamed) {
+		/* A model that refused in the middle of its own words: another one cannot finish them honestly. */
+		oc_turn_fail(turn, status, &turn->model_err);
+		return;
+	}
+	next_candidate(turn);
+}
+
+static void on_done(void *arg, oc_status status, oc_str result)
+{
+	oc_turn *turn = arg;
+	oc_turn_step *step = &turn->step;
+	step->call = NULL;
+	if (turn->state != OC_TURN_RUNNING)
+		return;
+	if (status == OC_OK && (step->text.error != OC_OK || turn->reply.error != OC_OK)) {
+		oc_err err = {0};
+		(void)oc_fail(&err, OC_E_LIMIT, "ask for less at once", "the answer is longer than %d bytes", OC_TURN_TEXT_MAX);
+		oc_turn_fail(turn, OC_E_LIMIT, &err);
+		return;
+	}
+	if (status == OC_OK) {
+		flush_text(step);
+		answered(turn, result);
+		return;
+	}
+	uint64_t retry_after_ms = 0;
+	turn->model_err = (oc_err){0};
+	oc_call_error(status, result, &turn->model_err, &retry_after_ms);
+	oc_err_prefix(&turn->model_err, "%s", turn->model.ref);
+	if (!step->streamed && turn->reply.n > step->reply_start) {
+		/* Held back: nobody saw it. */
+		turn->reply.n = step->reply_start;
+		turn->reply.p[turn->reply.n] = 0;
+		oc_sbuf_clear(&step->text);
+	}
+	failed(turn, status, retry_after_ms);
+}
+
+/* ---- Calling ---- */
+
+static bool is_continuation(const oc_turn *turn)
+{
+	for (const oc_turn_message *m = turn->own; m != NULL; m = m->next)
+		if (m->transient)
+			return true;
+	return false;
+}
+
+static oc_status begin_step(oc_turn *turn, oc_err *err)
+{
+	oc_turn_step *step = &turn->step;
+	if (turn->store_status != OC_OK) {
+		*err = turn->store_err;
+		return turn->store_status;
+	}
+	if (turn->iterations++ >= OC_TURN_ITERATIONS_MAX)
+		return oc_fail(err, OC_E_LIMIT, "ask for a smaller piece of the work", "the turn needed more than %d model calls",
+			       OC_TURN_ITERATIONS_MAX);
+	if (turn->messages_model == NULL) {
+		oc_status status = oc_context_build(turn, err);
+		if (status != OC_OK)
+			return status;
+	}
+	cJSON_Delete(step->content);
+	step->content = cJSON_CreateArray();
+	oc_sbuf_clear(&step->text);
+	step->n_calls = 0;
+	step->input = step->output = step->cache_read = step->cache_write = 0;
+	step->streamed = false;
+	step->new_segment = !is_continuation(turn);
+	step->reply_start = turn->reply.n;
+	step->began_ms = oc_now_ms();
+	return step->content != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "cannot call the model");
+}
+
+void oc_turn_call_model(oc_turn *turn)
+{
+	oc_err err = {0};
+	oc_sbuf request;
+	oc_sbuf_init(&request, OC_TURN_REQUEST_MAX);
+	oc_status status = begin_step(turn, &err);
+	if (status == OC_OK) {
+		write_request(turn, &request);
+		if (request.error != OC_OK)
+			status = oc_fail(&err, request.error, "start anew with /new", "the request to the model is too large");
+	}
+	if (status == OC_OK) {
+		oc_agent_observe(turn->agent, OC_HOOK_LLM_INPUT, oc_turn_input_payload(turn));
+		oc_call_options options = {.deadline_ms = oc_turn_remaining(turn) + 1000, .owner = turn->owner,
+					   .on_event = on_event, .on_done = on_done, .arg = turn};
+		turn->agent->stats.model_calls++;
+		status = oc_provider_chat(oc_model_guest(turn->agent, &turn->model), oc_sbuf_view(&request), &options,
+					  &turn->step.call);
+		if (status != OC_OK)
+			(void)oc_fail(&err, status, "see `openclaw module list`", "%s cannot be called: %s", turn->model.ref,
+				      oc_status_text(status));
+	}
+	oc_sbuf_free(&request);
+	if (status == OC_OK)
+		return;
+	turn->model_err = err;
+	if (status == OC_E_UNAVAILABLE || status == OC_E_CONTEXT)
+		next_candidate(turn);
+	else
+		oc_turn_fail(turn, status, &err);
+}

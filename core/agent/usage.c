@@ -1,0 +1,65 @@
+/* What turns cost: tokens as far as they can be estimated, and money as far as the prices are known. */
+#include "core/agent/turn.h"
+
+/*
+ * About four bytes of English or code are one token, and about one and a half other characters.  Wrong by a fifth either
+ * way, which the budget's reserve covers; providers report the true figure afterwards.
+ */
+int64_t oc_tokens_of(oc_str text)
+{
+	int64_t ascii = 0, others = 0;
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+		if (c < 0x80)
+			ascii++;
+		else if (c >= 0xc0)
+			others++;
+	}
+	return (ascii + 3) / 4 + (others * 2 + 2) / 3;
+}
+
+double oc_model_cost(const oc_model *model, const oc_usage *u)
+{
+	/* Prices are per million tokens. */
+	return ((double)u->input * model->cost_input + (double)u->output * model->cost_output +
+		(double)u->cache_read * model->cost_cache_read + (double)u->cache_write * model->cost_cache_write) / 1e6;
+}
+
+cJSON *oc_usage_json(const oc_usage *u)
+{
+	cJSON *o = cJSON_CreateObject();
+	(void)oc_json_set_i64(o, "calls", u->calls);
+	(void)oc_json_set_i64(o, "input", u->input);
+	(void)oc_json_set_i64(o, "output", u->output);
+	(void)oc_json_set_i64(o, "cacheRead", u->cache_read);
+	(void)oc_json_set_i64(o, "cacheWrite", u->cache_write);
+	(void)oc_json_set(o, "cost", cJSON_CreateNumber(u->cost));
+	return o;
+}
+
+void oc_usage_count(oc_turn *turn)
+{
+	oc_agent *agent = turn->agent;
+	oc_turn_step *step = &turn->step;
+	oc_usage u = {1, step->input, step->output, step->cache_read, step->cache_write, 0};
+	u.cost = oc_model_cost(&turn->model, &u);
+	turn->usage.calls++;
+	turn->usage.input += u.input;
+	turn->usage.output += u.output;
+	turn->usage.cache_read += u.cache_read;
+	turn->usage.cache_write += u.cache_write;
+	turn->usage.cost += u.cost;
+	agent->stats.input_tokens += (uint64_t)u.input;
+	agent->stats.output_tokens += (uint64_t)u.output;
+	agent->stats.cache_read_tokens += (uint64_t)u.cache_read;
+	agent->stats.cache_write_tokens += (uint64_t)u.cache_write;
+	agent->stats.cost += u.cost;
+	cJSON *data = oc_usage_json(&u);
+	oc_json_opt(data, "provider", turn->model.provider);
+	oc_json_opt(data, "model", turn->model.id);
+	oc_turn_emit_data(turn, OC_AGENT_EV_USAGE, data);
+	oc_batch *b = oc_batch_new(agent->store);
+	if (b != NULL)
+		oc_batch_usage(b, turn->session, turn->model.provider, turn->model.id, &u);
+	oc_turn_store(turn, b);
+}

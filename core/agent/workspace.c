@@ -1,0 +1,181 @@
+#include "core/agent/workspace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/agent/seeds.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/base/path.h"
+#include "core/data/utf8.h"
+
+#define FILE_MAX ((size_t)4 << 20)
+#define CHARS_DEFAULT 20000
+
+/* In the order of the prompt. Optional ones leave no mark when they are missing. */
+static const struct {
+	const char *name;
+	bool optional, private_only;
+} order[OC_WORKSPACE_FILES] = {
+	{"AGENTS.md", false, false},  {"SOUL.md", false, false},     {"TOOLS.md", false, false},
+	{"IDENTITY.md", false, false}, {"USER.md", false, false},    {"HEARTBEAT.md", true, false},
+	{"BOOTSTRAP.md", true, false}, {"MEMORY.md", true, true},
+};
+
+/* ---- Making ---- */
+
+typedef struct seeded {
+	oc_map_node node;
+	char path[];
+} seeded;
+
+static oc_status write_new(const char *folder, const char *name, const char *text, oc_err *err)
+{
+	oc_auto_free char *path = oc_path_join(folder, name);
+	if (path == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot make the workspace");
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return errno == EEXIST ? OC_OK : oc_fail_errno(err, errno, "cannot make %s", path);
+	size_t n = strlen(text);
+	bool ok = write(fd, text, n) == (ssize_t)n;
+	int errnum = errno;
+	close(fd);
+	return ok ? OC_OK : oc_fail_errno(err, errnum, "cannot write %s", path);
+}
+
+static oc_status seed(const oc_config *config, const char *workspace, oc_err *err)
+{
+	oc_auto_free char *agents = oc_path_join(workspace, "AGENTS.md");
+	if (agents == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot make the workspace");
+	oc_status status = oc_path_mkdirs(workspace, 0700, err);
+	if (status != OC_OK || oc_config_bool(config, "agents.defaults.skipBootstrap", false))
+		return status;
+	/* A folder that somebody works with already is left alone, whatever is missing in it. */
+	bool fresh = true;
+	for (size_t i = 0; i < OC_WORKSPACE_FILES && fresh; i++) {
+		oc_auto_free char *path = oc_path_join(workspace, order[i].name);
+		fresh = path != NULL && !oc_path_exists(path);
+	}
+	for (size_t i = 0; fresh && status == OC_OK && i < OC_SEED_COUNT; i++)
+		status = write_new(workspace, oc_seeds[i].name, oc_seeds[i].text, err);
+	return status;
+}
+
+oc_status oc_workspace_prepare(oc_agent *agent, const oc_config *config, const char *workspace, oc_err *err)
+{
+	if (oc_map_find(&agent->seeded, workspace) != NULL && oc_path_exists(workspace))
+		return OC_OK;
+	oc_status status = seed(config, workspace, err);
+	size_t n = strlen(workspace) + 1;
+	seeded *s = status == OC_OK && oc_map_find(&agent->seeded, workspace) == NULL ? oc_alloc(sizeof *s + n) : NULL;
+	if (s != NULL) {
+		memcpy(s->path, workspace, n);
+		oc_map_add(&agent->seeded, &s->node, s->path);
+	}
+	return status;
+}
+
+static void free_seeded(void *arg, oc_map_node *node)
+{
+	(void)arg;
+	oc_free(OC_MAP_OWNER(node, seeded, node));
+}
+
+void oc_workspaces_free(oc_agent *agent)
+{
+	oc_map_each(&agent->seeded, free_seeded, NULL);
+	oc_map_free(&agent->seeded);
+}
+
+/* ---- Reading ---- */
+
+char *oc_workspace_cut(oc_str text, size_t max, const char *name)
+{
+	if (text.n <= max)
+		return oc_memdup(text.p, text.n);
+	size_t head = oc_utf8_cut(text, max * 7 / 10);
+	size_t tail = text.n - max / 5;
+	while (tail < text.n && ((unsigned char)text.p[tail] & 0xc0) == 0x80)
+		tail++;
+	oc_sbuf b;
+	oc_sbuf_init(&b, max + 1024);
+	oc_sbuf_add(&b, text.p, head);
+	oc_sbuf_printf(&b, "\n\n[… %zu of %zu bytes of %s left out here; read the file for the rest …]\n\n", tail - head,
+		       text.n, name);
+	oc_sbuf_add(&b, text.p + tail, text.n - tail);
+	char *out = oc_sbuf_take(&b);
+	oc_sbuf_free(&b);
+	return out;
+}
+
+/* A symbolic link is not followed: the agent may write here, and must not be able to pull any file into its prompt. */
+static char *read_file(const char *path, size_t *ret_n, bool *ret_missing)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+	*ret_missing = fd < 0 && errno == ENOENT;
+	if (fd < 0)
+		return NULL;
+	char *text = NULL;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		size_t size = (size_t)st.st_size < FILE_MAX ? (size_t)st.st_size : FILE_MAX, n = 0;
+		text = oc_alloc(size + 1);
+		while (text != NULL && n < size) {
+			ssize_t got = read(fd, text + n, size - n);
+			if (got <= 0)
+				break;
+			n += (size_t)got;
+		}
+		*ret_n = n;
+	}
+	close(fd);
+	return text;
+}
+
+void oc_workspace_read(const oc_config *config, const char *workspace, bool private_session, oc_workspace_files *ret)
+{
+	*ret = (oc_workspace_files){0};
+	int64_t max = oc_config_i64(config, "agents.defaults.bootstrapMaxChars", CHARS_DEFAULT);
+	for (size_t i = 0; i < OC_WORKSPACE_FILES; i++) {
+		if (order[i].private_only && !private_session)
+			continue;
+		oc_workspace_file f = {.name = order[i].name, .path = oc_path_join(workspace, order[i].name)};
+		if (f.path == NULL)
+			continue;
+		char *raw = read_file(f.path, &f.chars, &f.missing);
+		if (raw != NULL) {
+			/* Invalid bytes would make the whole request invalid. */
+			oc_str text = {raw, f.chars};
+			size_t good = oc_utf8_check(text);
+			if (good < text.n) {
+				oc_warn("agent", "%s is not valid UTF-8 from byte %zu on: the rest is left out", f.path, good);
+				text.n = good;
+			}
+			text.n = strnlen(raw, text.n);
+			f.truncated = text.n > (size_t)(max > 100 ? max : 100);
+			f.text = oc_workspace_cut(text, (size_t)(max > 100 ? max : 100), f.name);
+			oc_free(raw);
+		} else if (!f.missing) {
+			oc_warn("agent", "%s cannot be read as a plain file and is left out", f.path);
+		}
+		if (f.text == NULL && order[i].optional) {
+			oc_free(f.path);
+			continue;
+		}
+		ret->file[ret->n++] = f;
+	}
+}
+
+void oc_workspace_files_free(oc_workspace_files *files)
+{
+	for (size_t i = 0; i < files->n; i++) {
+		oc_free(files->file[i].path);
+		oc_free(files->file[i].text);
+	}
+	files->n = 0;
+}

@@ -49,6 +49,7 @@ include modules/providers/shared/local.mk
 include modules/providers/anthropic/local.mk
 include modules/providers/offline/local.mk
 include modules/providers/openai/local.mk
+include modules/tools/shared/local.mk
 include modules/tools/exec/local.mk
 include modules/tools/fs/local.mk
 include modules/tools/web/local.mk

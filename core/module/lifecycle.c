@@ -78,10 +78,10 @@ static oc_status open_code(oc_module *m, oc_err *err)
 	if (m->desc.name != NULL)
 		return OC_OK; /* from an earlier start: code is never unmapped */
 	if (raw == NULL) {
-		oc_visit visit = oc_visit_begin(m);
+		oc_visit visit = oc_visit_mark(m);
 
 		st = oc_loader_load(&m->file, m->path, &raw, err);
-		oc_visit_end(m, visit);
+		oc_visit_unmark(visit);
 	}
 	if (st == OC_OK)
 		st = oc_loader_check(raw, m->manifest, &desc, err);
@@ -120,6 +120,16 @@ static oc_status check_ifaces(const oc_module *m, oc_err *err)
 				       "the manifest lists the kind %s, but the descriptor has no such interface",
 				       oc_kind_name(kind));
 	return OC_OK;
+}
+
+oc_status oc_module_check(oc_module *m, oc_err *err)
+{
+	oc_status st;
+
+	if (!m->enabled || m->bad)
+		return oc_fail(err, OC_E_STATE, NULL, "module %s is not enabled", m->name);
+	st = open_code(m, err);
+	return st == OC_OK ? check_ifaces(m, err) : st;
 }
 
 static oc_status run_init(oc_module *m, oc_err *err)

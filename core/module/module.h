@@ -99,6 +99,9 @@ bool oc_module_enabled(const oc_module *module); /* configuration and pin allow 
 bool oc_module_running(const oc_module *module); /* STARTED or DEGRADED */
 oc_owner *oc_module_owner(oc_module *module);    /* everything the module has on the loop; for service tables */
 bool oc_module_may(const oc_module *module, oc_str capability); /* the manifest asks for it (and the operator enabled it) */
+/* Loads an enabled module's code and checks its descriptor and interfaces, but does not init it: for `module doctor`. Its
+ * constructors run. OC_E_STATE: it is not enabled. */
+oc_status oc_module_check(oc_module *module, oc_err *err);
 /* SHA-256 of the file as 64 hexadecimal digits and NUL, computed now. */
 oc_status oc_module_sha256(const oc_module *module, char out[65], oc_err *err);
 

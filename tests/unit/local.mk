@@ -8,6 +8,7 @@ unit_tests += %D%/t_json
 unit_tests += %D%/t_json5
 unit_tests += %D%/t_elf
 unit_tests += %D%/t_hook
+unit_tests += %D%/t_hostapi
 unit_tests += %D%/t_fs
 unit_tests += %D%/t_http_client
 unit_tests += %D%/t_notify
@@ -42,7 +43,7 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
-EXTRA_DIST += $(unit_tests:=.c) %D%/tree.h
+EXTRA_DIST += $(unit_tests:=.c) %D%/probe_module.h %D%/tree.h
 
 # Parts of modules, without the core.
 tg_cppflags = $(AM_CPPFLAGS) -I$(srcdir)/modules/channels/telegram

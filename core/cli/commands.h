@@ -7,8 +7,11 @@
 
 #include "core/cli/cli.h"
 
+extern const oc_command oc_cmd_module;
+
 /* clang-format off */
-#define OC_COMMANDS
+#define OC_COMMANDS \
+	&oc_cmd_module,
 /* clang-format on */
 
 #endif

@@ -112,7 +112,7 @@ static void add_home(const sandbox_args *args, const char *home, sandbox_plan *p
 	char *real = home != NULL && home[0] == '/' ? realpath(home, NULL) : NULL;
 	const char *at = real != NULL ? real : home;
 
-	if (at == NULL || at[0] != '/' || strcmp(at, "/") == 0 || below(at, "/tmp") || below(at, "/usr") || below(at, "/etc")
+	if (at == NULL || at[0] != '/' || strcmp(at, "/") == 0 || strcmp(at, "/tmp") == 0 || below(at, "/usr") || below(at, "/etc")
 	    || below(at, "/dev") || below(at, "/proc") || below(at, "/sys") || strstr(at, "/.") != NULL)
 		return;
 	for (size_t i = 0; i < args->n_write; i++)

@@ -1,0 +1,115 @@
+/* Unit tests of the web tool's pure parts: HTML to Markdown and text, encodings, addresses. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "web_charset.h"
+#include "web_html.h"
+
+static char got[20000], title[1100];
+
+static const char *read_html(const char *html, bool markdown, size_t max)
+{
+	web_page page;
+	bool cut = false;
+	assert_true(web_html_read(html, strlen(html), "https://example.com/a/b?q=1", markdown, max, &page, &cut));
+	assert_true(page.body.n < sizeof got);
+	memcpy(got, page.body.p != NULL ? page.body.p : "", page.body.n + 1);
+	memcpy(title, page.title.p != NULL ? page.title.p : "", page.title.n + 1);
+	web_page_free(&page);
+	if (cut)
+		strncat(got, "<CUT>", sizeof got - strlen(got) - 1);
+	return got;
+}
+
+#define MD(html, want) assert_string_equal(read_html(html, true, 10000), want)
+#define TEXT(html, want) assert_string_equal(read_html(html, false, 10000), want)
+
+static void blocks_and_inlines(void **state)
+{
+	(void)state;
+	MD("<html><head><title> A &amp; B </title></head><body><h1>Head</h1><p>One\n  two <b>bold</b> <em>it</em>.</p><p>Next<br>line</p>",
+	   "# Head\n\nOne two **bold** *it*.\n\nNext\nline");
+	assert_string_equal(title, " A & B ");
+	MD("<ul><li>a<li>b<ul><li>c</ul></ul><ol><li>x</li><li>y</li></ol>", "- a\n- b\n  - c\n\n1. x\n2. y");
+	MD("<pre><code>int a;\n\tb();\n</code></pre>after", "```\nint a;\n\tb();\n```\n\nafter");
+	MD("<blockquote><p>q1</p><p>q2</p></blockquote>", "> q1\n> \n> q2");
+	MD("<table><tr><th>A<th>B<tr><td>1<td>2</table>", "A | B\n1 | 2");
+	MD("a <code>x</code> b", "a `x` b");
+	TEXT("<h1>Head</h1><ul><li>a</ul><a href=/x>link</a> <b>b</b>", "Head\n\n- a\n\nlink b");
+}
+
+static void links_are_absolute(void **state)
+{
+	(void)state;
+	MD("<a href='/x'>r</a>", "[r](https://example.com/x)");
+	MD("<a href=\"c?d=1&amp;e\">r</a>", "[r](https://example.com/a/c?d=1&e)");
+	MD("<a href=//other.org/>r</a>", "[r](https://other.org/)");
+	MD("<a href='mailto:x@y.z'>m</a>", "[m](mailto:x@y.z)");
+	MD("<a href='javascript:alert(1)'>j</a><a href='#top'>t</a>", "jt");
+	MD("<a href=/x><img src=y></a>z", "z");
+	MD("<a href=/x><img src=y alt='A cat'></a>", "[[image: A cat]](https://example.com/x)");
+}
+
+static void what_is_not_content_is_left_out(void **state)
+{
+	(void)state;
+	MD("<script>if (a < b) document.write('<p>no</p>')</script><style>p{}</style><!-- no --><noscript>no</noscript>yes<!doctype html>",
+	   "yes");
+	MD("<nav>menu</nav><p>text</p><footer>foot</footer>", "text");
+	char page[1200] = "<div>outside</div><main><p>";
+	for (int i = 0; i < 50; i++)
+		strncat(page, "inside ", sizeof page - strlen(page) - 1);
+	strncat(page, "</p></main><div>outside</div>", sizeof page - strlen(page) - 1);
+	assert_null(strstr(read_html(page, true, 10000), "outside"));
+	MD("<p>long</p><main>x</main>", "long\n\nx"); /* an empty main is not the content */
+}
+
+static void broken_pages_are_read_all_the_same(void **state)
+{
+	(void)state;
+	MD("a < b && c > d &unknown; &#65;&#x42;&#0;&#xD800;", "a < b && c > d &unknown; AB\xEF\xBF\xBD\xEF\xBF\xBD");
+	MD("<p>un<b>closed <i>tags", "un**closed *tags");
+	MD("<", "<");
+	MD("<a href=\"unclosed", "");
+	MD("<!-- never ends", "");
+	MD("<script>never ends", "");
+	MD("text</p></div></ul></b></a></pre></blockquote>more", "text\n\nmore");
+	assert_string_equal(read_html("abcdefghij", true, 5), "abcde<CUT>");
+}
+
+static void encodings(void **state)
+{
+	(void)state;
+	tk_text t;
+	tk_text_init(&t, 1000);
+	web_to_utf8(&t, "caf\xe9 \x80", 6, "text/html; charset=ISO-8859-1");
+	assert_string_equal(t.p, "caf\xC3\xA9 \xE2\x82\xAC");
+	tk_text_clear(&t);
+	web_to_utf8(&t, "\xFF\xFEh\0i\0=\xD8\0\xDE", 10, "");
+	assert_string_equal(t.p, "hi\xF0\x9F\x98\x80");
+	tk_text_clear(&t);
+	web_to_utf8(&t, "<meta charset='windows-1252'>\x93", 30, "text/html");
+	assert_non_null(strstr(t.p, "\xE2\x80\x9C"));
+	tk_text_clear(&t);
+	web_to_utf8(&t, "a\xFF\0z", 4, "");
+	assert_string_equal(t.p, "a\xEF\xBF\xBD\xEF\xBF\xBDz");
+	tk_text_free(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(blocks_and_inlines),
+		cmocka_unit_test(links_are_absolute),
+		cmocka_unit_test(what_is_not_content_is_left_out),
+		cmocka_unit_test(broken_pages_are_read_all_the_same),
+		cmocka_unit_test(encodings),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -33,6 +33,7 @@ unit_tests += %D%/t_store
 unit_tests += %D%/t_tg_chunk
 unit_tests += %D%/t_tg_format
 unit_tests += %D%/t_tg_inbound
+unit_tests += %D%/t_tg_limit
 unit_tests += %D%/t_utf8
 unit_tests += %D%/t_validate
 unit_tests += %D%/t_sse
@@ -54,6 +55,8 @@ tests_unit_t_tg_format_CPPFLAGS = $(tg_cppflags)
 tests_unit_t_tg_format_LDADD = $(tg_libs)
 tests_unit_t_tg_inbound_CPPFLAGS = $(tg_cppflags)
 tests_unit_t_tg_inbound_LDADD = $(tg_libs)
+tests_unit_t_tg_limit_CPPFLAGS = $(tg_cppflags)
+tests_unit_t_tg_limit_LDADD = $(tg_libs)
 EXTRA_DIST += %D%/tg_html.h
 
 # The provider modules: their pure parts, with the core for its JSON wall.

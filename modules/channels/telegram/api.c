@@ -138,7 +138,8 @@ static void on_done(void *arg, oc_status status, int32_t http_status, oc_str bod
 	cJSON *json = http_status != 0 && body.n > 0 ? cJSON_ParseWithLength(body.p, body.n) : NULL;
 	if (status != OC_OK && json == NULL) {
 		char text[512];
-		tg_answer answer = {.description = text, .status = status};
+		/* "Authentication" without an answer is TLS's, not the token's. */
+		tg_answer answer = {.description = text, .status = status == OC_E_AUTH ? OC_E_PROTOCOL : status};
 		snprintf(text, sizeof text, "%.*s", (int)(body.n < 400 ? body.n : 400), body.p);
 		tg_scrub(r->a, text);
 		if (text[0] == 0)

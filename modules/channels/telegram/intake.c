@@ -27,7 +27,7 @@ typedef struct slot {
 } slot;
 
 struct tg_item {
-	tg_item *next;
+	tg_item *next; /* in the account's list, or the module's of orphans */
 	tg_account *a; /* NULL: the account ended while the host had the message */
 	tg_module *m;
 	tg_inbound in;
@@ -191,12 +191,31 @@ static void remove_first(tg_account *a)
 	a->n_items--;
 }
 
+static void forget_orphan(const tg_item *item)
+{
+	for (tg_item **at = &item->m->orphans; *at != NULL; at = &(*at)->next)
+		if (*at == item) {
+			*at = item->next;
+			return;
+		}
+}
+
+void tg_orphans_end(tg_module *m)
+{
+	while (m->orphans != NULL) {
+		tg_item *item = m->orphans;
+		m->orphans = item->next;
+		item_free(item, OC_E_CANCELED);
+	}
+}
+
 static void on_received(void *arg, oc_status status)
 {
 	tg_item *item = arg;
 	tg_account *a = item->a;
 	item->received = false;
 	if (a == NULL) {
+		forget_orphan(item);
 		item_free(item, OC_E_CANCELED);
 		return;
 	}
@@ -297,6 +316,8 @@ void tg_intake_end(tg_account *a)
 			waiter *w = item->waiters;
 			item->waiters = NULL;
 			item->a = NULL;
+			item->next = a->m->orphans;
+			a->m->orphans = item;
 			tell(a->m, w, OC_E_CANCELED);
 			tg_account_unref(a);
 		} else {

@@ -132,6 +132,7 @@ static void module_fini(void *inst)
 		tg_wipe(a->token, sizeof a->token);
 		tg_wipe(a->webhook_secret, sizeof a->webhook_secret);
 	}
+	tg_orphans_end(m);
 	free(m);
 }
 

@@ -543,7 +543,8 @@ static bool read_to(op *o, const cJSON *message)
 	size_t digits = strspn(p + (*p == '-'), "0123456789");
 	size_t name = strspn(p + (*p == '@'), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
 	bool number = digits > 0 && digits < 20 && p[(*p == '-') + digits] == 0;
-	bool named = name > 2 && name < 64 && p[(*p == '@') + name] == 0 && !number;
+	bool letter = (p[*p == '@'] | 32) >= 'a' && (p[*p == '@'] | 32) <= 'z';
+	bool named = letter && name > 2 && name < 64 && p[(*p == '@') + name] == 0;
 	snprintf(o->chat, sizeof o->chat, "%s%.70s", named && *p != '@' ? "@" : "", p);
 	return number || named;
 }

@@ -38,6 +38,7 @@ struct tg_module {
 	const oc_http_client_host *http;
 	const oc_channel_host *channel;
 	tg_account *accounts;
+	tg_item *orphans; /* of accounts that ended while the host had them */
 	oc_call *stopping;
 };
 
@@ -217,6 +218,8 @@ bool tg_intake_full(const tg_account *a);
 bool tg_intake_forget(tg_account *a, const oc_call *call);
 bool tg_waiters_forget(tg_item *item, const oc_call *call);
 void tg_intake_end(tg_account *a);
+/* The host will call back for none of them any more. */
+void tg_orphans_end(tg_module *m);
 
 /* ---- media.c, upload.c ---- */
 

@@ -7,11 +7,27 @@
 
 #include "core/cli/cli.h"
 
-extern const oc_command oc_cmd_module;
-
 /* clang-format off */
+extern const oc_command oc_cmd_agent;
+extern const oc_command oc_cmd_completion;
+extern const oc_command oc_cmd_daemon;
+extern const oc_command oc_cmd_doctor;
+extern const oc_command oc_cmd_gateway;
+extern const oc_command oc_cmd_logs;
+extern const oc_command oc_cmd_module;
+extern const oc_command oc_cmd_onboard;
+extern const oc_command oc_cmd_status;
+
 #define OC_COMMANDS \
-	&oc_cmd_module,
+	&oc_cmd_onboard, \
+	&oc_cmd_gateway, \
+	&oc_cmd_agent, \
+	&oc_cmd_status, \
+	&oc_cmd_doctor, \
+	&oc_cmd_module, \
+	&oc_cmd_daemon, \
+	&oc_cmd_logs, \
+	&oc_cmd_completion,
 /* clang-format on */
 
 #endif

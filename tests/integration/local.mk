@@ -7,6 +7,10 @@ integration_tests =
 integration_tests += %D%/module.test
 integration_tests += %D%/telegram-module.test
 integration_tests += %D%/version.test
+integration_tests += %D%/gateway.test
+integration_tests += %D%/errors.test
+integration_tests += %D%/openai-client.test
+integration_tests += %D%/ws.test
 
 # Runs one channel module for a script; see there.
 check_PROGRAMS += %D%/channel_driver

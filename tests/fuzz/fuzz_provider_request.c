@@ -6,7 +6,7 @@
 #include "anthropic/request.h"
 #include "core/data/json.h"
 #include "offline/script.h"
-#include "openai/request.h"
+#include "openai/responses.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -17,7 +17,7 @@ static void must_be_json(oc_str text)
 		abort();
 }
 
-/* Both protocols; quirks from the input's size, so that each way is taken. */
+/* All protocols; quirks from the input's size, so that each way is taken. */
 static void build(prv_json request, const prv_endpoint *e, unsigned bits)
 {
 	prv_quirks quirks = {bits, bits % 3 == 0 ? 1000 : 0};
@@ -28,6 +28,12 @@ static void build(prv_json request, const prv_endpoint *e, unsigned bits)
 	prv_text_init(&body, 8 << 20);
 	prv_fault_clear(&why);
 	if (oai_request_build(request, e, &quirks, &body, &why))
+		must_be_json(prv_text_view(&body));
+	else if (why.status == OC_OK)
+		abort();
+	prv_text_clear(&body);
+	prv_fault_clear(&why);
+	if (oai_responses_build(request, e, &quirks, &body, &why))
 		must_be_json(prv_text_view(&body));
 	else if (why.status == OC_OK)
 		abort();

@@ -1,7 +1,7 @@
 /* modules/providers/openai/request.c: bodies of chat completions, and what refusals teach. */
 #include "prv_test.h"
 
-#include "request.h"
+#include "responses.h"
 
 /* The body for a request, to free(); NULL when it is refused. */
 static char *build_with(const char *request, prv_quirks quirks)
@@ -290,7 +290,7 @@ static void test_learning(void **state)
 		 OAI_NO_TEMPERATURE},
 		{400,
 		 "{\"error\":{\"message\":\"Function tools with reasoning_effort are not supported for gpt-5.6-luna in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'.\",\"param\":\"reasoning_effort\"}}",
-		 OAI_EFFORT_NONE},
+		 OAI_RESPONSES},
 		{400,
 		 "{\"error\":{\"message\":\"Unsupported value: 'reasoning_effort' does not support 'none' with this model.\",\"param\":\"reasoning_effort\",\"code\":\"unsupported_value\"}}",
 		 OAI_EFFORT_LOW},
@@ -343,15 +343,150 @@ static void test_learning(void **state)
 	assert_int_equal(q.bits, 0);
 }
 
+/* ---- The Responses API ---- */
+
+static char *respond(const char *request, prv_quirks quirks)
+{
+	prv_json doc;
+	prv_endpoint e;
+	prv_fault why;
+	prv_text out;
+	prv_fault_clear(&why);
+	assert_true(prv_json_parse(request, strlen(request), &doc));
+	assert_true(prv_endpoint_read(doc, "https://api.openai.com/v1", &e, &why));
+	prv_text_init(&out, 1 << 20);
+	if (!oai_responses_build(doc, &e, &quirks, &out, &why)) {
+		assert_int_not_equal(why.status, OC_OK);
+		prv_text_free(&out);
+		return NULL;
+	}
+	wall(prv_text_view(&out));
+	return out.p;
+}
+
+static void responds(const char *request, const char *want)
+{
+	char *got = respond(request, (prv_quirks){0, 0});
+	assert_non_null(got);
+	same_json(got, want);
+	free(got);
+}
+
+static void test_responses(void **state)
+{
+	(void)state;
+	responds(
+		"{" AT_OPENAI
+		",\"model\":\"gpt-6.2-sol\",\"system\":\"S\",\"maxTokens\":100,\"temperature\":0.5,\"thinking\":\"off\",\"user\":\"u\"," TOOL
+		",\"messages\":["
+		"{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"look\"},{\"type\":\"image\",\"mime\":\"image/png\",\"data\":\"QQ==\"}]},"
+		"{\"role\":\"assistant\",\"content\":[{\"type\":\"reasoning\",\"provider\":\"openai\",\"model\":\"gpt-6.2-sol\",\"item\":{\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[],\"encrypted_content\":\"zz\"}},"
+		"{\"type\":\"text\",\"text\":\"ok\"},{\"type\":\"tool_call\",\"id\":\"c1\",\"name\":\"read\",\"arguments\":{\"n\":12345678901234567890}},{\"type\":\"tool_call\",\"id\":\"c2\",\"name\":\"now\"}]},"
+		"{\"role\":\"tool\",\"toolCallId\":\"c1\",\"content\":[{\"type\":\"text\",\"text\":\"bad\"},{\"type\":\"image\",\"data\":\"QQ==\"}],\"isError\":true},{\"role\":\"user\",\"content\":\"and\"}]}",
+		"{\"model\":\"gpt-6.2-sol\",\"instructions\":\"S\",\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"look\"},{\"type\":\"input_image\",\"image_url\":\"data:image/png;base64,QQ==\"}]},"
+		"{\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[],\"encrypted_content\":\"zz\"},{\"role\":\"assistant\",\"content\":\"ok\"},"
+		"{\"type\":\"function_call\",\"call_id\":\"c1\",\"name\":\"read\",\"arguments\":\"{\\\"n\\\":12345678901234567890}\"},{\"type\":\"function_call\",\"call_id\":\"c2\",\"name\":\"now\",\"arguments\":\"{}\"},"
+		"{\"type\":\"function_call_output\",\"call_id\":\"c1\",\"output\":[{\"type\":\"input_text\",\"text\":\"[tool error]\"},{\"type\":\"input_text\",\"text\":\"bad\"},{\"type\":\"input_image\",\"image_url\":\"data:image/png;base64,QQ==\"}]},"
+		"{\"type\":\"function_call_output\",\"call_id\":\"c2\",\"output\":[{\"type\":\"input_text\",\"text\":\"No result: the call was interrupted.\"}]},"
+		"{\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"and\"}]}],"
+		"\"tools\":[{\"type\":\"function\",\"strict\":false,\"name\":\"read\",\"description\":\"Reads\",\"parameters\":{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\",\"maximum\":12345678901234567890}}}},"
+		"{\"type\":\"function\",\"strict\":false,\"name\":\"now\",\"parameters\":{\"type\":\"object\",\"properties\":{}}}],"
+		"\"max_output_tokens\":100,\"reasoning\":{\"effort\":\"low\",\"summary\":\"auto\"},\"include\":[\"reasoning.encrypted_content\"],\"user\":\"u\",\"store\":false,\"stream\":true}");
+	/* no reasoning model: sampling instead */
+	responds(
+		"{" AT_OPENAI
+		",\"model\":\"gpt-4.1\",\"maxTokens\":5,\"temperature\":0.5,\"thinking\":\"high\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
+		"{\"model\":\"gpt-4.1\",\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"x\"}]}],\"max_output_tokens\":16,\"temperature\":0.5,\"store\":false,\"stream\":true}");
+	assert_null(respond("{" AT_OPENAI ",\"messages\":[]}", (prv_quirks){0, 0}));
+}
+
+/* Reasoning goes back to the model that made it, beside the calls it led to. */
+static void test_responses_reasoning(void **state)
+{
+	static const char format[] =
+		"{\"endpoint\":{\"provider\":\"%s\"},\"model\":\"%s\",\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"reasoning\",\"provider\":\"openai\",\"model\":\"gpt-6-sol\","
+		"\"item\":{\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[],\"encrypted_content\":\"zz\"}},%s]}]}";
+	static const struct {
+		const char *provider, *model, *part;
+		unsigned bits;
+		bool back;
+	} cases[] = {
+		{"openai", "gpt-6-sol", "{\"type\":\"tool_call\",\"id\":\"c\",\"name\":\"f\"}", 0, true},
+		{"openai", "gpt-6-sol", "{\"type\":\"text\",\"text\":\"x\"}", 0, false},
+		{"openai", "gpt-6-luna", "{\"type\":\"tool_call\",\"id\":\"c\",\"name\":\"f\"}", 0, false},
+		{"acme", "gpt-6-sol", "{\"type\":\"tool_call\",\"id\":\"c\",\"name\":\"f\"}", 0, false},
+		{"openai", "gpt-6-sol", "{\"type\":\"tool_call\",\"id\":\"c\",\"name\":\"f\"}", OAI_NO_ENCRYPTED,
+		 false},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char request[1024];
+		snprintf(request, sizeof(request), format, cases[i].provider, cases[i].model, cases[i].part);
+		char *got = respond(request, (prv_quirks){cases[i].bits, 0});
+		if ((strstr(got, "rs_1") != NULL) != cases[i].back)
+			fail_msg("%zu: %s", i, got);
+		free(got);
+	}
+}
+
+static void test_which_protocol(void **state)
+{
+	static const struct {
+		const char *head;
+		unsigned bits;
+		bool responses;
+	} cases[] = {
+		{AT_OPENAI ",\"model\":\"gpt-6.2-sol\"," TOOL, 0, true},
+		{AT_OPENAI ",\"model\":\"gpt-6.2-sol\"", 0, false},
+		{AT_OPENAI ",\"model\":\"gpt-5.2\"," TOOL, 0, false},
+		{AT_OPENAI ",\"model\":\"gpt-4.1\"," TOOL, 0, false},
+		{AT_OPENAI ",\"model\":\"gpt-6.2-sol\"," TOOL, OAI_NO_RESPONSES, false},
+		{AT_OTHER ",\"model\":\"gpt-6.2-sol\"," TOOL, 0, false},
+		{AT_OTHER ",\"model\":\"gpt-6.2-sol\"", OAI_RESPONSES, true},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char request[1024];
+		prv_json doc;
+		prv_endpoint e;
+		prv_fault why;
+		snprintf(request, sizeof(request), "{%s}", cases[i].head);
+		assert_true(prv_json_parse(request, strlen(request), &doc));
+		assert_true(prv_endpoint_read(doc, "https://api.openai.com/v1", &e, &why));
+		if (oai_request_wants_responses(doc, &e, cases[i].bits) != cases[i].responses)
+			fail_msg("%s", cases[i].head);
+	}
+	/* An endpoint that names the Responses API and has none is asked the old way again, without reasoning. */
+	prv_fault f;
+	prv_quirks q = {OAI_RESPONSES, 0};
+	prv_fault_http(&f, 404, (prv_json){"", 0}, OC_STR("not found"), 0);
+	assert_non_null(oai_request_learn(&f, &q));
+	assert_true((q.bits & OAI_NO_RESPONSES) != 0);
+	prv_fault_http(
+		&f, 400, (prv_json){"", 0},
+		OC_STR("{\"error\":{\"message\":\"Function tools with reasoning_effort are not supported. Use /v1/responses or set reasoning_effort to 'none'.\"}}"),
+		0);
+	assert_non_null(oai_request_learn(&f, &q));
+	assert_true((q.bits & OAI_EFFORT_NONE) != 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole),	   cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_images),	   cmocka_unit_test(test_tool_turns),
-		cmocka_unit_test(test_loose_ends), cmocka_unit_test(test_result_images),
-		cmocka_unit_test(test_ids),	   cmocka_unit_test(test_reasoning_back),
-		cmocka_unit_test(test_effort),	   cmocka_unit_test(test_parameters),
+		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_images),
+		cmocka_unit_test(test_tool_turns),
+		cmocka_unit_test(test_loose_ends),
+		cmocka_unit_test(test_result_images),
+		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_reasoning_back),
+		cmocka_unit_test(test_effort),
+		cmocka_unit_test(test_parameters),
 		cmocka_unit_test(test_learning),
+		cmocka_unit_test(test_responses),
+		cmocka_unit_test(test_responses_reasoning),
+		cmocka_unit_test(test_which_protocol),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

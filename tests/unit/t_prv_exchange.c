@@ -471,6 +471,41 @@ static void test_refusals_end(void **state)
 	unload();
 }
 
+/* OpenAI's models that take tools only in the Responses API are asked there; others when they say so. */
+static void test_other_protocol(void **state)
+{
+	oc_call call;
+	(void)state;
+	load("openai", "{}");
+	chat(&call, REQUEST(FAR, ",\"tools\":[{\"name\":\"f\"}]"));
+	head(400, "{}");
+	done(OC_OK, 400,
+	     "{\"error\":{\"message\":\"Function tools are not supported for m-1 in /v1/chat/completions. Use /v1/responses.\"}}");
+	assert_string_equal(last()->url, FAR "/responses");
+	assert_non_null(strstr(last()->body, "\"store\":false"));
+	head(200, "{}");
+	sse("{\"type\":\"response.output_text.delta\",\"delta\":\"ok\"}");
+	sse("{\"type\":\"response.completed\",\"response\":{\"status\":\"completed\"}}");
+	assert_int_equal(call.status, OC_OK);
+	assert_string_equal(call.events.log.p, "T:ok");
+	done(OC_OK, 200, "");
+	call_free(&call);
+	chat(&call,
+	     "{\"endpoint\":{\"provider\":\"openai\",\"baseUrl\":\"https://api.openai.com/v1\",\"secret\":\"k\"},\"model\":\"gpt-6.2-sol\",\"tools\":[{\"name\":\"f\"}],\"messages\":[]}");
+	assert_string_equal(last()->url, "https://api.openai.com/v1/responses");
+	vtbl->cancel(inst, &call);
+	call_free(&call);
+	/* by configuration: api "openai-responses" */
+	assert_string_equal(desc->ifaces[1].id, "openai-responses");
+	const oc_provider_vtbl *responses = desc->ifaces[1].vtbl;
+	call_init(&call);
+	responses->chat(inst, &call, oc_str_of(REQUEST("https://other.example.com/v1", "")));
+	assert_string_equal(last()->url, "https://other.example.com/v1/responses");
+	responses->cancel(inst, &call);
+	call_free(&call);
+	unload();
+}
+
 static void test_cancel(void **state)
 {
 	oc_call call, other;
@@ -779,10 +814,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answer),	       cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_refusals_teach), cmocka_unit_test(test_refusals_end),
-		cmocka_unit_test(test_cancel),	       cmocka_unit_test(test_back_pressure),
-		cmocka_unit_test(test_given_up),       cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_models),	       cmocka_unit_test(test_anthropic),
-		cmocka_unit_test(test_config),	       cmocka_unit_test(test_offline),
+		cmocka_unit_test(test_other_protocol), cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_back_pressure),  cmocka_unit_test(test_given_up),
+		cmocka_unit_test(test_errors),	       cmocka_unit_test(test_models),
+		cmocka_unit_test(test_anthropic),      cmocka_unit_test(test_config),
+		cmocka_unit_test(test_offline),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,19 +1,39 @@
-/* The openai module: the chat completions protocol of OpenAI, spoken by many. */
+/* The openai module: the chat completions protocol of OpenAI, spoken by many, and OpenAI's own Responses API. */
+#include <stdlib.h>
+
 #include <openclaw/module.h>
 
+#include "events.h"
 #include "prv_exchange.h"
-#include "request.h"
+#include "responses.h"
 #include "stream.h"
 
 OC_MODULE_MANIFEST("module.json");
 
-static bool build(prv_json request, const prv_endpoint *e, const prv_quirks *quirks, const prv_config *config,
-		  prv_text *body, prv_text *headers, prv_plan *ret_plan, prv_fault *why)
+/* Which of the two protocols an answer is in. */
+enum { COMPLETIONS, RESPONSES };
+
+static bool build_completions(prv_json request, const prv_endpoint *e, const prv_quirks *quirks,
+			      const prv_config *config, prv_text *body, prv_text *headers, prv_plan *ret_plan,
+			      prv_fault *why)
 {
 	(void)config;
 	(void)headers;
-	*ret_plan = (prv_plan){.path = "/chat/completions"};
+	if (oai_request_wants_responses(request, e, quirks->bits)) {
+		*ret_plan = (prv_plan){.path = "/responses", .mode = RESPONSES};
+		return oai_responses_build(request, e, quirks, body, why);
+	}
+	*ret_plan = (prv_plan){.path = "/chat/completions", .mode = COMPLETIONS};
 	return oai_request_build(request, e, quirks, body, why);
+}
+
+static bool build_responses(prv_json request, const prv_endpoint *e, const prv_quirks *quirks, const prv_config *config,
+			    prv_text *body, prv_text *headers, prv_plan *ret_plan, prv_fault *why)
+{
+	(void)config;
+	(void)headers;
+	*ret_plan = (prv_plan){.path = "/responses", .mode = RESPONSES};
+	return oai_responses_build(request, e, quirks, body, why);
 }
 
 static void authorize(const prv_endpoint *e, oc_str key, prv_text *headers)
@@ -31,63 +51,102 @@ static const char *list(const prv_endpoint *e, prv_text *headers)
 	return "/models";
 }
 
+/* A stream of either protocol, behind one handle. */
+typedef struct stream {
+	oai_stream *completions;
+	oai_events *responses;
+} stream;
+
+static void stream_free(void *arg)
+{
+	stream *s = arg;
+	oai_stream_free(s->completions);
+	oai_events_free(s->responses);
+	free(s);
+}
+
 static void *stream_new(int mode, prv_sink *sink, void *arg, uint64_t seed, const prv_endpoint *e)
 {
-	(void)mode;
-	return oai_stream_new(sink, arg, seed, e->provider);
+	stream *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return NULL;
+	if (mode == RESPONSES)
+		s->responses = oai_events_new(sink, arg, seed, e->provider, e->model);
+	else
+		s->completions = oai_stream_new(sink, arg, seed, e->provider);
+	if (s->responses == NULL && s->completions == NULL) {
+		free(s);
+		return NULL;
+	}
+	return s;
 }
 
-static void stream_free(void *stream)
+static void stream_event(void *arg, oc_str data)
 {
-	oai_stream_free(stream);
+	stream *s = arg;
+	if (s->responses != NULL)
+		oai_events_event(s->responses, data);
+	else
+		oai_stream_event(s->completions, data);
 }
 
-static void stream_event(void *stream, oc_str data)
+static void stream_end(void *arg)
 {
-	oai_stream_event(stream, data);
+	stream *s = arg;
+	if (s->responses != NULL)
+		oai_events_end(s->responses);
+	else
+		oai_stream_end(s->completions);
 }
 
-static void stream_end(void *stream)
+static prv_stream *stream_base(void *arg)
 {
-	oai_stream_end(stream);
+	stream *s = arg;
+	return s->responses != NULL ? oai_events_base(s->responses) : oai_stream_base(s->completions);
 }
 
-static prv_stream *stream_base(void *stream)
+#define PROTO(builder)                                                                                                 \
+	{                                                                                                              \
+		.default_base = "https://api.openai.com/v1", .build = (builder), .authorize = authorize, .list = list, \
+		.learn = oai_request_learn, .stream_new = stream_new, .stream_free = stream_free,                      \
+		.stream_event = stream_event, .stream_end = stream_end, .stream_base = stream_base,                    \
+	}
+
+static const prv_proto completions = PROTO(build_completions), responses = PROTO(build_responses);
+
+static void chat_completions(void *inst, oc_call *call, oc_str request)
 {
-	return oai_stream_base(stream);
+	prv_exchange_chat(inst, &completions, call, request);
 }
 
-static const prv_proto proto = {
-	.default_base = "https://api.openai.com/v1",
-	.build = build,
-	.authorize = authorize,
-	.list = list,
-	.learn = oai_request_learn,
-	.stream_new = stream_new,
-	.stream_free = stream_free,
-	.stream_event = stream_event,
-	.stream_end = stream_end,
-	.stream_base = stream_base,
-};
-
-static void chat(void *inst, oc_call *call, oc_str request)
+static void chat_responses(void *inst, oc_call *call, oc_str request)
 {
-	prv_exchange_chat(inst, &proto, call, request);
+	prv_exchange_chat(inst, &responses, call, request);
 }
 
 static void models(void *inst, oc_call *call, oc_str request)
 {
-	prv_exchange_models(inst, &proto, call, request);
+	prv_exchange_models(inst, &completions, call, request);
 }
 
-static const oc_provider_vtbl provider = {
-	.struct_size = sizeof(provider),
-	.chat = chat,
+static const oc_provider_vtbl completions_vtbl = {
+	.struct_size = sizeof(completions_vtbl),
+	.chat = chat_completions,
 	.models = models,
 	.cancel = prv_exchange_cancel,
 };
 
-static const oc_iface ifaces[] = {{OC_KIND_PROVIDER, 1, 0, "openai-completions", &provider}};
+static const oc_provider_vtbl responses_vtbl = {
+	.struct_size = sizeof(responses_vtbl),
+	.chat = chat_responses,
+	.models = models,
+	.cancel = prv_exchange_cancel,
+};
+
+static const oc_iface ifaces[] = {
+	{OC_KIND_PROVIDER, 1, 0, "openai-completions", &completions_vtbl},
+	{OC_KIND_PROVIDER, 1, 0, "openai-responses", &responses_vtbl},
+};
 
 static const oc_module_desc descriptor = {
 	.magic = OC_MODULE_MAGIC,

@@ -6,52 +6,15 @@
 #include <string.h>
 #include <strings.h>
 
+#include "dialect.h"
 #include "prv_history.h"
-
-/* What kind of server it is, as far as the address and the model's name tell. */
-typedef struct dialect {
-	bool openai;   /* OpenAI itself or its models on Azure: strict about parameters */
-	bool mistral;  /* ids of nine characters, refuses unknown parameters */
-	bool deepseek; /* thinking is an object of its own */
-	bool ollama;   /* reasoning_effort "none" turns thinking off */
-	bool reasons;  /* openai only: a reasoning model */
-	int version;   /* openai only: 504 for gpt-5.4, 0 for others */
-} dialect;
-
-/* 504 for "gpt-5.4-mini", 500 for "gpt-5", 400 for "gpt-4o", 0 for anything else ("gpt-oss-20b"). */
-static int gpt_version(const char *model)
-{
-	char *end;
-	if (strncmp(model, "gpt-", 4) != 0 || model[4] < '0' || model[4] > '9')
-		return 0;
-	long major = strtol(model + 4, &end, 10), minor = 0;
-	if (*end == '.')
-		minor = strtol(end + 1, NULL, 10);
-	return major < 100 && minor < 100 ? (int)(major * 100 + minor) : 0;
-}
-
-static dialect dialect_of(const prv_endpoint *e)
-{
-	dialect d = {0};
-	d.openai = prv_endpoint_is(e, "openai.com") || prv_endpoint_is(e, "openai.azure.com")
-		   || (e->local && strcmp(e->provider, "openai") == 0);
-	d.mistral = prv_endpoint_is(e, "mistral.ai") || strcmp(e->provider, "mistral") == 0;
-	d.deepseek = prv_endpoint_is(e, "deepseek.com");
-	d.ollama = strcmp(e->provider, "ollama") == 0 || prv_endpoint_is(e, "ollama.com");
-	if (d.openai) {
-		d.version = gpt_version(e->model);
-		d.reasons = (d.version >= 500 && strstr(e->model, "-chat") == NULL)
-			    || (e->model[0] == 'o' && e->model[1] >= '0' && e->model[1] <= '9');
-	}
-	return d;
-}
 
 /* ---- Messages ---- */
 
 typedef struct builder {
 	prv_text *out;
 	const prv_endpoint *e;
-	dialect d;
+	oai_dialect d;
 	unsigned quirks;
 	int64_t max_tokens;
 	prv_history h;
@@ -350,51 +313,9 @@ static bool add_tools(builder *b, prv_json tools)
 	return !first;
 }
 
-static bool level_is(prv_json thinking, const char *a, const char *b)
-{
-	return prv_json_is(thinking, a) || (b != NULL && prv_json_is(thinking, b));
-}
-
-/* reasoning_effort for OpenAI's own models; NULL: leave it out. */
-static const char *openai_effort(const builder *b, prv_json thinking, bool tools)
-{
-	int version = b->d.version;
-	if (!b->d.reasons)
-		return NULL;
-	/* Since 5.4 function tools and reasoning exclude each other here (the Responses API takes both); since 5.6 reasoning
-	 * is on unless it is turned off. */
-	if (tools && version >= 504)
-		return version >= 506 || thinking.n > 0 ? "none" : NULL;
-	if (thinking.n == 0)
-		return NULL;
-	if (level_is(thinking, "off", "none"))
-		return (b->quirks & OAI_EFFORT_LOW) != 0 ? "low"
-		       : version >= 501			 ? "none"
-		       : version == 500			 ? "minimal"
-							 : "low";
-	if (level_is(thinking, "minimal", NULL))
-		return version == 500 ? "minimal" : "low";
-	if (level_is(thinking, "xhigh", "max"))
-		return version >= 502 ? "xhigh" : "high";
-	return level_is(thinking, "low", NULL) ? "low" : level_is(thinking, "high", NULL) ? "high" : "medium";
-}
-
-static const char *other_effort(const builder *b, prv_json thinking)
-{
-	if (thinking.n == 0)
-		return NULL;
-	if (level_is(thinking, "off", "none"))
-		return b->d.ollama ? "none" : NULL;
-	if (b->d.deepseek)
-		return level_is(thinking, "xhigh", "max") ? "max" : "high";
-	if (level_is(thinking, "low", "minimal"))
-		return "low";
-	return level_is(thinking, "high", "xhigh") || level_is(thinking, "max", NULL) ? "high" : "medium";
-}
-
 static void add_effort(builder *b, prv_json thinking, bool tools)
 {
-	const char *effort = b->d.openai ? openai_effort(b, thinking, tools) : other_effort(b, thinking);
+	const char *effort = oai_effort(&b->d, thinking, tools, b->quirks);
 	if ((b->quirks & OAI_NO_EFFORT) != 0)
 		return;
 	if (tools && (b->quirks & OAI_EFFORT_NONE) != 0)
@@ -435,7 +356,7 @@ bool oai_request_build(prv_json request, const prv_endpoint *e, const prv_quirks
 {
 	builder b = {.out = out,
 		     .e = e,
-		     .d = dialect_of(e),
+		     .d = oai_dialect_of(e),
 		     .quirks = quirks->bits,
 		     .max_tokens = quirks->max_tokens,
 		     .first = true};
@@ -464,6 +385,15 @@ bool oai_request_build(prv_json request, const prv_endpoint *e, const prv_quirks
 	return true;
 }
 
+bool oai_request_wants_responses(prv_json request, const prv_endpoint *e, unsigned bits)
+{
+	oai_dialect d = oai_dialect_of(e);
+	bool tools = prv_json_at(prv_json_get(request, "tools"), 0).n > 0 && (bits & OAI_NO_TOOLS) == 0;
+	if ((bits & OAI_NO_RESPONSES) != 0)
+		return false;
+	return (bits & OAI_RESPONSES) != 0 || (d.home && d.reasons && d.version >= 504 && tools);
+}
+
 /* ---- Learning ---- */
 
 static const struct {
@@ -475,6 +405,8 @@ static const struct {
 	{"max_tokens", OAI_OTHER_LIMIT, "wants the other name for the token limit"},
 	{"temperature", OAI_NO_TEMPERATURE, "takes no temperature"},
 	{"stream_options", OAI_NO_STREAM_USAGE, "tells no usage in streams"},
+	{"summary", OAI_NO_SUMMARY, "tells no summary of its reasoning"},
+	{"encrypted", OAI_NO_ENCRYPTED, "takes no encrypted reasoning"},
 	{"reasoning_content", OAI_NO_THINKING_BACK, "takes no earlier reasoning back"},
 	{"reasoning_effort", OAI_NO_EFFORT, "takes no reasoning effort"},
 	{"reasoning", OAI_NO_EFFORT, "takes no reasoning effort"},
@@ -508,13 +440,17 @@ const char *oai_request_learn(const prv_fault *fault, prv_quirks *quirks)
 		quirks->max_tokens = limit;
 		return "takes fewer output tokens";
 	}
+	/* An address that is not there, rather than a model. */
+	if ((quirks->bits & OAI_RESPONSES) != 0 && http == 404 && fault->code[0] == 0)
+		return learn(quirks, OAI_NO_RESPONSES, "has no Responses API");
 	if (!prv_quirk_refusal(fault))
 		return NULL;
-	if (prv_quirk_names(fault, "tool") && prv_quirk_names(fault, "reasoning_effort")
-	    && prv_quirk_names(fault, "none"))
+	if (prv_quirk_names(fault, "/responses") && (quirks->bits & (OAI_RESPONSES | OAI_NO_RESPONSES)) == 0)
+		return learn(quirks, OAI_RESPONSES, "is asked through the Responses API");
+	bool effort = prv_quirk_names(fault, "reasoning_effort") || prv_quirk_names(fault, "reasoning.effort");
+	if (prv_quirk_names(fault, "tool") && effort && prv_quirk_names(fault, "none"))
 		return learn(quirks, OAI_EFFORT_NONE, "takes tools only without reasoning");
-	if (prv_quirk_names(fault, "reasoning_effort") && prv_quirk_names(fault, "'none'")
-	    && (quirks->bits & (OAI_EFFORT_LOW | OAI_EFFORT_NONE)) == 0)
+	if (effort && prv_quirk_names(fault, "'none'") && (quirks->bits & (OAI_EFFORT_LOW | OAI_EFFORT_NONE)) == 0)
 		return learn(quirks, OAI_EFFORT_LOW, "cannot turn reasoning off");
 	for (size_t i = 0; i < sizeof(lessons) / sizeof(lessons[0]); i++) {
 		const char *word = lessons[i].word;

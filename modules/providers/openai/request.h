@@ -20,12 +20,18 @@ enum {
 	OAI_NO_IMAGES = 1u << 7,
 	OAI_NO_TOOLS = 1u << 8,
 	OAI_NO_THINKING_BACK = 1u << 9, /* reasoning_content of earlier answers is not taken back */
-	OAI_EFFORT_LOW = 1u << 10	/* reasoning cannot be turned off: "low" instead */
+	OAI_EFFORT_LOW = 1u << 10,	/* reasoning cannot be turned off: "low" instead */
+	OAI_RESPONSES = 1u << 11,	/* to be asked through the Responses API */
+	OAI_NO_RESPONSES = 1u << 12,	/* there is none */
+	OAI_NO_SUMMARY = 1u << 13,	/* Responses: no reasoning.summary */
+	OAI_NO_ENCRYPTED = 1u << 14	/* Responses: no encrypted reasoning */
 };
 
 /* Appends the body. False: what is wrong with the request is in why. */
 bool oai_request_build(prv_json request, const prv_endpoint *e, const prv_quirks *quirks, prv_text *out,
 		       prv_fault *why);
+/* Whether this request goes to /responses: the model takes tools only there. */
+bool oai_request_wants_responses(prv_json request, const prv_endpoint *e, unsigned bits);
 /* Adds the deviation that a refusal tells of and says what it means, for the log; NULL when there is nothing new, then the
  * fault stands. */
 const char *oai_request_learn(const prv_fault *fault, prv_quirks *quirks);

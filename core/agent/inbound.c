@@ -364,6 +364,23 @@ static oc_access ask_access(const inbound *in, char *reason)
 	return oc_access_decide(&q, reason);
 }
 
+bool oc_inbound_admits(oc_agent *agent, oc_str message_json)
+{
+	inbound *in = oc_alloc(sizeof *in);
+	char reason[120];
+	if (in == NULL)
+		return false;
+	in->agent = agent;
+	bool admits = read_message(in, message_json, NULL) == OC_OK
+		      && !oc_json_bool(oc_json_get(in->m, "sender"), "isBot", false) && !oc_json_bool(in->m, "edited", false);
+	if (admits) {
+		choose_agent(in);
+		admits = ask_access(in, reason) == OC_ACCESS_ALLOWED;
+	}
+	done_with(in);
+	return admits;
+}
+
 /* OC_OK: somebody else calls committed; OC_E_STATE: nothing is to be done, it is fine. */
 static oc_status decide(inbound *in, oc_err *err)
 {

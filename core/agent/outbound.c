@@ -11,6 +11,7 @@
 
 #define CALL_MS 120000
 #define ATTEMPTS_MAX 20
+#define ATTEMPTS_AWAY_MAX 300 /* while the network cannot be reached or asks for a pause: about a day */
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_MAX_MS (5 * 60 * 1000)
 #define RESUME_MAX 10000
@@ -244,7 +245,8 @@ static void not_delivered(stream *s, oc_status status, uint64_t retry_after_ms, 
 {
 	oc_agent *agent = s->outbound->agent;
 	row *r = s->first;
-	bool dead = final_failure(status) || ++r->attempts >= ATTEMPTS_MAX;
+	bool away = status == OC_E_UNAVAILABLE || status == OC_E_RATE_LIMIT;
+	bool dead = final_failure(status) || ++r->attempts >= (away ? ATTEMPTS_AWAY_MAX : ATTEMPTS_MAX);
 	uint64_t wait = (uint64_t)BACKOFF_FIRST_MS << (r->attempts < 10 ? r->attempts : 10);
 	if (wait > BACKOFF_MAX_MS)
 		wait = BACKOFF_MAX_MS;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/agent/channels.h"
+#include "core/agent/inbound.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
@@ -132,11 +133,22 @@ static oc_str media_dir(oc_self *self)
 	return oc_str_of(path);
 }
 
+static int32_t admits(oc_self *self, oc_str message)
+{
+	oc_agent *agent = agent_of(self);
+	oc_auto_json cJSON *m = NULL;
+	if (agent == NULL || oc_json_parse(message, NULL, &m, NULL) != OC_OK
+	    || !owns_channel(self, agent, oc_json_str(m, "channel", "")))
+		return 0;
+	return oc_inbound_admits(agent, message) ? 1 : 0;
+}
+
 static const oc_channel_host channel_host = {
 	.struct_size = sizeof(oc_channel_host),
 	.receive = receive,
 	.state = state,
 	.media_dir = media_dir,
+	.admits = admits,
 };
 
 /* ---- kv ---- */

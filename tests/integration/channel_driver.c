@@ -7,6 +7,7 @@
  *   in:  {"op":"connect|send|edit|action|probe|disconnect","n":1,"args":{…}}  {"op":"cancel","n":1}  {"op":"stop","n":9}
  *        {"op":"http","n":2,"method","path","headers":{…},"body"}
  *        {"op":"secrets","values":{"name":"value"}}
+ *        {"op":"strangers","ids":["7"]}                           whose messages the host would not let in
  *        {"op":"receive","mode":"ok|hold|refuse","status":-11}   what the host does with messages from now on
  *        {"op":"commit","status":0}                               the oldest held message
  *   out: {"ev":"ready"} {"ev":"done","n","status","result"} {"ev":"event","n","type","payload"} {"ev":"receive","message":{…}}
@@ -57,7 +58,7 @@ static const oc_module_desc *desc;
 static const oc_channel_vtbl *channel;
 static const oc_http_vtbl *http;
 static void *inst;
-static cJSON *secrets;
+static cJSON *secrets, *strangers;
 static const char *media_dir;
 static oc_call *calls;
 static timer *timers;
@@ -246,11 +247,30 @@ static oc_str channel_media_dir(oc_self *s)
 	return oc_str_of(media_dir);
 }
 
+/* Whoever is named in "strangers" is one. */
+static int32_t channel_admits(oc_self *s, oc_str message)
+{
+	oc_auto_json cJSON *m = NULL;
+	const cJSON *one;
+	(void)s;
+	if (oc_json_parse(message, NULL, &m, NULL) != OC_OK) {
+		breach("admits was asked with something that is not JSON");
+		return 0;
+	}
+	cJSON_ArrayForEach(one, strangers)
+	{
+		if (cJSON_IsString(one) && strcmp(one->valuestring, oc_json_str(oc_json_get(m, "sender"), "id", "")) == 0)
+			return 0;
+	}
+	return 1;
+}
+
 static const oc_channel_host channel_host = {
 	.struct_size = sizeof channel_host,
 	.receive = channel_receive,
 	.state = channel_state,
 	.media_dir = channel_media_dir,
+	.admits = channel_admits,
 };
 
 static oc_owner *owner_of(oc_self *s)
@@ -390,6 +410,9 @@ static void run_line(oc_str text)
 	} else if (strcmp(op, "secrets") == 0) {
 		cJSON_Delete(secrets);
 		secrets = cJSON_Duplicate(oc_json_get(line, "values"), true);
+	} else if (strcmp(op, "strangers") == 0) {
+		cJSON_Delete(strangers);
+		strangers = cJSON_Duplicate(oc_json_get(line, "ids"), true);
 	} else if (!op_channel(op, line)) {
 		breach("the script's op is not known");
 	}
@@ -485,6 +508,7 @@ int main(int argc, char **argv)
 	oc_loop_free(loop);
 	oc_sbuf_free(&input);
 	cJSON_Delete(secrets);
+	cJSON_Delete(strangers);
 	put(event("end"));
 	return 0;
 }

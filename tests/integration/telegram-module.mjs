@@ -527,6 +527,20 @@ scenario('loads photos and documents', { mediaMaxMb: 3 }, async ({ tg, d }) => {
 	equal(fs.readdirSync(d.mediaDir).filter((n) => n.endsWith('.part')), [], 'nothing half loaded stays');
 });
 
+scenario('files of strangers are not loaded, and a question about a picture brings it along', {}, async ({ tg, d }) => {
+	d.put({ op: 'strangers', ids: ['8'] });
+	const photo = [{ file_id: tg.file('pixels', 'photos/p.jpg'), width: 9, height: 9 }];
+	tg.say(8, undefined, { photo, caption: 'spam' });
+	await d.until('the message', () => d.received.length === 1);
+	equal(d.received[0].text, 'spam\n[photo image-1.jpg]');
+	equal(d.received[0].media, undefined);
+	equal(tg.called('getFile').length, 0);
+	tg.say(7, 'what is this?', { reply_to_message: { message_id: 1, photo, from: { id: 8, first_name: 'S' } } });
+	await d.until('the question', () => d.received.length === 2);
+	equal(fs.readFileSync(d.received[1].media[0].path, 'utf8'), 'pixels');
+	equal(d.received[1].replyTo.id, '1');
+});
+
 scenario('files of a Bot API server on this machine', {}, async ({ tg, d }) => {
 	const root = path.join(process.env.TMPDIR, 'botapi');
 	fs.mkdirSync(`${root}/documents`, { recursive: true });

@@ -311,6 +311,31 @@ static void numbers_and_names(void **state)
 	assert_true(name[0] == 'x');
 }
 
+/* A question about somebody's picture brings it along; not about the bot's own, nor when it has a file itself. */
+static void files_of_replies(void **state)
+{
+	static const char photo[] = "\"photo\":[{\"file_id\":\"P\",\"width\":1,\"height\":1}]";
+	static const struct {
+		const char *reply, *own;
+		size_t files;
+		const char *file_id;
+	} cases[] = {{"\"from\":{\"id\":6}", "", 1, "P"},
+		     {"\"from\":{\"id\":777}", "", 0, NULL},
+		     {"\"from\":{\"id\":6}", ",\"document\":{\"file_id\":\"D\"}", 1, "D"}};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char json[1024];
+		int n = snprintf(json, sizeof json, HEAD DM ",\"text\":\"what is this?\",\"reply_to_message\":{\"message_id\":2,%s,%s}%s}}",
+				 cases[i].reply, photo, cases[i].own);
+		assert_true(n > 0 && (size_t)n < sizeof json);
+		tg_inbound in = read_update(json);
+		assert_int_equal(in.n_files, cases[i].files);
+		if (in.n_files > 0)
+			assert_string_equal(in.files[0].file_id, cases[i].file_id);
+		tg_inbound_free(&in);
+	}
+}
+
 /* A name is cut between characters. */
 static void long_names(void **state)
 {
@@ -338,7 +363,7 @@ int main(void)
 		cmocka_unit_test(bad_entities),  cmocka_unit_test(replies),       cmocka_unit_test(topics),
 		cmocka_unit_test(links_become_visible), cmocka_unit_test(files),  cmocka_unit_test(other_content),
 		cmocka_unit_test(ignored),       cmocka_unit_test(channels_and_anonymous), cmocka_unit_test(big_ids),
-		cmocka_unit_test(albums),        cmocka_unit_test(numbers_and_names), cmocka_unit_test(long_names),
+		cmocka_unit_test(albums),        cmocka_unit_test(numbers_and_names), cmocka_unit_test(long_names), cmocka_unit_test(files_of_replies),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

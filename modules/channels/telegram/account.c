@@ -346,7 +346,8 @@ void tg_account_end(tg_account *a)
 		side_end(a->sides);
 		tg_fail_call(m, call, OC_E_CANCELED, "the account was disconnected");
 	}
-	tg_account_state(a, "stopped", NULL);
+	if (!a->quiet)
+		tg_account_state(a, "stopped", NULL);
 	leave_list(a);
 	tg_account_unref(a);
 	tg_fail_call(m, connecting, OC_E_CANCELED, "the account was disconnected");

@@ -321,7 +321,7 @@ static const cJSON *largest(const cJSON *sizes)
 	return best;
 }
 
-static bool add_files(const reader *r)
+static bool add_own_files(const reader *r)
 {
 	static const struct {
 		const char *member, *type, *noun, *mime, *extension;
@@ -349,6 +349,21 @@ static bool add_files(const reader *r)
 			return add_file(r, file, kinds[i].type, kinds[i].noun, kinds[i].mime, kinds[i].extension);
 	}
 	return true;
+}
+
+/* "What is this?" in answer to a picture is about the picture. */
+static bool add_files(const reader *r)
+{
+	reader reply = *r;
+	if (!add_own_files(r))
+		return false;
+	reply.message = tg_json_obj(r->message, "reply_to_message");
+	if (reply.message == NULL)
+		reply.message = tg_json_obj(r->message, "external_reply");
+	if (r->in->n_files > 0 || reply.message == NULL
+	    || tg_json_i64(tg_json_obj(reply.message, "from"), "id", 0) == r->bot->id)
+		return true;
+	return add_own_files(&reply);
 }
 
 /* ---- Replies ---- */

@@ -126,10 +126,29 @@ static void on_fetched(void *arg, oc_status status, const char *path_or_text)
 	advance(item->a);
 }
 
+/* Strangers must not fill the disk: their files are loaded when the host would let the message in. */
+static bool is_admitted(tg_item *item)
+{
+	tg_module *m = item->m;
+	if (item->in.n_files == 0 || !OC_HAS(m->channel, admits))
+		return true;
+	char *text = cJSON_PrintUnformatted(item->in.message);
+	bool admitted = text != NULL && m->channel->admits(m->self, oc_str_of(text)) != 0;
+	cJSON_free(text);
+	for (size_t i = 0; i < item->in.n_files && !admitted; i++) {
+		char line[200];
+		snprintf(line, sizeof line, "[%s %s]", item->in.files[i].noun, item->in.files[i].name);
+		(void)tg_inbound_note(&item->in, line);
+	}
+	return admitted;
+}
+
 static void start_files(tg_item *item)
 {
 	char prefix[80];
 	item->started = true;
+	if (!is_admitted(item))
+		return;
 	for (size_t i = 0; i < item->in.n_files; i++) {
 		slot *s = &item->slots[i];
 		const tg_file *file = &item->in.files[i];

@@ -381,7 +381,7 @@ tg_fetch *tg_fetch_start(tg_account *a, const tg_file *file, const char *prefix,
 {
 	char random[20];
 	tg_fetch *f = calloc(1, sizeof *f);
-	oc_str dir = a->m->channel->media_dir(a->m->self);
+	oc_str dir = tg_media_dir(a->m);
 	if (f == NULL)
 		return NULL;
 	tg_account_ref(a);
@@ -397,7 +397,7 @@ tg_fetch *tg_fetch_start(tg_account *a, const tg_file *file, const char *prefix,
 	int n = snprintf(f->path, sizeof f->path, "%.*s/%s-%s-%s", (int)dir.n, dir.p, prefix,
 			 tg_random_hex(random, 4) ? random : "0", file->name);
 	/* The first step runs from the loop, so that no callback comes before this returns. */
-	if (f->file_id == NULL || n < 0 || (size_t)n + 8 > sizeof f->path || !tg_timer(f->m, &f->retry, 0, ask, f)) {
+	if (f->file_id == NULL || dir.n == 0 || n < 0 || (size_t)n + 8 > sizeof f->path || !tg_timer(f->m, &f->retry, 0, ask, f)) {
 		free_fetch(f);
 		return NULL;
 	}

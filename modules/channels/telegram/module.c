@@ -76,6 +76,16 @@ bool tg_random_hex(char *out, size_t n)
 	return true;
 }
 
+oc_str tg_media_dir(tg_module *m)
+{
+	if (m->media_dir[0] == 0) {
+		oc_str dir = m->channel->media_dir(m->self);
+		if (dir.n < sizeof m->media_dir)
+			memcpy(m->media_dir, dir.p, dir.n + 1);
+	}
+	return oc_str_of(m->media_dir);
+}
+
 /* ---- Life ---- */
 
 static oc_status module_init(const oc_host_api *host, oc_self *self, oc_str config, void **ret_inst)
@@ -221,6 +231,7 @@ static void channel_cancel(void *inst, oc_call *call)
 	for (tg_account *a = m->accounts; a != NULL; a = a->next) {
 		if (a->connecting == call) {
 			a->connecting = NULL;
+			a->quiet = true; /* the host knows, and tells why */
 			tg_account_end(a);
 			tg_fail_call(m, call, OC_E_CANCELED, "canceled");
 			return;

@@ -38,6 +38,7 @@ struct tg_module {
 	const oc_http_client_host *http;
 	const oc_channel_host *channel;
 	tg_account *accounts;
+	char media_dir[TG_PATH_MAX]; /* "" until it is asked for */
 	tg_item *orphans; /* of accounts that ended while the host had them */
 	oc_call *stopping;
 };
@@ -58,6 +59,8 @@ bool tg_random_hex(char *out, size_t n);
 /* When the last account is gone, completes a waiting stop. */
 void tg_module_idle(tg_module *m);
 void tg_wipe(void *p, size_t n);
+/* The folder for files of messages; "" when there is none. */
+oc_str tg_media_dir(tg_module *m);
 
 /* ---- account.c ---- */
 
@@ -88,7 +91,7 @@ struct tg_account {
 	tg_config config;
 	tg_bot bot;
 	tg_phase phase;
-	bool ended;
+	bool ended, quiet;
 	char state[16]; /* as last reported */
 	char detail[400];
 	struct tg_side *sides; /* requests for calls besides sends and edits */

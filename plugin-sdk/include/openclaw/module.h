@@ -422,6 +422,9 @@ typedef struct oc_channel_host {
 	void (*state)(oc_self *self, oc_str state);
 	/* [loop] A folder of this channel for inbound media, absolute, made with mode 0700. */
 	oc_str (*media_dir)(oc_self *self);
+	/* [loop] 1 when a message with these facts (as for receive, without media) would reach the agent now, else 0: to be
+	 * asked before anything that strangers could make costly, like loading their files. receive() decides anyway. */
+	int32_t (*admits)(oc_self *self, oc_str message);
 } oc_channel_host;
 
 /* "kv" 1.0: small durable state of the module. Keys at most 200 bytes, values 1 MiB. Manifest: "services": ["kv"]. */

@@ -35,7 +35,8 @@ static void agent_list(oc_method_call *call, const cJSON *params)
 	(void)params;
 	cJSON *value = NULL;
 	oc_err err = {0};
-	answer(call, oc_agent_agents(agent_of(call), &value, &err), NULL, value, &err);
+	oc_status status = oc_agent_agents(agent_of(call), &value, &err);
+	answer(call, status, NULL, value, &err);
 }
 
 const oc_method oc_method_agent_list = {"agent.list", OC_SCOPE_READ, "lists the agents", OBJECT(""), agent_list};
@@ -44,7 +45,8 @@ static void agent_get(oc_method_call *call, const cJSON *params)
 {
 	cJSON *value = NULL;
 	oc_err err = {0};
-	answer(call, oc_agent_agent(agent_of(call), oc_json_ostr(params, "agent"), &value, &err), NULL, value, &err);
+	oc_status status = oc_agent_agent(agent_of(call), oc_json_ostr(params, "agent"), &value, &err);
+	answer(call, status, NULL, value, &err);
 }
 
 const oc_method oc_method_agent_get = {"agent.get", OC_SCOPE_READ, "one agent with its workspace files",
@@ -76,7 +78,8 @@ static void models_list(oc_method_call *call, const cJSON *params)
 	(void)params;
 	cJSON *value = NULL;
 	oc_err err = {0};
-	answer(call, oc_agent_models(agent_of(call), &value, &err), "models", value, &err);
+	oc_status status = oc_agent_models(agent_of(call), &value, &err);
+	answer(call, status, "models", value, &err);
 }
 
 const oc_method oc_method_models_list = {"models.list", OC_SCOPE_READ, "the models that are known and configured",
@@ -131,7 +134,8 @@ static void channels_list(oc_method_call *call, const cJSON *params)
 	(void)params;
 	cJSON *value = NULL;
 	oc_err err = {0};
-	answer(call, oc_agent_channels(agent_of(call), &value, &err), "channels", value, &err);
+	oc_status status = oc_agent_channels(agent_of(call), &value, &err);
+	answer(call, status, "channels", value, &err);
 }
 
 const oc_method oc_method_channels_list = {"channels.list", OC_SCOPE_READ, "the channels and their accounts", OBJECT(""),

@@ -178,7 +178,8 @@ static void session_list(oc_method_call *call, const cJSON *params)
 	};
 	cJSON *list = NULL;
 	oc_err err = {0};
-	answer(call, oc_agent_sessions(agent_of(call), &filter, &list, &err), "sessions", list, &err);
+	oc_status status = oc_agent_sessions(agent_of(call), &filter, &list, &err);
+	answer(call, status, "sessions", list, &err);
 }
 
 #define LIMIT_PARAM "\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}"
@@ -193,7 +194,8 @@ static void session_get(oc_method_call *call, const cJSON *params)
 {
 	cJSON *value = NULL;
 	oc_err err = {0};
-	answer(call, oc_agent_session(agent_of(call), oc_json_ostr(params, "session"), &value, &err), NULL, value, &err);
+	oc_status status = oc_agent_session(agent_of(call), oc_json_ostr(params, "session"), &value, &err);
+	answer(call, status, NULL, value, &err);
 }
 
 const oc_method oc_method_session_get = {"session.get", OC_SCOPE_READ, "tells about one session", OBJECT(SESSION_PARAM),

@@ -17,7 +17,7 @@ for name in $(env | sed -n 's/^\([A-Z_]*_API_KEY\)=.*/\1/p'); do unset "$name"; 
 
 row() { printf '%-44s %s\n' "$1" "$2"; }
 first() { echo "${1%% *}"; }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", b > 0 ? a / b : 0 }'; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", (b > 0) ? a / b : 0 }'; }
 
 echo "== start (median min-max, PSS after 0.3 s; $runs runs)"
 "$bench" 2 "ready in" "$bin" gateway run --any-port >/dev/null || exit 1 # makes store and token
@@ -46,7 +46,16 @@ row "ratio to /bin/true" "$(ratio "$(first "$status")" "$(first "$true_time")")"
 row "its own word" "$(grep -o 'ready in [0-9.]* ms' "$dir/log")"
 row "PSS idle" "$(awk '/^Pss:/ { print $2 " KiB" }' "/proc/$pid/smaps_rollup")"
 row "threads idle" "$(ls "/proc/$pid/task" | wc -l)"
-"$bin" agent -m "/tool web_fetch {\"url\":\"http://127.0.0.1:1/\"}" >/dev/null 2>&1
+# A model call to a server that knows no models: what counts is that the HTTP client is loaded.
+"$bare" 0 >"$dir/bare.log" 2>&1 &
+bare_pid=$!
+sleep 0.2
+port=$(sed -n 's/ready on port \([0-9]*\).*/\1/p' "$dir/bare.log")
+printf '{models:{providers:{bare:{baseUrl:"http://127.0.0.1:%s/v1",api:"openai-completions",apiKey:"sk-none",models:[{id:"m"}]}}}}' \
+	"$port" >"$OPENCLAW_STATE_DIR/openclaw.json"
+sleep 1
+"$bin" agent --model bare/m -m hello >/dev/null 2>&1
+kill "$bare_pid"
 row "PSS after the first outbound call" "$(awk '/^Pss:/ { print $2 " KiB" }' "/proc/$pid/smaps_rollup")"
 kill "$pid"
 wait "$pid" 2>/dev/null

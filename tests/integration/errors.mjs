@@ -115,6 +115,14 @@ test('a provider that cuts the stream: an error or a stated restart, never half 
 	const r = await agent('-m', 'hello', '--json');
 	equal(r.code, 1, r.out);
 	match(JSON.parse(r.out).error.message, /stream|cut|ended|closed|connection/i);
+	const gw = await new Gateway().start();
+	const answer = await gw.fetch('/v1/chat/completions', { method: 'POST',
+		body: JSON.stringify({ model: 'openclaw', stream: true, messages: [{ role: 'user', content: 'hello' }] }) });
+	const text = await answer.text();
+	match(text, /Half an ans/);
+	match(text, /"error":\{"message"/);
+	ok(!text.includes('[DONE]'));
+	await gw.stop();
 });
 
 test('a provider that answers nonsense, and one that never ends', async () => {

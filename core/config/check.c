@@ -41,6 +41,20 @@ static char *prefix_of(const char *path, size_t steps)
 	return oc_memdup(path, (size_t)(it.rest - path));
 }
 
+/* What a person can do, and what holds until then. */
+static char *remedy_for(const struct checker *k, const char *path, const char *section, const oc_config_cost *cost)
+{
+	if (cost->value != NULL) {
+		oc_auto_free char *value = oc_json_print(cost->value);
+		return value == NULL ? NULL : oc_asprintf("Correct it; until then %s is %s, so that nothing is allowed by mistake.", section, value);
+	}
+	if (strcmp(path, section) != 0)
+		return oc_asprintf("Correct it; until then %s is left out.", section);
+	oc_auto_json cJSON *own = oc_config_default_of(k->schema, path);
+	oc_auto_free char *value = own == NULL ? NULL : oc_json_print(own);
+	return value == NULL ? oc_strdup("Correct it; until then it is left out.") : oc_asprintf("Correct it; until then it is %s.", value);
+}
+
 /* Decides what problem number i costs. */
 static oc_status add_loss(struct checker *k, size_t number)
 {
@@ -56,6 +70,13 @@ static oc_status add_loss(struct checker *k, size_t number)
 		oc_free(section);
 		cJSON_Delete(instead);
 		return OC_E_NOMEM;
+	}
+	if (p->remedy[0] == 0) {
+		char *remedy = remedy_for(k, p->path, section, &cost);
+		if (remedy != NULL) {
+			oc_free((char *)(uintptr_t)p->remedy);
+			p->remedy = remedy;
+		}
 	}
 	oc_free((char *)(uintptr_t)p->section);
 	p->section = section;
@@ -110,37 +131,61 @@ static oc_status unknown_section(oc_config *c, const cJSON *section)
 	return status;
 }
 
+static bool no_report(void *arg, const oc_schema_issue *issue)
+{
+	(void)arg;
+	(void)issue;
+	return false;
+}
+
+/* The usual case, quickly: nothing is wrong with it. */
+static bool is_good(oc_config *c, const cJSON *section, const char *name)
+{
+	for (size_t i = 0; i < c->n_marks; i++)
+		if (oc_jpath_under(c->problems[c->marks[i]].shown.path, name))
+			return false;
+	oc_auto_json cJSON *schema = oc_config_section_schema(section->string, section);
+	return schema != NULL && oc_schema_report_all(schema, section, name, no_report, NULL) == OC_OK;
+}
+
+static oc_status check_with(struct checker *k, const cJSON *section, const char *name, const cJSON *schema)
+{
+	oc_config *c = k->c;
+	oc_status status = OC_OK;
+	k->schema = schema;
+	for (size_t i = 0; i < c->n_marks && status == OC_OK; i++)
+		if (oc_jpath_under(c->problems[c->marks[i]].shown.path, name))
+			status = add_loss(k, c->marks[i]);
+	if (status != OC_OK)
+		return status;
+	if (!oc_config_section_known(section->string))
+		return unknown_section(c, section);
+	status = oc_schema_report_all(schema, section, name, on_issue, k);
+	/* What cannot be checked to its end counts as failed. */
+	if (status == OC_E_LIMIT || k->too_many) {
+		status = oc_config_add_problem(c, OC_CONFIG_ERROR, name, "", "is too large or has too many mistakes to be checked");
+		if (status == OC_OK)
+			status = add_loss(k, c->n_problems - 1);
+	}
+	return k->status != OC_OK ? k->status : status;
+}
+
 /* One top-level key. */
 static oc_status check_section(struct checker *k, const cJSON *section)
 {
-	oc_config *c = k->c;
 	oc_sbuf path;
 	oc_sbuf_init(&path, 8192);
 	oc_jpath_add_name(&path, section->string);
 	const char *name = oc_sbuf_view(&path).p;
-	oc_auto_json cJSON *schema = oc_config_section_schema(section->string);
-	bool known = oc_config_section_known(section->string);
-	k->schema = schema;
-	oc_status status = path.error != OC_OK || (known && schema == NULL) ? OC_E_NOMEM : OC_OK;
-	for (size_t i = 0; i < c->n_marks && status == OC_OK; i++)
-		if (oc_jpath_under(c->problems[c->marks[i]].shown.path, name))
-			status = add_loss(k, c->marks[i]);
-	if (status == OC_OK && !known) {
-		status = unknown_section(c, section);
-	} else if (status == OC_OK) {
-		status = oc_schema_report_all(schema, section, name, on_issue, k);
-		/* What cannot be checked to its end counts as failed. */
-		if (status == OC_E_LIMIT || k->too_many) {
-			status = oc_config_add_problem(c, OC_CONFIG_ERROR, name, "", "is too large or has too many mistakes to be checked");
-			if (status == OC_OK)
-				status = add_loss(k, c->n_problems - 1);
-		}
-		if (k->status != OC_OK)
-			status = k->status;
+	oc_status status = path.error == OC_OK ? OC_OK : OC_E_NOMEM;
+	if (status == OC_OK && !is_good(k->c, section, name)) {
+		oc_auto_json cJSON *schema = oc_config_section_schema(section->string, NULL);
+		status = schema == NULL && oc_config_section_known(section->string) ? OC_E_NOMEM
+										   : check_with(k, section, name, schema);
+		k->schema = NULL;
+		k->too_many = false;
 	}
 	oc_sbuf_free(&path);
-	k->schema = NULL;
-	k->too_many = false;
 	return status == OC_E_INVALID ? OC_OK : status;
 }
 
@@ -166,6 +211,7 @@ static void apply(struct checker *k, cJSON *node)
 		cJSON *instead = loss->instead;
 		loss->instead = NULL;
 		if (instead != NULL) { /* the place and the name stay */
+			cJSON_free(instead->string); /* of the schema's keyword */
 			instead->string = child->string;
 			child->string = NULL;
 			cJSON_ReplaceItemViaPointer(node, child, instead);
@@ -269,7 +315,7 @@ oc_status oc_config_refine(oc_config *c, const char *path, const cJSON *schema)
 	oc_jpath first;
 	oc_jpath_begin(&first, path);
 	oc_jpath_next(&first);
-	oc_auto_json cJSON *section = oc_config_section_schema(first.name);
+	oc_auto_json cJSON *section = oc_config_section_schema(first.name, NULL);
 	struct checker k = {.c = c, .schema = section};
 	size_t before = c->n_problems;
 	oc_status status = oc_schema_report_all(schema, value, path, on_issue, &k);

@@ -33,6 +33,18 @@ static oc_str next_word(oc_str *rest)
 	return word;
 }
 
+/* Level and name only. */
+static void read_head(oc_str text, struct line *l)
+{
+	*l = (struct line){0};
+	while (l->level < text.n && text.p[l->level] == '\t')
+		l->level++;
+	size_t end = l->level;
+	while (end < text.n && text.p[end] != ' ')
+		end++;
+	l->name = (oc_str){text.p + l->level, end - l->level};
+}
+
 /* The number of words is open, their order is not checked: the table is ours and tested as a whole. */
 static struct line read_line(oc_str text)
 {
@@ -72,6 +84,8 @@ static struct line read_line(oc_str text)
 struct builder {
 	bool no_memory;
 };
+
+/* Given the value that is to be checked, only the keys that it has are built, which is most of the time of starting. */
 
 static cJSON *keep(struct builder *b, cJSON *node)
 {
@@ -197,7 +211,7 @@ static void put_bound(struct builder *b, cJSON *node, const char *name, oc_str n
 	put(b, node, name, cJSON_CreateNumber(strtod(text, NULL)));
 }
 
-static void put_children(struct builder *b, cJSON *node, const char *body);
+static void put_children(struct builder *b, cJSON *node, const char *body, const cJSON *value);
 
 static const oc_config_section *fragment(oc_str name)
 {
@@ -209,7 +223,7 @@ static const oc_config_section *fragment(oc_str name)
 }
 
 /* The schema of one key without its children. */
-static cJSON *node_of(struct builder *b, const struct line *l)
+static cJSON *node_of(struct builder *b, const struct line *l, const cJSON *value)
 {
 	cJSON *node = keep(b, cJSON_CreateObject());
 	if (node == NULL)
@@ -221,7 +235,7 @@ static cJSON *node_of(struct builder *b, const struct line *l)
 		const oc_config_section *f = fragment((oc_str){l->type.p + 1, l->type.n - 1});
 		struct line head = read_line(oc_str_of(f == NULL ? "" : f->head));
 		put_type(b, node, head.type);
-		put_children(b, node, f == NULL ? "" : f->body);
+		put_children(b, node, f == NULL ? "" : f->body, value);
 		bad = bad.n > 0 ? bad : head.bad;
 	} else {
 		put_type(b, node, l->type);
@@ -241,6 +255,21 @@ static cJSON *node_of(struct builder *b, const struct line *l)
 	return node;
 }
 
+static const cJSON *member(const cJSON *object, oc_str name)
+{
+	const cJSON *child = cJSON_IsObject(object) ? object->child : NULL;
+	while (child != NULL && !oc_str_eqz(name, child->string))
+		child = child->next;
+	return child;
+}
+
+/* An object whose keys are listed has no others, until * says otherwise. */
+static void close_object(struct builder *b, cJSON *object)
+{
+	if (oc_json_get(object, "additionalProperties") == NULL)
+		put(b, object, "additionalProperties", cJSON_CreateFalse());
+}
+
 static void attach(struct builder *b, cJSON *parent, const struct line *l, cJSON *node)
 {
 	if (oc_str_eqz(l->name, "[]")) {
@@ -248,8 +277,7 @@ static void attach(struct builder *b, cJSON *parent, const struct line *l, cJSON
 		put(b, parent, "items", node);
 		return;
 	}
-	if (oc_json_get(parent, "additionalProperties") == NULL)
-		put(b, parent, "additionalProperties", cJSON_CreateFalse());
+	close_object(b, parent);
 	if (oc_str_eqz(l->name, "*")) {
 		if (node != NULL && oc_str_eqz(l->type, "any") && l->about.n == 0) {
 			cJSON_Delete(node);
@@ -281,20 +309,31 @@ static void attach(struct builder *b, cJSON *parent, const struct line *l, cJSON
 		push_str(b, required, l->name);
 }
 
-static void put_children(struct builder *b, cJSON *node, const char *body)
+static void put_children(struct builder *b, cJSON *node, const char *body, const cJSON *value)
 {
 	cJSON *parents[MAX_LEVEL + 1] = {node};
+	const cJSON *values[MAX_LEVEL + 1] = {value}; /* NULL: build all */
+	unsigned hidden = MAX_LEVEL;
 	oc_str rest = oc_str_of(body);
 	while (rest.p != NULL && rest.n > 0 && !b->no_memory) {
-		struct line l = read_line(oc_str_cut(&rest, '\n'));
-		cJSON *child = node_of(b, &l);
-		if (l.level >= MAX_LEVEL || parents[l.level] == NULL) {
-			cJSON_Delete(child);
-			b->no_memory = true;
-			return;
+		struct line l;
+		oc_str text = oc_str_cut(&rest, '\n');
+		read_head(text, &l);
+		if (l.level > hidden || l.level >= MAX_LEVEL)
+			continue;
+		hidden = MAX_LEVEL;
+		bool plain = l.name.p[0] != '*' && l.name.p[0] != '[';
+		const cJSON *outer = plain ? values[l.level] : NULL, *inner = outer == NULL ? NULL : member(outer, l.name);
+		if (outer != NULL && inner == NULL && memmem(text.p, text.n, "!required", 9) == NULL) {
+			hidden = l.level;
+			close_object(b, parents[l.level]);
+			continue;
 		}
+		l = read_line(text);
+		cJSON *child = node_of(b, &l, inner);
 		attach(b, parents[l.level], &l, child);
 		parents[l.level + 1] = child;
+		values[l.level + 1] = inner;
 	}
 }
 
@@ -312,13 +351,13 @@ bool oc_config_section_known(const char *name)
 	return find_section(name) != NULL;
 }
 
-static cJSON *section_schema(const oc_config_section *section)
+static cJSON *section_schema(const oc_config_section *section, const cJSON *value)
 {
 	struct builder b = {0};
 	struct line l = read_line(oc_str_of(section->head));
-	cJSON *node = node_of(&b, &l);
+	cJSON *node = node_of(&b, &l, value);
 	if (node != NULL)
-		put_children(&b, node, section->body);
+		put_children(&b, node, section->body, value);
 	if (b.no_memory) {
 		cJSON_Delete(node);
 		return NULL;
@@ -326,10 +365,10 @@ static cJSON *section_schema(const oc_config_section *section)
 	return node;
 }
 
-cJSON *oc_config_section_schema(const char *name)
+cJSON *oc_config_section_schema(const char *name, const cJSON *value)
 {
 	const oc_config_section *section = find_section(name);
-	return section == NULL ? NULL : section_schema(section);
+	return section == NULL ? NULL : section_schema(section, value);
 }
 
 const char *oc_config_section_nearest(const char *wrong, char *out, size_t size)
@@ -364,7 +403,7 @@ cJSON *oc_config_schema(void)
 	for (size_t i = 0; i < oc_config_section_count && !b.no_memory; i++) {
 		struct line l = read_line(oc_str_of(oc_config_sections[i].head));
 		oc_auto_free char *name = oc_memdup(l.name.p, l.name.n);
-		put(&b, properties, name == NULL ? "" : name, section_schema(&oc_config_sections[i]));
+		put(&b, properties, name == NULL ? "" : name, section_schema(&oc_config_sections[i], NULL));
 	}
 	put(&b, root, "additionalProperties", cJSON_CreateFalse());
 	if (b.no_memory) {
@@ -411,12 +450,16 @@ static oc_status fill_section(cJSON *root, const oc_config_section *section)
 	oc_status status = OC_OK;
 	while (rest.p != NULL && rest.n > 0 && status == OC_OK) {
 		oc_str text = oc_str_cut(&rest, '\n');
-		struct line l = read_line(text);
+		struct line l;
+		read_head(text, &l);
 		if (l.level > hidden || l.level >= MAX_LEVEL)
 			continue;
 		hidden = oc_str_eqz(l.name, "*") || oc_str_eqz(l.name, "[]") ? l.level : MAX_LEVEL;
 		names[l.level + 1] = l.name;
-		if (l.value.n > 0 && hidden == MAX_LEVEL)
+		if (hidden != MAX_LEVEL || memmem(text.p, text.n, " =", 2) == NULL)
+			continue;
+		l = read_line(text);
+		if (l.value.n > 0)
 			status = set_default(root, names, l.level + 2, l.value);
 	}
 	return status;
@@ -461,4 +504,16 @@ oc_config_cost oc_config_cost_of(const cJSON *schema, const char *path)
 		}
 	}
 	return whole ? (oc_config_cost){steps, NULL} : cost;
+}
+
+cJSON *oc_config_default_of(const cJSON *schema, const char *path)
+{
+	oc_jpath it;
+	oc_jpath_begin(&it, path);
+	if (oc_jpath_next(&it) != OC_OK)
+		return NULL;
+	while (schema != NULL && oc_jpath_next(&it) == OC_OK)
+		schema = step_into(schema, &it);
+	const cJSON *own = oc_json_get(schema, "default");
+	return own == NULL ? NULL : cJSON_Duplicate(own, true);
 }

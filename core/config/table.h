@@ -31,8 +31,9 @@ extern const oc_config_section oc_config_sections[];
 extern const size_t oc_config_section_count;
 extern const oc_config_section oc_config_fragments[]; /* ends with a row of NULL */
 
-/* The schema of one top-level key (cJSON_Delete it), NULL when there is no such key or no memory. */
-cJSON *oc_config_section_schema(const char *name);
+/* The schema of one top-level key (cJSON_Delete it), NULL when there is no such key or no memory. With a value only the
+ * part of it that the value needs: enough to tell whether it is good, not to say why it is not. */
+cJSON *oc_config_section_schema(const char *name, const cJSON *value);
 /* The name of the top-level key nearest to a wrong one, or NULL. */
 const char *oc_config_section_nearest(const char *wrong, char *out, size_t size);
 bool oc_config_section_known(const char *name);
@@ -46,5 +47,7 @@ typedef struct oc_config_cost {
 } oc_config_cost;
 /* schema: of the section that is the path's first step. */
 oc_config_cost oc_config_cost_of(const cJSON *schema, const char *path);
+/* The default of the key at a path, as a new tree; NULL when it has none. */
+cJSON *oc_config_default_of(const cJSON *schema, const char *path);
 
 #endif

@@ -562,7 +562,7 @@ static bool no_alternative(struct check *c, const cJSON *schema, const cJSON *li
 		candidate = one;
 		candidates++;
 	}
-	if (candidates == 1)
+	if (candidates == 1 && oc_json_get(candidate, "enum") == NULL && oc_json_get(candidate, "const") == NULL)
 		return check(c, candidate, value);
 	oc_sbuf text;
 	oc_sbuf_init(&text, 300);

@@ -519,7 +519,8 @@ static void on_done(void *arg, oc_status status, oc_str result)
 	uint64_t retry_after_ms = 0;
 	turn->model_err = (oc_err){0};
 	oc_call_error(status, result, &turn->model_err, &retry_after_ms);
-	oc_err_prefix(&turn->model_err, "%s", turn->model.ref);
+	if (strstr(turn->model_err.text, turn->model.provider) == NULL) /* most modules name the place themselves */
+		oc_err_prefix(&turn->model_err, "%s", turn->model.ref);
 	if (!step->streamed && turn->reply.n > step->reply_start) {
 		/* Held back: nobody saw it. */
 		turn->reply.n = step->reply_start;

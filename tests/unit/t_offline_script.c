@@ -64,11 +64,11 @@ static void test_instructions(void **state)
 	script("/tools", "T:Tools:\n- read\n- now");
 	script("/context", "T:1 messages (1 user, 0 assistant, 0 tool), 2 tools, 3 bytes of system prompt.");
 	script("[Telegram Ada 10:00] /echo hi", "T:hi");
-	script("/error rate", "E-18,1000:offline: too many requests for now, as asked for with /error rate");
-	script("/error rate 5s", "E-18,5000:offline: too many requests for now, as asked for with /error rate");
-	script("/error auth", "E-7,0:offline: the API key was not accepted, as asked for with /error auth");
+	script("/error rate", "E-18,1000:too many requests for now, as asked for with /error rate");
+	script("/error rate 5s", "E-18,5000:too many requests for now, as asked for with /error rate");
+	script("/error auth", "E-7,0:the API key was not accepted, as asked for with /error auth");
 	script("/error cut",
-	       "T:This answer breaks off in the middle of\nE-22,0:offline: the answer was cut off, as asked for with /error cut");
+	       "T:This answer breaks off in the middle of\nE-22,0:the answer was cut off, as asked for with /error cut");
 	script("/error what", "T:/error knows rate, auth, quota, context, invalid, unavailable, timeout and cut.");
 }
 

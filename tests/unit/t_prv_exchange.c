@@ -328,7 +328,7 @@ static void test_answer(void **state)
 	assert_non_null(strstr(last()->headers, "\"authorization\":\"Bearer " KEY "\""));
 	assert_non_null(strstr(last()->body, "\"stream\":true"));
 	assert_int_equal(last()->request.flags, OC_HTTP_CLIENT_SSE);
-	assert_int_equal(last()->request.retries, 2);
+	assert_int_equal(last()->request.retries, 0);
 	head(200, "{}");
 	sse(TEXT("Hel"));
 	sse(TEXT("lo"));
@@ -610,10 +610,10 @@ static void fails(const char *first, oc_status status, int32_t http, const char 
 static void test_errors(void **state)
 {
 	(void)state;
-	load("openai", "{\"retries\":0,\"idleTimeoutMs\":5000}");
+	load("openai", "{\"retries\":3,\"idleTimeoutMs\":5000}");
 	fails(NULL, OC_OK, 429, "{\"retry-after\":\"7\"}", "{\"error\":{\"message\":\"slow down\"}}", OC_E_RATE_LIMIT,
 	      "\"retryAfterMs\":7000");
-	assert_int_equal(last()->request.retries, 0);
+	assert_int_equal(last()->request.retries, 3);
 	assert_int_equal(last()->request.idle_ms, 5000);
 	fails(NULL, OC_OK, 503, "{}", "", OC_E_UNAVAILABLE, "HTTP 503");
 	fails(NULL, OC_E_UNAVAILABLE, 0, "{}", "cannot connect: refused", OC_E_UNAVAILABLE, "cannot connect: refused");

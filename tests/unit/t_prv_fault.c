@@ -190,8 +190,8 @@ static void test_messages(void **state)
 	char *text = payload(&f, "acme", "");
 	same_json(
 		text,
-		"{\"message\":\"acme (api.example.com), model m-1: too many requests for now (HTTP 429): slow down now. It may "
-		"be tried again in 3 s.\",\"retryAfterMs\":3000}");
+		"{\"message\":\"acme (api.example.com), model m-1: too many requests for now (HTTP 429): slow down now\","
+		"\"remedy\":\"try again in 3 s, or name fallback models\",\"retryAfterMs\":3000}");
 	free(text);
 	f = http_fault(401, "", "");
 	text = payload(&f, "acme", "");

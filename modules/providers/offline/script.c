@@ -199,7 +199,6 @@ static void do_error(maker *m, oc_str rest)
 		return;
 	step->status = errors[at].status;
 	step->retry_ms = errors[at].status == OC_E_RATE_LIMIT ? delay_of(take_word(&rest), 1000) : 0;
-	prv_text_z(&step->text, "offline: ");
 	prv_text_z(&step->text, errors[at].text);
 }
 

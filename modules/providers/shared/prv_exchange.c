@@ -17,7 +17,7 @@ enum {
 	DRAIN_MS = 2000,	  /* for the end of a connection whose answer is complete */
 	PAUSE_MS = 20,		  /* before a slow receiver is offered more */
 	DEFAULT_IDLE_MS = 300000, /* a local model loads, a reasoning model thinks */
-	DEFAULT_RETRIES = 2
+	DEFAULT_RETRIES = 0	  /* the host tries again itself, and tells people */
 };
 
 typedef struct exchange exchange;

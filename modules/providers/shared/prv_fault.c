@@ -399,38 +399,39 @@ static const char *what_of(const prv_fault *f)
 	}
 }
 
+/* What to do; nothing when the message says it all. */
 static void add_remedy(prv_text *t, const prv_fault *f, const prv_place *place)
 {
 	const char *provider = place->provider[0] != 0 ? place->provider : "<provider>";
 	switch (f->status) {
 	case OC_E_AUTH:
 		prv_text_printf(
-			t, " Set a valid key as models.providers.%s.apiKey or in the provider's environment variable.",
+			t, "set a valid key as models.providers.%.64s.apiKey or in the provider's environment variable",
 			provider);
 		break;
 	case OC_E_QUOTA:
-		prv_text_z(t, " Add credit or raise the limit at the provider, or choose another model.");
+		prv_text_z(t, "add credit or raise the limit at the provider, or choose another model");
 		break;
 	case OC_E_RATE_LIMIT:
 		if (f->retry_after_ms > 0)
-			prv_text_printf(t, " It may be tried again in %lld s.",
+			prv_text_printf(t, "try again in %lld s, or name fallback models",
 					(long long)(f->retry_after_ms + 999) / 1000);
 		else
-			prv_text_z(t, " Wait a little, or name fallback models.");
+			prv_text_z(t, "wait a little, or name fallback models");
 		break;
 	case OC_E_CONTEXT:
-		prv_text_z(t, " Shorten or reset the session, or choose a model with a larger context window.");
+		prv_text_z(t, "shorten or reset the session, or choose a model with a larger context window");
 		break;
 	case OC_E_NOT_FOUND:
 		if (strcmp(provider, "ollama") == 0 && place->model[0] != 0)
-			prv_text_printf(t, " Get it with: ollama pull %s", place->model);
+			prv_text_printf(t, "get it with: ollama pull %.120s", place->model);
 		else
-			prv_text_printf(t, " Check the model's name and models.providers.%s.baseUrl.", provider);
+			prv_text_printf(t, "check the model's name and models.providers.%.64s.baseUrl", provider);
 		break;
 	case OC_E_UNAVAILABLE:
 	case OC_E_TIMEOUT:
 	case OC_E_RETRY:
-		prv_text_z(t, " Try again, or name fallback models.");
+		prv_text_z(t, "try again, or name fallback models");
 		break;
 	default:
 		break;
@@ -474,13 +475,18 @@ void prv_fault_payload(const prv_fault *f, const prv_place *place, prv_text *out
 	memcpy(detail, f->message, sizeof(detail));
 	prv_redact(detail, place->key);
 	size_t n = strlen(detail);
-	if (n > 0)
-		prv_text_printf(&t, ": %s%s", detail, strchr(".!?", detail[n - 1]) != NULL ? "" : ".");
-	else
-		prv_text_char(&t, '.');
-	add_remedy(&t, f, place);
+	if (n > 0 && detail[n - 1] == '.')
+		detail[n - 1] = 0;
+	if (detail[0] != 0)
+		prv_text_printf(&t, ": %s", detail);
 	prv_text_z(out, "{\"message\":");
 	prv_text_json(out, prv_text_view(&t));
+	prv_text_clear(&t);
+	add_remedy(&t, f, place);
+	if (t.n > 0) {
+		prv_text_z(out, ",\"remedy\":");
+		prv_text_json(out, prv_text_view(&t));
+	}
 	if (f->retry_after_ms > 0)
 		prv_text_printf(out, ",\"retryAfterMs\":%lld", (long long)f->retry_after_ms);
 	prv_text_char(out, '}');

@@ -34,7 +34,7 @@ void prv_fault_http(prv_fault *f, int32_t http, prv_json headers, oc_str body, i
 void prv_fault_classify(prv_fault *f);
 /* "retry-after-ms", "retry-after" (seconds or a date), else the time named in the message; 0 when none. */
 int64_t prv_retry_after(prv_json headers, const char *message, int64_t now_unix);
-/* The payload for call_done: {"message":"…","retryAfterMs":n?}. */
+/* The payload for call_done: {"message":"what, where","remedy":"what to do"?,"retryAfterMs":n?}. */
 void prv_fault_payload(const prv_fault *f, const prv_place *place, prv_text *out);
 /* Replaces the key, and whatever looks like one, in place by asterisks. */
 void prv_redact(char *text, oc_str key);

@@ -187,7 +187,7 @@ test('the log holds no token', () => {
 
 test('gateway stop finishes a running turn first', async () => {
 	const turn = gw.rpc('session.message', { text: '/slow 20 50ms', session: 'slow' });
-	await until('the turn to run', async () => (await gw.rpc('agent.status', {})).runs.length > 0);
+	await until('the turn to run', async () => (await gw.rpc('agent.status', {})).runs.some((r) => r.state === 'running'));
 	const r = cli(['gateway', 'stop']);
 	equal(r.code, 0, r.err);
 	equal((await turn).status, 'ok');
@@ -211,7 +211,7 @@ test('kill -9 loses nothing that was acknowledged', async () => {
 	const victim = await new Gateway().start();
 	await victim.rpc('session.message', { text: '/echo kept', session: 'crash' });
 	const open = await victim.rpc('session.message', { text: '/slow 200 50ms', session: 'crash2', wait: false });
-	await until('it runs', async () => (await victim.rpc('agent.status', {})).runs.length > 0);
+	await until('it runs', async () => (await victim.rpc('agent.status', {})).runs.some((r) => r.state === 'running'));
 	await victim.kill();
 	const heir = await new Gateway().start();
 	const h = await heir.rpc('session.history', { session: 'crash' });

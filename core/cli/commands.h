@@ -16,6 +16,7 @@ extern const oc_command oc_cmd_gateway;
 extern const oc_command oc_cmd_logs;
 extern const oc_command oc_cmd_module;
 extern const oc_command oc_cmd_onboard;
+extern const oc_command oc_cmd_pairing;
 extern const oc_command oc_cmd_status;
 
 #define OC_COMMANDS \
@@ -25,6 +26,7 @@ extern const oc_command oc_cmd_status;
 	&oc_cmd_status, \
 	&oc_cmd_doctor, \
 	&oc_cmd_module, \
+	&oc_cmd_pairing, \
 	&oc_cmd_daemon, \
 	&oc_cmd_logs, \
 	&oc_cmd_completion,

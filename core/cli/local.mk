@@ -9,6 +9,7 @@ libocore_la_SOURCES += \
 	%D%/module.c \
 	%D%/onboard.c \
 	%D%/out.c \
+	%D%/pairing.c \
 	%D%/remote.c %D%/remote.h \
 	%D%/service.c %D%/service.h \
 	%D%/status.c %D%/status.h

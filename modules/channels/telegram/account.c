@@ -76,7 +76,7 @@ void tg_account_running(tg_account *a)
 	if (a->connecting != NULL) {
 		oc_call *call = a->connecting;
 		a->connecting = NULL;
-		tg_log(a->m, a, OC_LOG_INFO, "connected as @%s (%" PRId64 ")", a->bot.username, a->bot.id);
+		tg_log(a->m, a, OC_LOG_DEBUG, "connected as @%s (%" PRId64 ")", a->bot.username, a->bot.id);
 		a->m->host->call_done(call, OC_OK, OC_STR("{}"));
 	}
 }

@@ -1,0 +1,149 @@
+/*
+ * openclaw pairing: strangers who asked to talk to the agent, and letting them in.
+ *
+ * A running gateway is asked, which then tells the sender; without one the store is read and written here.
+ */
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/mem.h"
+#include "core/base/path.h"
+#include "core/cli/commands.h"
+#include "core/cli/remote.h"
+#include "core/store/pairing.h"
+
+static oc_status open_store(int mode, oc_store **ret, oc_err *err)
+{
+	oc_auto_free char *path = oc_path_state("openclaw.db");
+	return path == NULL ? oc_fail(err, OC_E_NOMEM, NULL, "out of memory") : oc_store_open(path, NULL, mode, ret, err);
+}
+
+static oc_status get_list(const char *channel, cJSON **ret, oc_err *err)
+{
+	oc_store *store = NULL;
+	oc_status status;
+	if (oc_remote_alive()) {
+		oc_auto_json cJSON *result = NULL;
+		cJSON *params = cJSON_CreateObject();
+		if (channel != NULL)
+			(void)oc_json_set_str(params, "channel", channel);
+		status = oc_remote_call("pairing.list", params, 0, &result, err);
+		if (status == OC_OK)
+			*ret = cJSON_DetachItemFromObjectCaseSensitive(result, "requests");
+		return status == OC_OK && *ret == NULL ? oc_fail(err, OC_E_PROTOCOL, NULL, "the gateway answered without a list")
+						       : status;
+	}
+	status = open_store(OC_STORE_READER, &store, err);
+	if (status == OC_E_NOT_FOUND) { /* nothing was ever stored here */
+		*ret = cJSON_CreateArray();
+		return *ret != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
+	}
+	if (status == OC_OK)
+		status = oc_pairing_list(store, channel, ret, err);
+	oc_store_close(store);
+	return status;
+}
+
+static void print_list(const cJSON *list)
+{
+	static const char *const heads[] = {"CODE", "CHANNEL", "ACCOUNT", "SENDER", "NAME", "VALID UNTIL"};
+	const cJSON *r;
+	if (cJSON_GetArraySize(list) == 0) {
+		puts("Nobody waits to be let in.");
+		return;
+	}
+	oc_table *table = oc_table_new(heads, sizeof heads / sizeof heads[0]);
+	cJSON_ArrayForEach(r, list)
+	{
+		char until[32];
+		oc_wall_format(oc_json_i64(r, "expiresAt", 0), until, sizeof until);
+		const char *cells[] = {oc_json_str(r, "code", ""),   oc_json_str(r, "channel", ""), oc_json_str(r, "account", ""),
+				       oc_json_str(r, "sender", ""), oc_json_str(r, "name", ""),    until};
+		oc_table_row(table, cells);
+	}
+	oc_table_print(table, stdout);
+	puts("\nLet one in with: openclaw pairing approve CHANNEL CODE");
+}
+
+static int run_list(const oc_args *args)
+{
+	oc_err err = {0};
+	cJSON *list = NULL;
+	if (get_list(args->n_pos > 0 ? args->pos[0] : NULL, &list, &err) != OC_OK)
+		return oc_cli_fail(&err);
+	if (oc_arg_flag(args, "json"))
+		return oc_cli_print_json(list);
+	print_list(list);
+	cJSON_Delete(list);
+	return OC_EXIT_OK;
+}
+
+static oc_status approve(const char *channel, const char *code, bool *ret_told, cJSON **ret, oc_err *err)
+{
+	oc_store *store = NULL;
+	*ret_told = oc_remote_alive();
+	if (*ret_told) {
+		oc_auto_json cJSON *result = NULL;
+		cJSON *params = cJSON_CreateObject();
+		(void)oc_json_set_str(params, "channel", channel);
+		(void)oc_json_set_str(params, "code", code);
+		oc_status status = oc_remote_call("pairing.approve", params, 0, &result, err);
+		if (status == OC_OK)
+			*ret = cJSON_DetachItemFromObjectCaseSensitive(result, "request");
+		return status;
+	}
+	oc_status status = open_store(OC_STORE_SHARED, &store, err);
+	if (status == OC_OK)
+		status = oc_pairing_approve(store, channel, code, ret, err);
+	oc_store_close(store);
+	return status;
+}
+
+static int run_approve(const oc_args *args)
+{
+	oc_err err = {0};
+	oc_auto_json cJSON *request = NULL;
+	bool told = false;
+	if (approve(args->pos[0], args->pos[1], &told, &request, &err) != OC_OK)
+		return oc_cli_fail(&err);
+	if (oc_arg_flag(args, "json"))
+		return oc_cli_print_json(cJSON_Duplicate(request, true));
+	const char *name = oc_json_str(request, "name", "");
+	printf("%s%s%s%s may talk to the agent on %s now%s.\n", oc_json_str(request, "sender", "The sender"),
+	       name[0] != 0 ? " (" : "", name, name[0] != 0 ? ")" : "", args->pos[0],
+	       told ? ", and was told so" : "; no gateway runs, so nobody told them");
+	return OC_EXIT_OK;
+}
+
+static const oc_opt json_opt[] = {
+	{"json", 0, NULL, "one JSON document"},
+	{0},
+};
+
+static const oc_command list_command = {
+	.name = "list",
+	.args = "[CHANNEL]",
+	.summary = "who asked, with the codes",
+	.opts = json_opt,
+	.max_args = 1,
+	.run = run_list,
+};
+static const oc_command approve_command = {
+	.name = "approve",
+	.args = "CHANNEL CODE",
+	.summary = "let the sender of a code in, for good",
+	.help = "The code is the one the sender was given; it is valid for an hour, and only the owner of this machine can use it.\n",
+	.opts = json_opt,
+	.min_args = 2,
+	.max_args = 2,
+	.run = run_approve,
+};
+static const oc_command *const subs[] = {&list_command, &approve_command, NULL};
+
+const oc_command oc_cmd_pairing = {
+	.name = "pairing",
+	.summary = "let strangers in who asked on a channel",
+	.help = "With channels.NAME.dmPolicy \"pairing\" (the default) a person who is not in allowFrom gets a code instead of an\n"
+		"answer.  Whoever you approve is answered from then on.\n",
+	.subs = subs,
+};

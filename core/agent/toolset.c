@@ -15,7 +15,7 @@ typedef struct slot {
 	oc_toolset *set;
 	oc_toolrun *run;
 	const cJSON *part; /* of the content */
-	bool serial, started, over;
+	bool serial, started, over, repeated;
 	uint64_t call_hash;
 } slot;
 
@@ -107,7 +107,8 @@ static void store_results(oc_toolset *set)
 					 &(oc_message){.role = "tool", .content_json = content, .text = text, .run = turn->run,
 						       .tool_call_id = run->call_id, .tool_name = run->tool,
 						       .is_error = run->is_error, .tokens = oc_tokens_of(oc_str_of(content))});
-		remember(turn, set->slots[i].call_hash, text);
+		if (!set->slots[i].repeated)
+			remember(turn, set->slots[i].call_hash, text);
 	}
 	oc_turn_store(turn, b);
 }
@@ -138,7 +139,7 @@ static void on_start(void *arg)
 {
 	slot *s = arg;
 	oc_turn *turn = s->set->turn;
-	cJSON *data = cJSON_CreateObject();
+	oc_auto_json cJSON *data = cJSON_CreateObject();
 	(void)oc_json_set_str(data, "id", oc_json_str(s->part, "id", ""));
 	(void)oc_json_set_str(data, "name", oc_json_str(s->part, "name", ""));
 	oc_batch *b = oc_batch_new(turn->agent->store);
@@ -184,6 +185,7 @@ static void repeat(slot *s)
 	oc_err err = {0};
 	oc_auto_json cJSON *part = cJSON_CreateObject();
 	s->set->turn->loop_warnings++;
+	s->repeated = true;
 	if (run != NULL) {
 		run->call_id = oc_strdup(oc_json_str(s->part, "id", ""));
 		run->tool = oc_strdup(oc_json_str(s->part, "name", ""));

@@ -350,7 +350,8 @@ static void without_tools(oc_turn *turn, cJSON *content)
 		out_of_memory(turn);
 		return;
 	}
-	if (oc_str_trim(oc_str_of(text)).n == 0 && turn->reply.n == 0) {
+	if (oc_str_trim(oc_str_of(text)).n == 0 && oc_str_trim(oc_sbuf_view(&turn->reply)).n == 0) {
+		oc_sbuf_clear(&turn->reply);
 		/* Happens; asking once more nearly always helps. */
 		if (turn->empty++ == 0 && strcmp(turn->stop_reason, "refusal") != 0) {
 			oc_turn_notice(turn, "empty", "%s gave an empty answer; asking again", turn->model.ref);
@@ -418,13 +419,12 @@ static bool retry_later(oc_turn *turn, uint64_t after_ms)
 static void next_candidate(oc_turn *turn)
 {
 	oc_err err = {0}, last = turn->model_err;
-	const char *before = turn->model.ref;
 	if (turn->candidate + 1 >= turn->n_candidates || choose(turn, turn->candidate + 1, &err) != OC_OK) {
 		oc_turn_fail(turn, last.code, &last);
 		return;
 	}
 	turn->agent->stats.model_fallbacks++;
-	oc_turn_notice(turn, "fallback", "%s failed (%.200s); going on with %s", before, last.text, turn->model.ref);
+	oc_turn_notice(turn, "fallback", "%.300s; going on with %s", last.text, turn->model.ref);
 	if (turn->state == OC_TURN_RUNNING)
 		oc_turn_call_model(turn);
 }
@@ -487,7 +487,7 @@ static void failed(oc_turn *turn, oc_status status, uint64_t retry_after_ms)
 	if (!step->streamed && worth_retrying(status) && turn->attempts < RETRIES_MAX && retry_later(turn, retry_after_ms)) {
 		turn->attempts++;
 		turn->agent->stats.model_retries++;
-		oc_turn_notice(turn, "retry", "%s: %.200s; trying again", turn->model.ref, turn->model_err.text);
+		oc_turn_notice(turn, "retry", "%.300s; trying again", turn->model_err.text);
 		return;
 	}
 	if (step->streamed) {

@@ -1,6 +1,8 @@
 # Unit tests: cmocka, tests/unit/t_<thing>.c for each thing.  One line below adds one; the source is t_<thing>.c, linked
 # with the whole core.
 unit_tests =
+unit_tests += %D%/t_agent_tools
+unit_tests += %D%/t_agent_turn
 unit_tests += %D%/t_base
 unit_tests += %D%/t_call
 unit_tests += %D%/t_contain
@@ -34,6 +36,7 @@ unit_tests += %D%/t_prv_json
 unit_tests += %D%/t_process
 unit_tests += %D%/t_sandbox
 unit_tests += %D%/t_registry
+unit_tests += %D%/t_session
 unit_tests += %D%/t_store
 unit_tests += %D%/t_tg_chunk
 unit_tests += %D%/t_tg_format
@@ -50,6 +53,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 EXTRA_DIST += $(unit_tests:=.c) %D%/probe_module.h %D%/tree.h
+EXTRA_DIST += $(unit_tests:=.c) %D%/agent_fake.h %D%/tree.h
 
 # Parts of modules, without the core.
 tg_cppflags = $(AM_CPPFLAGS) -I$(srcdir)/modules/channels/telegram

@@ -286,12 +286,14 @@ static void fake_invoke(void *inst, oc_call *call, oc_str tool, oc_str args, oc_
 	} else if (oc_str_eqz(tool, "broken")) {
 		host->call_done(call, OC_OK, OC_STR("[1,2"));
 	} else if (oc_str_eqz(tool, "huge")) {
-		char *text = malloc(400000 + 64);
-		int n = sprintf(text, "{\"content\":[{\"type\":\"text\",\"text\":\"");
-		memset(text + n, 'x', 400000);
-		strcpy(text + n + 400000, "END\"}]}");
-		host->call_done(call, OC_OK, oc_str_of(text));
-		free(text);
+		oc_sbuf text;
+		oc_sbuf_init(&text, 1 << 20);
+		oc_sbuf_z(&text, "{\"content\":[{\"type\":\"text\",\"text\":\"");
+		for (int i = 0; i < 40000; i++)
+			oc_sbuf_z(&text, "xxxxxxxxxx");
+		oc_sbuf_z(&text, "END\"}]}");
+		host->call_done(call, OC_OK, oc_sbuf_view(&text));
+		oc_sbuf_free(&text);
 	} else if (oc_str_eqz(tool, "hang")) {
 		open_call(call, "hang", end_tool, UINT64_MAX);
 	} else {

@@ -360,7 +360,7 @@ static void approvals_nobody_can_give_block(void **state)
 
 /* ---- Without a turn ---- */
 
-static char direct_text[300];
+static char direct_text[600];
 static oc_status direct_status;
 static int direct_done;
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/base/mem.h"
+#include "core/base/str.h"
 
 enum { SECTIONS_MAX = 4096, SEGMENTS_MAX = 256, NAMES_MAX = 1024 * 1024 };
 
@@ -36,11 +37,13 @@ enum { SECTIONS_MAX = 4096, SEGMENTS_MAX = 256, NAMES_MAX = 1024 * 1024 };
 #define HOST_DATA ELFDATA2MSB
 #endif
 
-/* Where the bytes come from: memory or an open file. */
+/* Where the bytes come from: memory or an open file, whose beginning is read at once: it holds most of what is needed. */
 typedef struct source {
 	oc_str bytes;
 	int fd; /* -1: bytes */
 	uint64_t size;
+	size_t head_n;
+	char head[1024];
 } source;
 
 static const char *machine_name(unsigned machine)
@@ -58,18 +61,10 @@ static const char *machine_name(unsigned machine)
 	return "unknown";
 }
 
-/* Reads n bytes at off; the range must lie in the file. */
-static oc_status read_at(const source *src, uint64_t off, void *out, size_t n, const char *what, oc_err *err)
+static oc_status read_fd(const source *src, uint64_t off, void *out, size_t n, const char *what, oc_err *err)
 {
 	size_t got = 0;
 
-	if (off > src->size || n > src->size - off)
-		return oc_fail(err, OC_E_CORRUPT, REMEDY_REBUILD, "the file is cut off: %s end beyond its %llu bytes", what,
-			       (unsigned long long)src->size);
-	if (src->fd < 0) {
-		memcpy(out, src->bytes.p + off, n);
-		return OC_OK;
-	}
 	while (got < n) {
 		ssize_t r = pread(src->fd, (char *)out + got, n - got, (off_t)(off + got));
 
@@ -82,6 +77,18 @@ static oc_status read_at(const source *src, uint64_t off, void *out, size_t n, c
 				       what);
 		got += (size_t)r;
 	}
+	return OC_OK;
+}
+
+/* Reads n bytes at off; the range must lie in the file. */
+static oc_status read_at(const source *src, uint64_t off, void *out, size_t n, const char *what, oc_err *err)
+{
+	if (off > src->size || n > src->size - off)
+		return oc_fail(err, OC_E_CORRUPT, REMEDY_REBUILD, "the file is cut off: %s end beyond its %llu bytes", what,
+			       (unsigned long long)src->size);
+	if (src->fd >= 0 && (off > src->head_n || n > src->head_n - off))
+		return read_fd(src, off, out, n, what, err);
+	memcpy(out, (src->fd < 0 ? src->bytes.p : src->head) + off, n);
 	return OC_OK;
 }
 
@@ -242,20 +249,31 @@ static oc_status manifest(const source *src, char **ret, size_t *ret_n, oc_err *
 
 oc_status oc_elf_manifest(oc_str file, char **ret, size_t *ret_n, oc_err *err)
 {
-	source src = {.bytes = file, .fd = -1, .size = file.n};
+	source src;
 
+	src.bytes = file;
+	src.fd = -1;
+	src.size = file.n;
 	return manifest(&src, ret, ret_n, err);
 }
 
 oc_status oc_elf_manifest_fd(int fd, char **ret, size_t *ret_n, oc_err *err)
 {
-	source src = {.bytes = {"", 0}, .fd = fd, .size = 0};
+	source src;
 	struct stat sb;
+	oc_status st;
 
 	if (fstat(fd, &sb) != 0)
 		return oc_fail_errno(err, errno, "cannot examine the file");
 	if (sb.st_size < 0)
 		return oc_fail(err, OC_E_INVALID, NULL, "the file has no size");
+	src.bytes = OC_STR_NONE;
+	src.fd = fd;
 	src.size = (uint64_t)sb.st_size;
+	src.head_n = 0;
+	st = read_fd(&src, 0, src.head, src.size < sizeof(src.head) ? (size_t)src.size : sizeof(src.head), "the first bytes", err);
+	if (st != OC_OK)
+		return st;
+	src.head_n = src.size < sizeof(src.head) ? (size_t)src.size : sizeof(src.head);
 	return manifest(&src, ret, ret_n, err);
 }

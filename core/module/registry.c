@@ -35,36 +35,53 @@ static oc_status dup_option(const char *value, char *fallback, char **ret)
 	return *ret == NULL ? OC_E_NOMEM : OC_OK;
 }
 
-/* Beside the binary lies modules/.libs when it is run from the tree it was built in. */
-static char *build_tree_folder(void)
+/* The folder of the running binary; false when it cannot be told. */
+static bool binary_folder(char *out, size_t size)
 {
-	char exe[4096];
-	oc_auto_free char *status = NULL;
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	ssize_t n = readlink("/proc/self/exe", out, size - 1);
 	char *slash;
 
 	if (n <= 0)
-		return NULL;
-	exe[n] = '\0';
-	slash = strrchr(exe, '/');
+		return false;
+	out[n] = '\0';
+	slash = strrchr(out, '/');
 	if (slash == NULL)
-		return NULL;
+		return false;
 	*slash = '\0';
-	status = oc_path_join(exe, "config.status");
-	return status != NULL && oc_path_exists(status) ? oc_path_join(exe, "modules/.libs") : NULL;
+	return true;
+}
+
+/* Where bundled modules are. Beside a binary that is run from the tree it was built in lies modules/.libs; an installation
+ * that was moved as a whole keeps them at the same place relative to the binary. */
+static char *bundled_folder(bool *ret_build_tree)
+{
+	static const char prefix[] = OC_PREFIX "/", configured[] = OC_MODULEDIR;
+	char folder[4096];
+	oc_auto_free char *status = NULL;
+	size_t n;
+
+	if (!binary_folder(folder, sizeof(folder)))
+		return oc_strdup(configured);
+	status = oc_path_join(folder, "config.status");
+	*ret_build_tree = status != NULL && oc_path_exists(status);
+	if (*ret_build_tree)
+		return oc_path_join(folder, "modules/.libs");
+	n = strlen(folder);
+	if (n <= 4 || strcmp(folder + n - 4, "/bin") != 0 || strncmp(configured, prefix, sizeof(prefix) - 1) != 0)
+		return oc_strdup(configured);
+	folder[n - 3] = '\0'; /* the slash stays */
+	return strcmp(folder, prefix) == 0 ? oc_strdup(configured) : oc_path_join(folder, configured + sizeof(prefix) - 1);
 }
 
 static oc_status take_options(oc_modules *m, const oc_modules_options *o)
 {
-	char *tree = o->module_dir == NULL ? build_tree_folder() : NULL;
 	const char *path = getenv("OPENCLAW_MODULE_PATH");
 	oc_status st;
 
-	m->build_tree = tree != NULL;
 	m->no_static = o->no_static;
 	m->memory_limit = o->memory_limit != 0 ? (size_t)o->memory_limit : (size_t)512 * 1024 * 1024;
 	m->hooks = o->hooks;
-	st = dup_option(o->module_dir, tree != NULL ? tree : oc_strdup(OC_MODULEDIR), &m->module_dir);
+	st = dup_option(o->module_dir, o->module_dir == NULL ? bundled_folder(&m->build_tree) : NULL, &m->module_dir);
 	if (st == OC_OK)
 		st = dup_option(o->user_dir, o->user_dir != NULL ? NULL : oc_path_state("modules"), &m->user_dir);
 	if (st == OC_OK)

@@ -5,6 +5,7 @@
 # OC_TOP_BUILDDIR, OC_VERSION, NODE, CC, OC_NPM (folder of npm packages, see tests/npm/load.mjs).
 integration_tests =
 integration_tests += %D%/module.test
+integration_tests += %D%/sdk.test
 integration_tests += %D%/telegram-module.test
 integration_tests += %D%/version.test
 integration_tests += %D%/gateway.test

@@ -37,6 +37,7 @@ unit_tests += %D%/t_process
 unit_tests += %D%/t_sandbox
 unit_tests += %D%/t_registry
 unit_tests += %D%/t_session
+unit_tests += %D%/t_sdk_json
 unit_tests += %D%/t_store
 unit_tests += %D%/t_tg_chunk
 unit_tests += %D%/t_tg_format

@@ -149,8 +149,10 @@ static void lock_down(const sandbox_start *s)
 
 	if (rc != 0)
 		fail_now(s, rc, "set the resource limits");
-	if (a->level == OC_SANDBOX_OFF)
+	if (a->level == OC_SANDBOX_OFF) {
+		need(s, sandbox_limit_memory(&a->limits), "limit the memory");
 		return;
+	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		fail_now(s, errno, "give up new privileges");
 	if ((s->have & OC_SANDBOX_LANDLOCK) != 0)
@@ -159,6 +161,8 @@ static void lock_down(const sandbox_start *s)
 	need(s, sandbox_drop_caps(), "drop the capabilities");
 	if ((s->have & OC_SANDBOX_SECCOMP) != 0)
 		need(s, sandbox_seccomp(a, own_root, own_net), "load the system call filter");
+	/* Last: making the filter takes memory, and with a sanitizer in us there is more than the limit already. */
+	need(s, sandbox_limit_memory(&a->limits), "limit the memory");
 }
 
 static void run_command(const sandbox_start *s) __attribute__((noreturn));

@@ -107,7 +107,8 @@ int sandbox_landlock_abi(void); /* 0: not there */
 int sandbox_landlock(const sandbox_args *args, const sandbox_plan *plan, int abi, bool own_root, bool own_net,
 		     const char *tmp);
 int sandbox_drop_caps(void);
-int sandbox_limits(const oc_sandbox_limits *limits, bool own_users);
+int sandbox_limits(const oc_sandbox_limits *limits, bool own_users); /* all but memory */
+int sandbox_limit_memory(const oc_sandbox_limits *limits);
 
 /* ---- sandbox_seccomp.c ---- */
 

@@ -254,10 +254,15 @@ int sandbox_limits(const oc_sandbox_limits *l, bool own_users)
 
 	if (!own_users || !counts_by_namespace())
 		processes += tasks_of_user();
-	/* Not RLIMIT_AS: programs reserve address space by the terabyte and use little of it. */
-	if ((rc = limit(RLIMIT_DATA, l->memory_bytes)) != 0 || (rc = limit(RLIMIT_CPU, l->cpu_seconds)) != 0
+	if ((rc = limit(RLIMIT_CPU, l->cpu_seconds)) != 0
 	    || (rc = limit(RLIMIT_FSIZE, l->file_bytes)) != 0 || (rc = limit(RLIMIT_NOFILE, l->open_files)) != 0
 	    || (rc = limit(RLIMIT_NPROC, processes)) != 0 || (rc = limit(RLIMIT_CORE, 0)) != 0)
 		return rc;
 	return 0;
+}
+
+int sandbox_limit_memory(const oc_sandbox_limits *l)
+{
+	/* Not RLIMIT_AS: programs reserve address space by the terabyte and use little of it. */
+	return limit(RLIMIT_DATA, l->memory_bytes);
 }

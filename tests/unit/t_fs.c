@@ -26,14 +26,14 @@ static char *run(void (*tool)(fs_job *), const char *args, bool expect_error)
 	assert_non_null(tree);
 	assert_true(job.root >= 0);
 	job.args = tree;
-	fs_text_init(&job.out, 256 << 10);
+	tk_text_init(&job.out, 256 << 10);
 	tool(&job);
 	snprintf(text, sizeof text, "%s%s", job.out.p != NULL ? job.out.p : "", job.image != NULL ? " +image" : "");
 	if (job.is_error != expect_error)
 		print_message("%s: %s\n", args, text);
 	assert_int_equal(job.is_error, expect_error);
 	free(job.image);
-	fs_text_free(&job.out);
+	tk_text_free(&job.out);
 	cJSON_Delete(tree);
 	close(job.root);
 	return text;

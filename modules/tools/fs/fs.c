@@ -11,8 +11,6 @@
 
 OC_MODULE_MANIFEST("module.json");
 
-#define MAX_OUT (256u << 10)
-
 #define PATH_TEXT "\"path\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4000,\"description\":\"Path, relative to the workspace\"}"
 #define PATH_ALIAS ",\"file_path\":{\"type\":\"string\",\"description\":\"The same as path\"}"
 #define LIMIT(most, text) ",\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":" #most ",\"description\":\"" text "\"}"
@@ -81,16 +79,14 @@ static void release(struct running *r)
 		close(r->job.root);
 	cJSON_Delete(r->args);
 	cJSON_Delete(r->context);
-	cJSON_Delete(r->job.details);
-	fs_text_free(&r->job.out);
+	tk_text_free(&r->job.out);
 	free(r->job.image);
 	free(r);
 }
 
-static cJSON *result_of(fs_job *job)
+static cJSON *content_of(fs_job *job)
 {
-	cJSON *result = cJSON_CreateObject(), *content = cJSON_AddArrayToObject(result, "content");
-	cJSON *text = cJSON_CreateObject();
+	cJSON *content = cJSON_CreateArray(), *text = cJSON_CreateObject();
 	cJSON_AddStringToObject(text, "type", "text");
 	cJSON_AddStringToObject(text, "text", job->out.p != NULL ? job->out.p : "");
 	cJSON_AddItemToArray(content, text);
@@ -101,9 +97,7 @@ static cJSON *result_of(fs_job *job)
 		cJSON_AddStringToObject(image, "data", job->image);
 		cJSON_AddItemToArray(content, image);
 	}
-	if (job->is_error)
-		cJSON_AddTrueToObject(result, "isError");
-	return result;
+	return content;
 }
 
 static void work(void *arg)
@@ -111,8 +105,6 @@ static void work(void *arg)
 	struct running *r = arg;
 	if (!atomic_load(&r->job.canceled))
 		r->tool(&r->job);
-	if (r->job.out.full)
-		r->job.out.failed = false;
 }
 
 static void work_done(void *arg, oc_status status)
@@ -124,11 +116,7 @@ static void work_done(void *arg, oc_status status)
 	} else if (r->job.out.failed) {
 		host->call_done(r->call, OC_E_NOMEM, OC_STR("out of memory"));
 	} else {
-		cJSON *result = result_of(&r->job);
-		char *text = cJSON_PrintUnformatted(result);
-		host->call_done(r->call, text != NULL ? OC_OK : OC_E_NOMEM, oc_str_of(text));
-		free(text);
-		cJSON_Delete(result);
+		tk_done_content(host, r->call, content_of(&r->job), r->job.is_error, NULL);
 	}
 	release(r);
 }
@@ -155,12 +143,12 @@ static void invoke(void *inst_arg, oc_call *call, oc_str tool, oc_str args, oc_s
 		r->next->link = &r->next;
 	inst->running = r;
 	r->job.root = -1;
-	fs_text_init(&r->job.out, MAX_OUT);
+	tk_text_init(&r->job.out, FS_MAX_OUT);
 	for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
 		if (strcmp(tools[i].name, tool.p) == 0)
 			r->tool = tools[i].run;
-	r->args = cJSON_ParseWithLength(args.p, args.n);
-	r->context = cJSON_ParseWithLength(context.p, context.n);
+	r->args = tk_parse(args);
+	r->context = tk_parse(context);
 	r->job.args = r->args;
 	const cJSON *workspace = cJSON_GetObjectItemCaseSensitive(r->context, "workspace");
 	oc_status status = OC_OK;

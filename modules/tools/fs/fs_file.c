@@ -26,9 +26,8 @@ void fs_fail(fs_job *job, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	job->out.n = 0;
-	job->out.full = false;
-	fs_text_z(&job->out, text);
+	tk_text_clear(&job->out);
+	tk_text_z(&job->out, text);
 	job->is_error = true;
 }
 
@@ -146,23 +145,31 @@ static void read_lines(fs_job *job, const char *path, const char *text, size_t n
 			if (job->out.n + (len < MAX_LINE ? len : MAX_LINE) > MAX_BYTES && shown > 0) {
 				cut = true;
 			} else {
-				size_t show = fs_utf8_cut(p, len, MAX_LINE);
-				fs_text_add(&job->out, p, show);
+				size_t show = tk_utf8_cut(p, len, MAX_LINE);
+				tk_text_add(&job->out, p, show);
 				if (show < len)
-					fs_text_printf(&job->out, " [… %zu more bytes of this line]", len - show);
-				fs_text_add(&job->out, "\n", 1);
+					tk_text_printf(&job->out, " [… %zu more bytes of this line]", len - show);
+				tk_text_add(&job->out, "\n", 1);
 				shown++;
 			}
 		}
 		p = nl != NULL ? nl + 1 : end;
 	}
 	if (n == 0)
-		fs_text_z(&job->out, "[The file is empty.]\n");
+		tk_text_z(&job->out, "[The file is empty.]\n");
 	else if (shown == 0)
 		fs_fail(job, "%s has %ld lines; offset %ld is behind its end", path, total, offset);
 	else if (offset + shown - 1 < total)
-		fs_text_printf(&job->out, "\n[Lines %ld to %ld of %ld. Go on with offset=%ld.]", offset, offset + shown - 1, total,
+		tk_text_printf(&job->out, "\n[Lines %ld to %ld of %ld. Go on with offset=%ld.]", offset, offset + shown - 1, total,
 			       offset + shown);
+}
+
+static bool is_utf8(const char *p, size_t n)
+{
+	for (size_t i = 0, len; i < n; i += len)
+		if ((len = tk_utf8(p + i, n - i, NULL)) == 0)
+			return false;
+	return true;
 }
 
 void fs_read(fs_job *job)
@@ -187,10 +194,10 @@ void fs_read(fs_job *job)
 	if (mime != NULL && n <= MAX_IMAGE) {
 		job->image = base64((const unsigned char *)text, n);
 		job->image_mime = mime;
-		fs_text_printf(&job->out, "%s: %s, %zu bytes", path, mime, n);
+		tk_text_printf(&job->out, "%s: %s, %zu bytes", path, mime, n);
 	} else if (mime != NULL) {
 		fs_fail(job, "%s: the image has %zu bytes; at most %u MiB can be shown", path, n, MAX_IMAGE >> 20);
-	} else if (memchr(text, 0, n) != NULL || !fs_utf8_valid(text, n)) {
+	} else if (memchr(text, 0, n) != NULL || !is_utf8(text, n)) {
 		fs_fail(job, "%s: not a text file (%zu bytes, not UTF-8)", path, n);
 	} else {
 		read_lines(job, path, text, n);
@@ -286,7 +293,7 @@ void fs_write(fs_job *job)
 	} else if (fs_replace_file(job->root, path, content, strlen(content), &existed) != 0) {
 		fs_fail(job, "%s: %s", path, fs_root_why(errno));
 	} else {
-		fs_text_printf(&job->out, "%s %s (%zu bytes).", existed ? "Replaced" : "Wrote", path, strlen(content));
+		tk_text_printf(&job->out, "%s %s (%zu bytes).", existed ? "Replaced" : "Wrote", path, strlen(content));
 	}
 }
 
@@ -371,7 +378,7 @@ static void replace_once(fs_job *job, const char *path, const char *text, size_t
 	if (fs_replace_file(job->root, path, out, len, &existed) != 0)
 		fs_fail(job, "%s: %s", path, fs_root_why(errno));
 	else
-		fs_text_printf(&job->out, "Edited %s at line %ld.", path, line_of(text, at));
+		tk_text_printf(&job->out, "Edited %s at line %ld.", path, line_of(text, at));
 	free(out);
 }
 

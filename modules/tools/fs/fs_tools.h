@@ -6,18 +6,19 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "fs_text.h"
+#include "tk.h"
+
+#define FS_MAX_OUT (256u << 10) /* bytes of a tool's text */
 
 typedef struct fs_job {
 	const cJSON *args; /* checked against the tool's schema by the host */
 	const char *workspace;
 	int root; /* its descriptor */
 	atomic_bool canceled;
-	fs_text out;
+	tk_text out;
 	bool is_error;
 	char *image; /* base64, malloc; NULL: none */
 	const char *image_mime;
-	cJSON *details; /* may stay NULL */
 } fs_job;
 
 /* Says what went wrong, to the model. */

@@ -70,6 +70,12 @@ static void free_names(char **names, size_t n)
 	free(names);
 }
 
+/* For one more entry and the remark at the end. */
+static bool has_room(const fs_job *job)
+{
+	return job->out.n < FS_MAX_OUT - 8192;
+}
+
 void fs_ls(fs_job *job)
 {
 	const char *path = fs_arg_path(job, ".");
@@ -83,12 +89,13 @@ void fs_ls(fs_job *job)
 		fs_fail(job, "%s: %s", path, fs_root_why(errno));
 		return;
 	}
-	for (size_t i = 0; i < n && i < (size_t)limit; i++)
-		fs_text_printf(&job->out, "%s\n", names[i]);
+	size_t shown = 0;
+	for (; shown < n && shown < (size_t)limit && has_room(job); shown++)
+		tk_text_printf(&job->out, "%s\n", names[shown]);
 	if (n == 0)
-		fs_text_z(&job->out, "[The folder is empty.]");
-	else if (n > (size_t)limit)
-		fs_text_printf(&job->out, "\n[%ld of %zu entries. Raise limit for more.]", limit, n);
+		tk_text_z(&job->out, "[The folder is empty.]");
+	else if (shown < n)
+		tk_text_printf(&job->out, "\n[%zu of %zu entries. Raise limit for more.]", shown, n);
 	free_names(names, n);
 }
 
@@ -161,7 +168,7 @@ static bool start_walk(struct walk *w, const char *path)
 	walk(w, dir, "", 0);
 	close(dir);
 	if (w->too_many)
-		fs_text_printf(&w->job->out, "\n[Stopped after %d entries: name a smaller folder.]", MAX_VISITS);
+		tk_text_printf(&w->job->out, "\n[Stopped after %d entries: name a smaller folder.]", MAX_VISITS);
 	return true;
 }
 
@@ -171,7 +178,7 @@ static void add_path(struct walk *w, const char *base, const char *path)
 	size_t n = strlen(base);
 	while (n > 0 && base[n - 1] == '/')
 		n--;
-	fs_text_printf(&w->job->out, "%.*s%s%s", at_root ? 0 : (int)n, base, at_root ? "" : "/", path);
+	tk_text_printf(&w->job->out, "%.*s%s%s", at_root ? 0 : (int)n, base, at_root ? "" : "/", path);
 }
 
 /* ---- find ---- */
@@ -181,13 +188,13 @@ static void find_one(struct walk *w, int dir, const char *name, const char *path
 	(void)dir;
 	if (!fs_glob_match(w->pattern, path))
 		return;
-	if (w->found == w->limit) {
+	if (w->found == w->limit || !has_room(w->job)) {
 		w->more = w->stop = true;
 		return;
 	}
 	w->found++;
 	add_path(w, w->base, path);
-	fs_text_z(&w->job->out, name == NULL ? "/\n" : "\n");
+	tk_text_z(&w->job->out, name == NULL ? "/\n" : "\n");
 }
 
 void fs_find(fs_job *job)
@@ -200,9 +207,9 @@ void fs_find(fs_job *job)
 	if (!start_walk(&w, path))
 		return;
 	if (w.found == 0)
-		fs_text_printf(&job->out, "[Nothing matches %s.]", w.pattern);
+		tk_text_printf(&job->out, "[Nothing matches %s.]", w.pattern);
 	else if (w.more)
-		fs_text_printf(&job->out, "\n[The first %ld. Raise limit or narrow the pattern for more.]", w.limit);
+		tk_text_printf(&job->out, "\n[The first %ld. Raise limit or narrow the pattern for more.]", w.found);
 }
 
 /* ---- grep ---- */
@@ -216,11 +223,11 @@ static bool line_matches(struct walk *w, const char *line)
 
 static void show_line(struct walk *w, const char *path, long number, char mark, const char *line)
 {
-	size_t n = strlen(line), show = fs_utf8_cut(line, n, MAX_SHOWN);
+	size_t n = strlen(line), show = tk_utf8_cut(line, n, MAX_SHOWN);
 	add_path(w, w->base != NULL ? w->base : ".", path);
-	fs_text_printf(&w->job->out, "%c%ld%c ", mark, number, mark);
-	fs_text_add(&w->job->out, line, show);
-	fs_text_z(&w->job->out, show < n ? " […]\n" : "\n");
+	tk_text_printf(&w->job->out, "%c%ld%c ", mark, number, mark);
+	tk_text_add(&w->job->out, line, show);
+	tk_text_z(&w->job->out, show < n ? " […]\n" : "\n");
 }
 
 /* Shows a match with the lines around it; *ret_last is the last line shown, so that none is shown twice. */
@@ -228,7 +235,7 @@ static void show_match(struct walk *w, const char *path, char **lines, long n, l
 {
 	long from = i - w->context > *last ? i - w->context : *last + 1;
 	if (w->context > 0 && *last >= 0 && from > *last + 1)
-		fs_text_z(&w->job->out, "--\n");
+		tk_text_z(&w->job->out, "--\n");
 	for (long k = from; k <= i + w->context && k < n; k++) {
 		show_line(w, path, k + 1, k == i || line_matches(w, lines[k]) ? ':' : '-', lines[k]);
 		*last = k;
@@ -264,7 +271,7 @@ static void grep_text(struct walk *w, const char *path, char *text, size_t n)
 			w->stop = true;
 		if (!line_matches(w, lines[i]))
 			continue;
-		if (w->found == w->limit) {
+		if (w->found == w->limit || !has_room(w->job)) {
 			w->more = w->stop = true;
 			break;
 		}
@@ -370,7 +377,7 @@ void fs_grep(fs_job *job)
 	if (job->is_error)
 		return;
 	if (w.found == 0)
-		fs_text_printf(&job->out, "[No match in %u file%s.]", w.searched, w.searched == 1 ? "" : "s");
+		tk_text_printf(&job->out, "[No match in %u file%s.]", w.searched, w.searched == 1 ? "" : "s");
 	else if (w.more)
-		fs_text_printf(&job->out, "\n[The first %ld matches. Raise limit or narrow the pattern for more.]", w.limit);
+		tk_text_printf(&job->out, "\n[The first %ld matches. Raise limit or narrow the pattern for more.]", w.found);
 }

@@ -12,6 +12,7 @@ integration_tests += %D%/gateway.test
 integration_tests += %D%/errors.test
 integration_tests += %D%/openai-client.test
 integration_tests += %D%/ws.test
+integration_tests += %D%/providers.test
 
 # Runs one channel module for a script; see there.
 check_PROGRAMS += %D%/channel_driver
@@ -19,6 +20,6 @@ tests_integration_channel_driver_LDADD = $(OC_LIBS) -ldl
 
 # What the .test files load.
 EXTRA_DIST += %D%/fake-telegram.mjs %D%/channel-driver.mjs %D%/telegram-module.mjs
-EXTRA_DIST += %D%/lib.mjs %D%/errors.mjs %D%/gateway.mjs %D%/openai-client.mjs %D%/ws.mjs
+EXTRA_DIST += %D%/providers.mjs %D%/lib.mjs %D%/errors.mjs %D%/gateway.mjs %D%/openai-client.mjs %D%/ws.mjs
 EXTRA_DIST += $(integration_tests)
 TESTS += $(integration_tests)

@@ -387,11 +387,18 @@ static void test_responses(void **state)
 		"{\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[],\"encrypted_content\":\"zz\"},{\"role\":\"assistant\",\"content\":\"ok\"},"
 		"{\"type\":\"function_call\",\"call_id\":\"c1\",\"name\":\"read\",\"arguments\":\"{\\\"n\\\":12345678901234567890}\"},{\"type\":\"function_call\",\"call_id\":\"c2\",\"name\":\"now\",\"arguments\":\"{}\"},"
 		"{\"type\":\"function_call_output\",\"call_id\":\"c1\",\"output\":[{\"type\":\"input_text\",\"text\":\"[tool error]\"},{\"type\":\"input_text\",\"text\":\"bad\"},{\"type\":\"input_image\",\"image_url\":\"data:image/png;base64,QQ==\"}]},"
-		"{\"type\":\"function_call_output\",\"call_id\":\"c2\",\"output\":[{\"type\":\"input_text\",\"text\":\"No result: the call was interrupted.\"}]},"
+		"{\"type\":\"function_call_output\",\"call_id\":\"c2\",\"output\":\"No result: the call was interrupted.\"},"
 		"{\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"and\"}]}],"
 		"\"tools\":[{\"type\":\"function\",\"strict\":false,\"name\":\"read\",\"description\":\"Reads\",\"parameters\":{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\",\"maximum\":12345678901234567890}}}},"
 		"{\"type\":\"function\",\"strict\":false,\"name\":\"now\",\"parameters\":{\"type\":\"object\",\"properties\":{}}}],"
 		"\"max_output_tokens\":100,\"reasoning\":{\"effort\":\"low\",\"summary\":\"auto\"},\"include\":[\"reasoning.encrypted_content\"],\"user\":\"u\",\"store\":false,\"stream\":true}");
+	/* texts alone are one string */
+	responds(
+		"{" AT_OPENAI
+		",\"model\":\"gpt-4.1\",\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_call\",\"id\":\"c1\",\"name\":\"f\",\"arguments\":{}}]},"
+		"{\"role\":\"tool\",\"toolCallId\":\"c1\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}],\"isError\":true}]}",
+		"{\"model\":\"gpt-4.1\",\"input\":[{\"type\":\"function_call\",\"call_id\":\"c1\",\"name\":\"f\",\"arguments\":\"{}\"},{\"type\":\"function_call_output\",\"call_id\":\"c1\",\"output\":\"[tool error] a\\nb\"}],"
+		"\"store\":false,\"stream\":true}");
 	/* no reasoning model: sampling instead */
 	responds(
 		"{" AT_OPENAI

@@ -67,16 +67,52 @@ static void add_pieces(builder *b, prv_json content, const char *before, const c
 	prv_text_char(b->out, ']');
 }
 
+/* The texts of a result as one string. */
+static void add_joined(builder *b, prv_json content, const char *before, const char *empty)
+{
+	prv_json part;
+	prv_text all;
+	size_t at = 0;
+	prv_text_init(&all, content.n * 3 + 64);
+	prv_text_z(&all, before);
+	while (prv_history_part(content, &at, &part)) {
+		prv_json text = prv_part_text(part);
+		if (prv_json_full(text) && all.n > 0 && all.p[all.n - 1] != ' ')
+			prv_text_char(&all, '\n');
+		prv_json_text(&all, text);
+	}
+	if (all.n == 0)
+		prv_text_z(&all, empty);
+	if (all.failed)
+		b->out->failed = true;
+	prv_text_json(b->out, prv_text_view(&all));
+	prv_text_free(&all);
+}
+
+static bool has_images(prv_json content)
+{
+	prv_json part;
+	size_t at = 0;
+	while (prv_history_part(content, &at, &part))
+		if (prv_part_is(part, "image"))
+			return true;
+	return false;
+}
+
 static void add_result(builder *b, size_t index, prv_json call)
 {
 	prv_json id = prv_json_get(call, "id");
 	prv_json result = prv_history_result(&b->h, index, id);
+	prv_json content = prv_json_get(result, "content");
 	bool error = prv_json_bool(prv_json_get(result, "isError"), false);
 	open_item(b, "{\"type\":\"function_call_output\",\"call_id\":");
 	prv_history_id(b->out, id, PRV_ID_FORTY);
 	prv_text_z(b->out, ",\"output\":");
-	add_pieces(b, prv_json_get(result, "content"), error ? "[tool error]" : "",
-		   result.n == 0 ? PRV_NO_RESULT : "(no output)");
+	/* A plain string where it is enough: compatible servers take nothing else. */
+	if (has_images(content))
+		add_pieces(b, content, error ? "[tool error]" : "", "(no output)");
+	else
+		add_joined(b, content, error ? "[tool error] " : "", result.n == 0 ? PRV_NO_RESULT : "(no output)");
 	prv_text_char(b->out, '}');
 }
 

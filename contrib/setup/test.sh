@@ -49,20 +49,25 @@ finish() {
 	exit
 }
 
-# step SECONDS-ALLOWED NAME COMMAND...: one line of output, the log in a file, its end shown when it fails.
-step() {
+# quietly SECONDS-ALLOWED NAME COMMAND...: one line of output, the rest in a file ($log).
+quietly() {
 	local limit=$1 name=$2 from=$SECONDS rc
 	shift 2
-	printf '%-38s ' "$name"
-	timeout -k 30 "$limit" "$@" >"$build/log/${name//[^a-z0-9]/-}.log" 2>&1 </dev/null
+	log=$build/log/${name//[^a-z0-9]/-}.log
+	printf '%-28s ' "$name"
+	timeout -k 30 "$limit" "$@" >"$log" 2>&1 </dev/null
 	rc=$?
-	if [ $rc -eq 0 ]; then
-		printf 'ok %4d s\n' $((SECONDS - from))
-		return 0
-	fi
-	[ $rc -ne 124 ] || echo "no end after $limit seconds"
-	printf 'FAILED (status %d) after %d s; the end of %s:\n' $rc $((SECONDS - from)) "$build/log/${name//[^a-z0-9]/-}.log"
-	tail -n 30 "$build/log/${name//[^a-z0-9]/-}.log" | sed 's/^/    /'
+	[ $rc -ne 124 ] || printf 'no end after %d s: ' "$limit"
+	if [ $rc -eq 0 ]; then printf 'ok'; else printf 'FAILED (status %d)' $rc; fi
+	printf ' %4d s\n' $((SECONDS - from))
+	return $rc
+}
+
+# The same, and the end of the file when it fails.
+step() {
+	quietly "$@" && return
+	echo "    the end of $log:"
+	tail -n 30 "$log" | sed 's/^/    /'
 	return 1
 }
 
@@ -89,11 +94,16 @@ count() {
 	if [ "$p" -eq 0 ] && [ "$f" -eq 0 ]; then f=1; fi
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 	printf '    %d passed, %d failed, %d skipped\n' "$p" "$f" "$s"
-	if [ "$f" -gt 0 ]; then
-		grep -hE '^(FAIL|XPASS|ERROR|not ok)' "$build"/log/"$3".log 2>/dev/null | sort -u | head -n 40 | sed 's/^/    /'
-	elif [ "$s" -gt 0 ]; then
-		grep -hE '^SKIP' "$build"/log/"$3".log 2>/dev/null | sort -u | head -n 40 | sed 's/^/    /'
+	if [ "$f" -gt 0 ] && ! grep -q '^# TOTAL:' "$log"; then
+		echo "    the end of $log:"
+		tail -n 30 "$log" | sed 's/^/    /'
 	fi
+	# Failed cases with what they said, one test at a time; the whole is in the .log beside the test.
+	grep -lE '^:test-result: (FAIL|XPASS|ERROR)' $(find "$1" -name '*.trs') /dev/null 2>/dev/null | while read -r trs; do
+		echo "    --- ${trs%.trs}.log"
+		grep -vE '^(ok|PASS:|1\.\.)' "${trs%.trs}.log" | head -n 25 | cut -c 1-300 | sed 's/^/    /'
+	done
+	grep -hE '^SKIP' "$log" 2>/dev/null | sort -u | sed 's/^/    /'
 }
 
 ccache=
@@ -107,9 +117,9 @@ variant() {
 	cd "$build/$name" || exit 1
 	counted_step 300 "$name: configure" "$src/configure" -q "$@" || return 1
 	counted_step 1200 "$name: build" make -j"$jobs" || return 1
-	step "$limit" "$name: check" make -k -j"$jobs" check
+	quietly "$limit" "$name: check" make -k -j"$jobs" check
 	rc=$?
-	count "$build/$name" $rc "$name--check"
+	count "$build/$name" $rc
 }
 
 if [ -n "$deps" ]; then
@@ -148,8 +158,8 @@ mkdir -p "$build/clang"
 cd "$build/clang" || exit 1
 if counted_step 300 "clang: configure" "$src/configure" -q CC="${ccache}clang" CXX="${ccache}clang++" --enable-werror &&
 	counted_step 1200 "clang: build" make -j"$jobs"; then
-	step 600 "clang: check" make -k -j"$jobs" check-unit
-	count "$build/clang" $? clang--check
+	quietly 600 "clang: check" make -k -j"$jobs" check-unit
+	count "$build/clang" $?
 fi
 
 # One file with everything inside.
@@ -158,8 +168,8 @@ cd "$build/static" || exit 1
 if counted_step 300 "static: configure" "$src/configure" -q CC="${ccache}gcc" CXX="${ccache}g++" --enable-werror \
 	--enable-static-modules &&
 	counted_step 1200 "static: build" make -j"$jobs"; then
-	step 600 "static: check" make -k -j"$jobs" check-integration
-	count "$build/static" $? static--check
+	quietly 600 "static: check" make -k -j"$jobs" check-integration
+	count "$build/static" $?
 fi
 
 cd "$build/plain" && counted_step 1200 "distcheck" make -j"$jobs" distcheck \

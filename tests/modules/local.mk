@@ -1,10 +1,10 @@
 # Small modules that exist only for tests: good_* do everything right, bad_* are refused by the gate, each for another
-# reason.  Shared objects that are never installed need an -rpath, else libtool makes archives only.
+# reason, rude is let in and then breaks the contract.  Shared objects that are never installed need an -rpath, else libtool makes archives only.
 test_modules_cppflags = $(module_cppflags) -I$(srcdir)/%D%
 test_modules_ldflags = -rpath /nowhere $(module_ldflags)
-EXTRA_DIST += %D%/good_tool.json %D%/good_kinds.json %D%/bad.json
+EXTRA_DIST += %D%/good_tool.json %D%/good_kinds.json %D%/bad.json %D%/rude.json
 
-check_LTLIBRARIES += %D%/good_tool.la %D%/good_kinds.la
+check_LTLIBRARIES += %D%/good_tool.la %D%/good_kinds.la %D%/rude.la
 check_LTLIBRARIES += %D%/bad_symbol.la %D%/bad_undefined.la %D%/bad_null.la %D%/bad_name.la %D%/no_manifest.la
 
 tests_modules_good_tool_la_SOURCES = %D%/good_tool.c
@@ -46,3 +46,9 @@ $(tests_modules_bad_name_la_OBJECTS): %D%/bad.json
 tests_modules_no_manifest_la_SOURCES = %D%/no_manifest.c
 tests_modules_no_manifest_la_CFLAGS = $(module_cflags)
 tests_modules_no_manifest_la_LDFLAGS = -module -rpath /nowhere -avoid-version -shared $(OC_LINK) $(OC_INSTRUMENT)
+
+tests_modules_rude_la_SOURCES = %D%/rude.c
+tests_modules_rude_la_CPPFLAGS = $(test_modules_cppflags)
+tests_modules_rude_la_CFLAGS = $(module_cflags)
+tests_modules_rude_la_LDFLAGS = -module $(test_modules_ldflags)
+$(tests_modules_rude_la_OBJECTS): %D%/rude.json

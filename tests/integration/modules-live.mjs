@@ -1,0 +1,130 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { Gateway, cli, done, equal, match, ok, state, test, until } from './lib.mjs';
+
+const folder = path.join(state, 'modules');
+const built = path.join(process.env.OC_TOP_BUILDDIR, 'tests/modules/.libs');
+fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+const gw = new Gateway();
+await gw.start();
+
+function drop(name) {
+	fs.copyFileSync(path.join(built, `${name}.so`), path.join(folder, `${name}.so`));
+	fs.chmodSync(path.join(folder, `${name}.so`), 0o644);
+}
+
+function settings(config) {
+	const file = path.join(state, 'openclaw.json');
+	const json = JSON.parse(fs.readFileSync(file, 'utf8'));
+	json.modules.entries.rude.config = config;
+	fs.writeFileSync(file, JSON.stringify(json));
+}
+
+const list = async () => (await gw.rpc('modules.list')).modules;
+const module = async (name) => (await list()).find((m) => m.name === name);
+const info = (name) => gw.rpc('modules.info', { name });
+const state_is = (name, wanted) => until(`${name} to be ${wanted}`, async () => (await module(name))?.state === wanted);
+const rude = async (what) => gw.rpcRaw('tools.execute', { name: 'rude', arguments: { what } });
+
+test('bundled modules run', async () => {
+	const offline = await module('offline');
+	equal(offline.state, 'started');
+	equal(offline.reason, '');
+});
+
+test('a file dropped in shows at once, and not before it is enabled does it run', async () => {
+	equal(await module('rude'), undefined);
+	drop('rude');
+	equal((await module('rude')).state, 'disabled');
+	equal((await module('rude')).remedy, 'openclaw module enable rude');
+	match(JSON.stringify(await rude('nothing')), /no tool rude/i);
+});
+
+test('enabling takes effect while the gateway runs', async () => {
+	const r = cli(['module', 'enable', 'rude']);
+	equal(r.code, 0, r.err);
+	match(r.out, /The running gateway takes it up/);
+	await state_is('rude', 'started');
+	const tools = await gw.rpc('tools.list');
+	const names = JSON.stringify(tools);
+	match(names, /"rude"/);
+	ok(!names.includes('bad name'), 'a tool with a bad name is left out');
+	match(JSON.stringify((await rude('fine')).result), /done/);
+});
+
+test('the command line shows what the gateway sees', async () => {
+	const r = cli(['module', 'list']);
+	equal(r.code, 0);
+	match(r.out, /^rude +1 +(started|degraded)/m);
+	match(cli(['module', 'info', 'rude']).out, /^calls +0 open, [1-9]/m);
+});
+
+test('breaking the contract degrades the module and nothing else', async () => {
+	for (const what of ['twice', 'after', 'late'])
+		match(JSON.stringify((await rude(what)).result), /done/, what);
+	const m = await info('rude');
+	equal(m.state, 'degraded');
+	ok(m.violations >= 3, `${m.violations} violations`);
+	match(cli(['module', 'doctor', 'rude']).out, /problem +rude/);
+	equal((await module('offline')).state, 'started');
+});
+
+test('slow callbacks are counted', async () => {
+	await rude('slow');
+	const m = await info('rude');
+	ok(m.callbacks.over100ms >= 1, JSON.stringify(m.callbacks));
+	ok(m.callbacks.maxMs >= 110);
+});
+
+test('memory is limited', async () => {
+	match(JSON.stringify((await rude('greedy')).result), /got nothing/);
+	const m = await info('rude');
+	ok(m.memory.bytes < m.memory.limitBytes);
+	ok(m.memory.bytes > 0);
+});
+
+test('a flood of log lines is cut', async () => {
+	const before = gw.log.split('blah').length;
+	match(JSON.stringify((await rude('talk')).result), /done/);
+	await new Promise((r) => setTimeout(r, 100));
+	const lines = gw.log.split('blah').length - before;
+	ok(lines >= 50 && lines <= 200, `${lines} lines`);
+});
+
+test('an answer that is no JSON is an error of the tool', async () => {
+	const r = await rude('nonsense');
+	ok(r.error !== undefined || r.result.isError === true, JSON.stringify(r));
+});
+
+test('a call that is never answered ends at its deadline', async () => {
+	const began = Date.now();
+	const r = await rude('never');
+	ok(r.error !== undefined || r.result.isError === true, JSON.stringify(r));
+	ok(Date.now() - began < 10000);
+	match(JSON.stringify(r), /rude/);
+});
+
+test('new settings restart it; settings it refuses keep it from running', async () => {
+	settings({ mood: 'fine' });
+	await state_is('rude', 'started'); // it was degraded before
+	settings({ mood: 'grumpy' });
+	await state_is('rude', 'refused');
+	equal((await module('rude')).reason, 'not in the mood');
+	settings({});
+	await state_is('rude', 'started');
+});
+
+test('disabling takes effect too, also when its stop never ends', async () => {
+	equal(cli(['module', 'disable', 'rude']).code, 0);
+	await until('it to be disabled', async () => (await module('rude')).state === 'disabled', 15000);
+	match(JSON.stringify(await rude('fine')), /no tool rude/i);
+});
+
+test('the gateway is as it was', async () => {
+	equal((await fetch(gw.url + '/health')).status, 200);
+	match(cli(['agent', '-m', '/echo still here']).out, /still here/);
+	const end = await gw.stop();
+	equal(end.code, 0, gw.log);
+});
+
+await done();

@@ -10,6 +10,7 @@
 /* clang-format off */
 extern const oc_command oc_cmd_agent;
 extern const oc_command oc_cmd_completion;
+extern const oc_command oc_cmd_config;
 extern const oc_command oc_cmd_daemon;
 extern const oc_command oc_cmd_doctor;
 extern const oc_command oc_cmd_gateway;
@@ -25,6 +26,7 @@ extern const oc_command oc_cmd_status;
 	&oc_cmd_agent, \
 	&oc_cmd_status, \
 	&oc_cmd_doctor, \
+	&oc_cmd_config, \
 	&oc_cmd_module, \
 	&oc_cmd_pairing, \
 	&oc_cmd_daemon, \

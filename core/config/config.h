@@ -116,6 +116,11 @@ typedef struct oc_config_change {
 	const cJSON *value; /* NULL: remove, which is no error here when there is nothing */
 } oc_config_change;
 oc_status oc_config_edit_many(const char *path_file, const oc_config_change *changes, size_t n, oc_err *err);
+/* The same with a further check: refine is given the configuration before and after the change, to call oc_config_refine on
+ * (it may be NULL). strict: removing what is not there is OC_E_NOT_FOUND. */
+typedef oc_status oc_config_refiner(void *arg, oc_config *config);
+oc_status oc_config_edit_checked(const char *path_file, const oc_config_change *changes, size_t n, bool strict,
+				 oc_config_refiner *refine, void *arg, oc_err *err);
 
 /* ---- The schema ---- */
 

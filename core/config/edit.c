@@ -57,19 +57,35 @@ static bool is_old(const oc_config *before, const oc_config_problem *p)
 	return false;
 }
 
+struct request {
+	const char *file; /* real path */
+	const oc_config_change *changes;
+	size_t n;
+	bool strict;
+	oc_config_refiner *refine;
+	void *arg;
+};
+
 /* Refuses a text that has an error which the old one has not. A variable that is not set here may be set for the gateway. */
-static oc_status validate(oc_str old, oc_str text, const char *path, oc_err *err)
+static oc_status validate(const struct request *r, oc_str old, oc_str text, oc_err *err)
 {
 	oc_config *before = NULL, *after = NULL;
-	oc_status status = oc_config_load_text(text, path, &after, err);
+	oc_status status = oc_config_load_text(text, r->file, &after, err);
 	if (status != OC_OK)
 		return status;
-	if (old.n > 0 && oc_config_load_text(old, path, &before, NULL) != OC_OK)
+	if (old.n > 0 && oc_config_load_text(old, r->file, &before, NULL) != OC_OK)
 		before = NULL;
+	if (r->refine != NULL)
+		status = r->refine(r->arg, after);
+	if (r->refine != NULL && before != NULL && status == OC_OK)
+		status = r->refine(r->arg, before);
+	if (status != OC_OK)
+		oc_fail(err, status, NULL, "checking the new configuration: %s", oc_status_text(status));
 	for (size_t i = 0; i < after->n_problems && status == OC_OK; i++) {
 		const oc_config_problem *p = &after->problems[i].shown;
 		if (p->severity == OC_CONFIG_ERROR && !after->problems[i].is_environment && !is_old(before, p))
-			status = oc_fail(err, OC_E_INVALID, p->remedy, "%s %s", p->path, p->message);
+			status = oc_fail(err, OC_E_INVALID, "Nothing was changed; `openclaw config schema` shows what is allowed.",
+					 "%s %s", p->path, p->message);
 	}
 	oc_config_unref(before);
 	oc_config_unref(after);
@@ -91,21 +107,22 @@ static oc_status explain_missing(oc_str old, const char *file, const char *path,
 }
 
 /* The old text with all changes; a new string, or NULL in *ret when nothing changes. */
-static oc_status apply(oc_str old, const char *file, const oc_config_change *changes, size_t n, bool strict, char **ret, oc_err *err)
+static oc_status apply(const struct request *r, oc_str old, char **ret, oc_err *err)
 {
 	char *text = NULL;
 	oc_status status = OC_OK;
-	for (size_t i = 0; i < n && status == OC_OK; i++) {
+	for (size_t i = 0; i < r->n && status == OC_OK; i++) {
 		char *next = NULL;
 		oc_str now = text == NULL ? old : oc_str_of(text);
-		status = oc_json5_edit(now, changes[i].path, changes[i].value, &next, err);
-		if (status == OC_E_NOT_FOUND && changes[i].value == NULL) {
-			status = strict ? explain_missing(old, file, changes[i].path, err) : OC_OK;
+		const oc_config_change *change = &r->changes[i];
+		status = oc_json5_edit(now, change->path, change->value, &next, err);
+		if (status == OC_E_NOT_FOUND && change->value == NULL) {
+			status = r->strict ? explain_missing(old, r->file, change->path, err) : OC_OK;
 		} else if (status == OC_OK) {
 			oc_free(text);
 			text = next;
 		} else {
-			oc_err_prefix(err, "%s", file);
+			oc_err_prefix(err, "%s", r->file);
 		}
 	}
 	if (status != OC_OK || (text != NULL && oc_str_eq(oc_str_of(text), old))) {
@@ -125,49 +142,51 @@ static oc_status write_both(const char *file, oc_str old, bool existed, const ch
 	return status == OC_OK ? oc_path_write(file, text, strlen(text), 0600, err) : status;
 }
 
-static oc_status edit(const char *given, const oc_config_change *changes, size_t n, bool strict, oc_err *err)
+static oc_status edit(const struct request *r, oc_err *err)
 {
-	char file[PATH_MAX];
-	if (realpath(given, file) == NULL) /* a link stays a link: what it leads to is changed */
-		snprintf(file, sizeof file, "%s", given);
 	int fd = -1;
-	oc_status status = lock(file, &fd, err);
+	oc_status status = lock(r->file, &fd, err);
 	if (status != OC_OK)
 		return status;
-	oc_auto_free char *old = NULL, *text = NULL;
-	size_t old_n = 0;
-	status = oc_path_read(file, OC_CONFIG_MAX_BYTES, &old, &old_n, err);
+	oc_auto_free char *content = NULL, *text = NULL;
+	size_t n = 0;
+	status = oc_path_read(r->file, OC_CONFIG_MAX_BYTES, &content, &n, err);
 	bool existed = status == OC_OK;
-	if (status == OC_OK || status == OC_E_NOT_FOUND)
-		status = apply((oc_str){old == NULL ? "" : old, old_n}, file, changes, n, strict, &text, err);
+	oc_str old = existed ? (oc_str){content, n} : OC_STR_NONE;
+	if (existed || status == OC_E_NOT_FOUND)
+		status = apply(r, old, &text, err);
 	if (status == OC_OK && text != NULL)
-		status = validate((oc_str){old == NULL ? "" : old, old_n}, oc_str_of(text), file, err);
+		status = validate(r, old, oc_str_of(text), err);
 	if (status == OC_OK && text != NULL)
-		status = write_both(file, (oc_str){old == NULL ? "" : old, old_n}, existed, text, err);
+		status = write_both(r->file, old, existed, text, err);
 	close(fd);
 	return status;
 }
 
-static oc_status edit_at(const char *path_file, const oc_config_change *changes, size_t n, bool strict, oc_err *err)
+oc_status oc_config_edit_checked(const char *path_file, const oc_config_change *changes, size_t n, bool strict,
+				 oc_config_refiner *refine, void *arg, oc_err *err)
 {
-	oc_auto_free char *file = path_file == NULL ? oc_path_config() : oc_path_expand(path_file, NULL);
-	if (file == NULL)
+	oc_auto_free char *given = path_file == NULL ? oc_path_config() : oc_path_expand(path_file, NULL);
+	char file[PATH_MAX];
+	if (given == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory to change the configuration");
 	for (size_t i = 0; i < n; i++) {
 		oc_status status = oc_jpath_check(changes[i].path, err);
 		if (status != OC_OK)
 			return status;
 	}
-	return edit(file, changes, n, strict, err);
+	if (realpath(given, file) == NULL) /* a link stays a link: what it leads to is changed */
+		snprintf(file, sizeof file, "%s", given);
+	return edit(&(struct request){file, changes, n, strict, refine, arg}, err);
 }
 
 oc_status oc_config_edit(const char *path_file, const char *path, const cJSON *value, oc_err *err)
 {
 	oc_config_change change = {path, value};
-	return edit_at(path_file, &change, 1, true, err);
+	return oc_config_edit_checked(path_file, &change, 1, true, NULL, NULL, err);
 }
 
 oc_status oc_config_edit_many(const char *path_file, const oc_config_change *changes, size_t n, oc_err *err)
 {
-	return edit_at(path_file, changes, n, false, err);
+	return oc_config_edit_checked(path_file, changes, n, false, NULL, NULL, err);
 }

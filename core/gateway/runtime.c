@@ -152,6 +152,8 @@ oc_status oc_runtime_new(oc_config *config, bool one_shot, oc_runtime **ret, oc_
 		status = oc_agent_new(rt->loop, config, rt->store, rt->modules, rt->hooks, &agent, &rt->agent, err);
 	if (status == OC_OK)
 		status = oc_modules_scan(rt->modules, err);
+	if (status == OC_OK && oc_modules_refine(rt->modules, config) != OC_OK)
+		status = oc_fail(err, OC_E_NOMEM, NULL, "starting: out of memory");
 	if (status != OC_OK) {
 		oc_runtime_free(rt);
 		return status;

@@ -13,6 +13,7 @@ libocore_la_SOURCES += \
 	%D%/manifest.c %D%/manifest.h \
 	%D%/module.h \
 	%D%/policy.c \
+	%D%/refine.c \
 	%D%/registry.c \
 	%D%/scan.c \
 	%D%/tools.c \

@@ -155,6 +155,9 @@ oc_status oc_guest_register(oc_module *module, const oc_iface *iface, void *inst
  * the manifest's own object with "module" added; the caller's. */
 cJSON *oc_modules_known_providers(oc_modules *modules);
 cJSON *oc_modules_known_channels(oc_modules *modules);
+/* Checks channels.<id> of a configuration that nobody shares yet against the channels' schemas; after a scan. What is wrong
+ * becomes the configuration's problems. OC_E_NOMEM. */
+oc_status oc_modules_refine(oc_modules *modules, oc_config *config);
 
 /* ---- What the host offers to modules ---- */
 

@@ -4,6 +4,7 @@
 # OC_MODULES (folder of the bundled modules), OC_STATIC_MODULES (their names when linked in), OC_TOP_SRCDIR,
 # OC_TOP_BUILDDIR, OC_VERSION, NODE, CC, OC_NPM (folder of npm packages, see tests/npm/load.mjs).
 integration_tests =
+integration_tests += %D%/config.test
 integration_tests += %D%/module.test
 integration_tests += %D%/modules-live.test
 integration_tests += %D%/sdk.test

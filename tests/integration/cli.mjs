@@ -1,0 +1,203 @@
+import { spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import path from 'node:path';
+import { Gateway, bin, cleanup, cli, done, equal, match, ok, sleep, spawnCli, state, test, until, writeConfig } from './lib.mjs';
+
+const config = path.join(state, 'openclaw.json');
+const envFile = path.join(state, '.env');
+const fresh = () => fs.rmSync(state, { recursive: true, force: true });
+const mode = (file) => fs.statSync(file).mode & 0o777;
+
+test('every command has --help that ends with the exit codes; wrong ones end with 2', () => {
+	const top = cli(['--help']);
+	equal(top.code, 0);
+	const names = [...top.out.matchAll(/^ {2}([a-z]+) +\S/gm)].map((m) => m[1]).filter((n) => n !== 'openclaw');
+	ok(names.length >= 9, names.join());
+	for (const name of names) {
+		const r = cli([name, '--help']);
+		equal(r.code, 0, name);
+		match(r.out, new RegExp(`^openclaw ${name} - `), name);
+		match(r.out, /Exit codes: /, name);
+		equal(cli([name, '--no-such-option']).code, 2, name);
+	}
+	ok(!/\x1b/.test(top.out), 'no colour away from a terminal');
+});
+
+test('onboard without anything: the offline provider, said clearly, and how to add a real one', () => {
+	fresh();
+	const r = cli(['onboard', '--non-interactive']);
+	equal(r.code, 0, r.err);
+	match(r.out, /offline/);
+	match(r.out, /--auth-choice anthropic --api-key/);
+	equal(mode(config), 0o600);
+	equal(mode(state), 0o700);
+	match(fs.readFileSync(config, 'utf8'), /offline\/echo/);
+});
+
+test('onboard finds a key in the environment and leaves it there', () => {
+	fresh();
+	const r = cli(['onboard', '--non-interactive', '--json'], { env: { OPENAI_API_KEY: 'sk-from-the-environment-1' } });
+	equal(r.code, 0, r.err);
+	match(JSON.parse(r.out).model, /^openai\//);
+	const both = cli(['onboard', '--non-interactive', '--json', '--auth-choice', 'anthropic'],
+		{ env: { OPENAI_API_KEY: 'sk-x-0123456789', ANTHROPIC_API_KEY: 'sk-ant-0123456789' } });
+	match(JSON.parse(both.out).model, /^anthropic\//);
+	for (const file of fs.readdirSync(state))
+		if (fs.statSync(path.join(state, file)).isFile())
+			ok(!fs.readFileSync(path.join(state, file), 'utf8').includes('sk-'), file);
+});
+
+test('onboard stores a key that is given, for the owner alone, and repeats without loss', () => {
+	fresh();
+	const r = cli(['onboard', '--non-interactive', '--auth-choice', 'openai-api-key', '--api-key', 'sk-kept-0123456789',
+		'--gateway-port', '18999', '--workspace', '~/elsewhere']);
+	equal(r.code, 0, r.err);
+	equal(mode(envFile), 0o600);
+	match(fs.readFileSync(envFile, 'utf8'), /^OPENAI_API_KEY=sk-kept-0123456789$/m);
+	ok(!r.out.includes('sk-kept'));
+	fs.writeFileSync(config, fs.readFileSync(config, 'utf8').replace('{', '{\n  // mine'), { mode: 0o600 });
+	const again = cli(['onboard', '--non-interactive']);
+	equal(again.code, 0);
+	const text = fs.readFileSync(config, 'utf8');
+	match(text, /\/\/ mine/);
+	match(text, /18999/);
+	match(text, /elsewhere/);
+	match(text, /openai\//);
+});
+
+test('onboard asks, and takes the answers', () => {
+	fresh();
+	const r = cli(['onboard'], { input: 'anthropic\nsk-ant-typed-0123456789\n\n\n\n' });
+	equal(r.code, 0, r.err);
+	match(fs.readFileSync(config, 'utf8'), /anthropic\//);
+	match(fs.readFileSync(envFile, 'utf8'), /ANTHROPIC_API_KEY=sk-ant-typed/);
+	equal(cli(['onboard'], { input: 'nonsense\n' }).code, 1);
+});
+
+test('onboard finds a local server', async () => {
+	fresh();
+	const server = http.createServer((req, res) => {
+		res.setHeader('content-type', 'application/json');
+		res.end(JSON.stringify({ object: 'list', data: [{ id: 'llama-local:3b', object: 'model' }] }));
+	});
+	const free = await new Promise((resolve) => {
+		server.once('error', () => resolve(false));
+		server.listen(11434, '127.0.0.1', () => resolve(true));
+	});
+	if (!free)
+		return; // a real one is here
+	cleanup(async () => server.closeAllConnections() ?? server.close());
+	const r = await spawnCli(['onboard', '--non-interactive', '--json']);
+	equal(r.code, 0, r.err);
+	equal(JSON.parse(r.out).model, 'ollama/llama-local:3b');
+	server.closeAllConnections();
+	server.close();
+});
+
+test('an unknown provider is refused and nothing written', () => {
+	fresh();
+	const r = cli(['onboard', '--non-interactive', '--auth-choice', 'nosuch']);
+	equal(r.code, 1);
+	match(r.err, /nosuch/);
+	ok(!fs.existsSync(config));
+});
+
+test('doctor finds what is wrong, --fix repairs modes', () => {
+	fresh();
+	writeConfig({ gatway: {} });
+	fs.chmodSync(config, 0o644);
+	const r = cli(['doctor']);
+	equal(r.code, 1);
+	match(r.out, /problem +state +.*openclaw\.json is open to other users/);
+	match(r.out, /note +config +gatway/);
+	match(r.out, /sandbox/);
+	cli(['doctor', '--fix']);
+	equal(mode(config), 0o600);
+	const j = cli(['doctor', '--json']);
+	ok(JSON.parse(j.out).findings.length > 5);
+});
+
+test('the systemd unit names this binary and state; it can be written and removed', () => {
+	fresh();
+	const home = path.join(path.dirname(state), 'unit-home');
+	const env = { XDG_CONFIG_HOME: path.join(home, 'config') };
+	const printed = cli(['daemon', 'install', '--print'], { env });
+	equal(printed.code, 0);
+	match(printed.out, /Type=notify/);
+	match(printed.out, new RegExp(`ExecStart=".*${path.basename(bin)}" gateway run`));
+	match(printed.out, /NoNewPrivileges=yes/);
+	if (fs.existsSync('/run/systemd/system'))
+		return; // not to touch a real manager
+	const unit = path.join(home, 'config/systemd/user/openclaw.service');
+	equal(cli(['daemon', 'install'], { env }).code, 0);
+	equal(fs.readFileSync(unit, 'utf8'), printed.out);
+	equal(cli(['daemon', 'uninstall'], { env }).code, 0);
+	ok(!fs.existsSync(unit));
+	equal(cli(['daemon', 'uninstall'], { env }).code, 1);
+});
+
+test('completion scripts are scripts and know the commands', () => {
+	const r = cli(['completion', '--shell', 'bash']);
+	equal(r.code, 0);
+	const check = spawnSync('bash', ['-c', `${r.out}\nCOMP_WORDS=(openclaw gateway ""); COMP_CWORD=2; _openclaw; echo "\${COMPREPLY[*]}"`],
+		{ encoding: 'utf8' });
+	match(check.stdout, /run status stop restart/);
+	match(cli(['completion', '--shell', 'fish']).out, /complete -c openclaw/);
+	equal(cli(['completion', '--shell', 'tcsh']).code, 2);
+});
+
+test('TLS: a certificate of its own, the command line still goes by the Unix socket', async () => {
+	fresh();
+	writeConfig({ gateway: { tls: { enabled: true } } });
+	const gw = await new Gateway().start();
+	match(gw.log, /https:\/\/127\.0\.0\.1/);
+	const body = await new Promise((resolve, reject) => {
+		https.get({ host: '127.0.0.1', port: gw.port, path: '/health', rejectUnauthorized: false }, (res) => {
+			let text = '';
+			res.on('data', (d) => (text += d));
+			res.on('end', () => resolve({ text, protocol: res.socket.getProtocol() }));
+		}).on('error', reject);
+	});
+	equal(JSON.parse(body.text).ok, true);
+	match(body.protocol, /^TLSv1\.[23]$/);
+	equal(mode(path.join(state, 'tls/key.pem')), 0o600);
+	equal(cli(['status']).code, 0);
+	await gw.stop();
+});
+
+test('logs -f follows across a rotation', async () => {
+	fresh();
+	writeConfig({ logging: { maxFileBytes: 3000 } });
+	const gw = await new Gateway().start();
+	const child = spawn(bin, ['logs', '-f', '-n', '1'], { env: process.env, stdio: ['ignore', 'pipe', 'inherit'] });
+	let text = '';
+	child.stdout.on('data', (d) => (text += d));
+	await until('the first line', () => text.length > 0);
+	for (let i = 0; i < 40; i++) {
+		writeConfig({ logging: { maxFileBytes: 3000 }, session: { mainKey: `main${i}` } });
+		await gw.rpc('system.reload', {});
+		await sleep(5);
+	}
+	await until('a rotation', () => fs.existsSync(path.join(state, 'logs/gateway.log.1')), 15000);
+	await gw.stop();
+	await until('the last line', () => /gateway: stopped/.test(text));
+	child.kill('SIGINT');
+	const code = await new Promise((resolve) => child.on('exit', resolve));
+	equal(code, 0);
+});
+
+test('restart without a service: in the background, and it answers', async () => {
+	fresh();
+	const env = { OPENCLAW_GATEWAY_PORT: '' };
+	writeConfig({ gateway: { port: 20000 + (process.pid % 20000) } });
+	const r = await spawnCli(['gateway', 'restart'], { env });
+	equal(r.code, 0, r.err + r.out);
+	equal(cli(['status']).code, 0);
+	const again = await spawnCli(['gateway', 'restart'], { env });
+	equal(again.code, 0, again.err + again.out);
+	equal(cli(['gateway', 'stop']).code, 0);
+});
+
+await done();

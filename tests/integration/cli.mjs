@@ -156,8 +156,9 @@ test('TLS: a certificate of its own, the command line still goes by the Unix soc
 	const body = await new Promise((resolve, reject) => {
 		https.get({ host: '127.0.0.1', port: gw.port, path: '/health', rejectUnauthorized: false }, (res) => {
 			let text = '';
+			const protocol = res.socket.getProtocol();
 			res.on('data', (d) => (text += d));
-			res.on('end', () => resolve({ text, protocol: res.socket.getProtocol() }));
+			res.on('end', () => resolve({ text, protocol }));
 		}).on('error', reject);
 	});
 	equal(JSON.parse(body.text).ok, true);

@@ -86,6 +86,13 @@ static bool may_grow(const char *p, size_t n)
 	for (size_t i = 1; i < n; i++)
 		if (((unsigned char)p[i] & 0xc0) != 0x80)
 			return false;
+	/* Overlong forms, surrogates, beyond U+10FFFF: seen in the second byte. */
+	if (n > 1) {
+		unsigned char c = (unsigned char)p[1];
+
+		if ((b == 0xe0 && c < 0xa0) || (b == 0xed && c > 0x9f) || (b == 0xf0 && c < 0x90) || (b == 0xf4 && c > 0x8f))
+			return false;
+	}
 	return n < want;
 }
 

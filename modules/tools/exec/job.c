@@ -456,7 +456,7 @@ void ex_exec(ex_inst *inst, oc_call *call, const cJSON *args, const cJSON *conte
 	options.flags = OC_PROCESS_MERGE | (job != NULL && job->has_stdin ? OC_PROCESS_STDIN : 0u);
 	options.spec = oc_str_of(spec);
 	st = spec != NULL ? inst->processes->spawn(inst->self, &options, &job->process) : OC_E_NOMEM;
-	free(spec);
+	cJSON_free(spec); /* (printed by cJSON, whose allocator is the host's) */
 	if (st != OC_OK) {
 		if (job != NULL)
 			free_job(job);

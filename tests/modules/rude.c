@@ -14,6 +14,10 @@ typedef struct rude {
 	oc_call *old; /* a call that is over */
 } rude;
 
+/* What instances left behind, where a leak detector still sees it. */
+static void *kept[16];
+static unsigned n_kept;
+
 static oc_status init(const oc_host_api *host, oc_self *self, oc_str config, void **ret)
 {
 	rude *r;
@@ -33,7 +37,7 @@ static oc_status init(const oc_host_api *host, oc_self *self, oc_str config, voi
 
 static void fini(void *inst)
 {
-	(void)inst; /* keeps its memory */
+	kept[n_kept++ % 16] = inst; /* does not free its memory */
 }
 
 /* Never completes its stop. */

@@ -92,7 +92,8 @@ void oc_config_diff_free(oc_config_diff *diff); /* NULL is allowed */
 bool oc_config_diff_touches(const oc_config_diff *diff, const char *path);
 
 typedef struct oc_config_watch oc_config_watch;
-/* after != NULL: the new configuration (ref it to keep it) and what changed (never empty).
+/* after != NULL: the new configuration (ref it to keep it) and what changed; nothing (n is 0) when only its problems are
+ * others than before, or when the file can be loaded again.
  * after == NULL: the file was changed but cannot be loaded; the old one stays; err tells why. */
 typedef void oc_config_changed(void *arg, oc_config *after, const oc_config_diff *diff, const oc_err *err);
 /* Watches the files of `config` (main and included); changes are taken up debounce_ms after the last one (0: as

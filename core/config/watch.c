@@ -37,6 +37,7 @@ struct oc_config_watch {
 	oc_watch *events, *timer;
 	unsigned put_off; /* how often the timer was started again since the first event */
 	bool forced;	  /* reload even if no file looks changed */
+	bool failed;	  /* the last reload did: its end is news too */
 	struct seen *seen; /* of current's files and .env */
 	size_t n_seen;
 };
@@ -133,6 +134,17 @@ static oc_status load_again(const oc_config_watch *w, oc_config **ret, oc_err *e
 	return OC_OK;
 }
 
+/* Are the problems the same, wherever in the file they are by now? */
+static bool same_problems(const oc_config *a, const oc_config *b)
+{
+	bool same = a->n_problems == b->n_problems;
+	for (size_t i = 0; i < a->n_problems && same; i++) {
+		const oc_config_problem *x = &a->problems[i].shown, *y = &b->problems[i].shown;
+		same = x->severity == y->severity && strcmp(x->path, y->path) == 0 && strcmp(x->message, y->message) == 0;
+	}
+	return same;
+}
+
 /* The receiver may end the watch: nothing of it is used after the call. */
 static void reload(oc_config_watch *w)
 {
@@ -144,14 +156,17 @@ static void reload(oc_config_watch *w)
 		status = oc_fail(&err, OC_E_NOMEM, NULL, "no memory for the configuration");
 		oc_config_unref(after);
 	}
+	bool was_failed = w->failed;
+	w->failed = status != OC_OK;
 	if (status != OC_OK) {
 		w->changed(w->arg, NULL, NULL, &err);
 		return;
 	}
+	bool news = diff->n > 0 || was_failed || !same_problems(w->current, after);
 	oc_config_unref(w->current);
 	w->current = oc_config_ref(after);
 	watch_files(w);
-	if (diff->n > 0)
+	if (news)
 		w->changed(w->arg, after, diff, NULL);
 	oc_config_diff_free(diff);
 	oc_config_unref(after);

@@ -31,6 +31,18 @@ oc_status oc_json_check(oc_str text, const oc_json_limits *limits, oc_err *err)
 
 /* ---- Printing ---- */
 
+static void print_whole(oc_sbuf *b, int64_t value)
+{
+	char text[24], *p = text + sizeof text;
+	uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+	do
+		*--p = (char)('0' + rest % 10);
+	while ((rest /= 10) > 0);
+	if (value < 0)
+		*--p = '-';
+	oc_sbuf_add(b, p, (size_t)(text + sizeof text - p));
+}
+
 /* The shortest text that reads back as the same number. */
 static void print_number(oc_sbuf *b, double d)
 {
@@ -40,17 +52,17 @@ static void print_number(oc_sbuf *b, double d)
 		return;
 	}
 	if (d == floor(d) && fabs(d) < 1e15) {
-		snprintf(text, sizeof text, "%lld", (long long)d);
-	} else {
-		for (int digits = 15; digits <= 17; digits++) {
-			snprintf(text, sizeof text, "%.*g", digits, d);
-			if (strtod(text, NULL) == d)
-				break;
-		}
-		for (char *p = text; *p != 0; p++)
-			if (strchr("+-0123456789e", *p) == NULL)
-				*p = '.'; /* the locale's decimal point */
+		print_whole(b, (int64_t)d);
+		return;
 	}
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(text, sizeof text, "%.*g", digits, d);
+		if (strtod(text, NULL) == d)
+			break;
+	}
+	for (char *p = text; *p != 0; p++)
+		if (strchr("+-0123456789e", *p) == NULL)
+			*p = '.'; /* the locale's decimal point */
 	oc_sbuf_z(b, text);
 }
 

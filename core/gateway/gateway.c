@@ -97,6 +97,8 @@ cJSON *oc_gateway_status(oc_gateway *gw)
 
 /* ---- Configuration ---- */
 
+static void log_problems(const oc_config *config);
+
 static void on_config(void *arg, oc_config *after, const oc_config_diff *diff, const oc_err *err)
 {
 	oc_gateway *gw = arg;
@@ -107,6 +109,7 @@ static void on_config(void *arg, oc_config *after, const oc_config_diff *diff, c
 	}
 	gw->config_error = (oc_err){0};
 	oc_info("config", "reloaded: %zu change%s", diff->n, diff->n == 1 ? "" : "s");
+	log_problems(after);
 	oc_err auth_err = {0};
 	if (oc_config_diff_touches(diff, "gateway.auth") && oc_auth_setup(&gw->auth, after, NULL, &auth_err) != OC_OK)
 		oc_log_err(OC_LOG_ERROR, "gateway", "the old token stays", &auth_err);

@@ -145,6 +145,8 @@ void oc_agent_free(oc_agent *agent)
 	oc_services_withdraw(agent);
 	oc_turns_free(agent);
 	oc_direct_free(agent);
+	/* What was written for the agent reports back to it: before it goes, not after. */
+	oc_store_settle(agent->store);
 	oc_waiters_free(agent);
 	oc_outbound_free(agent->outbound);
 	oc_channels_free(agent->channels);

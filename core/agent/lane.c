@@ -60,13 +60,15 @@ static void queue(oc_agent *agent, oc_lane *lane)
 
 static void unqueue(oc_agent *agent, oc_lane *lane)
 {
-	for (oc_lane **at = &agent->ready; lane->queued && *at != NULL; at = &(*at)->next)
-		if (*at == lane) {
-			*at = lane->next;
-			if (agent->ready_tail == &lane->next)
-				agent->ready_tail = at;
-			lane->queued = false;
-		}
+	if (!lane->queued)
+		return;
+	oc_lane **at = &agent->ready;
+	while (*at != lane)
+		at = &(*at)->next;
+	*at = lane->next;
+	if (agent->ready_tail == &lane->next)
+		agent->ready_tail = at;
+	lane->queued = false;
 }
 
 void oc_lane_pump(oc_agent *agent)

@@ -40,6 +40,8 @@ oc_status oc_store_open(const char *path, oc_loop *loop, int mode, oc_store **re
 /* Writes out what waits (blocking, their `done` is called here), ends the writer thread, frees. NULL is allowed. */
 void oc_store_close(oc_store *store);
 const char *oc_store_path(const oc_store *store);
+/* Waits (blocking) until everything queued is written, and calls every `done`: for owners of callbacks who go away. */
+void oc_store_settle(oc_store *store);
 
 /* ---- Writing: functions -------------------------------------------------- */
 

@@ -307,6 +307,25 @@ oc_status oc_store_write_now(oc_store *store, oc_store_fn fn, void *arg, oc_err 
 	return job.status;
 }
 
+void oc_store_settle(oc_store *store)
+{
+	pthread_mutex_lock(&store->mutex);
+	while (store->queue.n + store->in_work + store->done.n > 0) {
+		oc_job_list done;
+		list_init(&done);
+		while (store->done.n == 0 && store->queue.n + store->in_work > 0)
+			pthread_cond_wait(&store->finished, &store->mutex);
+		list_move(&done, &store->done);
+		pthread_mutex_unlock(&store->mutex);
+		for (oc_job *job = done.first, *next; job != NULL; job = next) {
+			next = job->next;
+			finish(job);
+		}
+		pthread_mutex_lock(&store->mutex);
+	}
+	pthread_mutex_unlock(&store->mutex);
+}
+
 void oc_writer_stop(oc_store *store)
 {
 	pthread_mutex_lock(&store->mutex);

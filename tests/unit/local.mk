@@ -1,6 +1,7 @@
 # Unit tests: cmocka, tests/unit/t_<thing>.c for each thing.  One line below adds one; the source is t_<thing>.c, linked
 # with the whole core.
 unit_tests =
+unit_tests += %D%/t_agent_channel
 unit_tests += %D%/t_agent_tools
 unit_tests += %D%/t_agent_turn
 unit_tests += %D%/t_base

@@ -428,6 +428,13 @@ static bool check_array(struct check *c, const cJSON *schema, const cJSON *value
 
 /* ---- Objects ---- */
 
+/* A keyword whose value must be an object; schemas of strangers may have anything there. */
+static const cJSON *map_of(const cJSON *schema, const char *keyword)
+{
+	const cJSON *map = oc_json_get(schema, keyword);
+	return cJSON_IsObject(map) ? map : NULL;
+}
+
 static bool unknown_member(struct check *c, const cJSON *schema, const cJSON *properties, const cJSON *member)
 {
 	const char *names[256];
@@ -447,7 +454,7 @@ static bool unknown_member(struct check *c, const cJSON *schema, const cJSON *pr
 
 static bool check_members(struct check *c, const cJSON *schema, const cJSON *value)
 {
-	const cJSON *properties = oc_json_get(schema, "properties"), *patterns = oc_json_get(schema, "patternProperties");
+	const cJSON *properties = map_of(schema, "properties"), *patterns = map_of(schema, "patternProperties");
 	const cJSON *rest = oc_json_get(schema, "additionalProperties"), *names = oc_json_get(schema, "propertyNames");
 	const cJSON *member, *one;
 	bool good = true;
@@ -480,7 +487,7 @@ static bool check_dependencies(struct check *c, const cJSON *schema, const cJSON
 {
 	const cJSON *one, *needed;
 	bool good = true;
-	cJSON_ArrayForEach(one, oc_json_get(schema, "dependencies"))
+	cJSON_ArrayForEach(one, map_of(schema, "dependencies"))
 	{
 		if (oc_json_get(value, one->string) == NULL)
 			continue;

@@ -223,6 +223,8 @@ static void refuses_what_is_no_schema(void **state)
 		{"{\"$ref\":\"http://example.com/schema\"}", "$ref: http://example.com/schema leads nowhere in this schema"},
 		{"{\"dependencies\":{\"a\":1}}", "dependencies: a schema must be an object, true or false"},
 		{"{\"uniqueItems\":1}", "uniqueItems must be true or false"},
+		{"{\"properties\":[1],\"patternProperties\":[2],\"dependencies\":[3],\"additionalProperties\":false}",
+		 "properties must be an object of schemas"},
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		oc_auto_json cJSON *schema = tree(bad[i].schema);

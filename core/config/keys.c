@@ -324,7 +324,6 @@ static const char tools_keys[] =
 	"		cpuSeconds integer 0..\n"
 	"		fileBytes integer 0..\n"
 	"		readPaths string[]\n"
-	"		writePaths string[]\n"
 	"fs object # Reading and writing files\n"
 	"	workspaceOnly boolean !bad=true\n"
 	"	maxBytes integer 1.. !minor\n"
@@ -512,6 +511,8 @@ static const char channels_keys[] = "* object !unit # One channel, by name; what
 				    "	* any\n";
 
 static const char proxy_keys[] = "url string # HTTP proxy for what the gateway asks of others\n"
+				 "noProxy string # Hosts that are reached without it, separated by commas\n"
+				 "caFile string # Certificate authorities to trust instead of the system's, a PEM file\n"
 				 "* any\n";
 
 static const char any_keys[] = "* any\n";

@@ -69,6 +69,11 @@ static oc_status configure_procs(oc_runtime *rt, oc_err *err)
 	oc_auto_free char *media = oc_path_state("media");
 	char *open[MAX_OPEN] = {0};
 	size_t n = 0;
+	char *read[MAX_OPEN] = {0};
+	size_t n_read = 0;
+	const cJSON *path;
+	cJSON_ArrayForEach(path, oc_config_get(rt->config, "tools.exec.sandbox.readPaths"))
+		add_workspace(read, &n_read, path->valuestring, state);
 	add_workspace(open, &n, oc_config_str(rt->config, "agents.defaults.workspace", NULL), state);
 	add_workspace(open, &n, "workspace", state);
 	add_workspace(open, &n, media, NULL);
@@ -82,15 +87,20 @@ static oc_status configure_procs(oc_runtime *rt, oc_err *err)
 		.network = oc_config_bool(rt->config, "tools.exec.sandbox.network", false),
 		.state_dir = state,
 		.open = (const char *const *)open,
+		.read = (const char *const *)read,
 		.limits = {
 			.memory_bytes = (uint64_t)oc_config_i64(rt->config, "tools.exec.sandbox.memoryBytes", 0),
 			.processes = (uint64_t)oc_config_i64(rt->config, "tools.exec.sandbox.processes", 0),
+			.cpu_seconds = (uint64_t)oc_config_i64(rt->config, "tools.exec.sandbox.cpuSeconds", 0),
+			.file_bytes = (uint64_t)oc_config_i64(rt->config, "tools.exec.sandbox.fileBytes", 0),
 		},
 	};
 	oc_status status = rt->procs == NULL ? oc_procs_new(rt->loop, &options, &rt->procs, err)
 					     : oc_procs_configure(rt->procs, &options, err);
 	for (size_t i = 0; i < n; i++)
 		oc_free(open[i]);
+	for (size_t i = 0; i < n_read; i++)
+		oc_free(read[i]);
 	return status;
 }
 
@@ -112,7 +122,9 @@ static oc_status offer_services(struct runtime *self, oc_err *err)
 {
 	oc_runtime *rt = &self->pub;
 	oc_http_client_options http = {.user_agent = "openclaw/" PACKAGE_VERSION,
-				       .proxy = oc_config_str(rt->config, "proxy.url", NULL)};
+				       .proxy = oc_config_str(rt->config, "proxy.url", NULL),
+				       .no_proxy = oc_config_str(rt->config, "proxy.noProxy", NULL),
+				       .ca_file = oc_config_str(rt->config, "proxy.caFile", NULL)};
 	oc_status status = oc_http_client_new(rt->loop, &http, &self->http, err);
 	if (status == OC_OK)
 		status = oc_modules_provide_service(rt->modules, OC_SERVICE_HTTP_CLIENT, 1, 0,

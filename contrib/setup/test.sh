@@ -175,4 +175,17 @@ fi
 cd "$build/plain" && counted_step 1200 "distcheck" make -j"$jobs" distcheck \
 	DISTCHECK_CONFIGURE_FLAGS="CC='${ccache}gcc' CXX='${ccache}g++'" \
 	TESTS='tests/lint.test tests/integration/version.test'
+
+# Whatever is committed is in the distribution, apart from what only git and continuous integration use.
+everything_is_in_it() {
+	comm -23 <(git -C "$src" ls-files | grep -vE '^(\.ci/|\.git)' | sort) \
+		<(tar -tf "$build"/plain/openclaw-*.tar.xz | sed 's,^[^/]*/,,' | sort) >"$build/log/left-out"
+	cat "$build/log/left-out"
+	[ ! -s "$build/log/left-out" ]
+}
+if command -v git >/dev/null 2>&1 && git -C "$src" rev-parse --git-dir >/dev/null 2>&1; then
+	export -f everything_is_in_it
+	export src build
+	counted_step 60 "distribution is whole" bash -c everything_is_in_it
+fi
 finish

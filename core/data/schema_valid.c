@@ -22,7 +22,9 @@ static oc_status fill_members(struct filler *f, const cJSON *schema, cJSON *valu
 	const cJSON *properties = oc_json_get(schema, "properties"), *rest = oc_json_get(schema, "additionalProperties");
 	const cJSON *one;
 	oc_status status = OC_OK;
-	cJSON_ArrayForEach(one, cJSON_IsObject(properties) ? properties : NULL)
+	if (!cJSON_IsObject(properties))
+		properties = NULL;
+	cJSON_ArrayForEach(one, properties)
 	{
 		const cJSON *own = oc_json_get(one, "default");
 		if (own == NULL || oc_json_get(value, one->string) != NULL)

@@ -110,7 +110,7 @@ static int noted_at(const char *what)
 	return -1;
 }
 
-static int noted_times(const char *what)
+__attribute__((unused)) static int noted_times(const char *what)
 {
 	int n = 0;
 	for (size_t i = 0; i < fake->n_notes; i++)
@@ -174,7 +174,7 @@ static void fake_cancel(void *inst, oc_call *call)
 
 /* ---- The provider ---- */
 
-static const char *last_user_text(const cJSON *request)
+__attribute__((unused)) static const char *last_user_text(const cJSON *request)
 {
 	const cJSON *messages = oc_json_get(request, "messages");
 	for (int i = cJSON_GetArraySize(messages) - 1; i >= 0; i--) {
@@ -441,7 +441,7 @@ static void until(fixture *f, bool (*holds)(fixture *f), const char *what)
 }
 #define UNTIL(f, condition) until(f, condition, "never: " #condition)
 
-static void run_ms(fixture *f, uint64_t ms)
+__attribute__((unused)) static void run_ms(fixture *f, uint64_t ms)
 {
 	oc_watch *t = oc_timer_start(f->owner, ms, 0, tick, f->loop);
 	oc_loop_run(f->loop);
@@ -605,7 +605,7 @@ static void wait_done(fixture *f, int n)
 }
 
 /* One turn from beginning to end; its status must be the given one. */
-static const char *turn(fixture *f, const char *session, const char *text, const char *status)
+__attribute__((unused)) static const char *turn(fixture *f, const char *session, const char *text, const char *status)
 {
 	f->text[0] = 0;
 	submit(f, session, text);
@@ -628,7 +628,7 @@ static cJSON *history(fixture *f, const char *session)
 }
 
 /* "user:hello|assistant:hi" */
-static void assert_history(fixture *f, const char *session, const char *want)
+__attribute__((unused)) static void assert_history(fixture *f, const char *session, const char *want)
 {
 	oc_auto_json cJSON *h = history(f, session);
 	oc_sbuf b;
@@ -647,7 +647,7 @@ static void assert_history(fixture *f, const char *session, const char *want)
 	oc_sbuf_free(&b);
 }
 
-static int error_count(fixture *f, const char *code)
+__attribute__((unused)) static int error_count(fixture *f, const char *code)
 {
 	return strcmp(oc_json_str(oc_json_get(f->done, "error"), "code", ""), code) == 0;
 }

@@ -175,6 +175,11 @@ static void errors_are_told_in_words(void **state)
 	assert_non_null(strstr(sent_text(f, 0), "add credit"));
 }
 
+static bool asked_once(fixture *f)
+{
+	return f->n_requests == 1;
+}
+
 static void stopping_from_a_chat(void **state)
 {
 	fixture *f = *state;
@@ -182,7 +187,7 @@ static void stopping_from_a_chat(void **state)
 	f->script = script;
 	f->send_delay_ms = 0;
 	inbound(f, DM("1", "7", "tell"));
-	run_ms(f, 20);
+	UNTIL(f, asked_once);
 	inbound(f, DM("2", "7", "/stop"));
 	wait_sent(f, 1);
 	UNTIL(f, idle);
@@ -478,7 +483,8 @@ static void after_a_crash(void **state)
 	assert_int_equal(oc_agent_send(f->agent, m, OC_STR("u1"), key, NULL, NULL, NULL), OC_OK);
 	inbound(f, DM("1", "7", "first"));
 	inbound(f, DM("2", "7", "second"));
-	run_ms(f, 40);
+	UNTIL(f, asked_once);
+	run_ms(f, 20);
 	assert_int_equal(f->n_requests, 1);
 	stop_gateway(f); /* without draining: as good as killed, the store has what was committed */
 	f->fail_sends = 0;

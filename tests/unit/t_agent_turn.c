@@ -194,7 +194,7 @@ static void subscriptions_are_filtered(void **state)
 static void one_at_a_time_in_a_session(void **state)
 {
 	fixture *f = *state;
-	static const answer script[] = {{.text = "a", .delay_ms = 30}, {.text = "b", .delay_ms = 30}, {.text = "c", .delay_ms = 1}};
+	static const answer script[] = {{.text = "a", .delay_ms = 400}, {.text = "b", .delay_ms = 30}, {.text = "c", .delay_ms = 1}};
 	f->script = script;
 	submit(f, "", "1");
 	submit(f, "", "2");
@@ -757,14 +757,19 @@ static bool is_drained(fixture *f)
 	return drained;
 }
 
+static bool asked_once(fixture *f)
+{
+	return f->n_requests == 1;
+}
+
 static void draining_waits(void **state)
 {
 	fixture *f = *state;
-	static const answer script[] = {{.text = "finished", .delay_ms = 50}};
+	static const answer script[] = {{.text = "finished", .delay_ms = 100}};
 	f->script = script;
 	submit(f, "", "1");
 	submit(f, "", "2");
-	run_ms(f, 20);
+	UNTIL(f, asked_once);
 	drained = false;
 	oc_agent_drain(f->agent, 5000, on_drained, f);
 	oc_turn_input in = {.text = OC_STR("late")};

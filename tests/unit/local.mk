@@ -36,6 +36,7 @@ unit_tests += %D%/t_openai_stream
 unit_tests += %D%/t_prv_exchange
 unit_tests += %D%/t_prv_fault
 unit_tests += %D%/t_prv_json
+unit_tests += %D%/t_prv_oom
 unit_tests += %D%/t_process
 unit_tests += %D%/t_sandbox
 unit_tests += %D%/t_registry
@@ -98,6 +99,12 @@ tests_unit_t_prv_exchange_CPPFLAGS = $(prv_cppflags)
 tests_unit_t_prv_exchange_LDADD = $(prv_libs)
 tests_unit_t_prv_fault_CPPFLAGS = $(prv_cppflags)
 tests_unit_t_prv_fault_LDADD = $(prv_libs)
+tests_unit_t_prv_oom_SOURCES = %D%/t_prv_oom.c modules/providers/anthropic/request.c modules/providers/anthropic/stream.c \
+	modules/providers/offline/script.c modules/providers/openai/dialect.c modules/providers/openai/events.c \
+	modules/providers/openai/request.c modules/providers/openai/responses.c modules/providers/openai/stream.c
+tests_unit_t_prv_oom_CPPFLAGS = $(prv_cppflags) -I$(srcdir)/modules/providers
+tests_unit_t_prv_oom_LDADD = $(prv_libs)
+tests_unit_t_prv_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 tests_unit_t_prv_json_CPPFLAGS = $(prv_cppflags)
 tests_unit_t_prv_json_LDADD = $(prv_libs)
 EXTRA_DIST += %D%/prv_test.h

@@ -103,6 +103,8 @@ void prv_history_id(prv_text *out, prv_json id, int rule)
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 	char *text = prv_json_dup(id);
 	oc_str s = oc_str_of(text);
+	if (text == NULL)
+		out->failed = true;
 	if (id_keeps(s, rule)) {
 		prv_text_json(out, s);
 		free(text);

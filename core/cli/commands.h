@@ -18,6 +18,7 @@ extern const oc_command oc_cmd_logs;
 extern const oc_command oc_cmd_module;
 extern const oc_command oc_cmd_onboard;
 extern const oc_command oc_cmd_pairing;
+extern const oc_command oc_cmd_sessions;
 extern const oc_command oc_cmd_status;
 
 #define OC_COMMANDS \
@@ -28,6 +29,7 @@ extern const oc_command oc_cmd_status;
 	&oc_cmd_doctor, \
 	&oc_cmd_config, \
 	&oc_cmd_module, \
+	&oc_cmd_sessions, \
 	&oc_cmd_pairing, \
 	&oc_cmd_daemon, \
 	&oc_cmd_logs, \

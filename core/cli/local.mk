@@ -12,5 +12,6 @@ libocore_la_SOURCES += \
 	%D%/out.c \
 	%D%/pairing.c \
 	%D%/remote.c %D%/remote.h \
+	%D%/sessions.c \
 	%D%/service.c %D%/service.h \
 	%D%/status.c %D%/status.h

@@ -8,6 +8,7 @@ integration_tests += %D%/config.test
 integration_tests += %D%/module.test
 integration_tests += %D%/modules-live.test
 integration_tests += %D%/sdk.test
+integration_tests += %D%/sessions.test
 integration_tests += %D%/telegram-module.test
 integration_tests += %D%/version.test
 integration_tests += %D%/gateway.test

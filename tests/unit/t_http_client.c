@@ -26,7 +26,7 @@ static struct {
 	int fd, port;
 	pthread_t thread;
 	const char *answers[MAX_ANSWERS];
-	int n_answers, served;
+	int n_answers, served, running;
 	char requests[MAX_ANSWERS][4096];
 } server;
 
@@ -87,10 +87,15 @@ static void start_server(int n, const char *const *answers)
 	assert_int_equal(getsockname(server.fd, (struct sockaddr *)&addr, &len), 0);
 	server.port = ntohs(addr.sin_port);
 	assert_int_equal(pthread_create(&server.thread, NULL, serve, NULL), 0);
+	server.running = 1;
 }
 
+/* Also makes what the thread wrote ours to read. */
 static void stop_server(void)
 {
+	if (!server.running)
+		return;
+	server.running = 0;
 	shutdown(server.fd, SHUT_RDWR);
 	pthread_join(server.thread, NULL);
 	close(server.fd);
@@ -178,6 +183,7 @@ static struct result run(oc_http_client_request request, const char *path)
 	oc_http_client_free(client);
 	oc_owner_free(owner);
 	oc_loop_free(r.loop);
+	stop_server();
 	return r;
 }
 
@@ -185,7 +191,6 @@ static void end(struct result *r)
 {
 	oc_sbuf_free(&r->data);
 	oc_sbuf_free(&r->log);
-	stop_server();
 }
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n"

@@ -225,7 +225,7 @@ bool oc_config_usable(const oc_config *config, const char *path)
 		/* The last good copy's problem is about the whole file, but the copy is sound. */
 		if (p->severity != OC_CONFIG_ERROR || p->path[0] == 0)
 			continue;
-		if (oc_jpath_under(p->path, path) || oc_jpath_under(path, p->section))
+		if (oc_jpath_under(path, p->section))
 			return false;
 	}
 	return true;

@@ -65,7 +65,8 @@ bool oc_config_is_last_good(const oc_config *config);     /* the copy serves bec
 size_t oc_config_problem_count(const oc_config *config);
 const oc_config_problem *oc_config_problem_at(const oc_config *config, size_t i);
 size_t oc_config_error_count(const oc_config *config);
-/* No error at, above or under path. */
+/* The part at path is as it was written: no error cost it, or something that it is in. An error that cost only something
+ * in it does not count: "channels" is usable when channels.irc is not. */
 bool oc_config_usable(const oc_config *config, const char *path);
 
 /* ---- Secrets ---- */

@@ -297,7 +297,10 @@ static void problems_are_listed_with_their_lines(void **state)
 		assert_int_equal(p->column, expected[i].column);
 	}
 	assert_false(oc_config_usable(c, "gateway.port"));
-	assert_false(oc_config_usable(c, "gateway"));
+	assert_true(oc_config_usable(c, "gateway"));
+	assert_false(oc_config_usable(c, "tools"));
+	assert_false(oc_config_usable(c, "tools.exec"));
+	assert_true(oc_config_usable(c, "channels"));
 	assert_true(oc_config_usable(c, "gateway.auth"));
 	assert_false(oc_config_usable(c, "channels.a.botToken"));
 	assert_true(oc_config_usable(c, "channels.a2"));

@@ -3,6 +3,7 @@ libocore_la_SOURCES += \
 	%D%/access.h \
 	%D%/agent.c \
 	%D%/agent.h \
+	%D%/attach.c \
 	%D%/channels.c \
 	%D%/channels.h \
 	%D%/commands.c \

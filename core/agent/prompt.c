@@ -59,6 +59,8 @@ static void add_replies(oc_sbuf *b, const oc_turn *turn, bool group)
 	oc_sbuf_z(b, "## Replies\nYour answer is delivered as it is, as Markdown. ");
 	if (channel[0] != 0)
 		oc_sbuf_printf(b, "This conversation is on %s%s. ", channel, group ? ", in a group with several people" : "");
+	if (channel[0] != 0)
+		oc_sbuf_z(b, "To send a file of the workspace along, write MEDIA:path on a line of its own. ");
 	oc_sbuf_z(b, "When nothing should be sent, answer with NO_REPLY and nothing else.\n\n");
 }
 

@@ -200,6 +200,14 @@ static void close_turn(oc_turn *turn, oc_status status, const oc_err *err)
 	oc_agent_check_drained(agent);
 }
 
+static void kick(oc_turn *turn)
+{
+	if (turn->outbox_key[0] != 0)
+		oc_outbound_kick(turn->agent, turn->outbox_key);
+	if (turn->files_key[0] != 0)
+		oc_outbound_kick(turn->agent, turn->files_key);
+}
+
 static void ended_ok(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
 {
 	oc_turn *turn = arg;
@@ -222,29 +230,52 @@ static void ended_ok(void *arg, const oc_batch *b, oc_status status, const oc_er
 	oc_json_opt(data, "stopReason", turn->stop_reason);
 	oc_turn_emit(turn, OC_AGENT_EV_REPLY, oc_str_of(text), data);
 	cJSON_Delete(data);
-	if (turn->outbox_key[0] != 0)
-		oc_outbound_kick(turn->agent, turn->outbox_key);
+	kick(turn);
 	close_turn(turn, OC_OK, err);
 	oc_turn_unref(turn);
 }
 
-/* The reply's row, when it goes somewhere: what the preview shows is edited into it. */
+static bool put_row(oc_turn *turn, oc_batch *b, const char *key, const char *run, const cJSON *message)
+{
+	oc_auto_free char *json = oc_json_print(message);
+	if (json != NULL)
+		oc_batch_outbox_put(b, key, turn->session, run, oc_json_str(message, "channel", ""),
+				    oc_json_str(message, "account", "default"), json);
+	return json != NULL;
+}
+
+/* The reply's row, when it goes somewhere: what the preview shows is edited into it. Files cannot be edited into a message:
+ * after a preview they are a row of their own. */
 void oc_turn_put_reply(oc_turn *turn, oc_batch *b, const char *text)
 {
+	char *rest = NULL;
 	if (turn->deliver == NULL || text[0] == 0)
 		return;
-	oc_auto_json cJSON *message = cJSON_Duplicate(turn->deliver, true);
+	oc_auto_json cJSON *message = cJSON_Duplicate(turn->deliver, true), *files = oc_media_attach(turn, text, &rest);
+	oc_auto_free char *shown = rest;
+	bool edits = oc_preview_message(turn)[0] != 0;
 	if (message == NULL)
 		return;
 	snprintf(turn->outbox_key, sizeof turn->outbox_key, "run:%s", turn->run);
-	(void)oc_json_set_str(message, "text", text);
+	(void)oc_json_set_str(message, "text", shown == NULL ? text : shown[0] == 0 && edits ? "📎" : shown);
 	oc_json_opt(message, "editOf", oc_preview_message(turn));
-	oc_auto_free char *json = oc_json_print(message);
-	if (json != NULL)
-		oc_batch_outbox_put(b, turn->outbox_key, turn->session, turn->run, oc_json_str(message, "channel", ""),
-				    oc_json_str(message, "account", "default"), json);
-	else
+	if (files != NULL && !edits) {
+		(void)oc_json_set(message, "media", files);
+		files = NULL;
+	}
+	if (!put_row(turn, b, turn->outbox_key, turn->run, message)) {
 		turn->outbox_key[0] = 0;
+		return;
+	}
+	if (files != NULL) {
+		snprintf(turn->files_key, sizeof turn->files_key, "run:%s:files", turn->run);
+		cJSON_DeleteItemFromObjectCaseSensitive(message, "editOf");
+		(void)oc_json_set_str(message, "text", "");
+		(void)oc_json_set(message, "media", files);
+		files = NULL;
+		if (!put_row(turn, b, turn->files_key, NULL, message)) /* the run is over with its text */
+			turn->files_key[0] = 0;
+	}
 }
 
 static void commit_end(oc_turn *turn, bool withheld)
@@ -330,8 +361,8 @@ static void ended_badly(void *arg, const oc_batch *b, oc_status status, const oc
 	if (turn->state != OC_TURN_OVER) {
 		if (status != OC_OK)
 			oc_log_err(OC_LOG_ERROR, "agent", "the end of a turn could not be written", err);
-		else if (turn->outbox_key[0] != 0)
-			oc_outbound_kick(turn->agent, turn->outbox_key);
+		else
+			kick(turn);
 		close_turn(turn, turn->model_err.code, &turn->model_err);
 	}
 	oc_turn_unref(turn);

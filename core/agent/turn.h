@@ -124,7 +124,7 @@ struct oc_turn {
 	const char *stop_reason;
 	oc_usage usage;
 	oc_preview *preview;
-	char outbox_key[80];
+	char outbox_key[80], files_key[80];
 };
 
 /* ---- turn.c ---- */

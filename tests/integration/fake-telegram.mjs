@@ -56,6 +56,13 @@ function parseMultipart(buffer, type) {
 	const boundary = Buffer.from(`--${/boundary=([^;]+)/.exec(type)[1]}`);
 	const fields = {};
 	const files = {};
+	// A field may name a part that holds its file.
+	const attached = () => {
+		for (const [name, value] of Object.entries(fields))
+			if (value.startsWith('attach://'))
+				files[name] = files[value.slice(9)];
+		return { fields, files };
+	};
 	let at = buffer.indexOf(boundary) + boundary.length + 2;
 	for (;;) {
 		const headEnd = buffer.indexOf('\r\n\r\n', at);
@@ -63,16 +70,16 @@ function parseMultipart(buffer, type) {
 		if (headEnd < 0 || next < 0)
 			throw bad('the multipart body is broken');
 		const head = buffer.subarray(at, headEnd).toString();
-		const name = / name="([^"]*)"/.exec(head)[1];
-		const filename = / filename="([^"]*)"/.exec(head);
+		const name = /[; ]name="([^"]*)"/.exec(head)[1];
+		const filename = /[; ]filename="?([^";\r]*)/.exec(head);
 		const value = buffer.subarray(headEnd + 4, next);
 		if (filename)
-			files[name] = { name: filename[1], type: /content-type: (.*)/i.exec(head)[1].trim(), bytes: Buffer.from(value) };
+			files[name] = { name: filename[1], type: /content-type:(.*)/i.exec(head)?.[1].trim(), bytes: Buffer.from(value) };
 		else
 			fields[name] = value.toString();
 		at = next + 2 + boundary.length + 2;
 		if (buffer.subarray(at - 2, at).toString() === '--')
-			return { fields, files };
+			return attached();
 	}
 }
 

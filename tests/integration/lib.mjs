@@ -84,6 +84,7 @@ export function spawnCli(args, { input = '', env, timeout = 60000 } = {}) {
 		child.stdout.on('data', (d) => (out += d));
 		child.stderr.on('data', (d) => (err += d));
 		child.on('close', (code, signal) => resolve({ code, signal, out, err }));
+		child.stdin.on('error', () => {}); // it may end before it reads
 		child.stdin.end(input);
 	});
 }

@@ -185,6 +185,7 @@ static void on_updates(void *arg, const tg_answer *answer)
 		tg_account_retry(a, &said, 0, poll);
 		return;
 	}
+	a->confirmed = a->offset; /* only an answer proves that the question arrived */
 	if (a->failures > 0)
 		tg_account_running(a);
 	uint64_t took = a->m->host->now_ms(a->m->self) - a->asked_at;
@@ -218,7 +219,6 @@ static void poll(void *arg)
 		cJSON_Delete(params);
 	} else {
 		a->asked_at = a->m->host->now_ms(a->m->self);
-		a->confirmed = a->offset;
 		a->request = tg_call(a, "getUpdates", params, (uint64_t)seconds * 1000 + POLL_SLACK_MS, on_updates, a);
 	}
 	if (a->request == NULL)

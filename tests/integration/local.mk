@@ -5,6 +5,7 @@
 # OC_TOP_BUILDDIR, OC_VERSION, NODE, CC, OC_NPM (folder of npm packages, see tests/npm/load.mjs).
 integration_tests =
 integration_tests += %D%/config.test
+integration_tests += %D%/config-live.test
 integration_tests += %D%/module.test
 integration_tests += %D%/modules-live.test
 integration_tests += %D%/sdk.test
@@ -24,6 +25,7 @@ check_PROGRAMS += %D%/channel_driver
 tests_integration_channel_driver_LDADD = $(OC_LIBS) -ldl
 
 # What the .test files load.
+EXTRA_DIST += %D%/config-live.mjs
 EXTRA_DIST += %D%/fake-telegram.mjs %D%/channel-driver.mjs %D%/telegram-module.mjs
 EXTRA_DIST += %D%/providers.mjs %D%/lib.mjs %D%/errors.mjs %D%/gateway.mjs %D%/openai-client.mjs %D%/ws.mjs
 EXTRA_DIST += %D%/lib.mjs %D%/modules-live.mjs %D%/errors.mjs %D%/gateway.mjs %D%/openai-client.mjs %D%/ws.mjs

@@ -57,12 +57,12 @@ static int text_add(oc_h1 *h, const char *p, size_t n)
 
 static int header_begin(oc_h1 *h)
 {
+	if (h->n_headers >= OC_H1_MAX_HEADERS)
+		return refuse(h, 431, "headers_too_large", "too many header lines");
 	if (h->n_headers == h->cap_headers) {
 		uint32_t cap = h->cap_headers * 2;
 		oc_h1_header *bigger;
 
-		if (h->n_headers >= OC_H1_MAX_HEADERS)
-			return refuse(h, 431, "headers_too_large", "too many header lines");
 		bigger = oc_realloc(h->headers == h->inline_headers ? NULL : h->headers, cap * sizeof(*bigger));
 		if (bigger == NULL)
 			return refuse(h, 503, "unavailable", "out of memory");

@@ -30,7 +30,7 @@ struct oc_ws {
 	uint64_t last_in_ms, ping_ms, close_ms;
 	uint16_t code; /* how it ended */
 	char reason[REASON_MAX + 1];
-	bool pinged, closing, done, finished, busy, aborted;
+	bool is_server, pinged, closing, done, finished, busy, aborted, bad_close;
 	unsigned feeding; /* on the stack below */
 };
 
@@ -207,6 +207,17 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *p, size_t n, int fl
 	return (ssize_t)n;
 }
 
+static void on_frame(wslay_event_context_ptr ctx, const struct wslay_event_on_frame_recv_start_arg *frame, void *user)
+{
+	oc_ws *ws = user;
+
+	/* Half a status code, which wslay takes for none. */
+	if (frame->opcode == WSLAY_CONNECTION_CLOSE && frame->payload_length == 1) {
+		ws->bad_close = true;
+		wslay_event_shutdown_read(ctx);
+	}
+}
+
 static void on_msg(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *msg, void *user)
 {
 	oc_ws *ws = user;
@@ -214,6 +225,8 @@ static void on_msg(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_
 	char *copy;
 
 	(void)ctx;
+	if (ws->bad_close)
+		return;
 	if (msg->opcode == WSLAY_CONNECTION_CLOSE) {
 		uint16_t code = msg->status_code != 0 ? msg->status_code : OC_WS_NO_STATUS;
 		oc_str reason = msg->msg_length > 2 ? oc_str_make(text + 2, msg->msg_length - 2) : OC_STR_NONE;
@@ -236,6 +249,19 @@ static void on_msg(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_
 	oc_free(copy);
 }
 
+/* A frame that cannot be read: wslay would close without a code, so the last frame is ours. */
+static void broken(oc_ws *ws, uint16_t code)
+{
+	const char frame[4] = {(char)0x88, 2, (char)(code >> 8), (char)(code & 255)};
+	oc_str last = oc_str_make(frame, sizeof(frame));
+
+	settle(ws, code, OC_STR_NONE);
+	if (ws->is_server && !wslay_event_get_close_sent(ws->ctx))
+		oc_stream_write(ws->s, &last, 1);
+	ws->closing = true;
+	done(ws);
+}
+
 void oc_ws_feed(oc_ws *ws, oc_str bytes)
 {
 	if (ws->done || ws->finished)
@@ -249,19 +275,20 @@ void oc_ws_feed(oc_ws *ws, oc_str bytes)
 		int rc = wslay_event_recv(ws->ctx);
 
 		if (rc != 0) {
-			settle(ws, OC_WS_INTERNAL, OC_STR_NONE);
-			ws->closing = true;
-			done(ws);
+			broken(ws, rc == WSLAY_ERR_NOMEM ? OC_WS_INTERNAL : OC_WS_PROTOCOL);
 			break;
 		}
 	}
+	if (ws->bad_close && !ws->done)
+		broken(ws, OC_WS_PROTOCOL);
 	/* wslay answers a broken protocol by queueing a close frame and reading no more. */
-	if (!ws->closing && !wslay_event_get_read_enabled(ws->ctx)) {
+	if (!ws->closing && !ws->done && !wslay_event_get_read_enabled(ws->ctx)) {
 		ws->closing = true;
 		flush(ws);
 		settle(ws, wslay_event_get_status_code_sent(ws->ctx), OC_STR_NONE);
 	}
-	flush(ws);
+	if (!ws->done)
+		flush(ws);
 	if (!ws->closing && ws->s->queued > ws->o.max_queue + CONTROL_QUEUE_MAX) {
 		abandon(ws, OC_WS_POLICY, "slow consumer");
 		flush(ws);
@@ -397,10 +424,14 @@ oc_status oc_ws_attach(oc_stream *s, bool is_server, const oc_ws_options *option
 		       void (*gone)(void *arg), void *arg, oc_ws **ret)
 {
 	static const struct wslay_event_callbacks server_cbs = {
-		.recv_callback = on_recv, .send_callback = on_send, .on_msg_recv_callback = on_msg};
+		.recv_callback = on_recv,
+		.send_callback = on_send,
+		.on_frame_recv_start_callback = on_frame,
+		.on_msg_recv_callback = on_msg};
 	static const struct wslay_event_callbacks client_cbs = {.recv_callback = on_recv,
 								.send_callback = on_send,
 								.genmask_callback = on_mask,
+								.on_frame_recv_start_callback = on_frame,
 								.on_msg_recv_callback = on_msg};
 	oc_ws *ws = oc_alloc(sizeof(*ws));
 
@@ -413,6 +444,7 @@ oc_status oc_ws_attach(oc_stream *s, bool is_server, const oc_ws_options *option
 		return OC_E_NOMEM;
 	}
 	ws->s = s;
+	ws->is_server = is_server;
 	ws->o = *options;
 	ws->o.protocol = NULL;
 	if (ws->o.max_message == 0)

@@ -49,6 +49,11 @@ unit_tests += %D%/t_tg_inbound
 unit_tests += %D%/t_tg_limit
 unit_tests += %D%/t_utf8
 unit_tests += %D%/t_validate
+unit_tests += %D%/t_http_calls
+unit_tests += %D%/t_http_server
+unit_tests += %D%/t_local_client
+unit_tests += %D%/t_tls
+unit_tests += %D%/t_ws
 unit_tests += %D%/t_sse
 unit_tests += %D%/t_ssrf
 unit_tests += %D%/t_url
@@ -59,6 +64,10 @@ TESTS += $(unit_tests)
 endif
 EXTRA_DIST += $(unit_tests:=.c) %D%/probe_module.h %D%/tree.h
 EXTRA_DIST += $(unit_tests:=.c) %D%/agent_fake.h %D%/tree.h
+
+# Exports its own getaddrinfo, so that libcurl asks the test for addresses.
+tests_unit_t_http_calls_LDFLAGS = $(AM_LDFLAGS) -Wl,--export-dynamic
+EXTRA_DIST += %D%/net_test.h
 
 # Parts of modules, without the core.
 tg_cppflags = $(AM_CPPFLAGS) -I$(srcdir)/modules/channels/telegram

@@ -33,7 +33,7 @@ static const char *url(const char *path)
 
 static atomic_int rebinds;
 
-int getaddrinfo(const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints,
+__attribute__((visibility("default"))) int getaddrinfo(const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints,
 		struct addrinfo **restrict res)
 {
 	int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);

@@ -176,8 +176,21 @@ static void unsubscribe(oc_guest *g)
 
 /* ---- Opening and shutting ---- */
 
+/* Ids that core looks up should be one module's. */
+static void warn_of_twin(const oc_guest *g)
+{
+	if (g->kind == OC_KIND_TOOL || g->kind == OC_KIND_HOOK)
+		return;
+	for (const oc_guest *other = g->module->registry->guests; other != NULL; other = other->next)
+		if (other != g && other->running && other->kind == g->kind && strcmp(other->id, g->id) == 0
+		    && (g->kind != OC_KIND_SERVICE || other->ver_major == g->ver_major))
+			oc_warn("module", "modules %s and %s both have the %s \"%s\"; the one that is listed first is used",
+				other->module->name, g->module->name, oc_kind_name(g->kind), g->id);
+}
+
 static void open_guest(oc_guest *g)
 {
+	warn_of_twin(g);
 	g->running = true;
 	if (g->kind == OC_KIND_HOOK)
 		subscribe(g);

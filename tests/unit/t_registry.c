@@ -712,7 +712,7 @@ static void the_error_hook_hears_of_it(void **state)
 	assert_non_null(strstr(f->reason, "bad: oc_module_v1 returned nothing"));
 }
 
-static void seven_modules_load_quickly(void **state)
+static void loading_is_quick(void **state)
 {
 	fixture *f = *state;
 	uint64_t began, took;
@@ -756,7 +756,7 @@ int main(void)
 		T(a_file_enabled_while_the_gateway_runs),
 		T(failures_are_told),
 		T(the_error_hook_hears_of_it),
-		T(seven_modules_load_quickly),
+		T(loading_is_quick),
 	};
 
 	return cmocka_run_group_tests_name("registry", tests, NULL, NULL);

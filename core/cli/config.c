@@ -482,7 +482,7 @@ static const oc_command cmd_set = {
 		"  openclaw config set agents.defaults.model.primary anthropic/claude-opus-4-5\n"
 		"  openclaw config set channels.telegram '{ enabled: true, botToken: \"${TELEGRAM_BOT_TOKEN}\" }'\n"
 		"  openclaw config set models.providers.openai.apiKey - < key.txt\n"
-		"  openclaw config set -- agents.defaults.temperature -0.5      (refused, but not as an option)\n",
+		"  openclaw config set -- messages.responsePrefix -5          (-- ends the options)\n",
 	.opts = (const oc_opt[]){{"string", 0, NULL, "take VALUE as text even if it looks like a number"}, JSON_OPT, {0}},
 	.min_args = 2,
 	.max_args = 2,

@@ -285,6 +285,21 @@ static oc_status choose(struct onboard *o, oc_err *err)
 	return OC_OK;
 }
 
+/* The configuration has words for the usual ways; an address is "custom" with the address beside it. */
+static void set_bind(struct onboard *o, const char *where)
+{
+	static const char *const words[] = {"auto", "lan", "loopback", "custom", "tailnet"};
+	for (size_t i = 0; where != NULL && i < sizeof words / sizeof *words; i++)
+		if (strcmp(where, words[i]) == 0) {
+			set_text(o, "gateway.bind", where);
+			return;
+		}
+	if (where == NULL)
+		return;
+	set_text(o, "gateway.bind", "custom");
+	set_text(o, "gateway.customBindHost", where);
+}
+
 static oc_status gather(struct onboard *o, oc_err *err)
 {
 	const oc_args *args = o->args;
@@ -311,7 +326,7 @@ static oc_status gather(struct onboard *o, oc_err *err)
 		return OC_E_INVALID;
 	if (port != 0)
 		set(o, "gateway.port", cJSON_CreateNumber((double)port));
-	set_text(o, "gateway.bind", oc_arg(args, "gateway-bind"));
+	set_bind(o, oc_arg(args, "gateway-bind"));
 	set_text(o, "gateway.auth.token", oc_arg(args, "gateway-token"));
 	set_text(o, "agents.defaults.workspace", oc_arg(args, "workspace"));
 	return OC_OK;

@@ -47,6 +47,7 @@ unit_tests += %D%/t_tg_chunk
 unit_tests += %D%/t_tg_format
 unit_tests += %D%/t_tg_inbound
 unit_tests += %D%/t_tg_limit
+unit_tests += %D%/t_tg_memory
 unit_tests += %D%/t_utf8
 unit_tests += %D%/t_validate
 unit_tests += %D%/t_http_calls
@@ -80,6 +81,9 @@ tests_unit_t_tg_inbound_CPPFLAGS = $(tg_cppflags)
 tests_unit_t_tg_inbound_LDADD = $(tg_libs)
 tests_unit_t_tg_limit_CPPFLAGS = $(tg_cppflags)
 tests_unit_t_tg_limit_LDADD = $(tg_libs)
+tests_unit_t_tg_memory_CPPFLAGS = $(tg_cppflags)
+tests_unit_t_tg_memory_LDADD = $(tg_libs)
+tests_unit_t_tg_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 EXTRA_DIST += %D%/tg_html.h
 
 # The provider modules: their pure parts, with the core for its JSON wall.

@@ -21,7 +21,7 @@ telegram_module_sources = $(telegram_pure_sources) \
 	%D%/settings.c %D%/settings.h \
 	%D%/upload.c \
 	%D%/webhook.c
-EXTRA_DIST += %D%/module.json $(telegram_module_sources)
+EXTRA_DIST += %D%/README.md %D%/module.json $(telegram_module_sources)
 
 if MODULE_TELEGRAM_SHARED
 module_LTLIBRARIES += modules/telegram.la

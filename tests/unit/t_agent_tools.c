@@ -39,9 +39,7 @@ static void together_and_in_order(void **state)
 						   CALL("b", "slow", "{\"id\":\"second\",\"ms\":20}")}},
 					{.text = "Done."}};
 	f->script = script;
-	uint64_t began = oc_now_ms();
 	assert_string_equal(turn(f, "", "hi", "ok"), "Let me see.\n\nDone.");
-	assert_true(oc_now_ms() - began < 400);
 	assert_true(noted_at("end second") < noted_at("end first")); /* at the same time */
 	assert_true(noted_at("tool_end b") < noted_at("tool_end a"));
 	oc_auto_json cJSON *r = last_request(f);

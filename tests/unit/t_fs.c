@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fs_glob.h"
@@ -163,6 +165,12 @@ static void links_inside_are_followed(void **state)
 {
 	(void)state;
 	char path[200];
+	/* Without openat2 (old kernels, valgrind) no link is followed at all. */
+	struct open_how how = {.flags = O_RDONLY};
+	long fd = syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how);
+	if (fd < 0)
+		skip();
+	close((int)fd);
 	put("real.txt", "real", 4);
 	snprintf(path, sizeof path, "%s/alias.txt", workspace);
 	assert_int_equal(symlink("real.txt", path), 0);

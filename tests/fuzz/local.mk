@@ -62,6 +62,7 @@ tests_fuzz_fuzz_provider_request_CPPFLAGS = $(prv_cppflags) -I$(srcdir)/modules/
 tests_fuzz_fuzz_provider_request_LDADD = modules/libprovider.la $(fuzz_libs)
 
 fuzz_targets += %D%/fuzz_html
-tests_fuzz_fuzz_html_SOURCES = %D%/fuzz_html.c modules/tools/web/web_charset.c modules/tools/web/web_html.c modules/tools/shared/tk.c
+tests_fuzz_fuzz_html_SOURCES = %D%/fuzz_html.c modules/tools/web/web_charset.c modules/tools/web/web_html.c modules/tools/web/web_json.c \
+	modules/tools/shared/tk.c
 tests_fuzz_fuzz_html_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/modules/tools/web -I$(srcdir)/modules/tools/shared
 tests_fuzz_fuzz_html_LDADD = $(fuzz_libs)

@@ -127,6 +127,7 @@ tests_unit_t_exec_parts_SOURCES = %D%/t_exec_parts.c $(exec_pure_sources)
 tests_unit_t_exec_parts_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/modules/tools/exec -I$(srcdir)/modules/tools/shared
 tests_unit_t_exec_parts_LDADD = modules/libtoolkit.la $(CJSON_LIBS) $(CMOCKA_LIBS)
 tests_unit_t_fs_LDADD = $(CJSON_LIBS) $(CMOCKA_LIBS)
-tests_unit_t_web_html_SOURCES = %D%/t_web_html.c modules/tools/web/web_charset.c modules/tools/web/web_html.c modules/tools/shared/tk.c
+tests_unit_t_web_html_SOURCES = %D%/t_web_html.c modules/tools/web/web_cache.c modules/tools/web/web_charset.c modules/tools/web/web_html.c \
+	modules/tools/web/web_json.c modules/tools/shared/tk.c
 tests_unit_t_web_html_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/modules/tools/web -I$(srcdir)/modules/tools/shared
 tests_unit_t_web_html_LDADD = $(CJSON_LIBS) $(CMOCKA_LIBS)

@@ -5,11 +5,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "web_cache.h"
 #include "web_charset.h"
 #include "web_html.h"
+#include "web_json.h"
 
 static char got[20000], title[1100];
 
@@ -99,7 +102,69 @@ static void encodings(void **state)
 	tk_text_clear(&t);
 	web_to_utf8(&t, "a\xFF\0z", 4, "");
 	assert_string_equal(t.p, "a\xEF\xBF\xBD\xEF\xBF\xBDz");
+	tk_text_clear(&t);
+	web_to_utf8(&t, "\xc1\xc2\xd7", 3, "text/plain; charset=KOI8-R");
+	assert_string_equal(t.p, "\xD0\xB0\xD0\xB1\xD0\xB2");
+	tk_text_clear(&t);
+	web_to_utf8(&t, "\x93\xfa\x96\x7b \xff\xff!\x93", 9, "text/html; charset=\"Shift_JIS\"");
+	assert_string_equal(t.p, "\xE6\x97\xA5\xE6\x9C\xAC \xEF\xBF\xBD\xEF\xBF\xBD!\xEF\xBF\xBD");
+	tk_text_clear(&t);
+	web_to_utf8(&t, "ok", 2, "text/html; charset=../../etc/x");
+	assert_string_equal(t.p, "ok");
+	tk_text_clear(&t);
+	web_to_utf8(&t, "ok", 2, "text/html; charset=no-such-thing");
+	assert_string_equal(t.p, "ok");
 	tk_text_free(&t);
+}
+
+static void pretty(const char *in, const char *want)
+{
+	tk_text t;
+	tk_text_init(&t, 1000);
+	web_json_pretty(&t, in, strlen(in));
+	assert_string_equal(tk_text_view(&t).p, want);
+	tk_text_free(&t);
+}
+
+static void json_is_laid_out(void **state)
+{
+	(void)state;
+	pretty("{\"a\":[1, 2.50,{}],\"b\" : \"x,{}\\\":y\",\"c\":[ ]}", "{\n  \"a\": [\n    1,\n    2.50,\n    {}\n  ],\n  \"b\": \"x,{}\\\":y\",\n  \"c\": []\n}");
+	pretty("12345678901234567890", "12345678901234567890"); /* no double */
+	pretty(" [ ] ", "[]");
+	pretty("[", "[\n  ");
+	pretty("\"open\\", "\"open\\");
+}
+
+static void pages_are_kept_for_a_while(void **state)
+{
+	static web_cache cache;
+	char key[20], *big = malloc(WEB_CACHE_BYTES / 4);
+	(void)state;
+	web_cache_put(&cache, "a", OC_STR("text"), "text/plain", 200, 1000);
+	assert_string_equal(web_cache_get(&cache, "a", 1500, 1000)->text, "text");
+	assert_null(web_cache_get(&cache, "a", 2000, 1000));
+	assert_null(web_cache_get(&cache, "b", 1500, 1000));
+	web_cache_put(&cache, "a", OC_STR("newer"), "text/plain", 200, 1600);
+	assert_string_equal(web_cache_get(&cache, "a", 2000, 1000)->text, "newer");
+	assert_int_equal(cache.bytes, 5);
+	for (unsigned i = 0; i < 3 * WEB_CACHE_ENTRIES; i++) {
+		snprintf(key, sizeof key, "k%u", i);
+		web_cache_put(&cache, key, OC_STR("x"), "", 200, 2000 + i);
+	}
+	assert_null(web_cache_get(&cache, "a", 2100, 1000000));
+	assert_non_null(web_cache_get(&cache, key, 2100, 1000000));
+	assert_int_equal(cache.bytes, WEB_CACHE_ENTRIES);
+	memset(big, 'x', WEB_CACHE_BYTES / 4);
+	for (unsigned i = 0; i < 10; i++) {
+		snprintf(key, sizeof key, "big%u", i);
+		web_cache_put(&cache, key, (oc_str){big, WEB_CACHE_BYTES / 4}, "", 200, 3000 + i);
+		assert_true(cache.bytes <= WEB_CACHE_BYTES);
+	}
+	assert_non_null(web_cache_get(&cache, key, 3010, 1000000));
+	web_cache_clear(&cache);
+	assert_int_equal(cache.bytes, 0);
+	free(big);
 }
 
 int main(void)
@@ -110,6 +175,8 @@ int main(void)
 		cmocka_unit_test(what_is_not_content_is_left_out),
 		cmocka_unit_test(broken_pages_are_read_all_the_same),
 		cmocka_unit_test(encodings),
+		cmocka_unit_test(json_is_laid_out),
+		cmocka_unit_test(pages_are_kept_for_a_while),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

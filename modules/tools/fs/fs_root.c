@@ -19,6 +19,11 @@ const char *fs_root_relative(const char *workspace, const char *path)
 	size_t n = strlen(workspace);
 	while (n > 1 && workspace[n - 1] == '/')
 		n--;
+	/* A shell's home folder: without this a file would come to be in a folder with the name "~". */
+	if (path[0] == '~' && (path[1] == '/' || path[1] == 0)) {
+		errno = EXDEV;
+		return NULL;
+	}
 	if (path[0] == '/') {
 		if (strncmp(path, workspace, n) != 0 || (path[n] != '/' && path[n] != 0)) {
 			errno = EXDEV;

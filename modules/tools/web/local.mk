@@ -1,5 +1,6 @@
 # See modules/local.mk.
-web_module_sources = %D%/web.c %D%/web_charset.c %D%/web_charset.h %D%/web_html.c %D%/web_html.h
+web_module_sources = %D%/web.c %D%/web_cache.c %D%/web_cache.h %D%/web_charset.c %D%/web_charset.h %D%/web_html.c %D%/web_html.h \
+	%D%/web_json.c %D%/web_json.h
 EXTRA_DIST += %D%/module.json $(web_module_sources)
 if MODULE_WEB_SHARED
 module_LTLIBRARIES += modules/web.la

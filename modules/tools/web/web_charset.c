@@ -1,5 +1,7 @@
 #include "web_charset.h"
 
+#include <errno.h>
+#include <iconv.h>
 #include <string.h>
 #include <strings.h>
 
@@ -33,6 +35,35 @@ static void from_utf16(tk_text *out, const unsigned char *p, size_t n, bool big)
 		}
 		tk_text_rune(out, c == 0 ? 0xFFFD : c);
 	}
+}
+
+/* Every other encoding the C library knows (Shift_JIS, GB18030, KOI8-R, …). false: it does not know this one. */
+static bool from_other(tk_text *out, const char *name, const char *p, size_t n)
+{
+	char chunk[4096], *in = (char *)(uintptr_t)p;
+	iconv_t cd;
+
+	/* A name comes from the page: nothing but the usual characters goes on to the C library. */
+	if (name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.:")] != 0)
+		return false;
+	cd = iconv_open("UTF-8", name);
+	if (cd == (iconv_t)-1)
+		return false;
+	while (n > 0 && !out->failed) {
+		char *to = chunk;
+		size_t room = sizeof(chunk);
+		size_t rc = iconv(cd, &in, &n, &to, &room);
+
+		tk_text_valid(out, chunk, (size_t)(to - chunk));
+		if (rc != (size_t)-1 || errno == E2BIG)
+			continue;
+		/* A byte that means nothing in this encoding, or a character that is cut at the end. */
+		tk_text_rune(out, 0xFFFD);
+		in++;
+		n = errno == EINVAL ? 0 : n - 1;
+	}
+	(void)iconv_close(cd);
+	return true;
 }
 
 /* The name after "charset=", lower case; "" when there is none. */
@@ -74,6 +105,6 @@ void web_to_utf8(tk_text *out, const char *p, size_t n, const char *content_type
 		from_latin(out, b, n, true);
 	else if (strcmp(name, "utf-16") == 0 || strcmp(name, "utf-16le") == 0 || strcmp(name, "utf-16be") == 0)
 		from_utf16(out, b, n, name[6] == 'b');
-	else
+	else if (name[0] == 0 || strcmp(name, "utf-8") == 0 || strcmp(name, "utf8") == 0 || !from_other(out, name, p, n))
 		tk_text_valid(out, p, n);
 }

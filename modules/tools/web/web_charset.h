@@ -4,8 +4,8 @@
 
 #include "tk.h"
 
-/* content_type may be "". Understands UTF-8, UTF-16, windows-1252, ISO-8859-1 and -15, US-ASCII; other encodings are read
- * as UTF-8 with U+FFFD for what is not. */
+/* content_type may be "". Understands UTF-8, UTF-16, windows-1252, ISO-8859-1 and -15, US-ASCII, and what the C library
+ * knows; anything else is read as UTF-8, with U+FFFD for what is not. */
 void web_to_utf8(tk_text *out, const char *p, size_t n, const char *content_type);
 
 #endif

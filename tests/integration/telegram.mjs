@@ -1,8 +1,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { Gateway, cli, done, equal, match, ok, sleep, spawnCli, state, test, until, writeConfig, cleanup } from './lib.mjs';
+import { Gateway, cli, done, equal, match, ok, skipAll, sleep, spawnCli, state, test, until, writeConfig, cleanup } from './lib.mjs';
 import { load } from '../npm/load.mjs';
 import { FakeTelegram } from './fake-telegram.mjs';
+
+if (!fs.existsSync(path.join(process.env.OC_MODULES, 'telegram.so')) && !process.env.OC_STATIC_MODULES?.split(' ').includes('telegram'))
+	skipAll('the module telegram was left out');
 
 const workspace = path.join(state, 'workspace');
 

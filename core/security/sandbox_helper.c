@@ -549,8 +549,8 @@ int oc_sandbox_main(int argc, char **argv)
 		start.shared->retry = 0;
 		flags &= ~(unsigned long)CLONE_NEWNS;
 	}
-	if (args.probe && WIFEXITED(status) && WEXITSTATUS(status) == 0 && start.shared->has_status
-	    && start.shared->status == 0)
+	/* With a process namespace it is its init that ended just now; what the last step came to is noted. */
+	if (args.probe && (start.shared->has_status ? start.shared->status : status) == 0)
 		(void)puts("strict=1");
 	if (args.probe) {
 		(void)fflush(stdout);

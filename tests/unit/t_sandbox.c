@@ -908,6 +908,41 @@ static void test_encode(void **state)
 	assert_string_equal(oc_sandbox_level_name(7), "?");
 }
 
+static bool probe_says(const char *options, const char *line)
+{
+	char command[700], text[2000] = "\n";
+	oc_auto_free char *helper = NULL;
+	FILE *out;
+	size_t n;
+
+	assert_int_equal(oc_sandbox_helper(&helper, NULL), OC_OK);
+	(void)snprintf(command, sizeof(command), "'%s' --probe %s", helper, options);
+	out = popen(command, "r");
+	assert_non_null(out);
+	n = fread(text + 1, 1, sizeof(text) - 2, out);
+	text[n + 1] = 0;
+	assert_int_equal(pclose(out), 0);
+	return strstr(text, line) != NULL;
+}
+
+/* What it says of machines with less. */
+static void test_probe_of_less(void **state)
+{
+	oc_sandbox_report report = {0};
+
+	(void)state;
+	assert_int_equal(oc_sandbox_probe(&report, NULL), OC_OK);
+	assert_true(probe_says("", "\nstrict=1\n"));
+	if (report.landlock_abi >= 6) {
+		assert_true(probe_says("--without 15", "\nstrict=1\n")); /* no namespaces: Landlock alone does */
+		assert_true(probe_says("--without 15", "\nrelaxed=0\n"));
+		assert_true(probe_says("--without 15", "\nnote="));
+	}
+	assert_true(probe_says("--without 31", "\nstrict=0\nproblem=the strict sandbox is not possible here: files"));
+	assert_true(probe_says("--without 32", "\nstrict=0\nproblem=the strict sandbox is not possible here: no system call filter"));
+	assert_true(probe_says("--without 32", "\nremedy=use a kernel"));
+}
+
 static void test_probe(void **state)
 {
 	oc_sandbox_report report = {0};
@@ -974,7 +1009,7 @@ int main(int argc, char **argv)
 		ONE(test_relaxed), ONE(test_relaxed_without_namespaces), ONE(test_strict_refuses),
 		ONE(test_downgrade_is_loud_once), ONE(test_limits), ONE(test_limits_without_cgroups), ONE(test_memory_together),
 		ONE(test_network_granted), ONE(test_paths), ONE(test_state_opened_up), ONE(test_off),
-		cmocka_unit_test(test_encode), cmocka_unit_test(test_probe), cmocka_unit_test(test_as_plain_user),
+		cmocka_unit_test(test_encode), cmocka_unit_test(test_probe), cmocka_unit_test(test_probe_of_less), cmocka_unit_test(test_as_plain_user),
 	};
 	oc_sandbox_report report;
 	oc_err err = {0};

@@ -33,6 +33,8 @@ static oc_status read_message(inbound *in, oc_str json, oc_err *err)
 	static const oc_json_limits limits = {.max_bytes = MESSAGE_BYTES_MAX, .max_depth = OC_VALIDATE_DEPTH_MAX};
 	oc_status status = oc_json_parse(json, &limits, &in->m, err);
 	if (status == OC_OK)
+		status = oc_validate_scrub_message(in->m, err);
+	if (status == OC_OK)
 		status = oc_validate_message(in->m, err);
 	if (status != OC_OK)
 		return status;

@@ -120,6 +120,50 @@ unsigned oc_validate_depth(const cJSON *node, unsigned cap)
 
 /* ---- Messages ---- */
 
+static oc_status scrub_member(cJSON *object, const char *name, oc_err *err)
+{
+	const cJSON *value = oc_json_get(object, name);
+	oc_status st = OC_OK;
+	oc_sbuf clean;
+
+	if (!cJSON_IsString(value))
+		return OC_OK;
+	oc_sbuf_init(&clean, strlen(value->valuestring) * 3);
+	oc_validate_scrub(oc_str_of(value->valuestring), &clean);
+	if (clean.error != OC_OK
+	    || (!oc_str_eqz(oc_sbuf_view(&clean), value->valuestring) && !oc_json_set_str(object, name, oc_sbuf_view(&clean).p)))
+		st = oc_fail(err, OC_E_NOMEM, NULL, "no memory for a message");
+	oc_sbuf_free(&clean);
+	return st;
+}
+
+oc_status oc_validate_scrub_message(cJSON *message, oc_err *err)
+{
+	cJSON *chat = cJSON_GetObjectItemCaseSensitive(message, "chat");
+	cJSON *sender = cJSON_GetObjectItemCaseSensitive(message, "sender");
+	cJSON *reply = cJSON_GetObjectItemCaseSensitive(message, "replyTo");
+	cJSON *media = cJSON_GetObjectItemCaseSensitive(message, "media"), *item;
+	oc_status st = scrub_member(message, "text", err);
+
+	if (st == OC_OK)
+		st = scrub_member(reply, "text", err);
+	if (st == OC_OK)
+		st = scrub_member(chat, "title", err);
+	if (st == OC_OK)
+		st = scrub_member(sender, "name", err);
+	for (item = cJSON_IsArray(media) ? media->child : NULL; st == OC_OK && item != NULL; item = item->next)
+		st = scrub_member(item, "name", err);
+	return st;
+}
+
+/* The error with the name of what it is about in front. */
+static oc_status about(oc_status status, const char *what, oc_err *err)
+{
+	if (status != OC_OK && err != NULL)
+		(void)oc_err_prefix(err, "%s", what);
+	return status;
+}
+
 static oc_status check_id(const cJSON *object, const char *name, const char *what, bool needed, oc_err *err)
 {
 	const cJSON *value = oc_json_get(object, name);
@@ -140,7 +184,7 @@ static oc_status check_label(const cJSON *object, const char *name, const char *
 	if (!cJSON_IsString(value))
 		return oc_fail(err, OC_E_INVALID, NULL, "%s is not a string", what);
 	/* Shown to people and to the model only: a colourful name is no reason to lose a message, an endless one is. */
-	return oc_validate_text(oc_str_of(value->valuestring), 1024, err) == OC_OK ? OC_OK : oc_err_prefix(err, "%s", what);
+	return about(oc_validate_text(oc_str_of(value->valuestring), 1024, err), what, err);
 }
 
 static oc_status check_text(const cJSON *object, const char *name, const char *what, oc_err *err)
@@ -151,7 +195,7 @@ static oc_status check_text(const cJSON *object, const char *name, const char *w
 		return OC_OK;
 	if (!cJSON_IsString(value))
 		return oc_fail(err, OC_E_INVALID, NULL, "%s is not a string", what);
-	return oc_validate_text(oc_str_of(value->valuestring), 0, err) == OC_OK ? OC_OK : oc_err_prefix(err, "%s", what);
+	return about(oc_validate_text(oc_str_of(value->valuestring), 0, err), what, err);
 }
 
 static oc_status check_attachment(const cJSON *item, oc_err *err)

@@ -31,6 +31,9 @@ void oc_validate_scrub(oc_str text, oc_sbuf *out);
 /* A whole inbound message as channels and clients hand it in (see oc_channel_host.receive): text, identifiers, number and
  * size of attachments, absolute media paths, depth. */
 oc_status oc_validate_message(const cJSON *message, oc_err *err);
+/* Puts the scrubbed form in place of a message's texts and names (not its identifiers), where it differs: people paste what
+ * terminals print, and a message should not be lost over a colour. OC_E_NOMEM. */
+oc_status oc_validate_scrub_message(cJSON *message, oc_err *err);
 /* Deepest nesting of a tree: 1 for a scalar or an empty container; stops counting at `cap`. */
 unsigned oc_validate_depth(const cJSON *node, unsigned cap);
 

@@ -118,6 +118,28 @@ static void test_message(void **state)
 	assert_int_equal(message("{" BASE ",\"replyTo\":{\"id\":\"a\\nb\"}}"), OC_E_INVALID);
 }
 
+static void test_scrub_message(void **state)
+{
+	oc_auto_json cJSON *m = cJSON_Parse("{" BASE ",\"text\":\"\\u001b[31mred\\u001b[0m\\r\\nx\",\"replyTo\":{\"id\":\"1\",\"text\":\"\\u0007\"},"
+					    "\"media\":[{\"type\":\"file\",\"name\":\"a\\u0001b\"}]}");
+	oc_auto_json cJSON *odd = cJSON_Parse("{\"text\":1,\"chat\":[],\"media\":{},\"sender\":null}");
+
+	(void)state;
+	assert_int_equal(oc_validate_message(m, NULL), OC_E_INVALID);
+	assert_int_equal(oc_validate_scrub_message(m, NULL), OC_OK);
+	assert_int_equal(oc_validate_message(m, NULL), OC_OK);
+	assert_string_equal(oc_json_str(m, "text", ""), "[31mred[0m\nx");
+	assert_string_equal(oc_json_str(cJSON_GetArrayItem(oc_json_get(m, "media"), 0), "name", ""), "ab");
+	assert_int_equal(oc_validate_scrub_message(odd, NULL), OC_OK);
+	for (unsigned long n = 1; n < 4; n++) {
+		oc_auto_json cJSON *again = cJSON_Parse("{\"text\":\"a\\u0001\"}");
+
+		oc_mem_fail_at(n);
+		assert_int_equal(oc_validate_scrub_message(again, NULL), OC_E_NOMEM);
+		oc_mem_fail_at(0);
+	}
+}
+
 static oc_status media(unsigned n, const char *item)
 {
 	char *json = oc_alloc(20000);
@@ -181,7 +203,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text),    cmocka_unit_test(test_names), cmocka_unit_test(test_scrub),
-		cmocka_unit_test(test_message), cmocka_unit_test(test_media), cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_message), cmocka_unit_test(test_scrub_message), cmocka_unit_test(test_media), cmocka_unit_test(test_depth),
 	};
 
 	return cmocka_run_group_tests_name("validate", tests, NULL, NULL);

@@ -208,7 +208,7 @@ scenario('another poller is named, and not fought', {}, async ({ tg, d }) => {
 	await sleep(3000);
 	equal(tg.called('getUpdates').length, polls);
 	await d.until('connected again', () => d.states.at(-1).state === 'connected', 20000);
-	equal(d.received.length, 1);
+	await d.until('the message', () => d.received.length === 1);
 });
 
 scenario('a network that goes away comes back', {}, async ({ tg, d }) => {

@@ -44,8 +44,12 @@ const base = {
 writeConfig(base);
 
 let gateway = await new Gateway({ env: { MY_API_KEY: SECRET } }).start();
+async function stop() {
+	equal(await gateway.stop(), { code: 0, signal: null });
+	ok(!/Sanitizer|runtime error/.test(gateway.log), gateway.log);
+}
 async function restart(config = base, env = {}) {
-	await gateway.stop();
+	await stop();
 	writeConfig(config);
 	gateway = await new Gateway({ env: { MY_API_KEY: SECRET, ...env } }).start();
 }
@@ -67,12 +71,12 @@ const sh = (command, more = {}) => tool('exec', { command, ...more });
 // ---- Files ----
 
 test('the model calls the file tools in a turn, without a gateway and with one', async () => {
-	await gateway.stop();
+	await stop();
 	const alone = await spawnCli(['agent', '-m', '/tool write {"path":"notes/a.txt","content":"one\\ntwo\\n"}\n/then\n/tool read {"path":"notes/a.txt"}']);
 	equal(alone.code, 0, alone.err);
 	match(alone.out, /one\ntwo/);
 	equal(fs.readFileSync(inside('notes/a.txt'), 'utf8'), 'one\ntwo\n');
-	await restart();
+	gateway = await new Gateway({ env: { MY_API_KEY: SECRET } }).start();
 	const through = await spawnCli(['agent', '-m', '/tool edit {"path":"notes/a.txt","oldText":"two","newText":"three"}']);
 	equal(through.code, 0, through.err);
 	equal(fs.readFileSync(inside('notes/a.txt'), 'utf8'), 'one\nthree\n');
@@ -313,6 +317,7 @@ test('allow-list: without exec there is none', async () => {
 	for (const name of ['exec', 'web_fetch'])
 		await gateway.rpc('tools.execute', { name, arguments: { command: 'id', url: 'http://example.com/' }, session: 'main' }).then(
 			(r) => equal(r.isError, true), (error) => match(error.message, /may not be used here: tools denies it/));
+	await stop();
 });
 
 await done();

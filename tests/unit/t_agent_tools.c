@@ -126,7 +126,6 @@ static void repeating_is_stopped(void **state)
 	assert_true(error_count(f, "limit"));
 	assert_int_equal(noted_times("invoke say {\"text\":\"same\",\"n\":7}"), 3);
 	assert_int_equal(f->n_requests, 6);
-	oc_auto_json cJSON *r = last_request(f);
 	assert_non_null(strstr(f->requests[4], "Not run: you made this very call"));
 	/* The next turn starts with a clean slate. */
 	f->script = NULL;

@@ -536,7 +536,6 @@ static void pictures_are_shown(void **state)
 	in.model = OC_STR("p/two"); /* this one cannot see */
 	assert_int_equal(oc_agent_submit(f->agent, &in, &ref, NULL), OC_OK);
 	wait_done(f, 2);
-	oc_auto_json cJSON *blind = cJSON_Parse(f->requests[1]);
 	assert_null(strstr(f->requests[1], "UE5HIQ=="));
 	assert_non_null(strstr(f->requests[1], "[image: "));
 }

@@ -137,6 +137,13 @@ static bool usable(const char *path)
 	return path != NULL && access(path, X_OK) == 0;
 }
 
+static bool self_is_helper;
+
+void oc_sandbox_helper_is_self(void)
+{
+	self_is_helper = true;
+}
+
 oc_status oc_sandbox_helper(char **ret, oc_err *err)
 {
 	/* Beside the program (build tree), one or two folders up (its tests), the installed places. */
@@ -162,8 +169,8 @@ oc_status oc_sandbox_helper(char **ret, oc_err *err)
 		}
 		oc_free(path);
 	}
-	if (usable(OC_LIBEXECDIR "/openclaw-sandbox")) {
-		*ret = oc_strdup(OC_LIBEXECDIR "/openclaw-sandbox");
+	if (usable(OC_LIBEXECDIR "/openclaw-sandbox") || (self_is_helper && usable("/proc/self/exe"))) {
+		*ret = oc_strdup(usable(OC_LIBEXECDIR "/openclaw-sandbox") ? OC_LIBEXECDIR "/openclaw-sandbox" : "/proc/self/exe");
 		return *ret != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "no memory for a path");
 	}
 	return oc_fail(err, OC_E_NOT_FOUND, "install OpenClaw completely, or set OPENCLAW_SANDBOX_HELPER to its path",

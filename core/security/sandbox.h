@@ -71,6 +71,8 @@ oc_status oc_sandbox_encode(const oc_sandbox_profile *profile, oc_sbuf *out, oc_
 /* The helper's path: OPENCLAW_SANDBOX_HELPER, else beside the running program (a build tree), else the installed one.
  * oc_free it. OC_E_NOT_FOUND tells where it was looked for. [any] */
 oc_status oc_sandbox_helper(char **ret, oc_err *err);
+/* This program is the helper too, when it is run as "openclaw-sandbox": used where there is no other. Before threads. */
+void oc_sandbox_helper_is_self(void);
 
 /* What this machine can enforce, for `doctor` and `status`. */
 typedef struct oc_sandbox_report {

@@ -246,7 +246,8 @@ static bool one_text(fixture *f)
 static void canceling(void **state)
 {
 	fixture *f = *state;
-	static const answer script[] = {{.text = "half an ans", .hang = true}, {.text = "next"}};
+	/* The second is slow, so that a slow machine too sees the end of the first before it. */
+	static const answer script[] = {{.text = "half an ans", .hang = true}, {.text = "next", .delay_ms = 400}};
 	f->script = script;
 	oc_run_ref ref = submit(f, "", "go");
 	submit(f, "", "waits");

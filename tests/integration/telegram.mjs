@@ -41,7 +41,8 @@ if (!testApi || !grammy)
 	console.log('# without the npm packages telegram-test-api and grammy (make npm-deps) their tests are left out');
 
 const withTestApi = testApi ? test : () => {};
-const withGrammy = grammy ? test : () => {};
+// With Node 18 (Debian 12's) this grammy starts its polling over and over by itself, whatever the server.
+const withGrammy = grammy && Number(process.versions.node.split('.')[0]) >= 20 ? test : () => {};
 
 withTestApi('telegram-test-api: a message is answered, a long one in parts', async () => {
 	const TelegramServer = testApi.default?.TelegramServer ?? testApi.TelegramServer ?? testApi.default;

@@ -33,8 +33,10 @@ static const char *url(const char *path)
 
 static atomic_int rebinds;
 
-__attribute__((visibility("default"))) int getaddrinfo(const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints,
-		struct addrinfo **restrict res)
+/* Everything is built hidden; this one must be seen. */
+__attribute__((visibility("default"))) int getaddrinfo(const char *restrict node, const char *restrict service,
+						       const struct addrinfo *restrict hints,
+						       struct addrinfo **restrict res)
 {
 	int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 	void *symbol = dlsym(RTLD_NEXT, "getaddrinfo");

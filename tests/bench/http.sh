@@ -55,10 +55,10 @@ rate() { # CONNECTIONS URL [SCRIPT]
 }
 
 printf '%-6s %-22s %12s %12s %7s\n' conns what "req/s" "bare req/s" ratio
-line() { # CONNECTIONS NAME URL [SCRIPT]: the best of the rounds of each, in turn
+line() { # CONNECTIONS NAME URL [SCRIPT]: the best of the rounds of each, in turn; the reference gets the same requests
 	local best=0 reference=0 now
 	for _ in $(seq "$rounds"); do
-		now=$(rate "$1" "$bare")
+		now=$(rate "$1" "$bare" "${4:-}")
 		reference=$(awk -v a="$reference" -v b="$now" 'BEGIN { print (a > b ? a : b) }')
 		now=$(rate "$1" "$3" "${4:-}")
 		[ "$now" = failed ] && best=failed && break

@@ -1,5 +1,5 @@
 # The face that modules see: the header, every offset, type and constant of it frozen, exported symbols, hardening.
-abi_tests = %D%/header.test %D%/matrix.test %D%/symbols.test
+abi_tests = %D%/hardening.test %D%/header.test %D%/matrix.test %D%/symbols.test
 TESTS += $(abi_tests)
 EXTRA_DIST += ABI.md $(abi_tests) %D%/freeze.sh %D%/frozen.c %D%/frozen_v1_0.h
 

@@ -110,6 +110,12 @@ typedef struct oc_turn_input {
 	bool has_temperature;
 	bool no_tools;
 	oc_str idempotency;  /* the same key again gives the same run */
+	/* The limit it counts against: NULL: agents.defaults.maxConcurrent; "subagent": agents.defaults.subagents.maxConcurrent;
+	 * "cron": cron.maxConcurrentRuns. */
+	const char *lane;
+	/* What becomes of it while its session is busy. NULL: it waits and is a turn of its own. "": what the session or
+	 * messages.queue say. A mode: collect, followup, steer, steer-backlog, interrupt. */
+	const char *queue;
 	/* Where the reply goes besides the events: {"channel","account","to","thread"?,"replyTo"?}; NULL: nowhere. */
 	const cJSON *deliver;
 	/* {"id","name"?,"username"?,"channel"?}: who wrote; for hooks, policy and the prompt. */

@@ -162,15 +162,16 @@ static oc_status run_session(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 				       " channel = coalesce(?4, channel), account = coalesce(?5, account),"
 				       " peer = coalesce(?6, peer), thread = coalesce(?7, thread),"
 				       " title = nullif(coalesce(?8, title), ''), model = nullif(coalesce(?9, model), ''),"
-				       " thinking = nullif(coalesce(?10, thinking), ''), delivery = coalesce(?11, delivery)"
-				       " WHERE id = ?1",
+				       " thinking = nullif(coalesce(?10, thinking), ''), delivery = coalesce(?11, delivery),"
+				       " settings = CASE WHEN ?12 IS NULL THEN settings"
+				       " ELSE nullif(json_patch(coalesce(settings, '{}'), ?12), '{}') END WHERE id = ?1",
 				       err);
 	if (set == NULL)
 		return err->code;
 	const oc_session_facts *f = &o->facts;
 	sqlite3_bind_int64(set, 1, s.id);
 	const char *const values[] = {f->agent, f->kind,  f->channel,  f->account,	f->peer,
-				      f->thread, f->title, f->model, f->thinking, f->delivery_json};
+				      f->thread, f->title, f->model, f->thinking, f->delivery_json, f->settings_json};
 	for (int i = 0; i < (int)(sizeof values / sizeof *values); i++)
 		oc_sql_bind(set, i + 2, values[i]);
 	return oc_tx_run(tx, set, err);
@@ -193,6 +194,7 @@ void oc_batch_session(oc_batch *b, const char *session, const oc_session_facts *
 		.model = oc_batch_text(b, f->model),
 		.thinking = oc_batch_text(b, f->thinking),
 		.delivery_json = oc_batch_text(b, f->delivery_json),
+		.settings_json = oc_batch_text(b, f->settings_json),
 	};
 }
 

@@ -51,6 +51,8 @@ static plain_op *add_plain(oc_batch *b, const char *sql, const char *const *text
 
 /* ---- Runs ---- */
 
+#define OPEN_STATES "('accepted', 'running', 'suspended')"
+
 void oc_batch_run_put(oc_batch *b, const char *run, const char *session, const char *idempotency, const char *input_json)
 {
 	add_plain(b,
@@ -63,11 +65,17 @@ void oc_batch_run_state(oc_batch *b, const char *run, const char *state, const c
 {
 	/* What is over stays over; its input is no longer needed, the message is in the history. */
 	add_plain(b,
-		  "UPDATE runs SET state = ?3, result = ?4,"
-		  " ended_ms = CASE WHEN ?3 IN ('accepted', 'running') THEN NULL ELSE ?1 END,"
-		  " input = CASE WHEN ?3 IN ('accepted', 'running') THEN input END"
-		  " WHERE run = ?2 AND state IN ('accepted', 'running')",
+		  "UPDATE runs SET state = ?3, result = ?4, attempts = attempts + (?3 = 'running'),"
+		  " ended_ms = CASE WHEN ?3 IN " OPEN_STATES " THEN NULL ELSE ?1 END,"
+		  " input = CASE WHEN ?3 IN " OPEN_STATES " THEN input END"
+		  " WHERE run = ?2 AND state IN " OPEN_STATES,
 		  (const char *const[]){run, state, result_json}, 3, run_plain);
+}
+
+void oc_batch_run_input(oc_batch *b, const char *run, const char *input_json)
+{
+	add_plain(b, "UPDATE runs SET input = ?3 WHERE ?1 IS NOT NULL AND run = ?2 AND state IN " OPEN_STATES,
+		  (const char *const[]){run, input_json}, 2, run_plain);
 }
 
 /* Remembers the run that was found instead. */

@@ -9,14 +9,14 @@
 
 /* ---- Runs ---- */
 
-#define RUN_COLUMNS "run, session, state, accepted_ms, ended_ms, result, input"
+#define RUN_COLUMNS "run, session, state, accepted_ms, ended_ms, result, input, attempts"
 
 static bool run_row(cJSON *o, sqlite3_stmt *s)
 {
 	return oc_row_str(o, "run", s, 0) && oc_row_str(o, "session", s, 1) && oc_row_str(o, "state", s, 2) &&
 	       oc_row_i64(o, "startedAt", s, 3) &&
 	       (sqlite3_column_type(s, 4) == SQLITE_NULL || oc_row_i64(o, "endedAt", s, 4)) &&
-	       oc_row_json(o, "result", s, 5) && oc_row_json(o, "input", s, 6);
+	       oc_row_json(o, "result", s, 5) && oc_row_json(o, "input", s, 6) && oc_row_i64(o, "attempts", s, 7);
 }
 
 static oc_status one_run(oc_store *store, sqlite3_stmt *s, const char *key, cJSON **ret_object, oc_err *err)
@@ -51,7 +51,7 @@ oc_status oc_store_run_by_key(oc_store *store, const char *idempotency, cJSON **
 oc_status oc_store_open_runs(oc_store *store, cJSON **ret_array, oc_err *err)
 {
 	sqlite3_stmt *s = oc_read_stmt(store,
-				       "SELECT " RUN_COLUMNS " FROM runs WHERE state IN ('accepted', 'running')"
+				       "SELECT " RUN_COLUMNS " FROM runs WHERE state IN ('accepted', 'running', 'suspended')"
 				       " ORDER BY accepted_ms, rowid",
 				       err);
 	return s != NULL ? oc_read_rows(store, s, run_row, "cannot read the open runs", ret_array, err) : oc_read_failed(err);

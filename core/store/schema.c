@@ -58,6 +58,11 @@ static const char *const steps[] = {
 	" cache_read INTEGER NOT NULL DEFAULT 0, cache_write INTEGER NOT NULL DEFAULT 0, cost REAL NOT NULL DEFAULT 0,"
 	" PRIMARY KEY(day, session, provider, model)) WITHOUT ROWID;"
 	"CREATE INDEX usage_session ON usage(session);",
+	/* 2: runs count how often they were begun, and may be laid down for the next start; sessions have settings. */
+	"ALTER TABLE runs ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE sessions ADD COLUMN settings TEXT;"
+	"DROP INDEX runs_open;"
+	"CREATE INDEX runs_open ON runs(accepted_ms) WHERE state IN ('accepted', 'running', 'suspended');",
 };
 _Static_assert(sizeof steps / sizeof *steps == OC_STORE_SCHEMA, "one step a schema version");
 

@@ -32,7 +32,7 @@ enum {
 };
 
 /* The schema version this program writes (PRAGMA user_version). */
-#define OC_STORE_SCHEMA 1
+#define OC_STORE_SCHEMA 2
 
 /* Opens (and, unless READER, creates with mode 0600 and migrates) the file. OC_E_BUSY: in use; OC_E_VERSION: written by a
  * newer program; OC_E_CORRUPT: not our database or damaged; OC_E_NOT_FOUND: READER or BESIDE and there is none. */
@@ -93,6 +93,7 @@ typedef struct oc_session_facts {
 	const char *model;	   /* override "provider/model"; "" clears it */
 	const char *thinking;	   /* override; "" clears it */
 	const char *delivery_json; /* where the last message came from: {"channel","account","to","thread"} */
+	const char *settings_json; /* merged into what is there (RFC 7396: null removes): {"queue":{…},"verbose":"on",…} */
 } oc_session_facts;
 void oc_batch_session(oc_batch *b, const char *session, const oc_session_facts *facts);
 
@@ -122,9 +123,16 @@ void oc_batch_session_end(oc_batch *b, const char *session, const char *reason);
 /* Removes the session and everything of it. */
 void oc_batch_session_delete(oc_batch *b, const char *session);
 
-/* Runs: one turn each. States: accepted, running, done, failed, canceled, interrupted. */
+/*
+ * Runs: one turn each.  Open states: accepted (waits for its lane), running, suspended (laid down by a stop, to go on at
+ * the next start).  Final ones: done, failed, canceled, interrupted (reported), merged (another turn took its message),
+ * dropped (by the session's queue policy).
+ */
 void oc_batch_run_put(oc_batch *b, const char *run, const char *session, const char *idempotency, const char *input_json);
+/* Of an open run; "running" counts as one more attempt. */
 void oc_batch_run_state(oc_batch *b, const char *run, const char *state, const char *result_json);
+/* Replaces the input of an open run. */
+void oc_batch_run_input(oc_batch *b, const char *run, const char *input_json);
 
 /* Inbox: the first op of a batch that may be a duplicate. When (channel, account, chat, message_id) is known already, the
  * rest of the batch is skipped, the commit succeeds and oc_batch_is_duplicate tells. */
@@ -170,7 +178,7 @@ typedef struct oc_session_filter {
 } oc_session_filter;
 /* Newest activity first: [{"key","sessionId","agent","kind","channel"?,"account"?,"peer"?,"thread"?,"title"?,"state",
  * "createdAt","updatedAt" (ms),"messages","lastSeq","model"?,"thinking"?,"usage":{"input","output","cacheRead","cacheWrite",
- * "cost"},"delivery"?,"preview"?}]. */
+ * "cost"},"delivery"?,"preview"?,"settings"?}]. */
 oc_status oc_store_sessions(oc_store *store, const oc_session_filter *filter, cJSON **ret_array, oc_err *err);
 oc_status oc_store_session(oc_store *store, const char *key, cJSON **ret_object, oc_err *err);
 int64_t oc_store_session_count(oc_store *store);
@@ -201,10 +209,10 @@ typedef struct oc_message_row {
 oc_status oc_store_each_message(oc_store *store, const char *key, bool (*each)(void *arg, const oc_message_row *row),
 				void *arg, oc_err *err);
 
-/* {"run","session","state","startedAt","endedAt"?,"result"?}; OC_E_NOT_FOUND. */
+/* {"run","session","state","startedAt","endedAt"?,"result"?,"attempts"}; OC_E_NOT_FOUND. */
 oc_status oc_store_run(oc_store *store, const char *run, cJSON **ret_object, oc_err *err);
 oc_status oc_store_run_by_key(oc_store *store, const char *idempotency, cJSON **ret_object, oc_err *err);
-/* Runs that were accepted or running when the last process ended, oldest first, with "input". */
+/* Runs that were open when the last process ended, oldest first, with "input". */
 oc_status oc_store_open_runs(oc_store *store, cJSON **ret_array, oc_err *err);
 /* Pending outbox rows, oldest first: [{"key","session","run","channel","account","message":{…},"attempts","nextAt","error"?}]. */
 oc_status oc_store_outbox(oc_store *store, int64_t limit, cJSON **ret_array, oc_err *err);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/agent/builtin.h"
 #include "core/agent/channels.h"
 #include "core/agent/inbound.h"
 #include "core/agent/services.h"
@@ -91,6 +92,8 @@ oc_status oc_agent_new(oc_loop *loop, oc_config *config, oc_store *store, oc_mod
 		(void)oc_fail(err, status, NULL, "cannot start the agent");
 	else
 		status = oc_services_provide(agent, err);
+	if (status == OC_OK)
+		status = oc_builtin_add(agent, err);
 	if (status != OC_OK) {
 		oc_agent_free(agent);
 		return status;

@@ -4,6 +4,8 @@ libocore_la_SOURCES += \
 	%D%/agent.c \
 	%D%/agent.h \
 	%D%/attach.c \
+	%D%/builtin.c \
+	%D%/builtin.h \
 	%D%/channels.c \
 	%D%/channels.h \
 	%D%/commands.c \

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/agent/builtin.h"
 #include "core/base/log.h"
 
 /* ---- Names ---- */
@@ -228,6 +229,15 @@ static void apply_capabilities(verdict *v)
 	}
 }
 
+/* What the core itself offers can be switched off by its own section of the configuration. */
+static void apply_offer(verdict *v)
+{
+	const oc_builtin_tool *tool = strcmp(oc_guest_id(v->tool->guest), "core") == 0 ? oc_builtin_find(v->tool->name) : NULL;
+	char why[200] = "";
+	if (tool != NULL && tool->offered != NULL && !tool->offered(v->context->config, v->context->agent_id, why))
+		deny(v, "it is not offered:", why);
+}
+
 static bool sandboxed(const oc_policy_context *c)
 {
 	const cJSON *mode = oc_agent_setting(c->config, c->agent_id, "sandbox.mode");
@@ -250,6 +260,7 @@ bool oc_policy_allows(const oc_policy_context *context, const oc_tool_info *tool
 	if (cJSON_IsArray(context->only) && !list_has(context->only, tool))
 		deny(&v, "a hook", "left it out");
 	apply_capabilities(&v);
+	apply_offer(&v);
 	return !v.denied;
 }
 

@@ -463,6 +463,13 @@ void oc_call_done(oc_call *call, oc_status status, oc_str result)
 	defer(slot, deliver_later);
 }
 
+bool oc_call_is_owed(const oc_call *call)
+{
+	const oc_slot *slot = oc_handle_get(call, OC_HANDLE_CALL);
+
+	return slot != NULL && (slot->state == SLOT_RUNNING || slot->state == SLOT_ORPHAN);
+}
+
 /* ---- Reading ---- */
 
 bool oc_call_is_open(const oc_call *call)

@@ -76,5 +76,7 @@ void oc_call_error(oc_status status, oc_str result, oc_err *err, uint64_t *ret_r
 
 oc_status oc_call_event(oc_call *call, uint32_t type, oc_str payload);
 void oc_call_done(oc_call *call, oc_status status, oc_str result);
+/* Whether the guest still has to complete it; also true when the caller went away meanwhile. */
+bool oc_call_is_owed(const oc_call *call);
 
 #endif

@@ -11,6 +11,8 @@ libocore_la_SOURCES += \
 	%D%/commands.c \
 	%D%/context.c \
 	%D%/direct.c \
+	%D%/embed.c \
+	%D%/embed.h \
 	%D%/events.c \
 	%D%/inbound.c \
 	%D%/inbound.h \

@@ -84,7 +84,7 @@ static void add_configured(const oc_config *config, cJSON *catalog)
 	}
 }
 
-static const cJSON *catalog_of(oc_agent *agent, const oc_config *config)
+const cJSON *oc_model_catalog(oc_agent *agent, const oc_config *config)
 {
 	uint64_t generation = oc_modules_generation(agent->modules);
 	if (agent->catalog != NULL && agent->catalog_config == config && agent->catalog_generation == generation)
@@ -106,6 +106,7 @@ static const cJSON *model_of(const cJSON *provider, const char *id)
 {
 	const cJSON *m;
 	cJSON_ArrayForEach(m, oc_json_get(provider, "models")) if (strcmp(oc_json_str(m, "id", ""), id) == 0) return m;
+	cJSON_ArrayForEach(m, oc_json_get(provider, "embeddings")) if (strcmp(oc_json_str(m, "id", ""), id) == 0) return m;
 	return NULL;
 }
 
@@ -174,7 +175,7 @@ oc_status oc_model_find(oc_agent *agent, const oc_config *config, oc_arena *aren
 	char provider_id[65] = "";
 	if (slash != NULL && slash > ref && (size_t)(slash - ref) < sizeof provider_id && slash[1] != 0)
 		memcpy(provider_id, ref, (size_t)(slash - ref));
-	const cJSON *provider = oc_json_get(catalog_of(agent, config), provider_id);
+	const cJSON *provider = oc_json_get(oc_model_catalog(agent, config), provider_id);
 	if (provider_id[0] == 0)
 		return oc_fail(err, OC_E_INVALID, "write it as provider/model, for example anthropic/claude-sonnet-4-5",
 			       "'%s' names no model", ref);
@@ -218,7 +219,7 @@ const char *oc_model_ref(oc_agent *agent, const oc_config *config, oc_arena *are
 		if (wanted.n > 0 && oc_str_ieq(oc_json_ostr(alias, "alias"), wanted))
 			return oc_arena_strdup(arena, alias->string);
 	}
-	const cJSON *catalog = catalog_of(agent, config), *provider, *m;
+	const cJSON *catalog = oc_model_catalog(agent, config), *provider, *m;
 	const char *slash = memchr(wanted.p, '/', wanted.n);
 	cJSON_ArrayForEach(provider, catalog)
 	{
@@ -245,7 +246,7 @@ const char *oc_model_ref(oc_agent *agent, const oc_config *config, oc_arena *are
  */
 static const char *automatic(oc_agent *agent, const oc_config *config, oc_arena *arena)
 {
-	const cJSON *provider, *catalog = catalog_of(agent, config);
+	const cJSON *provider, *catalog = oc_model_catalog(agent, config);
 	for (int pass = 0; pass < 3; pass++)
 		cJSON_ArrayForEach(provider, catalog)
 		{
@@ -315,6 +316,20 @@ oc_status oc_model_candidates(oc_agent *agent, const oc_config *config, oc_arena
 	return OC_OK;
 }
 
+void oc_model_endpoint(const oc_model *model, oc_sbuf *out)
+{
+	oc_sbuf_z(out, "\"endpoint\":{\"provider\":");
+	oc_sbuf_json(out, oc_str_of(model->provider));
+	oc_sbuf_z(out, ",\"baseUrl\":");
+	oc_sbuf_json(out, oc_str_of(model->base_url));
+	oc_sbuf_printf(out, ",\"headers\":%s", model->headers_json);
+	if (model->secret[0] != 0) {
+		oc_sbuf_z(out, ",\"secret\":");
+		oc_sbuf_json(out, oc_str_of(model->secret));
+	}
+	oc_sbuf_char(out, '}');
+}
+
 oc_guest *oc_model_guest(oc_agent *agent, const oc_model *model)
 {
 	return oc_modules_provider(agent->modules, oc_str_of(model->api));
@@ -322,7 +337,7 @@ oc_guest *oc_model_guest(oc_agent *agent, const oc_model *model)
 
 oc_status oc_model_usable(oc_agent *agent, const oc_config *config, const oc_model *model, oc_err *err)
 {
-	const cJSON *provider = oc_json_get(catalog_of(agent, config), model->provider);
+	const cJSON *provider = oc_json_get(oc_model_catalog(agent, config), model->provider);
 	oc_guest *guest = oc_model_guest(agent, model);
 	if (guest == NULL || !oc_guest_running(guest))
 		return oc_fail(err, OC_E_UNAVAILABLE, "see `openclaw module list`",
@@ -442,7 +457,7 @@ oc_status oc_agent_models(oc_agent *agent, cJSON **ret_array, oc_err *err)
 	cJSON *out = cJSON_CreateArray();
 	bool ok = out != NULL;
 	const cJSON *provider, *m;
-	cJSON_ArrayForEach(provider, catalog_of(agent, agent->config))
+	cJSON_ArrayForEach(provider, oc_model_catalog(agent, agent->config))
 	{
 		cJSON_ArrayForEach(m, oc_json_get(provider, "models")) ok = ok && add_model(agent, out, provider, m);
 	}

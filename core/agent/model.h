@@ -31,6 +31,12 @@ oc_status oc_model_candidates(oc_agent *agent, const oc_config *config, oc_arena
 oc_status oc_model_usable(oc_agent *agent, const oc_config *config, const oc_model *model, oc_err *err);
 oc_guest *oc_model_guest(oc_agent *agent, const oc_model *model);
 
+/* What is known of providers: an object by id, each with "models" and "embeddings" lists. Valid until the next call of any
+ * function here. */
+const cJSON *oc_model_catalog(oc_agent *agent, const oc_config *config);
+/* Appends "endpoint":{…} as the ABI's requests of providers have it. */
+void oc_model_endpoint(const oc_model *model, oc_sbuf *out);
+
 /* After a failure the model rests; after an answer it does not. retry_after_ms 0: by the kind of error. */
 void oc_model_failed(oc_agent *agent, const char *ref, oc_status status, uint64_t retry_after_ms);
 void oc_model_worked(oc_agent *agent, const char *ref);

@@ -145,13 +145,8 @@ static void add_parameters(oc_sbuf *b, const oc_turn *turn)
 static void write_request(oc_turn *turn, oc_sbuf *b)
 {
 	const oc_model *m = &turn->model;
-	oc_sbuf_z(b, "{\"endpoint\":{\"provider\":");
-	oc_sbuf_json(b, oc_str_of(m->provider));
-	add_member(b, "baseUrl", m->base_url);
-	oc_sbuf_printf(b, ",\"headers\":%s", m->headers_json);
-	if (m->secret[0] != 0)
-		add_member(b, "secret", m->secret);
-	oc_sbuf_char(b, '}');
+	oc_sbuf_char(b, '{');
+	oc_model_endpoint(m, b);
 	add_member(b, "model", m->id);
 	add_member(b, "system", turn->system);
 	oc_sbuf_z(b, ",\"messages\":[");

@@ -37,6 +37,7 @@ typedef struct oc_call_options {
 
 oc_status oc_provider_chat(oc_guest *provider, oc_str request, const oc_call_options *options, oc_call **ret);
 oc_status oc_provider_models(oc_guest *provider, oc_str request, const oc_call_options *options, oc_call **ret);
+oc_status oc_provider_embed(oc_guest *provider, oc_str request, const oc_call_options *options, oc_call **ret);
 
 oc_status oc_tool_invoke(oc_guest *guest, oc_str tool, oc_str args, oc_str context, const oc_call_options *options,
 			 oc_call **ret);

@@ -16,6 +16,8 @@ bool oc_callfn_has(oc_fn fn, const oc_module *module, const oc_guest *guest)
 		return guest->vtbl.channel.probe != NULL;
 	case OC_FN_PROVIDER_MODELS:
 		return guest->vtbl.provider.models != NULL;
+	case OC_FN_PROVIDER_EMBED:
+		return guest->vtbl.provider.embed != NULL;
 	default: /* required members: the loader saw to them */
 		return true;
 	}
@@ -26,6 +28,7 @@ uint64_t oc_callfn_deadline(oc_fn fn)
 	switch (fn) {
 	case OC_FN_PROVIDER_CHAT:
 		return 600000;
+	case OC_FN_PROVIDER_EMBED:
 	case OC_FN_TOOL_INVOKE:
 		return 120000;
 	case OC_FN_HTTP_REQUEST:
@@ -96,6 +99,9 @@ void oc_callfn_run(oc_fn fn, oc_module *module, oc_guest *guest, oc_call *call, 
 	case OC_FN_PROVIDER_MODELS:
 		guest->vtbl.provider.models(guest->inst, call, a->s[0]);
 		break;
+	case OC_FN_PROVIDER_EMBED:
+		guest->vtbl.provider.embed(guest->inst, call, a->s[0]);
+		break;
 	case OC_FN_TOOL_INVOKE:
 		guest->vtbl.tool.invoke(guest->inst, call, a->s[0], a->s[1], a->s[2]);
 		break;
@@ -161,6 +167,7 @@ static oc_status start(oc_guest *guest, uint32_t kind, oc_fn fn, oc_str a, oc_st
 
 ONE(oc_provider_chat, OC_KIND_PROVIDER, OC_FN_PROVIDER_CHAT)
 ONE(oc_provider_models, OC_KIND_PROVIDER, OC_FN_PROVIDER_MODELS)
+ONE(oc_provider_embed, OC_KIND_PROVIDER, OC_FN_PROVIDER_EMBED)
 ONE(oc_channel_connect, OC_KIND_CHANNEL, OC_FN_CHANNEL_CONNECT)
 ONE(oc_channel_send, OC_KIND_CHANNEL, OC_FN_CHANNEL_SEND)
 ONE(oc_channel_edit, OC_KIND_CHANNEL, OC_FN_CHANNEL_EDIT)

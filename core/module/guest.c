@@ -355,7 +355,8 @@ bool oc_guest_has(const oc_guest *guest, const char *function)
 	const oc_channel_vtbl *c = &guest->vtbl.channel;
 
 	if (guest->kind == OC_KIND_PROVIDER)
-		return strcmp(function, "models") == 0 && guest->vtbl.provider.models != NULL;
+		return (strcmp(function, "models") == 0 && guest->vtbl.provider.models != NULL)
+		       || (strcmp(function, "embed") == 0 && guest->vtbl.provider.embed != NULL);
 	if (guest->kind != OC_KIND_CHANNEL)
 		return false;
 	return (strcmp(function, "edit") == 0 && c->edit != NULL) || (strcmp(function, "action") == 0 && c->action != NULL)

@@ -144,7 +144,7 @@ const char *oc_guest_id(const oc_guest *guest);
 oc_module *oc_guest_module(const oc_guest *guest);
 bool oc_guest_running(const oc_guest *guest);
 uint32_t oc_guest_flags(const oc_guest *guest); /* the vtable's: OC_CHANNEL_*, OC_HTTP_* */
-/* Whether a channel guest has edit, action, probe. */
+/* Whether a channel guest has edit, action, probe; a provider models, embed. */
 bool oc_guest_has(const oc_guest *guest, const char *function);
 
 /* Registers one more guest of a running module (a proxy learns of its plugin's tools only when it starts). It goes with the

@@ -1,5 +1,5 @@
 # See modules/local.mk.
-offline_module_sources = %D%/module.c %D%/script.c %D%/script.h
+offline_module_sources = %D%/module.c %D%/hashing.c %D%/hashing.h %D%/script.c %D%/script.h
 EXTRA_DIST += %D%/module.json %D%/README.md $(offline_module_sources)
 if MODULE_OFFLINE_SHARED
 module_LTLIBRARIES += modules/offline.la

@@ -5,6 +5,7 @@
 
 #include <openclaw/module.h>
 
+#include "hashing.h"
 #include "script.h"
 
 OC_MODULE_MANIFEST("module.json");
@@ -15,13 +16,26 @@ enum {
 };
 
 typedef struct play play;
+typedef struct job job;
 
 typedef struct instance {
 	const oc_host_api *host;
 	oc_self *self;
 	uint32_t word_delay_ms;
 	play *plays;
+	job *jobs;
 } instance;
+
+/* Vectors being made in the pool. */
+struct job {
+	job *next;
+	instance *inst;
+	oc_call *call; /* NULL once completed */
+	char *text;    /* the request */
+	prv_json request;
+	prv_text out;
+	const char *why; /* NULL: it worked */
+};
 
 struct play {
 	play *next;
@@ -198,9 +212,81 @@ static void models(void *arg, oc_call *call, oc_str request)
 		       "{\"id\":\"steady\",\"name\":\"Offline, never failing\",\"contextWindow\":200000}]}"));
 }
 
+static void job_free(job *j)
+{
+	for (job **at = &j->inst->jobs; *at != NULL; at = &(*at)->next)
+		if (*at == j) {
+			*at = j->next;
+			break;
+		}
+	prv_text_free(&j->out);
+	free(j->text);
+	free(j);
+}
+
+static void job_end(job *j, oc_status status, oc_str result)
+{
+	oc_call *call = j->call;
+	j->call = NULL;
+	if (call != NULL)
+		j->inst->host->call_done(call, status, result);
+}
+
+/* In the pool: touches the job alone, and of it nothing that the loop thread touches meanwhile. */
+static void job_run(void *arg)
+{
+	job *j = arg;
+	const char *why;
+	if (!off_hashing_answer(j->request, &j->out, &why))
+		j->why = why;
+}
+
+static void job_over(void *arg, oc_status status)
+{
+	job *j = arg;
+	if (status != OC_OK)
+		job_end(j, status, OC_STR("offline: canceled"));
+	else if (j->why != NULL)
+		job_end(j, OC_E_INVALID, oc_str_of(j->why));
+	else
+		job_end(j, OC_OK, prv_text_view(&j->out));
+	job_free(j);
+}
+
+static void embed(void *arg, oc_call *call, oc_str request)
+{
+	instance *inst = arg;
+	const oc_host_api *host = inst->host;
+	job *j = calloc(1, sizeof(*j));
+	char *text = malloc(request.n + 1);
+	if (j == NULL || text == NULL) {
+		free(j);
+		free(text);
+		host->call_done(call, OC_E_NOMEM, OC_STR("offline: out of memory"));
+		return;
+	}
+	memcpy(text, request.p, request.n);
+	text[request.n] = 0;
+	*j = (job){.next = inst->jobs, .inst = inst, .call = call, .text = text};
+	inst->jobs = j;
+	prv_text_init(&j->out, 1024);
+	oc_status status = OC_E_INVALID;
+	if (prv_json_parse(text, request.n, &j->request))
+		status = host->work(inst->self, job_run, job_over, j);
+	if (status != OC_OK) {
+		job_end(j, status, OC_STR("offline: the request is no JSON, or no thread is free"));
+		job_free(j);
+	}
+}
+
 static void cancel(void *arg, oc_call *call)
 {
 	instance *inst = arg;
+	for (job *j = inst->jobs; j != NULL; j = j->next)
+		if (j->call == call) {
+			job_end(j, OC_E_CANCELED, OC_STR("canceled"));
+			return;
+		}
 	for (play *p = inst->plays; p != NULL; p = p->next)
 		if (p->call == call) {
 			finish(p, OC_E_CANCELED, OC_STR("canceled"));
@@ -242,6 +328,8 @@ static void stop(void *arg, oc_call *call, uint64_t deadline_ms)
 	(void)deadline_ms;
 	while (inst->plays != NULL)
 		finish(inst->plays, OC_E_CANCELED, OC_STR("canceled"));
+	for (job *j = inst->jobs; j != NULL; j = j->next)
+		job_end(j, OC_E_CANCELED, OC_STR("canceled"));
 	inst->host->call_done(call, OC_OK, OC_STR("{}"));
 }
 
@@ -264,6 +352,7 @@ static const oc_provider_vtbl provider = {
 	.chat = chat,
 	.models = models,
 	.cancel = cancel,
+	.embed = embed,
 };
 
 static const oc_iface ifaces[] = {{OC_KIND_PROVIDER, 1, 0, "offline", &provider}};

@@ -3,6 +3,7 @@
 
 #include <openclaw/module.h>
 
+#include "embed.h"
 #include "events.h"
 #include "prv_exchange.h"
 #include "responses.h"
@@ -49,6 +50,12 @@ static const char *list(const prv_endpoint *e, prv_text *headers)
 	(void)e;
 	(void)headers;
 	return "/models";
+}
+
+static const char *embed_build(prv_json request, const prv_endpoint *e, prv_text *body, size_t *ret_n, prv_fault *why)
+{
+	*ret_n = oai_embed_count(request);
+	return oai_embed_build(request, e, body, why) ? "/embeddings" : NULL;
 }
 
 /* A stream of either protocol, behind one handle. */
@@ -108,8 +115,9 @@ static prv_stream *stream_base(void *arg)
 #define PROTO(builder)                                                                                                 \
 	{                                                                                                              \
 		.default_base = "https://api.openai.com/v1", .build = (builder), .authorize = authorize, .list = list, \
-		.learn = oai_request_learn, .stream_new = stream_new, .stream_free = stream_free,                      \
-		.stream_event = stream_event, .stream_end = stream_end, .stream_base = stream_base,                    \
+		.embed = embed_build, .embed_read = oai_embed_read, .learn = oai_request_learn,                        \
+		.stream_new = stream_new, .stream_free = stream_free, .stream_event = stream_event,                    \
+		.stream_end = stream_end, .stream_base = stream_base,                                                  \
 	}
 
 static const prv_proto completions = PROTO(build_completions), responses = PROTO(build_responses);
@@ -129,11 +137,17 @@ static void models(void *inst, oc_call *call, oc_str request)
 	prv_exchange_models(inst, &completions, call, request);
 }
 
+static void embed(void *inst, oc_call *call, oc_str request)
+{
+	prv_exchange_embed(inst, &completions, call, request);
+}
+
 static const oc_provider_vtbl completions_vtbl = {
 	.struct_size = sizeof(completions_vtbl),
 	.chat = chat_completions,
 	.models = models,
 	.cancel = prv_exchange_cancel,
+	.embed = embed,
 };
 
 static const oc_provider_vtbl responses_vtbl = {
@@ -141,6 +155,7 @@ static const oc_provider_vtbl responses_vtbl = {
 	.chat = chat_responses,
 	.models = models,
 	.cancel = prv_exchange_cancel,
+	.embed = embed,
 };
 
 static const oc_iface ifaces[] = {

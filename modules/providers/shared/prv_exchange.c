@@ -12,6 +12,7 @@
 enum {
 	MAX_REQUEST = 96 << 20,	  /* bytes of a request body: images in base64 */
 	MAX_ANSWER = 256 << 20,	  /* bytes of a stream: some 250 for each token */
+	MAX_VECTORS = 63 << 20,	  /* bytes of an answer with embeddings; the host takes 64 MiB */
 	MAX_LEARNED = 64,	  /* models whose deviations are kept */
 	MAX_LESSONS = 4,	  /* refusals one call learns from before it gives up */
 	DRAIN_MS = 2000,	  /* for the end of a connection whose answer is complete */
@@ -21,6 +22,9 @@ enum {
 };
 
 typedef struct exchange exchange;
+
+/* What is asked for. */
+enum what { CHAT = 1, MODELS, EMBED };
 
 struct prv_instance {
 	const oc_host_api *host;
@@ -40,7 +44,8 @@ struct exchange {
 	prv_instance *inst;
 	const prv_proto *proto;
 	oc_call *call; /* NULL once completed */
-	bool chat;
+	enum what what;
+	size_t texts; /* of an EMBED */
 	prv_endpoint endpoint;
 	prv_json request; /* a view into text */
 	char *text;	  /* the host's request; freed when the answer begins */
@@ -199,13 +204,21 @@ static bool ask(exchange *x, prv_fault *why)
 	prv_text_init(&body, MAX_REQUEST);
 	prv_endpoint_headers(&x->endpoint, &headers);
 	bool ok = true;
-	if (x->chat) {
+	if (x->what != MODELS)
 		prv_endpoint_header(&x->endpoint, "content-type", "", OC_STR("application/json"), &headers);
+	switch (x->what) {
+	case CHAT:
 		prv_endpoint_header(&x->endpoint, "accept", "", OC_STR("text/event-stream"), &headers);
 		ok = x->proto->build(x->request, &x->endpoint, &x->quirks, &inst->config, &body, &headers, &x->plan,
 				     why);
-	} else {
+		break;
+	case EMBED:
+		x->plan.path = x->proto->embed(x->request, &x->endpoint, &body, &x->texts, why);
+		ok = x->plan.path != NULL;
+		break;
+	case MODELS:
 		x->plan.path = x->proto->list(&x->endpoint, &headers);
+		break;
 	}
 	if (key_of(x).n > 0)
 		x->proto->authorize(&x->endpoint, key_of(x), &headers);
@@ -218,16 +231,16 @@ static bool ask(exchange *x, prv_fault *why)
 	if (ok) {
 		oc_http_client_request request = {
 			.struct_size = sizeof(request),
-			.flags = x->chat ? OC_HTTP_CLIENT_SSE : 0,
-			.method = x->chat ? OC_STR("POST") : OC_STR("GET"),
+			.flags = x->what == CHAT ? OC_HTTP_CLIENT_SSE : 0,
+			.method = x->what == MODELS ? OC_STR("GET") : OC_STR("POST"),
 			.url = prv_text_view(&url),
 			.headers = prv_text_view(&headers),
 			.body = prv_text_view(&body),
 			.idle_ms = inst->config.idle_ms,
-			.max_bytes = x->chat ? MAX_ANSWER : 0,
+			.max_bytes = x->what == CHAT ? MAX_ANSWER : x->what == EMBED ? MAX_VECTORS : 0,
 			.retries = inst->config.retries,
 			.on_head = on_head,
-			.on_sse = x->chat ? on_sse : NULL,
+			.on_sse = x->what == CHAT ? on_sse : NULL,
 			.on_done = on_done,
 			.arg = x,
 			.proxy = {"", 0},
@@ -245,7 +258,7 @@ static bool ask(exchange *x, prv_fault *why)
 	return ok;
 }
 
-static void begin(prv_instance *inst, const prv_proto *proto, oc_call *call, oc_str request, bool chat)
+static void begin(prv_instance *inst, const prv_proto *proto, oc_call *call, oc_str request, enum what what)
 {
 	prv_fault why;
 	prv_fault_clear(&why);
@@ -260,7 +273,7 @@ static void begin(prv_instance *inst, const prv_proto *proto, oc_call *call, oc_
 	memcpy(text, request.p, request.n);
 	text[request.n] = 0;
 	*x = (exchange){
-		.next = inst->exchanges, .inst = inst, .proto = proto, .call = call, .chat = chat, .text = text};
+		.next = inst->exchanges, .inst = inst, .proto = proto, .call = call, .what = what, .text = text};
 	prv_text_init(&x->answer_headers, 65536);
 	inst->exchanges = x;
 	bool ok = false;
@@ -278,12 +291,17 @@ static void begin(prv_instance *inst, const prv_proto *proto, oc_call *call, oc_
 
 void prv_exchange_chat(prv_instance *inst, const prv_proto *proto, oc_call *call, oc_str request)
 {
-	begin(inst, proto, call, request, true);
+	begin(inst, proto, call, request, CHAT);
 }
 
 void prv_exchange_models(prv_instance *inst, const prv_proto *proto, oc_call *call, oc_str request)
 {
-	begin(inst, proto, call, request, false);
+	begin(inst, proto, call, request, MODELS);
+}
+
+void prv_exchange_embed(prv_instance *inst, const prv_proto *proto, oc_call *call, oc_str request)
+{
+	begin(inst, proto, call, request, EMBED);
 }
 
 /* ---- The answer ---- */
@@ -394,7 +412,7 @@ static void on_sse(void *arg, oc_str event, oc_str data, oc_str id)
 static bool learn(exchange *x, const prv_fault *fault)
 {
 	prv_fault why;
-	if (!x->chat || x->text == NULL || x->lessons >= MAX_LESSONS)
+	if (x->what != CHAT || x->text == NULL || x->lessons >= MAX_LESSONS)
 		return false;
 	const char *text = x->proto->learn(fault, &x->quirks);
 	if (text == NULL)
@@ -408,19 +426,26 @@ static bool learn(exchange *x, const prv_fault *fault)
 	return ask(x, &why);
 }
 
-static void on_models(exchange *x, oc_str body)
+/* A whole answer: models or vectors. */
+static void on_whole(exchange *x, oc_str body)
 {
-	prv_text list;
+	prv_text out;
 	prv_fault why;
-	prv_text_init(&list, 16 << 20);
+	bool ok;
+	prv_text_init(&out, x->what == EMBED ? MAX_VECTORS : 16 << 20);
 	prv_fault_clear(&why);
-	if (prv_models_read(body, &list)) {
-		complete(x, OC_OK, prv_text_view(&list));
+	if (x->what == EMBED) {
+		ok = x->proto->embed_read(body, x->texts, &x->endpoint, &out, &why);
 	} else {
-		prv_fault_set(&why, OC_E_PROTOCOL, "the answer is no list of models");
-		fail(x, &why);
+		ok = prv_models_read(body, &out);
+		if (!ok)
+			prv_fault_set(&why, OC_E_PROTOCOL, "the answer is no list of models");
 	}
-	prv_text_free(&list);
+	if (ok)
+		complete(x, OC_OK, prv_text_view(&out));
+	else
+		fail(x, &why);
+	prv_text_free(&out);
 }
 
 /* The connection failed, or broke before the answer was complete. */
@@ -470,8 +495,8 @@ static void on_done(void *arg, oc_status status, int32_t http_status, oc_str bod
 		fail(x, &fault);
 	} else if (status != OC_OK) {
 		on_broken(x, status, body);
-	} else if (!x->chat) {
-		on_models(x, body);
+	} else if (x->what != CHAT) {
+		on_whole(x, body);
 	} else if (!begin_stream(x)) {
 		on_broken(x, OC_E_NOMEM, OC_STR("out of memory"));
 	} else {

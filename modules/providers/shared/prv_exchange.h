@@ -30,6 +30,9 @@ typedef struct prv_proto {
 	void (*authorize)(const prv_endpoint *e, oc_str key, prv_text *headers);
 	/* The path and the protocol's headers of the request for the list of models. */
 	const char *(*list)(const prv_endpoint *e, prv_text *headers);
+	/* Embeddings: appends the body and gives the path; reads the answer to a request with n texts. NULL: no such thing. */
+	const char *(*embed)(prv_json request, const prv_endpoint *e, prv_text *body, size_t *ret_n, prv_fault *why);
+	bool (*embed_read)(oc_str answer, size_t n, const prv_endpoint *e, prv_text *out, prv_fault *why);
 	const char *(*learn)(const prv_fault *fault, prv_quirks *quirks);
 	unsigned forget; /* bits of prv_quirks that are about one conversation */
 	void *(*stream_new)(int mode, prv_sink *sink, void *arg, uint64_t seed, const prv_endpoint *e);
@@ -49,6 +52,7 @@ oc_status prv_instance_reload(void *inst, oc_str config);
 /* For oc_provider_vtbl. */
 void prv_exchange_chat(prv_instance *inst, const prv_proto *proto, oc_call *call, oc_str request);
 void prv_exchange_models(prv_instance *inst, const prv_proto *proto, oc_call *call, oc_str request);
+void prv_exchange_embed(prv_instance *inst, const prv_proto *proto, oc_call *call, oc_str request);
 void prv_exchange_cancel(void *inst, oc_call *call);
 
 #endif

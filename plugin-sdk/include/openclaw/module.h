@@ -223,6 +223,10 @@ typedef struct oc_provider_vtbl {
 	void (*models)(void *inst, oc_call *call, oc_str request);
 	/* * */
 	void (*cancel)(void *inst, oc_call *call);
+	/* Vectors for texts: request {"endpoint":{…},"model":"…","input":["…",…],"dimensions":n?}; 1 to 2048 texts.
+	 * Result: {"model":"…","embeddings":[[x,…],…],"usage":{"input":tokens}}: one vector a text, in their order, all of
+	 * one length. Errors as for chat. */
+	void (*embed)(void *inst, oc_call *call, oc_str request);
 } oc_provider_vtbl;
 
 /* Tool, version 1.0: one or more functions the model may call. */

@@ -78,6 +78,10 @@ static void judge(const oc_module *m, verdict *v)
 	const char *isolation = oc_json_str(entry, "isolation", m->manifest->isolation);
 
 	v->state = OC_MODULE_VERIFIED;
+	/* The core's own tools are no module that somebody chose: they go only when they are named. */
+	bool core = strcmp(m->origin, "core") == 0;
+	if (core && !listed(oc_json_get(section, "deny"), m->name) && !cJSON_IsFalse(enabled))
+		return;
 	if (!oc_json_bool(section, "enabled", true))
 		say(v, OC_MODULE_DISABLED, m->name, "openclaw config set modules.enabled true",
 		    "all modules are switched off (modules.enabled)");

@@ -42,6 +42,8 @@ libocore_la_SOURCES += \
 	%D%/toolset.c \
 	%D%/turn.c \
 	%D%/turn.h \
+	%D%/turn_accept.c \
+	%D%/turn_end.c \
 	%D%/turn_hooks.c \
 	%D%/turn_model.c \
 	%D%/usage.c \

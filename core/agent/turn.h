@@ -148,6 +148,10 @@ void oc_turn_fail(oc_turn *turn, oc_status status, const oc_err *err);
 void oc_turn_shelve(oc_turn *turn);
 /* Milliseconds left. */
 uint64_t oc_turn_remaining(const oc_turn *turn);
+/* Out of all lists; what runs next runs. */
+void oc_turn_remove(oc_turn *turn);
+/* Everything is written (or cannot be): tells the world, and gives up the turn's own reference. */
+void oc_turn_close(oc_turn *turn, oc_status status, const oc_err *err);
 /* {"channel","account","to",…} of the reply, or NULL. */
 static inline const char *oc_turn_channel(const oc_turn *turn)
 {

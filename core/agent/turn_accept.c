@@ -1,0 +1,299 @@
+/* How turns begin to be: a message becomes a run, committed before anybody is told that it was taken. */
+#include "core/agent/turn.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/id.h"
+#include "core/security/validate.h"
+
+#define TIMEOUT_SECONDS_DEFAULT 600
+#define ARENA_MAX ((size_t)256 << 20)
+
+/* ---- Accepting ---- */
+
+static void tell_committed(oc_turn *turn, oc_status status)
+{
+	void (*committed)(void *arg, oc_status status) = turn->committed;
+	turn->committed = NULL;
+	if (committed != NULL)
+		committed(turn->committed_arg, status);
+}
+
+static void accepted(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
+{
+	oc_turn *turn = arg;
+	if (turn->state == OC_TURN_OVER) {
+		/* The agent is being freed. */
+		tell_committed(turn, status);
+		oc_turn_unref(turn);
+		return;
+	}
+	turn->duplicate = status == OC_OK && oc_batch_is_duplicate(b);
+	turn->began_session = status == OC_OK && oc_batch_began_session(b);
+	tell_committed(turn, status);
+	if (turn->duplicate) {
+		turn->agent->stats.inbound_duplicate++;
+		oc_turn_remove(turn);
+		oc_turn_unref(turn);
+	} else if (status != OC_OK) {
+		turn->model_err = *err;
+		oc_turn_close(turn, status, err);
+	} else {
+		cJSON *data = cJSON_CreateObject();
+		(void)oc_json_set_str(data, "text", turn->text);
+		oc_json_opt(data, "origin", turn->origin);
+		oc_turn_emit_data(turn, OC_AGENT_EV_ACCEPTED, data);
+		if (turn->cancel_status != OC_OK) {
+			oc_err why = {0};
+			(void)oc_fail(&why, turn->cancel_status, NULL, "%s", turn->cancel_why);
+			turn->state = OC_TURN_WAITING;
+			oc_turn_fail(turn, turn->cancel_status, &why);
+		} else if (turn->agent->draining) {
+			turn->state = OC_TURN_WAITING;
+			oc_turn_shelve(turn);
+		} else {
+			oc_lane_ready(turn);
+		}
+	}
+	oc_turn_unref(turn);
+}
+
+/* The input as it is needed to take the run up again after a crash. */
+static char *input_json(const oc_turn *turn)
+{
+	oc_auto_json cJSON *o = cJSON_CreateObject();
+	(void)oc_json_set_str(o, "text", turn->text);
+	oc_json_opt(o, "origin", turn->origin);
+	oc_json_opt(o, "agent", turn->agent_id);
+	oc_json_opt(o, "model", turn->model_override);
+	oc_json_opt(o, "thinking", turn->thinking);
+	oc_json_opt(o, "extraSystem", turn->extra_system);
+	const struct {
+		const char *name;
+		const cJSON *value;
+	} trees[] = {{"media", turn->media}, {"deliver", turn->deliver}, {"sender", turn->sender}};
+	for (size_t i = 0; i < 3; i++)
+		if (trees[i].value != NULL)
+			(void)oc_json_set(o, trees[i].name, cJSON_Duplicate(trees[i].value, true));
+	(void)oc_json_set_i64(o, "timeoutMs", (int64_t)turn->timeout_ms);
+	return oc_json_print(o);
+}
+
+static oc_status commit_accept(oc_turn *turn, oc_err *err)
+{
+	oc_agent *agent = turn->agent;
+	oc_batch *b = oc_batch_new(agent->store);
+	if (b != NULL && !turn->recovered) {
+		if (turn->inbox.channel != NULL)
+			oc_batch_inbox(b, turn->inbox.channel, turn->inbox.account, turn->inbox.chat, turn->inbox.message_id,
+				       turn->session, turn->run);
+		oc_batch_unless_run(b, turn->idempotency);
+		oc_auto_free char *delivery = turn->deliver != NULL ? oc_json_print(turn->deliver) : NULL;
+		oc_batch_session(b, turn->session,
+				 &(oc_session_facts){.agent = turn->agent_id, .kind = turn->key.kind,
+						     .channel = turn->key.channel[0] != 0 ? turn->key.channel : NULL,
+						     .account = turn->key.account[0] != 0 ? turn->key.account : NULL,
+						     .peer = turn->key.peer[0] != 0 ? turn->key.peer : NULL,
+						     .thread = turn->key.thread[0] != 0 ? turn->key.thread : NULL,
+						     .delivery_json = delivery});
+		oc_auto_free char *input = input_json(turn);
+		oc_batch_run_put(b, turn->run, turn->session, turn->idempotency, input);
+		/* Nobody is before it and no hook wants a say: the message goes into the history with the same commit. */
+		if (oc_lane_is_first(turn) && !oc_turn_wants_hooks_before(agent) &&
+		    !oc_command_is(agent, oc_str_of(turn->text)) && cJSON_GetArraySize(turn->media) == 0) {
+			oc_turn_put_user(turn, b);
+			oc_batch_run_state(b, turn->run, "running", NULL);
+		}
+	}
+	oc_turn_ref(turn);
+	oc_status status = oc_batch_commit(b, accepted, turn, err);
+	if (status != OC_OK)
+		turn->refs--;
+	return status;
+}
+
+static bool copy_input(oc_turn *turn, const oc_turn_input *in, const oc_inbox_ref *inbox)
+{
+	const struct {
+		const char **to;
+		oc_str from;
+	} texts[] = {
+		{&turn->text, in->text},
+		{&turn->origin, oc_str_of(in->origin)},
+		{&turn->model_override, in->model},
+		{&turn->thinking, in->thinking},
+		{&turn->extra_system, in->extra_system},
+		{&turn->idempotency, in->idempotency},
+	};
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		*texts[i].to = oc_arena_memdup(turn->arena, texts[i].from.p != NULL ? texts[i].from.p : "", texts[i].from.n);
+		if (*texts[i].to == NULL)
+			return false;
+	}
+	const struct {
+		cJSON **to;
+		const cJSON *from;
+	} trees[] = {{&turn->media, in->media}, {&turn->history, in->history}, {&turn->deliver, in->deliver},
+		     {&turn->sender, in->sender}};
+	for (size_t i = 0; i < sizeof trees / sizeof *trees; i++)
+		if (trees[i].from != NULL && (*trees[i].to = cJSON_Duplicate(trees[i].from, true)) == NULL)
+			return false;
+	if (inbox != NULL) {
+		turn->inbox = (oc_inbox_ref){oc_turn_text(turn, inbox->channel), oc_turn_text(turn, inbox->account),
+					     oc_turn_text(turn, inbox->chat), oc_turn_text(turn, inbox->message_id)};
+		if (turn->store_status != OC_OK)
+			return false;
+	}
+	return true;
+}
+
+static oc_turn *new_turn(oc_agent *agent, const oc_turn_input *in, const oc_inbox_ref *inbox)
+{
+	oc_arena *arena = oc_arena_new(ARENA_MAX);
+	oc_turn *turn = arena != NULL ? oc_arena_alloc(arena, sizeof *turn) : NULL;
+	if (turn == NULL) {
+		oc_arena_free(arena);
+		return NULL;
+	}
+	turn->arena = arena;
+	turn->agent = agent;
+	turn->refs = 1;
+	turn->state = OC_TURN_ACCEPTING;
+	turn->config = oc_config_ref(agent->config);
+	turn->own_tail = &turn->own;
+	turn->stop_reason = "";
+	turn->hook_before = turn->hook_after = turn->hook_system = turn->hook_system_before = turn->hook_system_after = "";
+	turn->system = turn->tools_json = "";
+	turn->max_tokens = in->max_tokens;
+	turn->temperature = in->temperature;
+	turn->has_temperature = in->has_temperature;
+	turn->no_tools = in->no_tools;
+	turn->on_event = in->on_event;
+	turn->arg = in->arg;
+	int64_t seconds = oc_config_i64(agent->config, "agents.defaults.timeoutSeconds", TIMEOUT_SECONDS_DEFAULT);
+	turn->timeout_ms = in->timeout_ms > 0 ? in->timeout_ms : (uint64_t)(seconds > 0 ? seconds : TIMEOUT_SECONDS_DEFAULT) * 1000;
+	oc_sbuf_init(&turn->step.text, OC_TURN_TEXT_MAX);
+	oc_sbuf_init(&turn->messages, OC_TURN_REQUEST_MAX);
+	oc_sbuf_init(&turn->reply, OC_TURN_TEXT_MAX);
+	turn->owner = oc_owner_new(agent->loop, "turn");
+	if (turn->owner == NULL || !copy_input(turn, in, inbox)) {
+		oc_turn_unref(turn);
+		return NULL;
+	}
+	return turn;
+}
+
+static oc_status check_input(const oc_agent *agent, const oc_turn_input *in, oc_err *err)
+{
+	if (agent->draining)
+		return oc_fail(err, OC_E_UNAVAILABLE, "try again in a moment", "the gateway is stopping");
+	if (oc_str_trim(in->text).n == 0 && cJSON_GetArraySize(in->media) == 0)
+		return oc_fail(err, OC_E_INVALID, "write something", "the message is empty");
+	return oc_validate_text(in->text, OC_TURN_MESSAGE_MAX, err);
+}
+
+/* The key is known: the run that runs, or ran, with it. */
+static bool find_duplicate(oc_agent *agent, oc_str idempotency, oc_run_ref *ret)
+{
+	oc_auto_free char *key = idempotency.n > 0 ? oc_memdup(idempotency.p, idempotency.n) : NULL;
+	if (key == NULL)
+		return false;
+	oc_map_node *node = oc_map_find(&agent->keys, key);
+	if (node != NULL) {
+		const oc_turn *turn = OC_MAP_OWNER(node, oc_turn, by_key);
+		snprintf(ret->run, sizeof ret->run, "%s", turn->run);
+		snprintf(ret->session, sizeof ret->session, "%s", turn->session);
+	} else {
+		oc_auto_json cJSON *run = NULL;
+		if (oc_store_run_by_key(agent->store, key, &run, NULL) != OC_OK)
+			return false;
+		snprintf(ret->run, sizeof ret->run, "%s", oc_json_str(run, "run", ""));
+		snprintf(ret->session, sizeof ret->session, "%s", oc_json_str(run, "session", ""));
+	}
+	ret->duplicate = true;
+	return true;
+}
+
+static oc_status resolve_session(oc_turn *turn, const oc_turn_input *in, oc_err *err)
+{
+	char agent_id[65];
+	if (in->agent.n > 0)
+		oc_agent_id_normalize(in->agent, agent_id);
+	else
+		(void)oc_agent_default_id(turn->config, agent_id);
+	oc_status status = oc_session_key_resolve(in->session, agent_id, oc_agent_main_key(turn->config), turn->session, err);
+	if (status == OC_OK)
+		status = oc_session_key_parse(oc_str_of(turn->session), &turn->key, err);
+	if (status != OC_OK)
+		return status;
+	memcpy(turn->agent_id, turn->key.agent, sizeof turn->agent_id);
+	if (in->agent.n > 0 && strcmp(agent_id, turn->agent_id) != 0)
+		return oc_fail(err, OC_E_INVALID, "leave the agent out, or name one of its own sessions",
+			       "the session %s belongs to the agent %s, not to %s", turn->session, turn->agent_id, agent_id);
+	char fallback[65];
+	if (oc_agent_entry(turn->config, turn->agent_id) == NULL &&
+	    strcmp(turn->agent_id, oc_agent_default_id(turn->config, fallback)) != 0)
+		return oc_fail(err, OC_E_NOT_FOUND, "add it to agents.list", "there is no agent %s", turn->agent_id);
+	return OC_OK;
+}
+
+oc_status oc_turn_submit(oc_agent *agent, const oc_turn_input *in, const oc_inbox_ref *inbox,
+			 void (*committed)(void *arg, oc_status status), void *committed_arg, const char *run,
+			 oc_run_ref *ret, oc_err *err)
+{
+	*ret = (oc_run_ref){0};
+	oc_status status = check_input(agent, in, err);
+	if (status != OC_OK || find_duplicate(agent, in->idempotency, ret))
+		return status;
+	oc_turn *turn = new_turn(agent, in, inbox);
+	if (turn == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot take the message");
+	turn->recovered = run != NULL;
+	if (run != NULL)
+		snprintf(turn->run, sizeof turn->run, "%s", run);
+	else
+		oc_id_uuid(turn->run);
+	status = resolve_session(turn, in, err);
+	if (status == OC_OK)
+		status = oc_lane_enter(turn, err);
+	if (status != OC_OK) {
+		oc_turn_unref(turn);
+		return status;
+	}
+	status = commit_accept(turn, err);
+	if (status != OC_OK) {
+		oc_lane_leave(turn);
+		oc_turn_unref(turn);
+		return status;
+	}
+	turn->committed = committed;
+	turn->committed_arg = committed_arg;
+	oc_map_add(&agent->runs, &turn->by_run, turn->run);
+	if (turn->idempotency[0] != 0)
+		oc_map_add(&agent->keys, &turn->by_key, turn->idempotency);
+	memcpy(ret->run, turn->run, sizeof ret->run);
+	memcpy(ret->session, turn->session, sizeof ret->session);
+	return OC_OK;
+}
+
+static void drop_turn(void *arg, oc_map_node *node)
+{
+	oc_agent *agent = arg;
+	oc_turn *turn = OC_MAP_OWNER(node, oc_turn, by_run);
+	oc_owner_sweep(turn->owner);
+	oc_map_remove(&agent->keys, &turn->by_key);
+	oc_map_remove(&agent->runs, &turn->by_run);
+	oc_lane_leave(turn);
+	turn->state = OC_TURN_OVER;
+	turn->on_event = NULL;
+	oc_turn_unref(turn); /* commits under way hold theirs */
+}
+
+void oc_turns_free(oc_agent *agent)
+{
+	oc_map_each(&agent->runs, drop_turn, agent);
+	oc_map_free(&agent->runs);
+	oc_map_free(&agent->keys);
+	oc_map_free(&agent->lanes);
+}

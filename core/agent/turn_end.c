@@ -1,0 +1,345 @@
+/* How turns end: with one last commit that has the answer (or the failure) and its way to the channel, then the world is told. */
+#include "core/agent/turn.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/agent/media.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+
+/* ---- The end ---- */
+
+void oc_turn_remove(oc_turn *turn)
+{
+	oc_agent *agent = turn->agent;
+	oc_map_remove(&agent->runs, &turn->by_run);
+	oc_map_remove(&agent->keys, &turn->by_key);
+	oc_lane_leave(turn);
+	turn->state = OC_TURN_OVER;
+}
+
+static const char *status_name(oc_status status)
+{
+	return status == OC_OK		 ? "ok"
+	       : status == OC_E_CANCELED ? "canceled"
+	       : status == OC_E_RETRY	 ? "interrupted"
+					 : "error";
+}
+
+static cJSON *result_json(const oc_turn *turn, oc_status status, const oc_err *err)
+{
+	cJSON *o = cJSON_CreateObject();
+	oc_json_opt(o, "status", status_name(status));
+	(void)oc_json_set_str(o, "text", turn->reply.p != NULL ? turn->reply.p : "");
+	oc_json_opt(o, "stopReason", turn->stop_reason);
+	(void)oc_json_set_i64(o, "durationMs", turn->began_ms != 0 ? (int64_t)(oc_now_ms() - turn->began_ms) : 0);
+	oc_json_opt(o, "model", turn->model.ref);
+	(void)oc_json_set(o, "usage", oc_usage_json(&turn->usage));
+	if (status != OC_OK) {
+		cJSON *error = cJSON_AddObjectToObject(o, "error");
+		oc_json_opt(error, "code", oc_status_name(status));
+		oc_json_opt(error, "message", err->text);
+		oc_json_opt(error, "remedy", err->remedy);
+	}
+	return o;
+}
+
+static void count(oc_agent *agent, const oc_turn *turn, oc_status status)
+{
+	oc_agent_stats *s = &agent->stats;
+	if (status == OC_OK)
+		s->turns_ok++;
+	else if (status == OC_E_CANCELED)
+		s->turns_canceled++;
+	else if (status == OC_E_RETRY)
+		s->turns_interrupted++;
+	else
+		s->turns_failed++;
+	if (turn->began_ms != 0)
+		s->turn_ms_total += oc_now_ms() - turn->began_ms;
+}
+
+void oc_turn_close(oc_turn *turn, oc_status status, const oc_err *err)
+{
+	oc_agent *agent = turn->agent;
+	cJSON *result = result_json(turn, status, err);
+	count(agent, turn, status);
+	oc_owner_sweep(turn->owner);
+	if (status != OC_OK && status != OC_E_CANCELED) {
+		cJSON *data = cJSON_CreateObject();
+		oc_json_opt(data, "code", oc_status_name(status));
+		oc_json_opt(data, "message", err->text);
+		oc_json_opt(data, "remedy", err->remedy);
+		oc_turn_emit_data(turn, OC_AGENT_EV_ERROR, data);
+		oc_agent_error(agent, "turn", turn->session, turn->run, err);
+	}
+	oc_turn_over_hooks(turn, result);
+	oc_turn_remove(turn);
+	oc_turn_emit(turn, OC_AGENT_EV_DONE, OC_STR_NONE, result);
+	oc_waiters_tell(agent, turn->run, result);
+	cJSON_Delete(result);
+	oc_turn_unref(turn);
+	oc_agent_check_drained(agent);
+}
+
+static void kick(oc_turn *turn)
+{
+	if (turn->outbox_key[0] != 0)
+		oc_outbound_kick(turn->agent, turn->outbox_key);
+	if (turn->files_key[0] != 0)
+		oc_outbound_kick(turn->agent, turn->files_key);
+}
+
+static void ended_ok(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
+{
+	oc_turn *turn = arg;
+	if (turn->state == OC_TURN_OVER) {
+		oc_turn_unref(turn);
+		return;
+	}
+	if (status != OC_OK) {
+		oc_turn_close(turn, status, err);
+		oc_turn_unref(turn);
+		return;
+	}
+	const char *text = turn->reply.p != NULL ? turn->reply.p : "";
+	cJSON *data = cJSON_CreateObject();
+	bool silent = turn->reply.n == 0;
+	(void)oc_json_set_str(data, "text", text);
+	(void)oc_json_set_bool(data, "silent", silent);
+	(void)oc_json_set_i64(data, "seq", oc_batch_seq(b, 0));
+	oc_json_opt(data, "model", turn->model.ref);
+	oc_json_opt(data, "stopReason", turn->stop_reason);
+	oc_turn_emit(turn, OC_AGENT_EV_REPLY, oc_str_of(text), data);
+	cJSON_Delete(data);
+	kick(turn);
+	oc_turn_close(turn, OC_OK, err);
+	oc_turn_unref(turn);
+}
+
+static bool put_row(oc_turn *turn, oc_batch *b, const char *key, const char *run, const cJSON *message)
+{
+	oc_auto_free char *json = oc_json_print(message);
+	if (json != NULL)
+		oc_batch_outbox_put(b, key, turn->session, run, oc_json_str(message, "channel", ""),
+				    oc_json_str(message, "account", "default"), json);
+	return json != NULL;
+}
+
+/* The reply's row, when it goes somewhere: what the preview shows is edited into it. Files cannot be edited into a message:
+ * after a preview they are a row of their own. */
+void oc_turn_put_reply(oc_turn *turn, oc_batch *b, const char *text)
+{
+	char *rest = NULL;
+	if (turn->deliver == NULL || text[0] == 0)
+		return;
+	oc_auto_json cJSON *message = cJSON_Duplicate(turn->deliver, true), *files = oc_media_attach(turn, text, &rest);
+	oc_auto_free char *shown = rest;
+	bool edits = oc_preview_message(turn)[0] != 0;
+	if (message == NULL)
+		return;
+	snprintf(turn->outbox_key, sizeof turn->outbox_key, "run:%s", turn->run);
+	(void)oc_json_set_str(message, "text", shown == NULL ? text : shown[0] == 0 && edits ? "📎" : shown);
+	oc_json_opt(message, "editOf", oc_preview_message(turn));
+	if (files != NULL && !edits) {
+		(void)oc_json_set(message, "media", files);
+		files = NULL;
+	}
+	if (!put_row(turn, b, turn->outbox_key, turn->run, message)) {
+		turn->outbox_key[0] = 0;
+		return;
+	}
+	if (files != NULL) {
+		snprintf(turn->files_key, sizeof turn->files_key, "run:%s:files", turn->run);
+		cJSON_DeleteItemFromObjectCaseSensitive(message, "editOf");
+		(void)oc_json_set_str(message, "text", "");
+		(void)oc_json_set(message, "media", files);
+		files = NULL;
+		if (!put_row(turn, b, turn->files_key, NULL, message)) /* the run is over with its text */
+			turn->files_key[0] = 0;
+	}
+}
+
+static void commit_end(oc_turn *turn, bool withheld)
+{
+	if (turn->state != OC_TURN_ENDING)
+		return;
+	oc_batch *b = oc_batch_new(turn->agent->store);
+	oc_err err = {0};
+	if (b != NULL) {
+		const char *text = turn->reply.p != NULL ? turn->reply.p : "";
+		if (turn->model.ref != NULL && turn->final_content != NULL)
+			oc_batch_message(b, turn->session, "agent_response",
+					 &(oc_message){.role = "assistant", .content_json = turn->final_content,
+						       .text = turn->final_text, .run = turn->run, .model = turn->model.ref,
+						       .tokens = oc_tokens_of(oc_str_of(turn->final_content))});
+		oc_auto_json cJSON *result = result_json(turn, OC_OK, &err);
+		oc_auto_free char *json = oc_json_print(result);
+		oc_batch_run_state(b, turn->run, "done", json);
+		if (!withheld)
+			oc_turn_put_reply(turn, b, text);
+	}
+	oc_turn_ref(turn);
+	if (oc_batch_commit(b, ended_ok, turn, &err) != OC_OK) {
+		oc_turn_unref(turn);
+		oc_turn_close(turn, err.code, &err);
+	}
+}
+
+/* NO_REPLY alone says nothing; at the end of a text it is a slip that nobody should read. */
+static void strip_silence(oc_turn *turn)
+{
+	static const char token[] = "NO_REPLY";
+	oc_str text = oc_str_trim(oc_sbuf_view(&turn->reply));
+	if (!oc_str_ends(text, token))
+		return;
+	oc_str before = oc_str_trim((oc_str){text.p, text.n - (sizeof token - 1)});
+	bool word = before.n == 0 || before.p + before.n < text.p + text.n - (sizeof token - 1);
+	if (!word)
+		return;
+	oc_auto_free char *kept = oc_memdup(before.p, before.n);
+	oc_sbuf_clear(&turn->reply);
+	oc_sbuf_z(&turn->reply, kept != NULL ? kept : "");
+}
+
+static void reply_ready(oc_turn *turn, bool withheld)
+{
+	if (turn->state != OC_TURN_ENDING)
+		return;
+	if (withheld)
+		oc_sbuf_clear(&turn->reply);
+	strip_silence(turn);
+	if (turn->hold_text && turn->reply.n > 0)
+		oc_turn_emit(turn, OC_AGENT_EV_TEXT, oc_sbuf_view(&turn->reply), NULL);
+	commit_end(turn, withheld);
+}
+
+static void preview_over(oc_turn *turn)
+{
+	if (turn->state == OC_TURN_ENDING)
+		oc_turn_after_model(turn, reply_ready);
+}
+
+void oc_turn_succeed(oc_turn *turn)
+{
+	if (turn->state != OC_TURN_RUNNING)
+		return;
+	if (turn->store_status != OC_OK) {
+		oc_turn_fail(turn, turn->store_status, &turn->store_err);
+		return;
+	}
+	turn->state = OC_TURN_ENDING;
+	oc_watch_end(turn->typing);
+	turn->typing = NULL;
+	oc_preview_end(turn, preview_over);
+}
+
+/* ---- Failure ---- */
+
+static void ended_badly(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
+{
+	(void)b;
+	oc_turn *turn = arg;
+	if (turn->state != OC_TURN_OVER) {
+		if (status != OC_OK)
+			oc_log_err(OC_LOG_ERROR, "agent", "the end of a turn could not be written", err);
+		else
+			kick(turn);
+		oc_turn_close(turn, turn->model_err.code, &turn->model_err);
+	}
+	oc_turn_unref(turn);
+}
+
+/* What the model had written stays in the history, so that "go on" means something. */
+static void store_partial(oc_turn *turn, oc_batch *b)
+{
+	oc_auto_free char *parts = oc_turn_text_of_parts(turn->step.content);
+	oc_auto_free char *text = oc_asprintf("%s%s", parts != NULL ? parts : "",
+					      turn->step.text.p != NULL ? turn->step.text.p : "");
+	if (turn->model.ref == NULL || text == NULL || text[0] == 0)
+		return;
+	oc_batch_message(b, turn->session, "agent_response",
+			 &(oc_message){.role = "assistant", .text = text, .run = turn->run, .model = turn->model.ref,
+				       .meta_json = "{\"stopReason\":\"interrupted\"}",
+				       .tokens = oc_tokens_of(oc_str_of(text))});
+}
+
+static const char *run_state_of(oc_status status)
+{
+	return status == OC_E_CANCELED ? "canceled" : status == OC_E_RETRY ? "interrupted" : "failed";
+}
+
+static void commit_failure(oc_turn *turn)
+{
+	oc_status status = turn->model_err.code;
+	oc_batch *b = oc_batch_new(turn->agent->store);
+	oc_err err = {0};
+	if (b != NULL) {
+		store_partial(turn, b);
+		oc_auto_json cJSON *data = cJSON_CreateObject();
+		oc_json_opt(data, "code", oc_status_name(status));
+		oc_json_opt(data, "message", turn->model_err.text);
+		oc_auto_free char *text = oc_json_print(data);
+		oc_batch_event(b, turn->session, status == OC_E_CANCELED ? "state_changed" : "error", turn->run, text);
+		oc_auto_json cJSON *result = result_json(turn, status, &turn->model_err);
+		oc_auto_free char *json = oc_json_print(result);
+		oc_batch_run_state(b, turn->run, run_state_of(status), json);
+		if (turn->deliver != NULL && status != OC_E_CANCELED) {
+			oc_auto_free char *words = oc_asprintf("⚠️ %s%s%s", turn->model_err.text,
+							       turn->model_err.remedy[0] != 0 ? "\n" : "",
+							       turn->model_err.remedy);
+			/* Words that were shown already stay readable above the error. */
+			oc_auto_free char *all = words != NULL && turn->reply.n > 0 && oc_preview_message(turn)[0] != 0
+							 ? oc_asprintf("%s\n\n%s", turn->reply.p, words)
+							 : NULL;
+			oc_turn_put_reply(turn, b, all != NULL ? all : words != NULL ? words : "⚠️ error");
+		}
+	}
+	oc_turn_ref(turn);
+	if (oc_batch_commit(b, ended_badly, turn, &err) != OC_OK) {
+		oc_log_err(OC_LOG_ERROR, "agent", "the end of a turn could not be written", &err);
+		oc_turn_unref(turn);
+		oc_turn_close(turn, turn->model_err.code, &turn->model_err);
+	}
+}
+
+static void preview_over_failed(oc_turn *turn)
+{
+	if (turn->state == OC_TURN_ENDING)
+		commit_failure(turn);
+}
+
+void oc_turn_fail(oc_turn *turn, oc_status status, const oc_err *err)
+{
+	if (turn->state == OC_TURN_OVER || turn->state == OC_TURN_ENDING)
+		return;
+	bool ran = turn->state == OC_TURN_RUNNING;
+	oc_err copy = err != NULL ? *err : (oc_err){0};
+	copy.code = status;
+	turn->model_err = copy;
+	if (!ran) {
+		/* Its lane never gave it a place: it leaves the queue now, or the running count would be wrong. */
+		oc_lane_leave(turn);
+	}
+	turn->state = OC_TURN_ENDING;
+	/* Calls, hooks and timers end here; the toolset, which may be what calls, is freed with the turn. */
+	oc_owner_sweep(turn->owner);
+	turn->step.call = NULL;
+	turn->deadline = turn->retry = turn->typing = NULL;
+	oc_preview_end(turn, preview_over_failed);
+}
+
+void oc_turn_shelve(oc_turn *turn)
+{
+	oc_err err = {0};
+	(void)oc_fail(&err, OC_E_RETRY, turn->deliver != NULL ? "the answer comes when it runs again" : NULL,
+		      "the gateway stopped before this message was worked on");
+	if (turn->deliver == NULL) {
+		oc_batch *b = oc_batch_new(turn->agent->store);
+		if (b != NULL)
+			oc_batch_run_state(b, turn->run, "interrupted", NULL);
+		oc_turn_store(turn, b);
+	}
+	oc_turn_close(turn, OC_E_RETRY, &err);
+}

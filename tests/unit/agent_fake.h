@@ -69,6 +69,8 @@ typedef struct fixture {
 	size_t n_requests;
 	fake_call *calls;
 	int open_calls, canceled;
+	const char *embed_answer; /* NULL: none comes */
+	oc_status embed_status;
 	/* the channel */
 	char *sent[64];
 	size_t n_sent;
@@ -102,7 +104,7 @@ static void note(const char *format, ...)
 	va_end(args);
 }
 
-static int noted_at(const char *what)
+__attribute__((unused)) static int noted_at(const char *what)
 {
 	for (size_t i = 0; i < fake->n_notes; i++)
 		if (strcmp(fake->notes[i], what) == 0)
@@ -232,7 +234,19 @@ static void fake_chat(void *inst, oc_call *call, oc_str request)
 	cJSON_Delete(root);
 }
 
-static const oc_provider_vtbl provider = {.struct_size = sizeof provider, .chat = fake_chat, .cancel = fake_cancel};
+static void end_embed(fake_call *c)
+{
+	end_call(c, fake->embed_status, fake->embed_answer);
+}
+
+static void fake_embed(void *inst, oc_call *call, oc_str request)
+{
+	(void)inst;
+	fake->requests[fake->n_requests++] = strndup(request.p, request.n);
+	(void)open_call(call, "embed", end_embed, fake->embed_answer != NULL ? 0 : UINT64_MAX);
+}
+
+static const oc_provider_vtbl provider = {.struct_size = sizeof provider, .chat = fake_chat, .cancel = fake_cancel, .embed = fake_embed};
 
 /* ---- Tools ---- */
 
@@ -396,7 +410,8 @@ static const char manifest[] =
 	"\"channels\":[{\"id\":\"chat\",\"label\":\"Chat\"}],"
 	"\"providers\":[{\"id\":\"p\",\"api\":\"fake\",\"baseUrl\":\"\",\"models\":["
 	"{\"id\":\"one\",\"contextWindow\":100000,\"input\":[\"text\",\"image\"],\"cost\":{\"input\":1,\"output\":2}},"
-	"{\"id\":\"two\",\"contextWindow\":100000},{\"id\":\"small\",\"contextWindow\":6000}]},"
+	"{\"id\":\"two\",\"contextWindow\":100000},{\"id\":\"small\",\"contextWindow\":6000}],"
+	"\"embeddings\":[{\"id\":\"vec\",\"cost\":{\"input\":2}},{\"id\":\"vec2\"}]},"
 	"{\"id\":\"locked\",\"api\":\"fake\",\"baseUrl\":\"http://x\",\"env\":\"OC_TEST_NO_SUCH_KEY\",\"models\":[{\"id\":\"m\"}]}]}";
 
 static oc_status fake_init(const oc_host_api *api, oc_self *me, oc_str config, void **ret)

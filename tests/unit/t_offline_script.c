@@ -1,6 +1,7 @@
 /* modules/providers/offline/script.c: the answer of the offline provider to each instruction. */
 #include "prv_test.h"
 
+#include "hashing.h"
 #include "script.h"
 
 /* The script for a request as lines "T:…", "R:…", "C:…", "E<status>:…", to free(). */
@@ -179,11 +180,71 @@ static void test_limits(void **state)
 	prv_text_free(&request);
 }
 
+/* ---- Vectors ---- */
+
+static double likeness(const char *a, const char *b)
+{
+	float x[OFF_DIMENSIONS], y[OFF_DIMENSIONS];
+	double sum = 0;
+	off_hashing(oc_str_of(a), x, OFF_DIMENSIONS);
+	off_hashing(oc_str_of(b), y, OFF_DIMENSIONS);
+	for (size_t i = 0; i < OFF_DIMENSIONS; i++)
+		sum += (double)x[i] * (double)y[i];
+	return sum;
+}
+
+static void test_hashing(void **state)
+{
+	(void)state;
+	const char *cat = "The cat sleeps on the mat.";
+	assert_true(likeness(cat, cat) > 0.9999 && likeness(cat, cat) < 1.0001);
+	assert_true(likeness(cat, "the CAT sleeps, on the mat") > 0.9999); /* words, not letters' case and marks */
+	assert_true(likeness(cat, "A cat slept on its mat") > likeness(cat, "Quarterly revenue grew by nine percent") + 0.2);
+	assert_true(likeness("sleeping", "sleeps") > likeness("sleeping", "revenue") + 0.1);
+	assert_true(likeness("", cat) == 0 && likeness("?!", "?!") == 0);
+	char *longest = malloc(100001);
+	memset(longest, 'x', 100000);
+	longest[100000] = 0;
+	assert_true(likeness(longest, longest) > 0.9999);
+	free(longest);
+}
+
+static void test_hashing_requests(void **state)
+{
+	static const struct {
+		const char *request, *want; /* NULL: refused */
+	} rows[] = {
+		{"{\"input\":[\"\",\"!\"],\"dimensions\":8}",
+		 "{\"model\":\"hashing\",\"embeddings\":[[0,0,0,0,0,0,0,0],[0,0,0,0,0,0,0,0]],\"usage\":{\"input\":2}}"},
+		{"{\"input\":[\"a\"],\"dimensions\":7}", NULL},
+		{"{\"input\":[\"a\"],\"dimensions\":4097}", NULL},
+		{"{\"input\":[]}", NULL},
+		{"{\"input\":\"a\"}", NULL},
+		{"{\"input\":[\"a\",1]}", NULL},
+		{"{}", NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		prv_text out;
+		prv_json doc;
+		const char *why = NULL;
+		prv_text_init(&out, 16);
+		assert_true(prv_json_parse(rows[i].request, strlen(rows[i].request), &doc));
+		assert_int_equal(off_hashing_answer(doc, &out, &why), rows[i].want != NULL);
+		if (rows[i].want != NULL)
+			assert_string_equal(out.p, rows[i].want);
+		else
+			assert_true(why != NULL && why[0] != 0);
+		prv_text_free(&out);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_instructions), cmocka_unit_test(test_calls),  cmocka_unit_test(test_rounds),
 		cmocka_unit_test(test_plain),	     cmocka_unit_test(test_steady), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_hashing),	     cmocka_unit_test(test_hashing_requests),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -678,6 +678,82 @@ static void test_models(void **state)
 	unload();
 }
 
+#define EMBED(more) "{\"endpoint\":{\"provider\":\"acme\",\"baseUrl\":\"" FAR "\",\"secret\":\"k\"},\"model\":\"v-1\"" more "}"
+
+static void embed(oc_call *call, const char *request)
+{
+	call_init(call);
+	vtbl->embed(inst, call, oc_str_of(request));
+}
+
+static void test_embed(void **state)
+{
+	oc_call call;
+	(void)state;
+	load("openai", "{}");
+	embed(&call, EMBED(",\"input\":[\"one\",\"\",\"dr\\u00e9i\"],\"dimensions\":2"));
+	assert_string_equal(last()->method, "POST");
+	assert_string_equal(last()->url, FAR "/embeddings");
+	assert_string_equal(last()->body, "{\"model\":\"v-1\",\"input\":[\"one\",\" \",\"dr\303\251i\"],\"dimensions\":2}");
+	assert_non_null(strstr(last()->headers, "\"authorization\":\"Bearer " KEY "\""));
+	assert_int_equal(last()->request.flags, 0);
+	/* In another order; an index says whose each is. */
+	done(OC_OK, 200,
+	     "{\"object\":\"list\",\"model\":\"v-1-2026\",\"data\":[{\"index\":2,\"embedding\":[5,6]},{\"index\":0,\"embedding\":[ -1.5e-7, 2]},"
+	     "{\"index\":1,\"embedding\":[3,4]}],\"usage\":{\"prompt_tokens\":7,\"total_tokens\":7}}");
+	assert_int_equal(call.status, OC_OK);
+	assert_string_equal(call.result, "{\"model\":\"v-1-2026\",\"embeddings\":[[-1.5e-7,2],[3,4],[5,6]],\"usage\":{\"input\":7}}");
+	call_free(&call);
+	/* Answers that are none. */
+	static const char *const bad[] = {
+		"hello",
+		"{\"data\":{}}",
+		"{\"data\":[{\"index\":0,\"embedding\":[1]}]}",
+		"{\"data\":[{\"index\":0,\"embedding\":[1]},{\"index\":0,\"embedding\":[1]}]}",
+		"{\"data\":[{\"index\":0,\"embedding\":[1]},{\"index\":2,\"embedding\":[1]}]}",
+		"{\"data\":[{\"index\":0,\"embedding\":[1]},{\"index\":-1,\"embedding\":[1]}]}",
+		"{\"data\":[{\"index\":0,\"embedding\":[1]},{\"index\":1,\"embedding\":[1,2]}]}",
+		"{\"data\":[{\"embedding\":[1]},{\"embedding\":[1]},{\"embedding\":[1]}]}",
+		"{\"data\":[{\"embedding\":[]},{\"embedding\":[]}]}",
+		"{\"data\":[{\"embedding\":\"AACAPw==\"},{\"embedding\":\"AACAPw==\"}]}",
+		"{\"data\":[{\"embedding\":[\"1\"]},{\"embedding\":[null]}]}",
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		embed(&call, EMBED(",\"input\":[\"a\",\"b\"]"));
+		done(OC_OK, 200, bad[i]);
+		if (call.status != OC_E_PROTOCOL)
+			fail_msg("taken: %s", bad[i]);
+		call_free(&call);
+	}
+	/* Without indexes the order is the texts'. */
+	embed(&call, EMBED(",\"input\":[\"a\",\"b\"]"));
+	done(OC_OK, 200, "{\"data\":[{\"embedding\":[1]},{\"embedding\":[2]}]}");
+	assert_string_equal(call.result, "{\"model\":\"v-1\",\"embeddings\":[[1],[2]],\"usage\":{\"input\":0}}");
+	call_free(&call);
+	/* Errors are read as for answers; a refusal teaches nothing here. */
+	embed(&call, EMBED(",\"input\":[\"a\"]"));
+	head(400, "{}");
+	done(OC_OK, 400, "{\"error\":{\"message\":\"Unsupported parameter: 'max_tokens'\",\"code\":\"unsupported_parameter\",\"param\":\"max_tokens\"}}");
+	assert_int_equal(call.status, OC_E_INVALID);
+	call_free(&call);
+	/* Requests that are none start nothing. */
+	static const char *const wrong[] = {EMBED(""), EMBED(",\"input\":[]"), EMBED(",\"input\":\"a\""), EMBED(",\"input\":[1]")};
+	size_t before = host.n_http;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		embed(&call, wrong[i]);
+		assert_int_equal(call.status, OC_E_INVALID);
+		call_free(&call);
+	}
+	assert_int_equal(host.n_http, before);
+	/* Cancelled. */
+	embed(&call, EMBED(",\"input\":[\"a\"]"));
+	vtbl->cancel(inst, &call);
+	assert_true(last()->cancelled);
+	assert_int_equal(call.status, OC_E_CANCELED);
+	call_free(&call);
+	unload();
+}
+
 static void test_anthropic(void **state)
 {
 	oc_call call;
@@ -817,6 +893,7 @@ int main(void)
 		cmocka_unit_test(test_other_protocol), cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_back_pressure),  cmocka_unit_test(test_given_up),
 		cmocka_unit_test(test_errors),	       cmocka_unit_test(test_models),
+		cmocka_unit_test(test_embed),
 		cmocka_unit_test(test_anthropic),      cmocka_unit_test(test_config),
 		cmocka_unit_test(test_offline),
 	};

@@ -41,6 +41,23 @@ AC_DEFUN([OC_DEP_SWITCH],
   [link shared libraries even where a static archive is installed])], [], [enable_static_deps=yes])
 oc_missing= oc_missing_packages= oc_deps_seen= OC_DEP_LIBS= OC_DEP_CFLAGS=])
 
+# A library that only a program run while building needs: not linked into ours.
+AC_DEFUN([OC_DEP_BUILD],
+[oc_save_OC_DEP_LIBS=$OC_DEP_LIBS oc_save_OC_DEP_CFLAGS=$OC_DEP_CFLAGS
+OC_DEP($@)
+OC_DEP_LIBS=$oc_save_OC_DEP_LIBS OC_DEP_CFLAGS=$oc_save_OC_DEP_CFLAGS])
+
+# SECCOMP_ARCH: the processor in libseccomp's words, when it is another than that of the machine that builds.
+AC_DEFUN([OC_FOR_BUILD],
+[AC_ARG_VAR([CC_FOR_BUILD], [C compiler for programs that run while building (CC; cc when cross compiling)])
+SECCOMP_ARCH=
+AS_IF([test "x$cross_compiling" = xyes],
+ [: ${CC_FOR_BUILD=cc}
+  AS_CASE([$host_cpu], [i?86], [SECCOMP_ARCH=x86], [arm*], [SECCOMP_ARCH=arm], [powerpc64le], [SECCOMP_ARCH=ppc64le],
+    [SECCOMP_ARCH=$host_cpu])],
+ [: ${CC_FOR_BUILD=$CC}])
+AC_SUBST([SECCOMP_ARCH])])
+
 # llhttp: Debian 12 has its C source only (node-llhttp), which is compiled here, and no copy of it is kept; Debian 13 has
 # the library (libllhttp-dev).
 AC_DEFUN([OC_LLHTTP],

@@ -2,6 +2,7 @@
 #ifndef OC_SECURITY_SANDBOX_INT_H
 #define OC_SECURITY_SANDBOX_INT_H
 
+#include <linux/filter.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -110,7 +111,10 @@ int sandbox_drop_caps(void);
 int sandbox_limits(const oc_sandbox_limits *limits, bool own_users); /* all but memory */
 int sandbox_limit_memory(const oc_sandbox_limits *limits);
 
-/* ---- sandbox_seccomp.c ---- */
+/* ---- sandbox_seccomp.c, and what mkfilter.c makes for it ---- */
+
+extern const struct sock_fprog sandbox_filter_allowed;       /* strict: nothing else can be called */
+extern const struct sock_fprog sandbox_filter_refused[2][2]; /* [Unix sockets allowed][internet sockets allowed] */
 
 int sandbox_seccomp(const sandbox_args *args, bool own_root, bool own_net);
 

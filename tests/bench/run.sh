@@ -34,6 +34,12 @@ row "/bin/true" "$true_time"
 row "openclaw --version" "$version"
 row "ratio" "$(ratio "$(first "$version")" "$(first "$true_time")")"
 
+sandbox="$build/openclaw-sandbox --cwd / --env PATH=/bin -- /bin/true"
+# shellcheck disable=SC2086 # words
+strict=$("$bench" "$runs" "" $sandbox)
+row "strict sandbox around /bin/true" "$strict"
+row "ratio" "$(ratio "$(first "$strict")" "$(first "$true_time")")"
+
 "$bin" gateway run --any-port >"$dir/log" 2>&1 &
 pid=$!
 for _ in $(seq 200); do

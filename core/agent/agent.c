@@ -115,7 +115,8 @@ oc_status oc_agent_start(oc_agent *agent, oc_err *err)
 	agent->started = true;
 	if (agent->one_shot)
 		return OC_OK;
-	oc_modules_on_state(agent->modules, on_module_state, agent);
+	if (oc_modules_on_state(agent->modules, on_module_state, agent) != OC_OK)
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot watch the modules");
 	oc_channels_sync(agent);
 	oc_inbound_recover(agent);
 	oc_outbound_resume(agent);
@@ -144,7 +145,7 @@ void oc_agent_free(oc_agent *agent)
 	if (agent == NULL)
 		return;
 	agent->draining = true;
-	oc_modules_on_state(agent->modules, NULL, NULL);
+	oc_modules_off_state(agent->modules, agent);
 	oc_services_withdraw(agent);
 	oc_turns_free(agent);
 	oc_direct_free(agent);

@@ -501,27 +501,28 @@ oc_status oc_hooks_fire(oc_hooks *hooks, oc_hook_id hook, cJSON *payload, oc_own
 
 /* ---- Leaving ---- */
 
-/* Open turns of one subscriber: the firings go on without it. */
+static oc_hook_turn *open_turn_of(const oc_hook_sub *sub)
+{
+	for (const hook_run *run = sub->hooks->runs; run != NULL; run = run->next)
+		for (size_t i = 0; i < run->n; i++)
+			if (run->turns[i] != NULL && run->turns[i]->sub == sub)
+				return run->turns[i];
+	return NULL;
+}
+
+/* Open turns of one subscriber: the firings go on without it. Each look starts anew: the lists may have changed. */
 static void end_turns_of(oc_hook_sub *sub)
 {
-	bool again = true;
+	oc_hook_turn *turn;
 
-	while (again) {
-		again = false;
-		for (hook_run *run = sub->hooks->runs; run != NULL && !again; run = run->next) {
-			for (size_t i = 0; i < run->n && !again; i++) {
-				oc_hook_turn *turn = run->turns[i];
+	while ((turn = open_turn_of(sub)) != NULL) {
+		hook_run *run = turn->run;
 
-				if (turn == NULL || turn->sub != sub)
-					continue;
-				again = true; /* the lists may have changed */
-				turn_detach(turn);
-				if (run->info->failure == OC_HOOK_FAIL_BLOCK)
-					note_failure(run, sub, OC_E_UNAVAILABLE, "it was ended");
-				turn_give_up(turn);
-				step(run);
-			}
-		}
+		turn_detach(turn);
+		if (run->info->failure == OC_HOOK_FAIL_BLOCK)
+			note_failure(run, sub, OC_E_UNAVAILABLE, "it was ended");
+		turn_give_up(turn);
+		step(run);
 	}
 }
 

@@ -211,6 +211,8 @@ oc_status oc_call_start(oc_module *module, oc_guest *guest, oc_fn fn, const oc_c
 		return OC_E_UNSUPPORTED;
 	if (module->n_calls >= OC_CALL_MAX_OPEN)
 		return OC_E_LIMIT;
+	if (deadline_ms > OC_CALL_DEADLINE_MAX_MS)
+		deadline_ms = OC_CALL_DEADLINE_MAX_MS;
 	st = make_slot(module, options, deadline_ms != 0 ? deadline_ms : oc_callfn_deadline(fn), &slot);
 	if (st != OC_OK)
 		return st;
@@ -371,18 +373,24 @@ void oc_calls_end(oc_module *module, oc_status status, const char *message)
 
 /* ---- The guest's side ---- */
 
+bool oc_call_thread(const char *what)
+{
+	const oc_module *module = oc_module_current();
+
+	if (call_loop != NULL && oc_loop_is_thread(call_loop))
+		return true;
+	oc_error("module", "module %s called %s from a thread of its own: only the loop thread may (use post)",
+		 module != NULL ? module->name : "(unknown)", what);
+	return false;
+}
+
 /* The slot of a call that a guest speaks of; NULL, with the violation counted, when it is over. */
 static oc_slot *guests_slot(oc_call *call, const char *what)
 {
 	oc_slot *slot;
 
-	if (call_loop == NULL || !oc_loop_is_thread(call_loop)) {
-		const oc_module *module = oc_module_current();
-
-		oc_error("module", "module %s called %s from a thread of its own: only the loop thread may (use post)",
-			 module != NULL ? module->name : "(unknown)", what);
+	if (!oc_call_thread(what))
 		return NULL;
-	}
 	slot = oc_handle_get(call, OC_HANDLE_CALL);
 	if (slot == NULL)
 		oc_module_violation((oc_module *)oc_module_current(), "%s for a call that is over", what);

@@ -16,7 +16,7 @@
 #include "core/module/module.h"
 
 enum { OC_CALL_CANCEL_GRACE_MS = 2000, OC_CALL_MAX_OPEN = 4096 /* a module */ };
-enum { OC_CALL_RESULT_MAX = 64 * 1024 * 1024 };
+enum { OC_CALL_RESULT_MAX = 64 * 1024 * 1024, OC_CALL_DEADLINE_MAX_MS = 7 * 24 * 3600 * 1000 };
 
 typedef struct oc_call_options {
 	uint64_t deadline_ms; /* from now; 0: the kind's default */

@@ -27,7 +27,7 @@ static void host_log(oc_self *self, int32_t level, oc_str message)
 		return;
 	if (level < OC_LOG_ERROR || level > OC_LOG_TRACE)
 		level = OC_LOG_INFO;
-	if (level == OC_LOG_ERROR && self->state == OC_MODULE_OPENED && oc_loop_is_thread(self->registry->loop)) {
+	if (level == OC_LOG_ERROR && oc_loop_is_thread(self->registry->loop) && self->state == OC_MODULE_OPENED) {
 		size_t cut = n < sizeof(self->last_error) - 1 ? n : sizeof(self->last_error) - 1;
 
 		memcpy(self->last_error, message.p, cut);
@@ -303,12 +303,13 @@ static void host_unwatch(oc_watch *watch)
 {
 	host_watch *w;
 
-	if (watch == NULL)
+	/* The table of handles is the loop thread's: who else calls may not even look. */
+	if (watch == NULL || !oc_call_thread("unwatch"))
 		return;
 	w = oc_handle_get(watch, OC_HANDLE_WATCH);
 	if (w == NULL)
 		oc_module_violation((oc_module *)oc_module_current(), "unwatch for a timer or watch that has ended");
-	else if (on_loop(w->module, "unwatch"))
+	else
 		watch_free(w);
 }
 

@@ -115,6 +115,10 @@ struct oc_self {
 	oc_module_state state;
 	char *reason, *remedy;
 	bool state_event_waiting;
+	struct oc_pin {
+		int64_t size, mtime_ns, ctime_ns;
+		char sha[65]; /* of the file with these marks; "": not made yet */
+	} pin;
 
 	oc_module_file file; /* fd open while it may be loaded, and as long as it is */
 	const oc_module_desc *linked; /* oc_modules_add */
@@ -188,6 +192,12 @@ typedef struct oc_context_row {
 	void *context;
 } oc_context_row;
 
+typedef struct oc_state_row {
+	struct oc_state_row *next;
+	void (*fn)(void *arg, oc_module *module);
+	void *arg;
+} oc_state_row;
+
 typedef struct oc_tool_row {
 	oc_tool_info info;
 } oc_tool_row;
@@ -213,8 +223,7 @@ struct oc_modules {
 	oc_context_row *contexts;
 	oc_status (*secret_fn)(void *arg, oc_str name, oc_buf **ret);
 	void *secret_arg;
-	void (*on_state)(void *arg, oc_module *module);
-	void *on_state_arg;
+	oc_state_row *on_state;
 };
 
 /* registry.c */
@@ -262,6 +271,8 @@ void oc_host_release(oc_module *module);
 /* Everything of a module that is still open ends now: callers get status. */
 void oc_calls_end(oc_module *module, oc_status status, const char *message);
 void oc_calls_cancel(oc_module *module);
+/* Whether this is the loop thread; complains in the name of the module whose code runs. [any] */
+bool oc_call_thread(const char *what);
 
 typedef enum oc_fn {
 	OC_FN_START = 1,

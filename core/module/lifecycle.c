@@ -605,6 +605,11 @@ static void reconfigure(oc_module *m, oc_batch *b)
 		enqueue_stop(m, b, 0, false);
 		return;
 	}
+	if (m->inited && (m->in_batch_stop || m->state == OC_MODULE_STOPPING)) {
+		/* Allowed again while it was on its way out: it ends and comes back. */
+		enqueue_stop(m, b, 0, true);
+		return;
+	}
 	if (!m->inited) {
 		if (may_start(m))
 			enqueue_start(m, b);

@@ -108,8 +108,10 @@ oc_status oc_module_sha256(const oc_module *module, char out[65], oc_err *err);
 /* JSON for `module list`, `modules.list` and the dashboard; the caller's. detail: manifest, guests, counts. */
 cJSON *oc_modules_describe(oc_modules *modules);
 cJSON *oc_module_describe(oc_module *module, bool detail);
-/* Called on every change of state, later, from the loop. NULL turns it off. */
-void oc_modules_on_state(oc_modules *modules, void (*fn)(void *arg, oc_module *module), void *arg);
+/* Calls fn on every change of state, later, from the loop, until oc_modules_off_state with the same arg. Several may listen.
+ * OC_E_NOMEM. */
+oc_status oc_modules_on_state(oc_modules *modules, void (*fn)(void *arg, oc_module *module), void *arg);
+void oc_modules_off_state(oc_modules *modules, void *arg); /* not from inside fn for another's arg */
 
 /* The module whose code runs on this thread now (for crash reports: safe to read in a signal handler), or NULL. */
 const oc_module *oc_module_current(void);

@@ -1,6 +1,7 @@
 /* Which modules may run: what the configuration says, pins, two of one name; and the settings each one gets. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/data/schema.h"
 #include "core/module/internal.h"
@@ -50,8 +51,38 @@ static void say(verdict *v, oc_module_state state, const char *name, const char 
 		(void)snprintf(v->remedy, sizeof(v->remedy), "%.*s%s%s", (int)(mark - remedy), remedy, name, mark + 4);
 }
 
+static int64_t ns_of(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* The policy is looked at each time a module changes its state, on the loop thread: an open file that has not changed since
+ * is not read again. (The change time cannot be set back by who writes.) */
+static oc_status hash_of(oc_module *m, char out[65], oc_err *err)
+{
+	struct stat sb;
+	struct oc_pin now = {0};
+	oc_status st;
+
+	if (m->file.fd < 0 || fstat(m->file.fd, &sb) != 0)
+		return oc_module_sha256(m, out, err);
+	now.size = sb.st_size;
+	now.mtime_ns = ns_of(sb.st_mtim);
+	now.ctime_ns = ns_of(sb.st_ctim);
+	if (m->pin.sha[0] != '\0' && m->pin.size == now.size && m->pin.mtime_ns == now.mtime_ns && m->pin.ctime_ns == now.ctime_ns) {
+		memcpy(out, m->pin.sha, sizeof(m->pin.sha));
+		return OC_OK;
+	}
+	st = oc_module_sha256(m, now.sha, err);
+	if (st != OC_OK)
+		return st;
+	memcpy(out, now.sha, sizeof(now.sha));
+	m->pin = now;
+	return OC_OK;
+}
+
 /* Third-party code runs only when the operator enabled exactly this file. */
-static void judge_pin(const oc_module *m, const cJSON *entry, verdict *v)
+static void judge_pin(oc_module *m, const cJSON *entry, verdict *v)
 {
 	const char *pin = oc_json_str(entry, "sha256", "");
 	char sha[65];
@@ -62,7 +93,7 @@ static void judge_pin(const oc_module *m, const cJSON *entry, verdict *v)
 	} else if (pin[0] == '\0') {
 		say(v, OC_MODULE_DISABLED, m->name, "openclaw module enable NAME",
 		    "enabled in the configuration, but its file was not confirmed (no sha256)");
-	} else if (oc_module_sha256(m, sha, &err) != OC_OK) {
+	} else if (hash_of(m, sha, &err) != OC_OK) {
 		say(v, OC_MODULE_REFUSED, m->name, "", err.text);
 	} else if (!oc_str_ieq(oc_str_of(pin), oc_str_of(sha))) {
 		say(v, OC_MODULE_REFUSED, m->name,
@@ -71,7 +102,7 @@ static void judge_pin(const oc_module *m, const cJSON *entry, verdict *v)
 	}
 }
 
-static void judge(const oc_module *m, verdict *v)
+static void judge(oc_module *m, verdict *v)
 {
 	const cJSON *section = modules_section(m), *entry = entry_of(m);
 	const cJSON *allow = oc_json_get(section, "allow"), *enabled = oc_json_get(entry, "enabled");
@@ -188,17 +219,30 @@ static void overlay(cJSON *base, const cJSON *over)
 }
 
 /* Secrets are asked for one by one (host->secret); they do not travel with the settings. */
+static const cJSON *schema_of(const cJSON *schema, const cJSON *item)
+{
+	const cJSON *sub;
+
+	if (item->string == NULL) {
+		sub = oc_json_get(schema, "items");
+	} else {
+		sub = oc_json_get(oc_json_get(schema, "properties"), item->string);
+		if (sub == NULL)
+			sub = oc_json_get(schema, "additionalProperties");
+	}
+	return cJSON_IsObject(sub) ? sub : NULL;
+}
+
 static void strip_secrets(cJSON *value, const cJSON *schema)
 {
-	const cJSON *properties = oc_json_get(schema, "properties");
 	cJSON *item = value->child;
 
 	while (item != NULL) {
 		cJSON *next = item->next;
-		const cJSON *sub = item->string != NULL ? oc_json_get(properties, item->string) : NULL;
+		const cJSON *sub = schema_of(schema, item);
 
-		if (item->string != NULL
-		    && (oc_json_bool(sub, "sensitive", false) || (cJSON_IsString(item) && oc_config_sensitive(item->string))))
+		if (oc_json_bool(sub, "sensitive", false)
+		    || (item->string != NULL && cJSON_IsString(item) && oc_config_sensitive(item->string)))
 			cJSON_Delete(cJSON_DetachItemViaPointer(value, item));
 		else if (cJSON_IsObject(item) || cJSON_IsArray(item))
 			strip_secrets(item, sub);

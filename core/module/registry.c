@@ -145,6 +145,8 @@ void oc_modules_free(oc_modules *m)
 		oc_free(row->name);
 		oc_free(row);
 	}
+	while (m->on_state != NULL)
+		oc_modules_off_state(m, m->on_state->arg);
 	oc_owner_free(m->owner);
 	oc_config_unref(m->config);
 	oc_free(m->tools);
@@ -280,8 +282,10 @@ static void tell_state(void *arg)
 	oc_modules *modules = module->registry;
 
 	module->state_event_waiting = false;
-	if (modules->on_state != NULL)
-		modules->on_state(modules->on_state_arg, module);
+	for (oc_state_row *row = modules->on_state, *next; row != NULL; row = next) {
+		next = row->next; /* a listener may leave */
+		row->fn(row->arg, module);
+	}
 }
 
 void oc_module_set_state(oc_module *module, oc_module_state state, const char *reason, const char *remedy)
@@ -347,10 +351,33 @@ void oc_module_violation(oc_module *module, const char *format, ...)
 	}
 }
 
-void oc_modules_on_state(oc_modules *modules, void (*fn)(void *arg, oc_module *module), void *arg)
+oc_status oc_modules_on_state(oc_modules *modules, void (*fn)(void *arg, oc_module *module), void *arg)
 {
-	modules->on_state = fn;
-	modules->on_state_arg = arg;
+	oc_state_row *row = oc_alloc(sizeof(*row)), **end = &modules->on_state;
+
+	if (row == NULL)
+		return OC_E_NOMEM;
+	*row = (oc_state_row){.fn = fn, .arg = arg};
+	while (*end != NULL)
+		end = &(*end)->next;
+	*end = row;
+	return OC_OK;
+}
+
+void oc_modules_off_state(oc_modules *modules, void *arg)
+{
+	oc_state_row **at = &modules->on_state;
+
+	while (*at != NULL) {
+		oc_state_row *row = *at;
+
+		if (row->arg != arg) {
+			at = &row->next;
+			continue;
+		}
+		*at = row->next;
+		oc_free(row);
+	}
 }
 
 /* ---- Reading ---- */

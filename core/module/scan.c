@@ -24,6 +24,7 @@ void oc_module_inspect(oc_module *module)
 	oc_status st;
 
 	oc_loader_close(&module->file);
+	module->pin.sha[0] = '\0';
 	st = oc_loader_open(module->path, module->own_tree, &module->file, &err);
 	if (st == OC_OK)
 		st = oc_loader_manifest(&module->file, &manifest, &err);

@@ -281,6 +281,54 @@ static void stop_waits_for_work(void **state)
 	assert_int_equal(f->done, 10);
 }
 
+static void configured(fixture *f, const char *json, oc_modules_done *done)
+{
+	oc_config *config = NULL;
+
+	assert_int_equal(oc_config_load_text(oc_str_of(json), NULL, &config, NULL), OC_OK);
+	oc_modules_configure(f->modules, config, done, f);
+	oc_config_unref(config);
+}
+
+static void allowed_again_while_it_stops(void **state)
+{
+	fixture *f = *state;
+
+	configured(f, "{\"modules\":{\"deny\":[\"probe\"]}}", NULL);
+	assert_int_equal(oc_module_get_state(f->module), OC_MODULE_STOPPING);
+	configured(f, "{}", settled);
+	run_ms(f, 3000);
+	assert_int_equal(f->done, 10);
+	assert_true(stops == 1 && finis == 1);
+	assert_true(oc_module_running(f->module));
+}
+
+static void tick_on(void *arg)
+{
+	(void)arg;
+	timer_runs++;
+}
+
+/* From a pool thread: what is for the loop thread only. */
+static void meddle(void *arg)
+{
+	host->unwatch(arg);
+	host->call_done(held, OC_OK, OC_STR("x"));
+}
+
+static void other_threads_change_nothing(void **state)
+{
+	fixture *f = *state;
+
+	begin(f, hangs, options(f));
+	watch = host->timer(self, 5, 5, tick_on, f);
+	assert_int_equal(host->work(self, meddle, NULL, watch), OC_OK);
+	run_ms(f, 2000); /* ends with the call's deadline */
+	assert_int_equal(f->status, OC_E_TIMEOUT);
+	assert_true(timer_runs > 3);
+	host->unwatch(watch);
+}
+
 static void starts_again(void **state)
 {
 	fixture *f = *state;
@@ -389,6 +437,8 @@ int main(void)
 		T(stop_ends_everything),
 		T(stop_does_not_wait_for_ever),
 		T(stop_waits_for_work),
+		T(allowed_again_while_it_stops),
+		T(other_threads_change_nothing),
 		T(starts_again),
 		T(freed_while_it_runs),
 		R(init_says_why),

@@ -586,6 +586,14 @@ static void settings_are_checked_and_filled_and_without_secrets(void **state)
 	start(f);
 	use(f, "config", "{}", OC_OK, "{\"greeting\":\"hello\"}");
 	stop(f);
+	/* Also what the schema calls sensitive below lists and members of any name. */
+	configure(f, "{\"modules\":{\"entries\":{\"good-tool\":{\"config\":{\"boxes\":{\"a\":{\"pin\":\"1234\",\"size\":1,\"keys\":[\"k1\"],"
+		     "\"shelf\":[{\"code\":{\"v\":\"1234\"},\"n\":2}]}}}}}}}");
+	open_registry(f);
+	start(f);
+	use(f, "config", "{}", OC_OK,
+	    "{\"boxes\":{\"a\":{\"size\":1,\"keys\":[],\"shelf\":[{\"n\":2}]}},\"greeting\":\"hello\"}");
+	stop(f);
 	configure(f, "{\"modules\":{\"entries\":{\"good-tool\":{\"config\":{\"gretting\":\"x\"}}}}}");
 	open_registry(f);
 	start(f);
@@ -669,17 +677,28 @@ static void state_changed(void *arg, oc_module *module)
 	(void)snprintf(f->events + n, sizeof(f->events) - n, "%s ", oc_module_state_name(oc_module_get_state(module)));
 }
 
+static void count_states(void *arg, oc_module *module)
+{
+	(void)module;
+	++*(int *)arg;
+}
+
 static void failures_are_told(void **state)
 {
 	fixture *f = *state;
 
 	put("bad_null", f->bundled, "bad_null.so");
 	open_registry(f);
-	oc_modules_on_state(f->modules, state_changed, f);
+	int others = 0, gone = 0;
+	assert_int_equal(oc_modules_on_state(f->modules, state_changed, f), OC_OK);
+	assert_int_equal(oc_modules_on_state(f->modules, count_states, &gone), OC_OK);
+	assert_int_equal(oc_modules_on_state(f->modules, count_states, &others), OC_OK);
+	oc_modules_off_state(f->modules, &gone);
 	start(f);
 	run_ms(f, 20);
 	assert_int_equal(f->done == 1 || f->states > 0, 1);
 	assert_string_equal(f->events, "refused ");
+	assert_true(others == f->states && gone == 0);
 }
 
 static bool is_error(void *arg, oc_hook_turn *turn, const cJSON *payload)

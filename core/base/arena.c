@@ -4,6 +4,7 @@
 
 #include "core/base/mem.h"
 
+#define INLINE_BYTES 896u /* in the arena itself: a small call needs one allocation */
 #define FIRST_BLOCK 4000u
 #define BIGGEST_STEP (64u << 10)
 
@@ -23,13 +24,18 @@ struct oc_arena {
 	struct block *blocks; /* the newest first; only that one has room */
 	struct deferred *deferred;
 	size_t used, max;
+	size_t inline_used;
+	_Alignas(16) char bytes[INLINE_BYTES];
 };
 
+/* Memory is zeroed when it is given out, not before. */
 oc_arena *oc_arena_new(size_t max_bytes)
 {
-	oc_arena *arena = oc_alloc(sizeof *arena);
-	if (arena != NULL)
+	oc_arena *arena = oc_realloc(NULL, sizeof *arena);
+	if (arena != NULL) {
+		memset(arena, 0, offsetof(struct oc_arena, bytes));
 		arena->max = max_bytes != 0 ? max_bytes : (size_t)64 << 20;
+	}
 	return arena;
 }
 
@@ -41,10 +47,11 @@ static struct block *add_block(oc_arena *arena, size_t bytes)
 		step = BIGGEST_STEP;
 	if (step < bytes)
 		step = bytes;
-	struct block *block = oc_alloc(sizeof *block + step);
+	struct block *block = oc_realloc(NULL, sizeof *block + step);
 	if (block == NULL)
 		return NULL;
 	block->cap = step;
+	block->used = 0;
 	block->next = arena->blocks;
 	arena->blocks = block;
 	return block;
@@ -60,14 +67,21 @@ void *oc_arena_alloc(oc_arena *arena, size_t bytes)
 	if (need > arena->max - arena->used)
 		return NULL;
 	struct block *block = arena->blocks;
-	if (block == NULL || need > block->cap - block->used) {
-		block = add_block(arena, need);
-		if (block == NULL)
-			return NULL;
+	char *p;
+	if (block == NULL && need <= INLINE_BYTES - arena->inline_used) {
+		p = arena->bytes + arena->inline_used;
+		arena->inline_used += need;
+	} else {
+		if (block == NULL || need > block->cap - block->used) {
+			block = add_block(arena, need);
+			if (block == NULL)
+				return NULL;
+		}
+		p = block->bytes + block->used;
+		block->used += need;
 	}
-	void *p = block->bytes + block->used;
-	block->used += need;
 	arena->used += need;
+	memset(p, 0, need);
 	return p;
 }
 

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Up to here glibc's malloc answers from a per-thread cache, which its calloc does not look into. */
+#define CACHED_BYTES 1024u
+
 static atomic_ulong live;
 static atomic_ulong fail_in; /* 0: never; n: the n-th allocation from now and all later ones fail */
 
@@ -41,7 +44,11 @@ void *oc_calloc(size_t n, size_t size)
 	size_t bytes;
 	if (must_fail() || __builtin_mul_overflow(n, size, &bytes))
 		return NULL;
-	void *p = calloc(1, bytes == 0 ? 1 : bytes);
+	if (bytes == 0)
+		bytes = 1;
+	void *p = bytes <= CACHED_BYTES ? malloc(bytes) : calloc(1, bytes);
+	if (p != NULL && bytes <= CACHED_BYTES)
+		memset(p, 0, bytes);
 	if (p != NULL)
 		atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
 	return p;

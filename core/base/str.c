@@ -21,6 +21,18 @@ bool oc_str_eqz(oc_str a, const char *nul_terminated)
 	return oc_str_eq(a, oc_str_of(nul_terminated));
 }
 
+char *oc_put_u64(char *at, uint64_t v)
+{
+	char digits[OC_U64_CHARS];
+	size_t n = 0;
+	do
+		digits[n++] = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	while (n > 0)
+		*at++ = digits[--n];
+	return at;
+}
+
 static int fold(char c)
 {
 	return c >= 'A' && c <= 'Z' ? c + 32 : c;

@@ -30,6 +30,9 @@ oc_str oc_str_cut(oc_str *rest, char separator);
 bool oc_str_eq_secret(oc_str a, oc_str b);
 /* A decimal number over the whole string within [min, max]. */
 oc_status oc_str_i64(oc_str s, int64_t min, int64_t max, int64_t *ret);
+/* Writes v in decimal digits, without a NUL (at most OC_U64_CHARS); returns the place behind them. */
+char *oc_put_u64(char *at, uint64_t v);
+#define OC_U64_CHARS 20
 /* Edits needed to turn a into b (Levenshtein), at most `cap`. */
 size_t oc_str_distance(const char *a, const char *b, size_t cap);
 /* The name in names[0..n) nearest to `wrong`, or NULL when none is near enough to be meant. */

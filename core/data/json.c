@@ -21,26 +21,32 @@ __attribute__((constructor)) static void use_our_memory(void)
 
 oc_status oc_json_parse(oc_str text, const oc_json_limits *limits, cJSON **ret, oc_err *err)
 {
-	return oc_read_json(text, limits, 0, ret, NULL, err);
+	return oc_read_json(text, limits, 0, NULL, ret, NULL, err);
+}
+
+oc_status oc_json_parse_in(oc_arena *arena, oc_str text, const oc_json_limits *limits, const cJSON **ret, oc_err *err)
+{
+	cJSON *tree = NULL;
+	oc_status status = oc_read_json(text, limits, 0, arena, &tree, NULL, err);
+	if (status == OC_OK)
+		*ret = tree;
+	return status;
 }
 
 oc_status oc_json_check(oc_str text, const oc_json_limits *limits, oc_err *err)
 {
-	return oc_read_json(text, limits, 0, NULL, NULL, err);
+	return oc_read_json(text, limits, 0, NULL, NULL, NULL, err);
 }
 
 /* ---- Printing ---- */
 
 static void print_whole(oc_sbuf *b, int64_t value)
 {
-	char text[24], *p = text + sizeof text;
-	uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-	do
-		*--p = (char)('0' + rest % 10);
-	while ((rest /= 10) > 0);
+	char text[OC_U64_CHARS + 1], *end = text;
 	if (value < 0)
-		*--p = '-';
-	oc_sbuf_add(b, p, (size_t)(text + sizeof text - p));
+		*end++ = '-';
+	end = oc_put_u64(end, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+	oc_sbuf_add(b, text, (size_t)(end - text));
 }
 
 /* The shortest text that reads back as the same number. */
@@ -110,7 +116,10 @@ static void print(oc_sbuf *b, const cJSON *node, unsigned indent, unsigned depth
 		oc_sbuf_z(b, "false");
 		break;
 	case cJSON_Number:
-		print_number(b, node->valuedouble);
+		if (node->valuestring != NULL) /* the reader's, where a double is not exact */
+			oc_sbuf_z(b, node->valuestring);
+		else
+			print_number(b, node->valuedouble);
 		break;
 	case cJSON_String:
 		oc_sbuf_json(b, oc_str_of(node->valuestring == NULL ? "" : node->valuestring));

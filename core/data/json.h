@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "core/base/err.h"
+#include "core/base/mem.h"
 #include "core/base/str.h"
 
 typedef struct oc_json_limits {
@@ -22,6 +23,8 @@ typedef struct oc_json_limits {
 
 /* Parses. limits NULL: the defaults. err tells line and column. */
 oc_status oc_json_parse(oc_str text, const oc_json_limits *limits, cJSON **ret, oc_err *err);
+/* The same with the tree in an arena, with which it ends: not to be changed, not to be deleted. */
+oc_status oc_json_parse_in(oc_arena *arena, oc_str text, const oc_json_limits *limits, const cJSON **ret, oc_err *err);
 /* The same checks without building a tree. */
 oc_status oc_json_check(oc_str text, const oc_json_limits *limits, oc_err *err);
 /* Compact text, oc_free it; NULL when out of memory. */

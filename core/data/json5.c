@@ -10,7 +10,7 @@
 
 oc_status oc_json5_parse(oc_str text, const oc_json_limits *limits, cJSON **ret, oc_err *err)
 {
-	return oc_read_json(text, limits, OC_READ_JSON5, ret, NULL, err);
+	return oc_read_json(text, limits, OC_READ_JSON5, NULL, ret, NULL, err);
 }
 
 /* ---- A document that is being edited ---- */
@@ -612,7 +612,7 @@ static oc_status edit(struct doc *d, const char *path, const cJSON *value, char 
 		return no_memory(err);
 	/* The proof: what was written is what was meant. A person's file is never replaced by something else. */
 	oc_auto_json cJSON *again = NULL;
-	status = oc_read_json(oc_str_of(text), NULL, OC_READ_JSON5 | OC_READ_EMPTY_IS_OBJECT, &again, NULL, err);
+	status = oc_read_json(oc_str_of(text), NULL, OC_READ_JSON5 | OC_READ_EMPTY_IS_OBJECT, NULL, &again, NULL, err);
 	if (status == OC_E_NOMEM || status == OC_E_LIMIT)
 		return status;
 	if (status != OC_OK || !oc_json_equal(again, d->root))
@@ -628,7 +628,7 @@ oc_status oc_json5_edit(oc_str text, const char *path, const cJSON *value, char 
 	if (status != OC_OK)
 		return status;
 	struct doc d = {.text = text};
-	status = oc_read_json(text, NULL, OC_READ_JSON5 | OC_READ_EMPTY_IS_OBJECT, &d.root, &d.spans, err);
+	status = oc_read_json(text, NULL, OC_READ_JSON5 | OC_READ_EMPTY_IS_OBJECT, NULL, &d.root, &d.spans, err);
 	if (status != OC_OK)
 		return status;
 	learn_style(&d);
@@ -644,7 +644,7 @@ oc_status oc_json5_locate(oc_str text, const char *path, unsigned *ret_line, uns
 {
 	struct doc d = {.text = text};
 	struct place place;
-	oc_status status = oc_read_json(text, NULL, OC_READ_JSON5, &d.root, &d.spans, NULL);
+	oc_status status = oc_read_json(text, NULL, OC_READ_JSON5, NULL, &d.root, &d.spans, NULL);
 	if (status != OC_OK)
 		return OC_E_INVALID;
 	status = find(&d, path, &place, NULL);

@@ -30,8 +30,10 @@ struct reader {
 	unsigned max_depth, depth;
 	struct key *keys; /* a stack: those of the innermost object are on top */
 	size_t keys_n, keys_cap;
+	oc_arena *arena; /* of the tree; NULL: cJSON's memory */
 	oc_spans *spans;
 	oc_err *err;
+	struct key first_keys[8];
 };
 
 /* ---- Errors ---- */
@@ -69,6 +71,11 @@ static oc_status bad(struct reader *r, oc_status code, size_t at, const char *re
 static oc_status no_memory(struct reader *r)
 {
 	return oc_fail(r->err, OC_E_NOMEM, NULL, "no memory for the JSON document");
+}
+
+static void *take(const struct reader *r, size_t bytes)
+{
+	return r->arena != NULL ? oc_arena_alloc(r->arena, bytes) : cJSON_malloc(bytes);
 }
 
 /* Names what stands at `at` for an error message. */
@@ -265,13 +272,25 @@ static oc_status bad_string_byte(struct reader *r, size_t at)
 	return bad(r, OC_E_INVALID, at, "", "control character 0x%02X must be written as \\u%04x", c, c);
 }
 
+static inline bool plain_char(unsigned char c)
+{
+	return c >= 0x20 && c < 0x80 && c != '"' && c != '\'' && c != '\\';
+}
+
 /* Checks the string at r->at up to its closing quote, whose place is returned; *ret_n is its length when decoded. */
 static oc_status scan_string(struct reader *r, size_t *ret_end, size_t *ret_n, bool *ret_escapes)
 {
 	char quote = r->p[r->at];
 	size_t i = r->at + 1, n = 0;
 	bool escapes = false;
-	while (i < r->n && r->p[i] != quote) {
+	for (;;) {
+		/* Most strings are plain text from quote to quote. */
+		size_t from = i;
+		while (i < r->n && plain_char((unsigned char)r->p[i]))
+			i++;
+		n += i - from;
+		if (i >= r->n || r->p[i] == quote)
+			break;
 		unsigned char c = (unsigned char)r->p[i];
 		uint32_t code;
 		size_t len = 1;
@@ -329,7 +348,7 @@ static oc_status read_string(struct reader *r, char **ret_new, oc_str *ret_view,
 	size_t from = r->at + 1;
 	char *copy = NULL;
 	if (ret_new != NULL || (escapes && ret_view != NULL)) {
-		copy = cJSON_malloc(n + 1);
+		copy = take(r, n + 1);
 		if (copy == NULL)
 			return no_memory(r);
 		if (escapes)
@@ -401,7 +420,7 @@ static oc_status read_name5(struct reader *r, char **ret_new, oc_str *ret_view)
 		}
 		if (n == 0)
 			return unexpected(r, "a member name");
-		if (pass == 0 && (copy = cJSON_malloc(n + 1)) == NULL)
+		if (pass == 0 && (copy = take(r, n + 1)) == NULL)
 			return no_memory(r);
 	}
 	copy[n] = 0;
@@ -458,12 +477,14 @@ static oc_status close_keys(struct reader *r, size_t first)
 static oc_status push_key(struct reader *r, struct key key)
 {
 	if (r->keys_n == r->keys_cap) {
-		size_t cap = r->keys_cap == 0 ? 32 : r->keys_cap * 2;
-		struct key *keys = oc_realloc(r->keys, cap * sizeof *keys);
+		size_t cap = r->keys_cap * 4;
+		struct key *keys = oc_realloc(r->keys == r->first_keys ? NULL : r->keys, cap * sizeof *keys);
 		if (keys == NULL) {
 			cJSON_free(key.owned);
 			return no_memory(r);
 		}
+		if (r->keys == r->first_keys)
+			memcpy(keys, r->first_keys, sizeof r->first_keys);
 		r->keys = keys;
 		r->keys_cap = cap;
 	}
@@ -504,14 +525,23 @@ static bool digit_at(const struct reader *r, size_t at)
 	return at < r->n && r->p[at] >= '0' && r->p[at] <= '9';
 }
 
-static oc_status set_number(struct reader *r, cJSON *item, double value)
+static oc_status set_number(cJSON *item, double value)
 {
-	(void)r;
 	if (item != NULL) {
 		item->type = cJSON_Number;
 		cJSON_SetNumberHelper(item, value);
 	}
 	return OC_OK;
+}
+
+/* A whole number that a double may not hold keeps its digits, for printing: it may be somebody's id. */
+static oc_status set_long_number(struct reader *r, cJSON *item, double value, const char *digits, size_t n)
+{
+	if (item != NULL && (item->valuestring = take(r, n + 1)) == NULL)
+		return no_memory(r);
+	if (item != NULL)
+		memcpy(item->valuestring, digits, n); /* zeroed before */
+	return set_number(item, value);
 }
 
 static oc_status convert_number(struct reader *r, size_t start, bool whole, cJSON *item)
@@ -523,7 +553,7 @@ static oc_status convert_number(struct reader *r, size_t start, bool whole, cJSO
 		int64_t value = 0;
 		for (size_t i = *p == '-' || *p == '+'; i < n; i++)
 			value = value * 10 + (p[i] - '0');
-		return set_number(r, item, negative ? -(double)value : (double)value);
+		return set_number(item, negative ? -(double)value : (double)value);
 	}
 	char small[64], *copy = small;
 	if (n >= sizeof small && (copy = oc_alloc(n + 1)) == NULL)
@@ -538,7 +568,7 @@ static oc_status convert_number(struct reader *r, size_t start, bool whole, cJSO
 		oc_free(copy);
 	if (!isfinite(value))
 		return bad(r, OC_E_INVALID, start, "", "the number is too large");
-	return set_number(r, item, value);
+	return whole && *p != '+' ? set_long_number(r, item, value, p, n) : set_number(item, value);
 }
 
 static oc_status hex_number(struct reader *r, size_t digits, cJSON *item)
@@ -552,7 +582,7 @@ static oc_status hex_number(struct reader *r, size_t digits, cJSON *item)
 		return unexpected(r, "a hexadecimal digit");
 	if (!isfinite(value))
 		return bad(r, OC_E_INVALID, start, "", "the number is too large");
-	return set_number(r, item, r->p[start] == '-' ? -value : value);
+	return set_number(item, r->p[start] == '-' ? -value : value);
 }
 
 static oc_status read_number(struct reader *r, cJSON *item)
@@ -603,13 +633,21 @@ static oc_status read_number(struct reader *r, cJSON *item)
 
 static oc_status read_value(struct reader *r, cJSON *item, size_t key_at);
 
+static cJSON *new_node(const struct reader *r)
+{
+	cJSON *node = take(r, sizeof *node); /* zeroed in either case */
+	if (node != NULL)
+		node->type = cJSON_NULL;
+	return node;
+}
+
 /* A new child at the end of parent; NULL in *ret when there is no tree. Freed with the tree whatever happens. */
 static oc_status add_child(struct reader *r, cJSON *parent, cJSON **ret)
 {
 	*ret = NULL;
 	if (parent == NULL)
 		return OC_OK;
-	*ret = cJSON_CreateNull();
+	*ret = new_node(r);
 	if (*ret == NULL)
 		return no_memory(r);
 	cJSON_AddItemToArray(parent, *ret);
@@ -775,7 +813,8 @@ static oc_status read_document(struct reader *r, cJSON *root, unsigned flags)
 	return status;
 }
 
-oc_status oc_read_json(oc_str text, const oc_json_limits *limits, unsigned flags, cJSON **ret, oc_spans *spans, oc_err *err)
+oc_status oc_read_json(oc_str text, const oc_json_limits *limits, unsigned flags, oc_arena *arena, cJSON **ret,
+		       oc_spans *spans, oc_err *err)
 {
 	static const oc_json_limits none = {0};
 	if (limits == NULL)
@@ -783,29 +822,39 @@ oc_status oc_read_json(oc_str text, const oc_json_limits *limits, unsigned flags
 	size_t max_bytes = limits->max_bytes == 0 ? MAX_BYTES : limits->max_bytes;
 	if (text.n > max_bytes)
 		return oc_fail(err, OC_E_LIMIT, NULL, "the JSON text has %zu bytes, more than %zu", text.n, max_bytes);
-	struct reader r = {.p = text.p, .n = text.n, .json5 = (flags & OC_READ_JSON5) != 0, .spans = spans, .err = err};
+	struct reader r;
+	memset(&r, 0, offsetof(struct reader, first_keys)); /* those need none */
+	r.p = text.p;
+	r.n = text.n;
+	r.json5 = (flags & OC_READ_JSON5) != 0;
+	r.keys = r.first_keys;
+	r.keys_cap = sizeof r.first_keys / sizeof *r.first_keys;
+	r.arena = arena;
+	r.spans = spans;
+	r.err = err;
 	r.max_nodes = limits->max_nodes == 0 ? MAX_NODES : limits->max_nodes;
 	r.max_depth = limits->max_depth == 0 ? MAX_DEPTH : limits->max_depth;
 	if (r.max_depth > DEPTH_CEILING)
 		r.max_depth = DEPTH_CEILING;
 	if (spans != NULL)
 		*spans = (oc_spans){0};
-	oc_auto_json cJSON *root = NULL;
-	if (ret != NULL && (root = cJSON_CreateNull()) == NULL)
+	cJSON *root = NULL;
+	if (ret != NULL && (root = new_node(&r)) == NULL)
 		return no_memory(&r);
 	oc_status status = read_document(&r, root, flags);
 	for (size_t i = 0; i < r.keys_n; i++)
 		cJSON_free(r.keys[i].owned);
-	oc_free(r.keys);
+	if (r.keys != r.first_keys)
+		oc_free(r.keys);
 	if (status != OC_OK) {
+		if (arena == NULL)
+			cJSON_Delete(root);
 		if (spans != NULL)
 			oc_spans_free(spans);
 		return status;
 	}
-	if (ret != NULL) {
+	if (ret != NULL)
 		*ret = root;
-		root = NULL;
-	}
 	return OC_OK;
 }
 

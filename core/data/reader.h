@@ -23,8 +23,9 @@ typedef struct oc_spans {
 	size_t n, cap;
 } oc_spans;
 
-/* ret NULL: checks only. spans NULL: not wanted; else freed with oc_spans_free. */
-oc_status oc_read_json(oc_str text, const oc_json_limits *limits, unsigned flags, cJSON **ret, oc_spans *spans, oc_err *err);
+/* ret NULL: checks only. arena NULL: a tree of its own. spans NULL: not wanted; else freed with oc_spans_free. */
+oc_status oc_read_json(oc_str text, const oc_json_limits *limits, unsigned flags, oc_arena *arena, cJSON **ret,
+		       oc_spans *spans, oc_err *err);
 const oc_span *oc_spans_find(const oc_spans *spans, const cJSON *node);
 void oc_spans_free(oc_spans *spans);
 

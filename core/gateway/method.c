@@ -147,23 +147,25 @@ static void refuse(oc_method_answer answer, void *arg, const oc_err *err)
 	answer(arg, err->code, OC_STR_NONE, err);
 }
 
-void oc_method_start(oc_client *client, oc_str name, const cJSON *params, oc_method_answer answer, void *arg)
+int oc_method_find(oc_str name, oc_err *err)
+{
+	int i = find(name);
+	if (i >= 0)
+		return i;
+	const char *names[N_METHODS];
+	for (size_t k = 0; k < N_METHODS; k++)
+		names[k] = table[k]->name;
+	char wrong[80];
+	snprintf(wrong, sizeof wrong, "%.*s", OC_STR_ARG(name));
+	const char *near = oc_str_nearest(wrong, names, N_METHODS);
+	oc_fail(err, OC_E_UNSUPPORTED, near != NULL ? NULL : "system.methods lists them", "there is no method \"%s\"%s%s%s", wrong,
+		near != NULL ? "; did you mean \"" : "", near != NULL ? near : "", near != NULL ? "\"?" : "");
+	return -1;
+}
+
+void oc_method_start(oc_client *client, int i, const cJSON *params, oc_method_answer answer, void *arg)
 {
 	oc_err err = {0};
-	int i = find(name);
-	if (i < 0) {
-		const char *names[N_METHODS];
-		for (size_t k = 0; k < N_METHODS; k++)
-			names[k] = table[k]->name;
-		char wrong[80];
-		snprintf(wrong, sizeof wrong, "%.*s", OC_STR_ARG(name));
-		const char *near = oc_str_nearest(wrong, names, N_METHODS);
-		oc_fail(&err, OC_E_UNSUPPORTED, near != NULL ? NULL : "system.methods lists them",
-			"there is no method \"%s\"%s%s%s", wrong, near != NULL ? "; did you mean \"" : "",
-			near != NULL ? near : "", near != NULL ? "\"?" : "");
-		refuse(answer, arg, &err);
-		return;
-	}
 	const oc_method *m = table[i];
 	if ((m->scope & ~client->scopes) != 0) {
 		if (client->scopes == 0)

@@ -37,7 +37,6 @@ struct oc_client {
 	bool gone;      /* the connection is closed */
 	bool can_events; /* notify works */
 	void (*notify)(oc_client *client, oc_str json); /* sends one message */
-	void *arg;
 	struct oc_event_sub *subs; /* its subscriptions (events.c) */
 };
 void oc_client_ref(oc_client *client);
@@ -56,10 +55,12 @@ void oc_method_fail(oc_method_call *call, const oc_err *err);
 void oc_method_failf(oc_method_call *call, oc_status status, const char *remedy, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* How a codec starts a call: looks up, checks, runs. answer is called exactly once (maybe before this returns):
- * status OC_OK: result is a JSON text; else err. The client is referenced while the call is open. */
+/* How a codec starts a call. The row of a name; -1: there is none, and err names the nearest one. */
+int oc_method_find(oc_str name, oc_err *err);
+/* Checks scope and parameters, then runs. answer is called exactly once (maybe before this returns): status OC_OK: result
+ * is a JSON text; else err. The client is referenced while the call is open. */
 typedef void (*oc_method_answer)(void *arg, oc_status status, oc_str result, const oc_err *err);
-void oc_method_start(oc_client *client, oc_str name, const cJSON *params_or_null, oc_method_answer answer, void *arg);
+void oc_method_start(oc_client *client, int row, const cJSON *params_or_null, oc_method_answer answer, void *arg);
 
 /* The i-th method, sorted by name; NULL past the end. */
 const oc_method *oc_method_row(size_t i);

@@ -17,13 +17,12 @@ static void system_health(oc_method_call *call, const cJSON *params)
 {
 	(void)params;
 	const oc_gateway *gw = oc_method_gateway(call);
-	char text[128];
-	int n = snprintf(text, sizeof text, "{\"ok\":true,\"status\":\"%s\",\"uptimeMs\":%" PRIu64 "}",
-			 gw->stopping ? "stopping"
-			 : gw->ready  ? "live"
-				      : "starting",
-			 (oc_now_ns() - gw->started_ns) / 1000000u);
-	oc_method_reply_text(call, oc_str_make(text, (size_t)n));
+	char text[128], *end = stpcpy(text, "{\"ok\":true,\"status\":\"");
+	end = stpcpy(end, gw->stopping ? "stopping" : gw->ready ? "live" : "starting");
+	end = stpcpy(end, "\",\"uptimeMs\":");
+	end = oc_put_u64(end, (oc_now_ns() - gw->started_ns) / 1000000u);
+	*end++ = '}';
+	oc_method_reply_text(call, oc_str_make(text, (size_t)(end - text)));
 }
 
 const oc_method oc_method_system_health = {"system.health", OC_SCOPE_READ, "whether the gateway is alive", OBJECT(""),

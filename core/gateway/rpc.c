@@ -8,64 +8,57 @@
 
 #define LOGIN_MS 10000
 
-static oc_client *client_new(oc_gateway *gw, unsigned scopes)
+static void client_init(oc_client *client, oc_gateway *gw, unsigned scopes)
 {
-	oc_client *client = oc_alloc(sizeof *client);
-	if (client == NULL)
-		return NULL;
 	client->gateway = gw;
 	client->refs = 1;
 	client->scopes = scopes;
-	return client;
 }
 
 /* ---- POST /rpc ---- */
 
 struct post {
+	oc_client client; /* first: the memory ends with its last reference */
 	oc_http_req *req;
-	oc_client *client;
 };
 
 static void post_done(void *arg, oc_str text)
 {
 	struct post *post = arg;
-	oc_gateway *gw = post->client->gateway;
+	oc_gateway *gw = post->client.gateway;
 	gw->status_class[2]++;
 	if (text.n == 0)
 		oc_http_respond(post->req, 204, NULL, OC_STR_NONE);
 	else
 		oc_http_respond(post->req, 200, "application/json", text);
-	oc_client_gone(post->client);
-	oc_free(post);
+	oc_client_gone(&post->client);
 }
 
 void oc_gateway_rpc(oc_gateway *gw, oc_http_req *req, unsigned scopes)
 {
 	struct post *post = oc_alloc(sizeof *post);
-	oc_client *client = post != NULL ? client_new(gw, scopes) : NULL;
-	if (client == NULL) {
-		oc_free(post);
+	if (post == NULL) {
 		oc_http_error(req, 503, "nomem", "out of memory");
 		return;
 	}
-	*post = (struct post){req, client};
+	client_init(&post->client, gw, scopes);
+	post->req = req;
 	gw->rpc_calls++;
-	oc_jsonrpc_handle(client, oc_http_body(req), post_done, post);
+	oc_jsonrpc_handle(&post->client, oc_http_body(req), post_done, post);
 }
 
 /* ---- /ws ---- */
 
 struct conn {
-	oc_client *client;
+	oc_client client; /* first: the memory ends with its last reference */
 	oc_ws *ws;
 	oc_watch *login; /* runs until the client has authenticated */
 };
 
 static void notify(oc_client *client, oc_str json)
 {
-	struct conn *conn = client->arg;
 	if (!client->gone)
-		oc_ws_send(conn->ws, json, false);
+		oc_ws_send(((struct conn *)(void *)client)->ws, json, false);
 }
 
 static void ws_done(void *arg, oc_str text)
@@ -78,7 +71,7 @@ static void ws_done(void *arg, oc_str text)
 static void ws_message(void *arg, oc_ws *ws, oc_str data, bool binary)
 {
 	struct conn *conn = arg;
-	oc_client *client = conn->client;
+	oc_client *client = &conn->client;
 	if (binary) {
 		oc_ws_close(ws, OC_WS_UNSUPPORTED, OC_STR("JSON-RPC is text"));
 		return;
@@ -99,10 +92,10 @@ static void ws_close(void *arg, oc_ws *ws, uint16_t code, oc_str reason)
 	struct conn *conn = arg;
 	(void)ws;
 	oc_debug("gateway", "WebSocket closed: %u %.*s", code, OC_STR_ARG(reason));
-	conn->client->gateway->ws_open--;
+	conn->client.gateway->ws_open--;
 	oc_watch_end(conn->login);
-	oc_client_gone(conn->client);
-	oc_free(conn);
+	conn->login = NULL;
+	oc_client_gone(&conn->client);
 }
 
 static void login_late(void *arg)
@@ -114,16 +107,13 @@ static void login_late(void *arg)
 void oc_gateway_ws(oc_gateway *gw, oc_http_req *req, unsigned scopes)
 {
 	struct conn *conn = oc_alloc(sizeof *conn);
-	oc_client *client = conn != NULL ? client_new(gw, scopes) : NULL;
-	if (client == NULL) {
-		oc_free(conn);
+	if (conn == NULL) {
 		oc_http_error(req, 503, "nomem", "out of memory");
 		return;
 	}
-	client->notify = notify;
-	client->arg = conn;
-	client->can_events = scopes != 0;
-	conn->client = client;
+	client_init(&conn->client, gw, scopes);
+	conn->client.notify = notify;
+	conn->client.can_events = scopes != 0;
 	oc_ws_options options = {
 		.on_message = ws_message,
 		.on_close = ws_close,
@@ -131,8 +121,7 @@ void oc_gateway_ws(oc_gateway *gw, oc_http_req *req, unsigned scopes)
 		.max_message = scopes != 0 ? OC_JSONRPC_MAX_BYTES : 64 * 1024,
 	};
 	if (oc_http_upgrade_ws(req, &options, &conn->ws) != OC_OK) { /* answered already */
-		oc_client_gone(client);
-		oc_free(conn);
+		oc_client_gone(&conn->client);
 		return;
 	}
 	gw->status_class[1]++;

@@ -26,13 +26,11 @@ static int refuse(oc_h1 *h, int status, const char *code, const char *text)
 
 /* ---- Storage ---- */
 
-static bool text_room(oc_h1 *h, size_t n)
+static bool text_grow(oc_h1 *h, size_t n)
 {
 	size_t cap = h->text_cap;
 	char *bigger;
 
-	if (n <= cap - h->text_n)
-		return true;
 	while (cap - h->text_n < n)
 		cap *= 2;
 	bigger = oc_realloc(h->text == h->inline_text ? NULL : h->text, cap);
@@ -43,6 +41,11 @@ static bool text_room(oc_h1 *h, size_t n)
 	h->text = bigger;
 	h->text_cap = (uint32_t)cap;
 	return true;
+}
+
+static inline bool text_room(oc_h1 *h, size_t n)
+{
+	return n <= (size_t)(h->text_cap - h->text_n) || text_grow(h, n);
 }
 
 static int text_add(oc_h1 *h, const char *p, size_t n)
@@ -137,6 +140,7 @@ static int on_field(llhttp_t *parser, const char *at, size_t n)
 {
 	oc_h1 *h = of(parser);
 	oc_h1_header *header;
+	char *to;
 
 	if (h->head_done)
 		return trailer(h, n);
@@ -149,11 +153,10 @@ static int on_field(llhttp_t *parser, const char *at, size_t n)
 	if (!text_room(h, n + 1))
 		return refuse(h, 503, "unavailable", "out of memory");
 	header = &h->headers[h->n_headers - 1];
-	for (size_t i = 0; i < n; i++) {
-		char c = at[i];
-
-		h->text[h->text_n++] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-	}
+	to = h->text + h->text_n;
+	for (size_t i = 0; i < n; i++)
+		to[i] = (char)(at[i] | (at[i] >= 'A' && at[i] <= 'Z' ? 0x20 : 0));
+	h->text_n += (uint32_t)n;
 	header->name_n += (uint32_t)n;
 	return 0;
 }
@@ -247,6 +250,8 @@ static bool host_is_sane(oc_str host)
 	for (size_t i = 0; i < host.n; i++) {
 		unsigned char c = (unsigned char)host.p[i];
 
+		if ((c >= '0' && c <= '9') || c == '.' || c == ':')
+			continue; /* the usual ones first */
 		if (c <= ' ' || c >= 0x7f || strchr("/\\@?#,\"<>", c) != NULL)
 			return false;
 	}

@@ -45,20 +45,6 @@ static char *put(char *at, const char *p, size_t n)
 }
 #define PUT(at, literal) put(at, literal, sizeof(literal) - 1)
 
-static char *put_number(char *at, uint64_t v)
-{
-	char digits[20];
-	size_t n = 0;
-
-	do {
-		digits[n++] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v > 0);
-	while (n > 0)
-		*at++ = digits[--n];
-	return at;
-}
-
 static bool value_ok(oc_str value)
 {
 	for (size_t i = 0; i < value.n; i++) {
@@ -87,7 +73,7 @@ static size_t make_head(oc_conn *c, int status, const char *type, int64_t length
 		at = PUT(at, "HTTP/1.1 200 OK\r\nDate: ");
 	} else {
 		at = PUT(at, "HTTP/1.1 ");
-		at = put_number(at, (uint64_t)status);
+		at = oc_put_u64(at, (uint64_t)status);
 		*at++ = ' ';
 		at = put(at, text, strlen(text));
 		at = PUT(at, "\r\nDate: ");
@@ -101,7 +87,7 @@ static size_t make_head(oc_conn *c, int status, const char *type, int64_t length
 	}
 	if (length >= 0 && has_body(status)) {
 		at = PUT(at, "Content-Length: ");
-		at = put_number(at, (uint64_t)length);
+		at = oc_put_u64(at, (uint64_t)length);
 		at = PUT(at, "\r\n");
 	} else if (length < 0 && has_body(status) && !c->h1.http10) {
 		at = PUT(at, "Transfer-Encoding: chunked\r\n");

@@ -74,7 +74,12 @@ static void ids_come_back_as_they_were(void **state)
 	a = ask(0, "{\"jsonrpc\":\"2.0\",\"id\":null,\"method\":\"system.version\"}");
 	assert_true(cJSON_HasObjectItem(a, "id"));
 	assert_null(ask(0, "{\"jsonrpc\":\"2.0\",\"method\":\"system.version\"}"));
+	/* 64 bits do not fit a double: the digits are what comes back. */
+	assert_non_null(ask(0, "{\"jsonrpc\":\"2.0\",\"id\":9223372036854775807,\"method\":\"system.version\"}"));
+	assert_non_null(strstr(answer, "\"id\":9223372036854775807}"));
 	assert_null(ask(0, "{\"jsonrpc\":\"2.0\",\"method\":\"no.such\"}"));
+	assert_null(ask(0, "{\"jsonrpc\":\"2.0\",\"method\":\"system.version\",\"params\":[1]}"));
+	assert_null(ask(0, "{\"jsonrpc\":\"2.0\",\"method\":\"system.version\",\"params\":{\"x\":1}}"));
 }
 
 static void what_is_not_a_request_is_told(void **state)

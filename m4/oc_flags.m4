@@ -26,6 +26,10 @@ AS_IF([test "x$enable_sanitizers" = xyes], [enable_sanitizers=address,undefined]
 AC_ARG_ENABLE([coverage], [AS_HELP_STRING([--enable-coverage], [build for gcov])], [], [enable_coverage=no])
 AC_ARG_ENABLE([fuzzing], [AS_HELP_STRING([--enable-fuzzing],
   [build the fuzz targets with the engine LIB_FUZZING_ENGINE (-fsanitize=fuzzer when unset; needs clang)])], [], [enable_fuzzing=no])
+AC_ARG_ENABLE([fault-points], [AS_HELP_STRING([--enable-fault-points],
+  [build everything with the places where tests make it crash (never for use)])], [], [enable_fault_points=no])
+AS_IF([test "x$enable_fault_points" = xyes], [AC_DEFINE([OC_FAULT_POINTS], [1], [Places where tests make the program fail.])])
+AM_CONDITIONAL([FAULT_POINTS], [test "x$enable_fault_points" = xyes])
 AC_ARG_VAR([LIB_FUZZING_ENGINE], [what fuzz targets are linked with, see --enable-fuzzing])
 ])
 

@@ -12,6 +12,8 @@ AM_TESTS_ENVIRONMENT = \
 	OC_MODULES='$(abs_top_builddir)/modules/.libs'; export OC_MODULES; \
 	OC_STATIC_MODULES='$(strip $(static_module_names))'; export OC_STATIC_MODULES; \
 	OC_VERSION='$(PACKAGE_VERSION)'; export OC_VERSION; \
+	ROUNDS='$(ROUNDS)'; export ROUNDS; \
+	SEED='$(SEED)'; export SEED; \
 	CC='$(CC)'; export CC; \
 	CXX='$(CXX)'; export CXX; \
 	NM='$(NM)'; export NM; \
@@ -65,5 +67,6 @@ include tests/unit/local.mk
 include tests/integration/local.mk
 include tests/modules/local.mk
 include tests/abi/local.mk
+include tests/fault/local.mk
 include tests/fuzz/local.mk
 include tests/bench/local.mk

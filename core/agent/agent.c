@@ -9,6 +9,7 @@
 #include "core/agent/turn.h"
 #include "core/agent/workspace.h"
 #include "core/base/clock.h"
+#include "core/base/fault.h"
 #include "core/base/log.h"
 #include "core/base/path.h"
 #include "core/store/pairing.h"
@@ -173,6 +174,7 @@ static void drain_over(void *arg)
 	agent->drained = NULL;
 	oc_watch_end(agent->drain_timer);
 	agent->drain_timer = NULL;
+	OC_FAULT_POINT("drain-over");
 	if (drained != NULL)
 		drained(agent->drained_arg);
 }
@@ -183,6 +185,7 @@ static void leave_channels(oc_agent *agent)
 	if (agent->drain_stage == 2)
 		return;
 	agent->drain_stage = 2;
+	OC_FAULT_POINT("drain-channels");
 	oc_channels_stop(agent, 3000, drain_over, agent);
 }
 
@@ -235,6 +238,7 @@ void oc_agent_drain(oc_agent *agent, uint64_t deadline_ms, void (*done)(void *ar
 	agent->drained = done;
 	agent->drained_arg = arg;
 	agent->drain_stage = 1;
+	OC_FAULT_POINT("drain-begin");
 	oc_map_each(&agent->runs, shelve, NULL);
 	agent->drain_timer = oc_timer_start(agent->owner, deadline_ms, 0, drain_deadline, agent);
 	if (oc_loop_defer(agent->loop, agent->owner, drain_check_later, agent) != OC_OK)

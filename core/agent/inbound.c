@@ -5,6 +5,7 @@
 #include "core/agent/access.h"
 #include "core/agent/channels.h"
 #include "core/agent/turn.h"
+#include "core/base/fault.h"
 #include "core/base/log.h"
 #include "core/security/validate.h"
 #include "core/store/pairing.h"
@@ -449,28 +450,63 @@ void oc_agent_inbound(oc_agent *agent, oc_str message_json, void (*committed)(vo
 
 /* ---- After a crash ---- */
 
+/* The notice's row, in the commit that ends the run: a run that is over was reported, whatever happens to this process. */
+static bool put_notice(oc_batch *b, const char *key, const char *session, const cJSON *deliver, const char *text)
+{
+	oc_auto_json cJSON *message = cJSON_Duplicate(deliver, true);
+	oc_json_opt(message, "session", session);
+	(void)oc_json_set_str(message, "text", text);
+	oc_auto_free char *json = oc_json_print(message);
+	if (json != NULL)
+		oc_batch_outbox_put(b, key, session, NULL, oc_json_str(message, "channel", ""),
+				    oc_json_str(message, "account", "default"), json);
+	return json != NULL;
+}
+
+typedef struct report {
+	oc_agent *agent;
+	char key[60];
+} report;
+
+static void reported(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
+{
+	(void)b;
+	report *r = arg;
+	if (status == OC_OK)
+		oc_outbound_kick(r->agent, r->key);
+	else
+		oc_log_err(OC_LOG_ERROR, "agent", "an interrupted answer is reported at the next start", err);
+	oc_free(r);
+}
+
 static void report_interrupted(oc_agent *agent, const char *run, const char *session, const cJSON *input)
 {
 	const cJSON *deliver = oc_json_get(input, "deliver");
-	oc_auto_json cJSON *result = cJSON_CreateObject();
 	static const char words[] = "I was interrupted before I could finish my answer (the gateway stopped). Ask again, or say "
 				    "\"go on\".";
-	oc_json_opt(result, "status", "interrupted");
-	oc_json_opt(result, "text", "");
-	oc_auto_free char *json = oc_json_print(result);
+	oc_err err = {0};
+	report *r = oc_alloc(sizeof *r);
 	oc_batch *b = oc_batch_new(agent->store);
-	if (b == NULL)
-		return;
-	oc_batch_run_state(b, run, "interrupted", json);
-	oc_batch_event(b, session, "state_changed", run, "{\"state\":\"interrupted\"}");
-	(void)oc_batch_commit(b, NULL, NULL, NULL);
-	agent->stats.turns_interrupted++;
-	if (cJSON_IsObject(deliver)) {
-		/* The key makes a second report impossible, whatever happens to this process. */
-		char key[60];
-		snprintf(key, sizeof key, "int:%s", run);
-		oc_inbound_say(agent, deliver, session, key, words);
+	bool complete = r != NULL && b != NULL;
+	if (complete) {
+		r->agent = agent;
+		snprintf(r->key, sizeof r->key, "int:%s", run);
+		oc_batch_run_state(b, run, "interrupted", "{\"status\":\"interrupted\",\"text\":\"\"}");
+		oc_batch_event(b, session, "state_changed", run, "{\"state\":\"interrupted\"}");
+		complete = !cJSON_IsObject(deliver) || put_notice(b, r->key, session, deliver, words);
 	}
+	if (!complete) {
+		oc_batch_free(b);
+		oc_free(r);
+		oc_error("agent", "out of memory: an interrupted answer is reported at the next start");
+		return;
+	}
+	if (oc_batch_commit(b, reported, r, &err) != OC_OK) {
+		oc_log_err(OC_LOG_ERROR, "agent", "an interrupted answer is reported at the next start", &err);
+		oc_free(r);
+		return;
+	}
+	agent->stats.turns_interrupted++;
 }
 
 static void take_up(oc_agent *agent, const char *run, const char *session, const cJSON *input)
@@ -511,6 +547,7 @@ void oc_inbound_recover(oc_agent *agent)
 		const cJSON *input = oc_json_get(r, "input");
 		if (oc_map_find(&agent->runs, run) != NULL)
 			continue; /* of this process */
+		OC_FAULT_POINT("recover-run");
 		if (strcmp(oc_json_str(r, "state", ""), "accepted") == 0 && cJSON_IsObject(input)) {
 			take_up(agent, run, session, input);
 			again++;

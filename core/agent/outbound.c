@@ -4,6 +4,7 @@
 
 #include "core/agent/channels.h"
 #include "core/base/clock.h"
+#include "core/base/fault.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
@@ -232,6 +233,7 @@ static void delivered(stream *s, oc_str result)
 	oc_err err = {0};
 	if (oc_batch_commit(b, NULL, NULL, &err) != OC_OK)
 		oc_log_err(OC_LOG_ERROR, "outbound", "a delivery could not be noted, the message may be sent again", &err);
+	OC_FAULT_POINT("delivered-queued");
 	row_over(s, true, &err);
 }
 
@@ -277,6 +279,7 @@ static void on_done(void *arg, oc_status status, oc_str result)
 	s->busy = false;
 	s->call = NULL;
 	o->busy--;
+	OC_FAULT_POINT("send-finished");
 	const char *edited = oc_json_str(r->message, "editOf", "");
 	if (status == OC_OK) {
 		delivered(s, result);
@@ -354,6 +357,7 @@ static void pump(stream *s)
 		wait_for(s, r->not_before_ms - now);
 		return;
 	}
+	OC_FAULT_POINT("send-call");
 	oc_guest *guest = oc_modules_channel(o->agent->modules, oc_str_of(r->channel));
 	bool edit = oc_json_str(r->message, "editOf", "")[0] != 0 && guest != NULL && oc_guest_has(guest, "edit");
 	oc_auto_free char *json = wire_message(r, edit);

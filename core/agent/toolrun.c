@@ -4,6 +4,7 @@
 
 #include "core/agent/workspace.h"
 #include "core/base/clock.h"
+#include "core/base/fault.h"
 #include "core/base/log.h"
 #include "core/data/schema.h"
 
@@ -266,6 +267,7 @@ static void on_done(void *arg, oc_status status, oc_str result)
 	oc_toolrun *t = arg;
 	t->call = NULL;
 	t->status = status;
+	OC_FAULT_POINT("tool-finished");
 	if (status != OC_OK) {
 		oc_call_error(status, result, &t->err, NULL);
 		t->is_error = true;
@@ -324,6 +326,7 @@ static void invoke(oc_toolrun *t)
 	uint64_t deadline = own > 0 ? (uint64_t)own : OC_TOOL_TIMEOUT_MS;
 	if (t->in.timeout_ms > 0 && deadline > t->in.timeout_ms)
 		deadline = t->in.timeout_ms;
+	OC_FAULT_POINT("tool-start");
 	t->began_ms = oc_now_ms();
 	t->started = true;
 	if (t->in.on_start != NULL)

@@ -10,6 +10,7 @@
 #include "core/agent/media.h"
 #include "core/agent/workspace.h"
 #include "core/base/clock.h"
+#include "core/base/fault.h"
 #include "core/base/log.h"
 
 /* ---- References and events ---- */
@@ -168,6 +169,7 @@ static void send_typing(void *arg)
 void oc_turn_begin(oc_turn *turn)
 {
 	turn->began_ms = oc_now_ms();
+	OC_FAULT_POINT("turn-begin");
 	if (turn->cancel_status != OC_OK)
 		return; /* cancel_now is on its way */
 	oc_err err = {0};

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/fault.h"
 #include "core/base/id.h"
 #include "core/security/validate.h"
 
@@ -31,7 +32,9 @@ static void accepted(void *arg, const oc_batch *b, oc_status status, const oc_er
 	}
 	turn->duplicate = status == OC_OK && oc_batch_is_duplicate(b);
 	turn->began_session = status == OC_OK && oc_batch_began_session(b);
+	OC_FAULT_POINT("inbox-committed");
 	tell_committed(turn, status);
+	OC_FAULT_POINT("inbox-acknowledged");
 	if (turn->duplicate) {
 		turn->agent->stats.inbound_duplicate++;
 		oc_turn_remove(turn);

@@ -6,6 +6,7 @@
 
 #include "core/agent/media.h"
 #include "core/base/clock.h"
+#include "core/base/fault.h"
 #include "core/base/log.h"
 
 /* ---- The end ---- */
@@ -103,6 +104,7 @@ static void ended_ok(void *arg, const oc_batch *b, oc_status status, const oc_er
 		oc_turn_unref(turn);
 		return;
 	}
+	OC_FAULT_POINT("reply-committed");
 	const char *text = turn->reply.p != NULL ? turn->reply.p : "";
 	cJSON *data = cJSON_CreateObject();
 	bool silent = turn->reply.n == 0;
@@ -180,6 +182,7 @@ static void commit_end(oc_turn *turn, bool withheld)
 		if (!withheld)
 			oc_turn_put_reply(turn, b, text);
 	}
+	OC_FAULT_POINT("reply-commit");
 	oc_turn_ref(turn);
 	if (oc_batch_commit(b, ended_ok, turn, &err) != OC_OK) {
 		oc_turn_unref(turn);
@@ -272,6 +275,7 @@ static const char *run_state_of(oc_status status)
 
 static void commit_failure(oc_turn *turn)
 {
+	OC_FAULT_POINT("failure-commit");
 	oc_status status = turn->model_err.code;
 	oc_batch *b = oc_batch_new(turn->agent->store);
 	oc_err err = {0};

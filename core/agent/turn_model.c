@@ -6,6 +6,7 @@
 
 #include "core/agent/toolrun.h"
 #include "core/base/clock.h"
+#include "core/base/fault.h"
 #include "core/base/log.h"
 
 #define RETRIES_MAX 2	   /* of one model, when it failed before it said anything */
@@ -372,6 +373,7 @@ static void answered(oc_turn *turn, oc_str result)
 	oc_auto_json cJSON *root = NULL;
 	oc_auto_json cJSON *content = turn->step.content;
 	turn->step.content = NULL;
+	OC_FAULT_POINT("model-answered");
 	if (oc_json_parse(result, NULL, &root, NULL) == OC_OK)
 		turn->stop_reason = oc_turn_text(turn, oc_json_str(root, "stopReason", "stop"));
 	oc_model_worked(turn->agent, turn->model.ref);
@@ -578,6 +580,7 @@ void oc_turn_call_model(oc_turn *turn)
 		oc_call_options options = {.deadline_ms = oc_turn_remaining(turn) + 1000, .owner = turn->owner,
 					   .on_event = on_event, .on_done = on_done, .arg = turn};
 		turn->agent->stats.model_calls++;
+		OC_FAULT_POINT("model-call");
 		status = oc_provider_chat(oc_model_guest(turn->agent, &turn->model), oc_sbuf_view(&request), &options,
 					  &turn->step.call);
 		if (status != OC_OK)

@@ -2,8 +2,13 @@ libocore_la_SOURCES += \
 	%D%/buf.c %D%/buf.h \
 	%D%/clock.c %D%/clock.h \
 	%D%/err.c %D%/err.h \
+	%D%/fault.h \
 	%D%/id.c %D%/id.h \
 	%D%/log.c %D%/log.h \
 	%D%/mem.c %D%/arena.c %D%/mem.h \
 	%D%/path.c %D%/path.h \
 	%D%/sbuf.c %D%/str.c %D%/str.h
+# Otherwise only tests/fault/openclaw-fault has it.
+if FAULT_POINTS
+libocore_la_SOURCES += %D%/fault.c
+endif

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/fault.h"
 #include "core/store/internal.h"
 
 #define APPLICATION_ID 0x6f636c77 /* "oclw" */
@@ -133,6 +134,7 @@ oc_status oc_schema_migrate(sqlite3 *db, const char *path, oc_err *err)
 		return status;
 	/* Another process may have migrated it while this one waited for the lock. */
 	status = oc_schema_version_check(db, path, &version, err);
+	OC_FAULT_POINT("migrate-begin");
 	for (; status == OC_OK && version < OC_STORE_SCHEMA; version++) {
 		char *sql = sqlite3_mprintf("%s PRAGMA user_version=%d; PRAGMA application_id=%d;", steps[version],
 					    (int)version + 1, APPLICATION_ID);
@@ -140,8 +142,10 @@ oc_status oc_schema_migrate(sqlite3 *db, const char *path, oc_err *err)
 				     : oc_fail(err, OC_E_NOMEM, NULL, "cannot migrate the store");
 		sqlite3_free(sql);
 	}
+	OC_FAULT_POINT("migrate-commit");
 	if (status == OC_OK)
 		status = oc_sql_exec(db, "COMMIT", err);
+	OC_FAULT_POINT("migrate-committed");
 	if (status == OC_OK)
 		status = oc_sql_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", err); /* see oc_schema_is_current */
 	if (status != OC_OK && sqlite3_get_autocommit(db) == 0)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/base/fault.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/store/internal.h"
@@ -119,8 +120,12 @@ static void commit_group(oc_store *store, oc_job *first)
 				break;
 			}
 		}
+		if (status == OC_OK && OC_FAULT_STATUS("store-commit") != OC_OK)
+			status = oc_fail(&err, OC_E_IO, NULL, "the store failed: as the test wants it");
 		if (status == OC_OK)
 			status = oc_sql_exec(tx->stmts.db, "COMMIT", &err);
+		if (status == OC_OK)
+			OC_FAULT_POINT("store-committed");
 		if (status != OC_OK && sqlite3_get_autocommit(tx->stmts.db) == 0)
 			(void)oc_sql_exec(tx->stmts.db, "ROLLBACK", NULL);
 	}

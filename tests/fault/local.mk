@@ -1,0 +1,28 @@
+# Faults on purpose: kill -9, disks that fail, memory that runs out.
+#
+# openclaw-fault is the gateway with the places of core/base/fault.h: the files that have some are compiled again and come
+# before the library, so its own copies of them are left out.  crash.test checks that no file is missing here.
+check_PROGRAMS += openclaw-fault %D%/sql
+openclaw_fault_SOURCES = core/main.c core/base/fault.c core/agent/agent.c core/agent/inbound.c \
+	core/agent/outbound.c core/agent/toolrun.c core/agent/turn.c core/agent/turn_accept.c core/agent/turn_end.c \
+	core/agent/turn_model.c core/store/schema.c core/store/writer.c
+openclaw_fault_CPPFLAGS = $(openclaw_CPPFLAGS) -DOC_FAULT_POINTS
+openclaw_fault_LDADD = $(OC_LIBS)
+tests_fault_sql_SOURCES = %D%/sql.c
+tests_fault_sql_LDADD = $(SQLITE_LIBS) -lm -lpthread -ldl
+
+check_LTLIBRARIES += %D%/wire.la
+tests_fault_wire_la_SOURCES = %D%/wire.c
+tests_fault_wire_la_CPPFLAGS = $(module_cppflags) -I$(srcdir)/%D%
+tests_fault_wire_la_CFLAGS = $(module_cflags)
+tests_fault_wire_la_LDFLAGS = -module -rpath /nowhere $(module_ldflags)
+$(tests_fault_wire_la_OBJECTS): %D%/wire.json
+
+fault_tests = %D%/crash.test
+TESTS += $(fault_tests)
+EXTRA_DIST += $(fault_tests) %D%/crash.mjs %D%/network.mjs %D%/wire.json
+
+# make check-crash ROUNDS=5000 SEED=7
+check-crash:
+	$(MAKE) check TESTS='%D%/crash.test' ROUNDS='$(ROUNDS)' SEED='$(SEED)' OC_TEST_TIMEOUT=$${OC_TEST_TIMEOUT:-86400}
+.PHONY: check-crash

@@ -451,16 +451,17 @@ void oc_agent_inbound(oc_agent *agent, oc_str message_json, void (*committed)(vo
 /* ---- After a crash ---- */
 
 /* The notice's row, in the commit that ends the run: a run that is over was reported, whatever happens to this process. */
-static bool put_notice(oc_batch *b, const char *key, const char *session, const cJSON *deliver, const char *text)
+static void put_notice(oc_batch *b, const char *key, const char *session, const cJSON *deliver, const char *text)
 {
 	oc_auto_json cJSON *message = cJSON_Duplicate(deliver, true);
 	oc_json_opt(message, "session", session);
-	(void)oc_json_set_str(message, "text", text);
-	oc_auto_free char *json = oc_json_print(message);
+	bool whole = oc_json_set_str(message, "text", text);
+	oc_auto_free char *json = whole ? oc_json_print(message) : NULL;
 	if (json != NULL)
 		oc_batch_outbox_put(b, key, session, NULL, oc_json_str(message, "channel", ""),
 				    oc_json_str(message, "account", "default"), json);
-	return json != NULL;
+	else
+		oc_batch_spoil(b);
 }
 
 typedef struct report {
@@ -487,19 +488,16 @@ static void report_interrupted(oc_agent *agent, const char *run, const char *ses
 	oc_err err = {0};
 	report *r = oc_alloc(sizeof *r);
 	oc_batch *b = oc_batch_new(agent->store);
-	bool complete = r != NULL && b != NULL;
-	if (complete) {
+	if (r != NULL && b != NULL) {
 		r->agent = agent;
 		snprintf(r->key, sizeof r->key, "int:%s", run);
 		oc_batch_run_state(b, run, "interrupted", "{\"status\":\"interrupted\",\"text\":\"\"}");
 		oc_batch_event(b, session, "state_changed", run, "{\"state\":\"interrupted\"}");
-		complete = !cJSON_IsObject(deliver) || put_notice(b, r->key, session, deliver, words);
-	}
-	if (!complete) {
+		if (cJSON_IsObject(deliver))
+			put_notice(b, r->key, session, deliver, words);
+	} else {
 		oc_batch_free(b);
-		oc_free(r);
-		oc_error("agent", "out of memory: an interrupted answer is reported at the next start");
-		return;
+		b = NULL;
 	}
 	if (oc_batch_commit(b, reported, r, &err) != OC_OK) {
 		oc_log_err(OC_LOG_ERROR, "agent", "an interrupted answer is reported at the next start", &err);

@@ -16,6 +16,8 @@
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_MAX_MS (5 * 60 * 1000)
 #define RESUME_MAX 10000
+#define LOOK_AGAIN_MS 2000
+#define NOTE_AGAIN_MS 500
 
 /* One undelivered row. */
 typedef struct row {
@@ -31,8 +33,9 @@ typedef struct stream {
 	oc_map_node node;
 	oc_outbound *outbound;
 	row *first, **tail;
-	bool busy;
+	bool busy; /* the first row is being sent, or its delivery is being noted */
 	oc_call *call;
+	char *ids_json; /* of the delivery that is being noted */
 	oc_watch *timer;
 	char key[];
 } stream;
@@ -42,6 +45,7 @@ struct oc_outbound {
 	oc_owner *owner;
 	oc_map streams;
 	size_t busy;
+	oc_watch *look_again; /* the store is asked for rows that could not be read */
 };
 
 static void pump(stream *s);
@@ -84,6 +88,7 @@ static void free_stream(void *arg, oc_map_node *node)
 		next = r->next;
 		free_row(r);
 	}
+	oc_free(s->ids_json);
 	oc_free(s);
 }
 
@@ -209,32 +214,85 @@ static void row_over(stream *s, bool ok, const oc_err *err)
 	free_row(r);
 }
 
-static void delivered(stream *s, oc_str result)
+/* The same for a row that was delivered: the next one's turn. */
+static void row_settled(stream *s, bool ok, const oc_err *err)
+{
+	oc_outbound *o = s->outbound;
+	oc_free(s->ids_json);
+	s->ids_json = NULL;
+	row_over(s, ok, err);
+	s->busy = false;
+	o->busy--;
+	pump(s);
+	oc_agent_check_drained(o->agent);
+}
+
+/*
+ * The delivered mark.  Until it is in the store the row stays where it is: a message that is known to be delivered and not
+ * noted would be sent again by the next start.
+ */
+static void note_delivery(stream *s);
+
+static void on_note_again(void *arg)
+{
+	stream *s = arg;
+	oc_watch_end(s->timer);
+	s->timer = NULL;
+	note_delivery(s);
+}
+
+static void note_again(stream *s, const oc_err *err)
+{
+	oc_log_err(OC_LOG_ERROR, "outbound", "a delivery cannot be noted yet, the message may be sent again", err);
+	s->timer = oc_timer_start(s->outbound->owner, NOTE_AGAIN_MS, 0, on_note_again, s);
+	if (s->timer == NULL)
+		row_settled(s, true, err);
+}
+
+static void noted(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
+{
+	(void)b;
+	stream *s = arg;
+	if (status == OC_OK || status == OC_E_STATE)
+		row_settled(s, true, err);
+	else
+		note_again(s, err);
+}
+
+static void note_delivery(stream *s)
 {
 	oc_agent *agent = s->outbound->agent;
-	row *r = s->first;
-	oc_auto_json cJSON *root = NULL, *data = cJSON_CreateObject();
-	(void)oc_json_parse(result, NULL, &root, NULL);
-	const cJSON *ids = oc_json_get(root, "messageIds");
-	oc_auto_free char *ids_json = ids != NULL ? oc_json_print(ids) : NULL;
-	agent->stats.delivered++;
-	oc_channels_note(agent, r->channel, r->account, false, NULL);
+	const row *r = s->first;
+	oc_auto_json cJSON *data = cJSON_CreateObject();
 	oc_json_opt(data, "channel", r->channel);
 	oc_json_opt(data, "key", r->key);
-	if (ids != NULL)
-		(void)oc_json_set(data, "messageIds", cJSON_Duplicate(ids, true));
+	if (s->ids_json != NULL)
+		(void)oc_json_set(data, "messageIds", cJSON_Parse(s->ids_json));
 	oc_auto_free char *data_json = oc_json_print(data);
 	oc_batch *b = oc_batch_new(agent->store);
+	oc_err err = {0};
 	if (b != NULL) {
-		oc_batch_outbox_delivered(b, r->key, ids_json);
+		oc_batch_outbox_delivered(b, r->key, s->ids_json);
 		if (r->session[0] != 0)
 			oc_batch_event(b, r->session, "message_sent", r->run[0] != 0 ? r->run : NULL, data_json);
 	}
-	oc_err err = {0};
-	if (oc_batch_commit(b, NULL, NULL, &err) != OC_OK)
-		oc_log_err(OC_LOG_ERROR, "outbound", "a delivery could not be noted, the message may be sent again", &err);
+	if (oc_batch_commit(b, noted, s, &err) != OC_OK)
+		note_again(s, &err);
 	OC_FAULT_POINT("delivered-queued");
-	row_over(s, true, &err);
+}
+
+static void delivered(stream *s, oc_str result)
+{
+	oc_agent *agent = s->outbound->agent;
+	const row *r = s->first;
+	oc_auto_json cJSON *root = NULL;
+	(void)oc_json_parse(result, NULL, &root, NULL);
+	const cJSON *ids = oc_json_get(root, "messageIds");
+	oc_free(s->ids_json);
+	s->ids_json = ids != NULL ? oc_json_print(ids) : NULL;
+	agent->stats.delivered++;
+	oc_channels_note(agent, r->channel, r->account, false, NULL);
+	note_delivery(s);
 }
 
 static bool final_failure(oc_status status)
@@ -276,14 +334,14 @@ static void on_done(void *arg, oc_status status, oc_str result)
 	stream *s = arg;
 	oc_outbound *o = s->outbound;
 	row *r = s->first;
-	s->busy = false;
 	s->call = NULL;
-	o->busy--;
 	OC_FAULT_POINT("send-finished");
 	const char *edited = oc_json_str(r->message, "editOf", "");
 	if (status == OC_OK) {
 		delivered(s, result);
-	} else if (edited[0] != 0 && (final_failure(status))) {
+		return;
+	}
+	if (edited[0] != 0 && (final_failure(status))) {
 		/* The preview is gone or cannot be edited any more: the reply is sent as a message of its own. */
 		cJSON_DeleteItemFromObjectCaseSensitive(r->message, "editOf");
 	} else {
@@ -293,6 +351,8 @@ static void on_done(void *arg, oc_status status, oc_str result)
 		oc_err_prefix(&err, "%s", r->channel);
 		not_delivered(s, status, retry_after_ms, &err);
 	}
+	s->busy = false;
+	o->busy--;
 	pump(s);
 	oc_agent_check_drained(o->agent);
 }
@@ -337,6 +397,7 @@ static void forget(stream *s)
 {
 	oc_watch_end(s->timer);
 	oc_map_remove(&s->outbound->streams, &s->node);
+	oc_free(s->ids_json);
 	oc_free(s);
 }
 
@@ -377,16 +438,35 @@ static void pump(stream *s)
 
 /* ---- From outside ---- */
 
+static void on_look_again(void *arg)
+{
+	oc_outbound *o = arg;
+	oc_watch_end(o->look_again);
+	o->look_again = NULL;
+	oc_outbound_resume(o->agent);
+}
+
+/* Rows that could not be taken up are in the store: it is asked for all that is pending, a little later. */
+static void look_again(oc_outbound *o)
+{
+	if (o->look_again == NULL)
+		o->look_again = oc_timer_start(o->owner, LOOK_AGAIN_MS, 0, on_look_again, o);
+	if (o->look_again == NULL)
+		oc_error("outbound", "out of memory: messages wait for the next start");
+}
+
 void oc_outbound_kick(oc_agent *agent, const char *key)
 {
 	oc_auto_json cJSON *found = NULL;
 	oc_err err = {0};
-	if (oc_store_outbox_row(agent->store, key, &found, &err) != OC_OK) {
-		oc_log_err(OC_LOG_ERROR, "outbound", "a message waits for the next start", &err);
-		return;
+	oc_status status = oc_store_outbox_row(agent->store, key, &found, &err);
+	if (status != OC_OK) {
+		oc_log_err(OC_LOG_ERROR, "outbound", "a message waits", &err);
+		if (status != OC_E_NOT_FOUND)
+			look_again(agent->outbound);
+	} else if (strcmp(oc_json_str(found, "state", ""), "pending") == 0 && !add_row(agent->outbound, found)) {
+		look_again(agent->outbound);
 	}
-	if (strcmp(oc_json_str(found, "state", ""), "pending") == 0 && !add_row(agent->outbound, found))
-		oc_error("outbound", "out of memory: the message %s waits for the next start", key);
 }
 
 void oc_outbound_resume(oc_agent *agent)
@@ -395,11 +475,12 @@ void oc_outbound_resume(oc_agent *agent)
 	oc_err err = {0};
 	if (oc_store_outbox(agent->store, RESUME_MAX, &rows, &err) != OC_OK) {
 		oc_log_err(OC_LOG_ERROR, "outbound", "undelivered messages cannot be read", &err);
+		look_again(agent->outbound);
 		return;
 	}
 	cJSON *one;
-	cJSON_ArrayForEach(one, rows)(void) add_row(agent->outbound, one);
-	if (cJSON_GetArraySize(rows) > 0)
+	cJSON_ArrayForEach(one, rows) if (!add_row(agent->outbound, one)) look_again(agent->outbound);
+	if (cJSON_GetArraySize(rows) > 0 && !agent->started)
 		oc_info("outbound", "%d undelivered messages are taken up", cJSON_GetArraySize(rows));
 }
 

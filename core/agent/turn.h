@@ -84,6 +84,8 @@ struct oc_turn {
 	oc_status store_status; /* of what was written without waiting */
 	oc_err store_err;
 	oc_watch *deadline, *retry, *typing;
+	uint64_t end_since_ms; /* when its last commit failed first */
+	bool end_withheld, end_failed; /* which end that is */
 	/* cancel asked for */
 	bool cancel_posted;
 	oc_status cancel_status;

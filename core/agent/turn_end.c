@@ -9,6 +9,8 @@
 #include "core/base/fault.h"
 #include "core/base/log.h"
 
+#define END_RETRY_MAX_MS 5000
+
 /* ---- The end ---- */
 
 void oc_turn_remove(oc_turn *turn)
@@ -92,6 +94,38 @@ static void kick(oc_turn *turn)
 		oc_outbound_kick(turn->agent, turn->files_key);
 }
 
+static void commit_end(oc_turn *turn, bool withheld);
+static void commit_failure(oc_turn *turn);
+
+static void on_end_retry(void *arg)
+{
+	oc_turn *turn = arg;
+	oc_watch_end(turn->retry);
+	turn->retry = NULL;
+	if (turn->end_failed)
+		commit_failure(turn);
+	else
+		commit_end(turn, turn->end_withheld);
+}
+
+/* How a turn ended must get into the store, or its reply is lost until the next start: tried again until the store works
+ * (a disk was full, memory was short), at most as long as a turn may take. */
+static bool end_again(oc_turn *turn, oc_status status, const oc_err *err)
+{
+	uint64_t now = oc_now_ms();
+	if (status != OC_E_IO && status != OC_E_BUSY && status != OC_E_NOMEM && status != OC_E_DENIED)
+		return false;
+	if (turn->end_since_ms == 0) {
+		turn->end_since_ms = now;
+		oc_log_err(OC_LOG_WARN, "agent", "the end of a turn cannot be written yet", err);
+	}
+	uint64_t passed = now - turn->end_since_ms, wait = passed / 2 + 20;
+	if (passed > turn->timeout_ms || turn->retry != NULL)
+		return false;
+	turn->retry = oc_timer_start(turn->owner, wait < END_RETRY_MAX_MS ? wait : END_RETRY_MAX_MS, 0, on_end_retry, turn);
+	return turn->retry != NULL;
+}
+
 static void ended_ok(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
 {
 	oc_turn *turn = arg;
@@ -100,7 +134,8 @@ static void ended_ok(void *arg, const oc_batch *b, oc_status status, const oc_er
 		return;
 	}
 	if (status != OC_OK) {
-		oc_turn_close(turn, status, err);
+		if (!end_again(turn, status, err))
+			oc_turn_close(turn, status, err);
 		oc_turn_unref(turn);
 		return;
 	}
@@ -120,13 +155,15 @@ static void ended_ok(void *arg, const oc_batch *b, oc_status status, const oc_er
 	oc_turn_unref(turn);
 }
 
-static bool put_row(oc_turn *turn, oc_batch *b, const char *key, const char *run, const cJSON *message)
+/* A reply that cannot be put down is no reason to say that the turn is over: the commit fails and is tried again. */
+static void put_row(oc_turn *turn, oc_batch *b, const char *key, const char *run, const cJSON *message)
 {
 	oc_auto_free char *json = oc_json_print(message);
 	if (json != NULL)
 		oc_batch_outbox_put(b, key, turn->session, run, oc_json_str(message, "channel", ""),
 				    oc_json_str(message, "account", "default"), json);
-	return json != NULL;
+	else
+		oc_batch_spoil(b);
 }
 
 /* The reply's row, when it goes somewhere: what the preview shows is edited into it. Files cannot be edited into a message:
@@ -139,27 +176,24 @@ void oc_turn_put_reply(oc_turn *turn, oc_batch *b, const char *text)
 	oc_auto_json cJSON *message = cJSON_Duplicate(turn->deliver, true), *files = oc_media_attach(turn, text, &rest);
 	oc_auto_free char *shown = rest;
 	bool edits = oc_preview_message(turn)[0] != 0;
-	if (message == NULL)
-		return;
 	snprintf(turn->outbox_key, sizeof turn->outbox_key, "run:%s", turn->run);
-	(void)oc_json_set_str(message, "text", shown == NULL ? text : shown[0] == 0 && edits ? "📎" : shown);
-	oc_json_opt(message, "editOf", oc_preview_message(turn));
+	if (!oc_json_set_str(message, "text", shown == NULL ? text : shown[0] == 0 && edits ? "📎" : shown) ||
+	    (edits && !oc_json_set_str(message, "editOf", oc_preview_message(turn)))) {
+		oc_batch_spoil(b);
+		return;
+	}
 	if (files != NULL && !edits) {
 		(void)oc_json_set(message, "media", files);
 		files = NULL;
 	}
-	if (!put_row(turn, b, turn->outbox_key, turn->run, message)) {
-		turn->outbox_key[0] = 0;
-		return;
-	}
+	put_row(turn, b, turn->outbox_key, turn->run, message);
 	if (files != NULL) {
 		snprintf(turn->files_key, sizeof turn->files_key, "run:%s:files", turn->run);
 		cJSON_DeleteItemFromObjectCaseSensitive(message, "editOf");
 		(void)oc_json_set_str(message, "text", "");
 		(void)oc_json_set(message, "media", files);
 		files = NULL;
-		if (!put_row(turn, b, turn->files_key, NULL, message)) /* the run is over with its text */
-			turn->files_key[0] = 0;
+		put_row(turn, b, turn->files_key, NULL, message); /* the run is over with its text */
 	}
 }
 
@@ -169,6 +203,7 @@ static void commit_end(oc_turn *turn, bool withheld)
 		return;
 	oc_batch *b = oc_batch_new(turn->agent->store);
 	oc_err err = {0};
+	turn->end_withheld = withheld;
 	if (b != NULL) {
 		const char *text = turn->reply.p != NULL ? turn->reply.p : "";
 		if (turn->model.ref != NULL && turn->final_content != NULL)
@@ -186,7 +221,8 @@ static void commit_end(oc_turn *turn, bool withheld)
 	oc_turn_ref(turn);
 	if (oc_batch_commit(b, ended_ok, turn, &err) != OC_OK) {
 		oc_turn_unref(turn);
-		oc_turn_close(turn, err.code, &err);
+		if (!end_again(turn, err.code, &err))
+			oc_turn_close(turn, err.code, &err);
 	}
 }
 
@@ -244,7 +280,7 @@ static void ended_badly(void *arg, const oc_batch *b, oc_status status, const oc
 {
 	(void)b;
 	oc_turn *turn = arg;
-	if (turn->state != OC_TURN_OVER) {
+	if (turn->state != OC_TURN_OVER && (status == OC_OK || !end_again(turn, status, err))) {
 		if (status != OC_OK)
 			oc_log_err(OC_LOG_ERROR, "agent", "the end of a turn could not be written", err);
 		else
@@ -301,9 +337,12 @@ static void commit_failure(oc_turn *turn)
 		}
 	}
 	oc_turn_ref(turn);
+	turn->end_failed = true;
 	if (oc_batch_commit(b, ended_badly, turn, &err) != OC_OK) {
-		oc_log_err(OC_LOG_ERROR, "agent", "the end of a turn could not be written", &err);
 		oc_turn_unref(turn);
+		if (end_again(turn, err.code, &err))
+			return;
+		oc_log_err(OC_LOG_ERROR, "agent", "the end of a turn could not be written", &err);
 		oc_turn_close(turn, turn->model_err.code, &turn->model_err);
 	}
 }

@@ -30,6 +30,11 @@ void oc_batch_free(oc_batch *batch)
 		oc_arena_free(batch->arena);
 }
 
+void oc_batch_spoil(oc_batch *batch)
+{
+	batch->error = OC_E_NOMEM;
+}
+
 void *oc_batch_add(oc_batch *b, size_t size, oc_status (*run)(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err))
 {
 	oc_op *op = oc_arena_alloc(b->arena, size);

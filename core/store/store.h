@@ -79,6 +79,8 @@ typedef struct oc_batch oc_batch;
 
 oc_batch *oc_batch_new(oc_store *store); /* NULL when out of memory */
 void oc_batch_free(oc_batch *batch);	 /* one that was not committed; NULL is allowed */
+/* There was no memory for something that belongs in it: oc_batch_commit will fail with OC_E_NOMEM. */
+void oc_batch_spoil(oc_batch *batch);
 
 /* done(arg, batch, status, err): batch is valid during the call, for the results below; freed afterwards. */
 typedef void (*oc_batch_done)(void *arg, const oc_batch *batch, oc_status status, const oc_err *err);

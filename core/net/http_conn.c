@@ -8,8 +8,10 @@
 #include "core/net/server_inner.h"
 
 #define IN_MAX 65536u	      /* pipelined bytes kept while a request is being answered */
-#define LINGER_MS 2000u
-#define LINGER_BYTES 4194304u /* a client that goes on sending for longer than this is cut */
+/* After our last word: how long the client may be silent, go on sending, and how much. */
+#define LINGER_QUIET_MS 2000u
+#define LINGER_MS 15000u
+#define LINGER_BYTES 67108864u
 #define RATE_GRACE_MS 10000u
 
 static const oc_stream_cbs callbacks;
@@ -423,7 +425,7 @@ void oc_conn_tick(oc_conn *c, uint64_t now)
 		tick_body(c, now);
 		return;
 	case OC_CONN_LINGER:
-		if (c->fin_sent && since > LINGER_MS)
+		if (c->fin_sent && since > LINGER_QUIET_MS && (now - c->last_in_ms > LINGER_QUIET_MS || since > LINGER_MS))
 			close_stream(c, false);
 		return;
 	case OC_CONN_WS:
@@ -449,13 +451,20 @@ void oc_conn_drain(oc_conn *c)
 
 /* ---- WebSockets ---- */
 
-void oc_conn_ws_gone(void *arg)
+void oc_conn_ws_gone(void *arg, bool open)
 {
 	oc_conn *c = arg;
 
 	c->ws = NULL;
-	c->stage = OC_CONN_DEAD; /* the stream is closing already */
 	c->server->stats.websockets--;
+	if (!open) {
+		c->stage = OC_CONN_DEAD; /* the stream is closing already */
+	} else if (c->server->freed) {
+		close_stream(c, false);
+	} else {
+		oc_stream_set_callbacks(&c->s, &callbacks, c);
+		close_softly(c, true);
+	}
 }
 
 void oc_conn_became_ws(oc_conn *c, oc_ws *ws)

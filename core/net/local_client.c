@@ -126,10 +126,11 @@ static void on_timeout(void *arg)
 
 /* ---- The answer ---- */
 
-static void on_ws_gone(void *arg)
+static void on_ws_gone(void *arg, bool open)
 {
 	oc_local_call *c = arg;
 
+	(void)open; /* a client's stream is closed */
 	c->ws = NULL;
 	if (!c->over)
 		release(c);

@@ -112,7 +112,7 @@ void oc_conn_dropped(oc_conn *c);
 /* Cuts the connection on the handler's account: it knows, so on_close is not called. */
 void oc_conn_kill(oc_conn *c);
 void oc_conn_became_ws(oc_conn *c, oc_ws *ws);
-void oc_conn_ws_gone(void *conn);
+void oc_conn_ws_gone(void *conn, bool open);
 
 /* http_reply.c */
 /* An answer of the server itself, outside any request; the caller closes. */

@@ -22,7 +22,7 @@ struct oc_ws {
 	wslay_event_context_ptr ctx;
 	oc_ws_options o;
 	const struct oc_http_peer *peer;
-	void (*gone)(void *arg);
+	void (*gone)(void *arg, bool open);
 	void *gone_arg;
 	oc_str in;	/* what is being fed */
 	oc_sbuf early;	/* to be fed from the loop */
@@ -49,16 +49,19 @@ static void settle(oc_ws *ws, uint16_t code, oc_str reason)
 	ws->reason[reason.n] = 0;
 }
 
-/* From the loop only: tells the user, closes the stream, frees. */
-static void finish(oc_ws *ws)
+/* From the loop only: tells the user, closes the stream or gives it back, frees. */
+static void finish(oc_ws *ws, bool softly)
 {
+	bool open = softly && ws->is_server && !wslay_event_get_close_received(ws->ctx);
+
 	if (ws->finished)
 		return;
 	ws->finished = true;
 	settle(ws, OC_WS_ABNORMAL, OC_STR_NONE);
-	oc_stream_close(ws->s, false);
+	if (!open)
+		oc_stream_close(ws->s, false);
 	ws->o.on_close(ws->o.arg, ws, ws->code, oc_str_of(ws->reason));
-	ws->gone(ws->gone_arg);
+	ws->gone(ws->gone_arg, open);
 	wslay_event_context_free(ws->ctx);
 	oc_sbuf_free(&ws->early);
 	oc_sbuf_free(&ws->out);
@@ -185,7 +188,7 @@ void oc_ws_cut(oc_ws *ws)
 	if (ws->feeding > 0)
 		oc_ws_abort(ws); /* a handler of ours called for it */
 	else
-		finish(ws);
+		finish(ws, false);
 }
 
 /* ---- Receiving ---- */
@@ -329,7 +332,7 @@ static void on_flushed(void *arg)
 	oc_ws *ws = arg;
 
 	if (ws->done)
-		finish(ws);
+		finish(ws, true);
 }
 
 static void on_wake(void *arg)
@@ -337,7 +340,7 @@ static void on_wake(void *arg)
 	oc_ws *ws = arg;
 
 	if (ws->aborted) {
-		finish(ws);
+		finish(ws, false);
 		return;
 	}
 	if (ws->early.n > 0) {
@@ -352,7 +355,7 @@ static void on_wake(void *arg)
 static void on_end(void *arg, oc_status why)
 {
 	(void)why;
-	finish(arg);
+	finish(arg, false);
 }
 
 static const oc_stream_cbs callbacks = {
@@ -367,13 +370,13 @@ void oc_ws_tick(oc_ws *ws, uint64_t now_ms)
 {
 	if (ws->closing) {
 		if (ws->close_ms != 0 && now_ms - ws->close_ms > ws->o.close_ms)
-			finish(ws);
+			finish(ws, true);
 		return;
 	}
 	if (ws->pinged) {
 		if (now_ms - ws->ping_ms > ws->o.pong_ms) {
 			settle(ws, OC_WS_ABNORMAL, OC_STR("no answer to a ping"));
-			finish(ws);
+			finish(ws, false);
 		}
 		return;
 	}
@@ -421,7 +424,7 @@ const struct oc_http_peer *oc_ws_peer(const oc_ws *ws)
 }
 
 oc_status oc_ws_attach(oc_stream *s, bool is_server, const oc_ws_options *options, const struct oc_http_peer *peer,
-		       void (*gone)(void *arg), void *arg, oc_ws **ret)
+		       void (*gone)(void *arg, bool open), void *arg, oc_ws **ret)
 {
 	static const struct wslay_event_callbacks server_cbs = {
 		.recv_callback = on_recv,

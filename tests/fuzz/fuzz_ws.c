@@ -43,10 +43,12 @@ static void on_close(void *arg, oc_ws *ws, uint16_t code, oc_str reason)
 	p->closes++;
 }
 
-static void on_gone(void *arg)
+static void on_gone(void *arg, bool open)
 {
 	peer *p = arg;
 
+	if (open)
+		oc_stream_close(&p->s, false);
 	p->gone++;
 	p->ws = NULL;
 }

@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "core/agent/builtin.h"
+#include "core/agent/budget.h"
 #include "core/agent/channels.h"
 #include "core/agent/inbound.h"
+#include "core/agent/prune.h"
 #include "core/agent/services.h"
 #include "core/agent/turn.h"
 #include "core/agent/workspace.h"
@@ -129,6 +131,7 @@ void oc_agent_reload(oc_agent *agent, oc_config *config)
 	oc_config *old = agent->config;
 	agent->config = oc_config_ref(config);
 	agent->catalog_config = NULL;
+	oc_model_rests_free(agent); /* a key may have been corrected */
 	oc_config_unref(old);
 	if (agent->started)
 		oc_channels_sync(agent);
@@ -159,6 +162,8 @@ void oc_agent_free(oc_agent *agent)
 	oc_agent_subs_free(agent);
 	oc_inbound_free(agent);
 	oc_models_free(agent);
+	oc_budgets_free(agent);
+	oc_prune_forget(agent, NULL);
 	oc_workspaces_free(agent);
 	oc_config_unref(agent->config);
 	oc_free(agent->state_dir);

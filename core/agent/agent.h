@@ -225,7 +225,7 @@ typedef struct oc_agent_stats {
 	uint64_t turns_started, turns_ok, turns_failed, turns_canceled, turns_interrupted;
 	uint64_t turns_running, turns_waiting, turns_running_max;
 	uint64_t tool_calls, tool_errors, tool_blocked;
-	uint64_t model_calls, model_errors, model_retries, model_fallbacks;
+	uint64_t model_calls, model_errors, model_retries, model_fallbacks, compactions;
 	uint64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens;
 	double cost; /* USD, of this process */
 	uint64_t inbound, inbound_duplicate, inbound_refused;

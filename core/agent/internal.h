@@ -13,6 +13,8 @@ typedef struct oc_channels oc_channels;
 typedef struct oc_outbound oc_outbound;
 typedef struct oc_waiter oc_waiter;
 typedef struct oc_toolrun oc_toolrun;
+typedef struct oc_compaction oc_compaction;
+typedef struct oc_aside oc_aside;
 
 struct oc_agent {
 	oc_loop *loop;
@@ -39,6 +41,8 @@ struct oc_agent {
 	const oc_config *catalog_config;
 	uint64_t catalog_generation;
 	oc_map cooldowns;
+	oc_map calibrations; /* budget.c: what a model counts for an estimated token */
+	oc_map prune_marks;  /* prune.c: by session */
 	/* workspace.c */
 	oc_map seeded; /* workspaces looked after by this process */
 	/* the others' own */

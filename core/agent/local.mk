@@ -3,17 +3,25 @@ libocore_la_SOURCES += \
 	%D%/access.h \
 	%D%/agent.c \
 	%D%/agent.h \
+	%D%/aside.c \
+	%D%/aside.h \
 	%D%/attach.c \
 	%D%/builtin.c \
 	%D%/builtin.h \
+	%D%/budget.c \
+	%D%/budget.h \
 	%D%/channels.c \
 	%D%/channels.h \
 	%D%/commands.c \
+	%D%/compact.c \
+	%D%/compact.h \
 	%D%/context.c \
 	%D%/direct.c \
 	%D%/embed.c \
 	%D%/embed.h \
 	%D%/events.c \
+	%D%/history.c \
+	%D%/history.h \
 	%D%/inbound.c \
 	%D%/inbound.h \
 	%D%/internal.h \
@@ -24,12 +32,15 @@ libocore_la_SOURCES += \
 	%D%/media.h \
 	%D%/model.c \
 	%D%/model.h \
+	%D%/model_rest.c \
 	%D%/outbound.c \
 	%D%/outbound.h \
 	%D%/policy.c \
 	%D%/policy.h \
 	%D%/preview.c \
 	%D%/prompt.c \
+	%D%/prune.c \
+	%D%/prune.h \
 	%D%/seeds.c \
 	%D%/seeds.h \
 	%D%/services.c \

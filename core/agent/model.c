@@ -354,78 +354,9 @@ oc_status oc_model_usable(oc_agent *agent, const oc_config *config, const oc_mod
 	return OC_OK;
 }
 
-/* ---- Resting after failures ---- */
-
-typedef struct cooldown {
-	oc_map_node node;
-	uint64_t until_ms;
-	unsigned failures;
-	char ref[];
-} cooldown;
-
-void oc_model_failed(oc_agent *agent, const char *ref, oc_status status, uint64_t retry_after_ms)
-{
-	uint64_t rest_ms;
-	switch (status) {
-	case OC_E_RATE_LIMIT:
-		rest_ms = 60000;
-		break;
-	case OC_E_QUOTA:
-	case OC_E_AUTH:
-		rest_ms = 300000;
-		break;
-	case OC_E_UNAVAILABLE:
-	case OC_E_TIMEOUT:
-	case OC_E_IO:
-	case OC_E_PROTOCOL:
-	case OC_E_RETRY:
-		rest_ms = 15000;
-		break;
-	default:
-		return; /* the request's fault, not the model's */
-	}
-	oc_map_node *node = oc_map_find(&agent->cooldowns, ref);
-	cooldown *c = node != NULL ? OC_MAP_OWNER(node, cooldown, node) : NULL;
-	if (c == NULL) {
-		size_t n = strlen(ref) + 1;
-		c = oc_alloc(sizeof *c + n);
-		if (c == NULL)
-			return;
-		memcpy(c->ref, ref, n);
-		oc_map_add(&agent->cooldowns, &c->node, c->ref);
-	}
-	/* Twice as long each time, up to sixteen times. */
-	rest_ms <<= c->failures < 4 ? c->failures : 4;
-	c->failures++;
-	c->until_ms = oc_now_ms() + (retry_after_ms > 0 ? retry_after_ms : rest_ms);
-}
-
-void oc_model_worked(oc_agent *agent, const char *ref)
-{
-	oc_map_node *node = oc_map_find(&agent->cooldowns, ref);
-	if (node == NULL)
-		return;
-	oc_map_remove(&agent->cooldowns, node);
-	oc_free(OC_MAP_OWNER(node, cooldown, node));
-}
-
-uint64_t oc_model_resting(oc_agent *agent, const char *ref)
-{
-	oc_map_node *node = oc_map_find(&agent->cooldowns, ref);
-	uint64_t now = oc_now_ms(), until = node != NULL ? OC_MAP_OWNER(node, cooldown, node)->until_ms : 0;
-	return until > now ? until - now : 0;
-}
-
-static void free_cooldown(void *arg, oc_map_node *node)
-{
-	(void)arg;
-	oc_free(OC_MAP_OWNER(node, cooldown, node));
-}
-
 void oc_models_free(oc_agent *agent)
 {
-	oc_map_each(&agent->cooldowns, free_cooldown, NULL);
-	oc_map_free(&agent->cooldowns);
+	oc_model_rests_free(agent);
 	cJSON_Delete(agent->catalog);
 	agent->catalog = NULL;
 }

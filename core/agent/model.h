@@ -37,17 +37,30 @@ const cJSON *oc_model_catalog(oc_agent *agent, const oc_config *config);
 /* Appends "endpoint":{…} as the ABI's requests of providers have it. */
 void oc_model_endpoint(const oc_model *model, oc_sbuf *out);
 
-/* After a failure the model rests; after an answer it does not. retry_after_ms 0: by the kind of error. */
+/* ---- model_rest.c: failures ---- */
+
+enum { OC_MODEL_WAIT_MAX_MS = 30000 }; /* a turn waits no longer for a model that asks for it */
+
+/* Whether the same call may work a little later. */
+bool oc_model_worth_retrying(oc_status status);
+/* How long to wait before try `attempt` (from 0) is repeated; what the provider asked for counts. Never the same for two. */
+uint64_t oc_model_backoff_ms(unsigned attempt, uint64_t retry_after_ms);
+/* A turn gave it up: the model rests, longer each time.
+ * retry_after_ms 0: by the kind of error and auth.cooldowns. */
 void oc_model_failed(oc_agent *agent, const char *ref, oc_status status, uint64_t retry_after_ms);
 void oc_model_worked(oc_agent *agent, const char *ref);
-/* Milliseconds it still rests, 0 when it does not. */
-uint64_t oc_model_resting(oc_agent *agent, const char *ref);
+/* Milliseconds it still rests, 0 when it does not. ret_status (may be NULL): why. */
+uint64_t oc_model_resting(oc_agent *agent, const char *ref, oc_status *ret_status);
+/* Nobody rests any more: the configuration changed. */
+void oc_model_rests_free(oc_agent *agent);
 void oc_models_free(oc_agent *agent);
 
 /* usage.c */
 double oc_model_cost(const oc_model *model, const oc_usage *u);
 cJSON *oc_usage_json(const oc_usage *u);
-/* Counts the tokens of the model call that ended: event, store, figures. */
-void oc_usage_count(oc_turn *turn);
+/* What an OC_EV_USAGE says, over what u has. */
+void oc_usage_read(oc_str payload, oc_usage *u);
+/* Counts the tokens of a model call that ended: event, store, figures. */
+void oc_usage_add(oc_turn *turn, const oc_usage *u);
 
 #endif

@@ -1,3 +1,6 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1 /* FNM_CASEFOLD */
+#endif
 #include "core/agent/policy.h"
 
 #include <fnmatch.h>
@@ -73,6 +76,26 @@ static const char *unalias(const char *name)
 	if (strcmp(name, "bash") == 0)
 		return "exec";
 	return strcmp(name, "apply-patch") == 0 ? "apply_patch" : name;
+}
+
+static bool word_is(const char *list, const char *name)
+{
+	oc_str rest = oc_str_of(list);
+	while (rest.p != NULL)
+		if (oc_str_eqz(oc_str_cut(&rest, ' '), name))
+			return true;
+	return false;
+}
+
+bool oc_policy_name_matches(const char *pattern, const char *tool)
+{
+	if (strncmp(pattern, "group:", 6) == 0) {
+		for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+			if (strcmp(groups[i].name, pattern + 6) == 0)
+				return word_is(groups[i].members, tool);
+		return false;
+	}
+	return strcmp(unalias(pattern), tool) == 0 || fnmatch(pattern, tool, FNM_CASEFOLD) == 0;
 }
 
 bool oc_policy_matches(const char *pattern, const oc_tool_info *tool)

@@ -24,6 +24,8 @@ bool oc_policy_allows(const oc_policy_context *context, const oc_tool_info *tool
 void oc_policy_context_of(const oc_turn *turn, oc_policy_context *ret);
 /* The tools a turn may use, as the request's "tools" array; NULL when there are none. */
 oc_status oc_policy_tools_json(oc_turn *turn, char **ret, oc_err *err);
+/* The same for a tool that is only known by name: names, "*", "web_*", "group:fs". */
+bool oc_policy_name_matches(const char *pattern, const char *tool);
 /* The pattern of a list (a name, "*", "web_*", "group:fs", a module's name) names the tool. */
 bool oc_policy_matches(const char *pattern, const oc_tool_info *tool);
 

@@ -90,7 +90,8 @@ static void remember(oc_turn *turn, uint64_t call_hash, const char *result)
 static void store_results(oc_toolset *set)
 {
 	oc_turn *turn = set->turn;
-	oc_batch *b = oc_batch_new(turn->agent->store);
+	/* What is said aside is no part of the history. */
+	oc_batch *b = turn->aside == NULL ? oc_batch_new(turn->agent->store) : NULL;
 	for (int i = 0; i < set->n; i++) {
 		oc_toolrun *run = set->slots[i].run;
 		oc_auto_free char *content = oc_json_print(run->content), *text = oc_toolrun_text(run->content);
@@ -110,7 +111,8 @@ static void store_results(oc_toolset *set)
 		if (!set->slots[i].repeated)
 			remember(turn, set->slots[i].call_hash, text);
 	}
-	oc_turn_store(turn, b);
+	if (turn->aside == NULL)
+		oc_turn_store(turn, b);
 }
 
 static void finish(oc_toolset *set)

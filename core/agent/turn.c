@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/agent/aside.h"
+#include "core/agent/compact.h"
 #include "core/agent/media.h"
 #include "core/agent/workspace.h"
 #include "core/base/clock.h"
@@ -27,6 +29,8 @@ void oc_turn_unref(oc_turn *turn)
 		return;
 	oc_preview_free(turn->preview);
 	oc_toolset_free(turn->toolset);
+	oc_compact_free(turn->compaction);
+	oc_aside_free(turn->aside);
 	oc_owner_free(turn->owner);
 	oc_sbuf_free(&turn->step.text);
 	cJSON_Delete(turn->step.content);

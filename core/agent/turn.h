@@ -37,7 +37,7 @@ typedef struct oc_turn_step {
 	oc_sbuf text;	/* since the last other part */
 	cJSON *content; /* parts in order of arrival */
 	int n_calls;
-	int64_t input, output, cache_read, cache_write;
+	oc_usage usage;
 	bool streamed;	/* something was shown already */
 	bool new_segment; /* the next text begins a paragraph of the reply */
 	size_t reply_start; /* length of the reply before this step */
@@ -112,8 +112,19 @@ struct oc_turn {
 	char *workspace;
 	const char *system;	    /* the prompt */
 	const char *tools_json;	    /* "" when there are none */
+	const char *system_model;   /* the model prompt and tools were written for; NULL: not yet */
 	oc_sbuf messages;	    /* the messages of the request, joined by commas */
 	const char *messages_model; /* the model they were written for */
+	const char *history_model;  /* the model the history at the beginning of messages was written for; NULL: none is there */
+	size_t history_bytes;	    /* of messages */
+	int64_t history_tokens, request_tokens; /* estimates */
+	bool history_cut;	    /* older messages did not fit */
+	bool history_flushed;	    /* the memory was written down since the last summary */
+	bool history_over;	    /* above the threshold: it should be compacted */
+	bool pruned;		    /* what is pruned was decided */
+	bool compact_tried, flush_tried, overflow_compacted;
+	oc_compaction *compaction;  /* under way */
+	oc_aside *aside;	    /* model calls whose words go to nobody (memory flush) */
 	oc_turn_message *own, **own_tail;
 	oc_turn_step step;
 	oc_toolset *toolset;
@@ -173,11 +184,15 @@ void oc_turn_after_model(oc_turn *turn, void (*next)(oc_turn *turn, bool withhel
 /* afterMessage and agent_end. */
 void oc_turn_over_hooks(oc_turn *turn, const cJSON *result);
 bool oc_turn_wants_hooks_before(const oc_agent *agent);
+/* Session and context, for hooks that are about the session. */
+cJSON *oc_turn_session_payload(const oc_turn *turn);
 /* Of llm_input. */
 cJSON *oc_turn_input_payload(const oc_turn *turn);
 
 /* ---- turn_model.c ---- */
 
+/* The model of the turn, when it has none yet: what the message, the session or the configuration says. */
+oc_status oc_turn_choose_model(oc_turn *turn, oc_err *err);
 /* Model, prompt and history, then the first model call. */
 void oc_turn_prepare(oc_turn *turn);
 /* One model call with what the turn has. */

@@ -68,6 +68,11 @@ static cJSON *with_session(const oc_turn *turn)
 	return o;
 }
 
+cJSON *oc_turn_session_payload(const oc_turn *turn)
+{
+	return with_session(turn);
+}
+
 static cJSON *with_reply(const oc_turn *turn)
 {
 	cJSON *o = base(turn);

@@ -4,6 +4,9 @@
  */
 #include <string.h>
 
+#include "core/agent/aside.h"
+#include "core/agent/budget.h"
+#include "core/agent/compact.h"
 #include "core/agent/toolrun.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
@@ -12,10 +15,9 @@
 #define RETRIES_MAX 2	   /* of one model, when it failed before it said anything */
 #define CONTINUE_MAX 2	   /* answers that broke off in the middle */
 #define SHRINK_MAX 3	   /* halvings of the history when the window is full after all */
-#define RETRY_AFTER_MAX_MS 30000
 #define ARGUMENTS_MAX ((size_t)4 << 20)
 
-static void next_candidate(oc_turn *turn);
+static void next_candidate(oc_turn *turn, uint64_t retry_after_ms);
 
 /* ---- Choosing ---- */
 
@@ -42,7 +44,7 @@ static oc_status choose(oc_turn *turn, size_t from, oc_err *err)
 	size_t resting = turn->n_candidates;
 	uint64_t shortest = UINT64_MAX;
 	for (size_t i = from; i < turn->n_candidates; i++) {
-		uint64_t rest = oc_model_resting(turn->agent, turn->candidates[i]);
+		uint64_t rest = oc_model_resting(turn->agent, turn->candidates[i], NULL);
 		if (rest > 0) {
 			if (rest < shortest) {
 				shortest = rest;
@@ -56,7 +58,7 @@ static oc_status choose(oc_turn *turn, size_t from, oc_err *err)
 		if (first.code == OC_OK)
 			first = why;
 	}
-	if (resting < turn->n_candidates && from == 0) {
+	if (resting < turn->n_candidates) {
 		why = (oc_err){0};
 		if (use_candidate(turn, resting, &why) == OC_OK)
 			return OC_OK;
@@ -90,14 +92,18 @@ static void session_settings(oc_turn *turn)
 		turn->thinking = oc_turn_text(turn, oc_json_str(session, "thinking", ""));
 }
 
+oc_status oc_turn_choose_model(oc_turn *turn, oc_err *err)
+{
+	session_settings(turn);
+	oc_status status = oc_model_candidates(turn->agent, turn->config, turn->arena, turn->agent_id, turn->model_override,
+					       &turn->candidates, &turn->n_candidates, err);
+	return status == OC_OK ? choose(turn, 0, err) : status;
+}
+
 void oc_turn_prepare(oc_turn *turn)
 {
 	oc_err err = {0};
-	session_settings(turn);
-	oc_status status = oc_model_candidates(turn->agent, turn->config, turn->arena, turn->agent_id, turn->model_override,
-					       &turn->candidates, &turn->n_candidates, &err);
-	if (status == OC_OK)
-		status = choose(turn, 0, &err);
+	oc_status status = oc_turn_choose_model(turn, &err);
 	if (status == OC_OK)
 		status = add_user(turn, &err);
 	if (status != OC_OK) {
@@ -182,6 +188,8 @@ static void add_text(oc_turn *turn, oc_str piece)
 	if (piece.n == 0)
 		return;
 	oc_sbuf_str(&step->text, piece);
+	if (turn->aside != NULL)
+		return;
 	if (step->new_segment && turn->reply.n > 0) {
 		oc_sbuf_z(&turn->reply, "\n\n");
 		if (!turn->hold_text)
@@ -235,17 +243,6 @@ static void add_block(oc_turn *turn, oc_str payload)
 		block = NULL;
 }
 
-static void take_usage(oc_turn_step *step, oc_str payload)
-{
-	oc_auto_json cJSON *u = NULL;
-	if (oc_json_parse(payload, NULL, &u, NULL) != OC_OK)
-		return;
-	step->input = oc_json_i64(u, "input", step->input);
-	step->output = oc_json_i64(u, "output", step->output);
-	step->cache_read = oc_json_i64(u, "cacheRead", step->cache_read);
-	step->cache_write = oc_json_i64(u, "cacheWrite", step->cache_write);
-}
-
 static oc_status on_event(void *arg, uint32_t type, oc_str payload)
 {
 	oc_turn *turn = arg;
@@ -256,13 +253,14 @@ static oc_status on_event(void *arg, uint32_t type, oc_str payload)
 		add_text(turn, payload);
 		break;
 	case OC_EV_THINKING:
-		oc_turn_emit(turn, OC_AGENT_EV_THINKING, payload, NULL);
+		if (turn->aside == NULL)
+			oc_turn_emit(turn, OC_AGENT_EV_THINKING, payload, NULL);
 		break;
 	case OC_EV_TOOL_CALL:
 		add_call(turn, payload);
 		break;
 	case OC_EV_USAGE:
-		take_usage(&turn->step, payload);
+		oc_usage_read(payload, &turn->step.usage);
 		break;
 	case OC_EV_BLOCK:
 		add_block(turn, payload);
@@ -368,6 +366,14 @@ static void without_tools(oc_turn *turn, cJSON *content)
 	oc_turn_succeed(turn);
 }
 
+/* What the call cost; and what our estimates are worth. */
+static void count_usage(oc_turn *turn)
+{
+	const oc_usage *u = &turn->step.usage;
+	oc_budget_learn(turn->agent, turn->model.ref, turn->request_tokens, u->input + u->cache_read + u->cache_write);
+	oc_usage_add(turn, u);
+}
+
 static void answered(oc_turn *turn, oc_str result)
 {
 	oc_auto_json cJSON *root = NULL;
@@ -377,9 +383,13 @@ static void answered(oc_turn *turn, oc_str result)
 	if (oc_json_parse(result, NULL, &root, NULL) == OC_OK)
 		turn->stop_reason = oc_turn_text(turn, oc_json_str(root, "stopReason", "stop"));
 	oc_model_worked(turn->agent, turn->model.ref);
-	oc_usage_count(turn);
+	count_usage(turn);
 	if (turn->state != OC_TURN_RUNNING)
 		return;
+	if (turn->aside != NULL) {
+		oc_aside_answered(turn, content, turn->step.n_calls);
+		return;
+	}
 	prepend_partial(turn, content);
 	turn->attempts = 0;
 	if (turn->step.n_calls > 0)
@@ -389,12 +399,6 @@ static void answered(oc_turn *turn, oc_str result)
 }
 
 /* ---- The answer failed ---- */
-
-static bool worth_retrying(oc_status status)
-{
-	return status == OC_E_UNAVAILABLE || status == OC_E_TIMEOUT || status == OC_E_RATE_LIMIT || status == OC_E_IO ||
-	       status == OC_E_PROTOCOL || status == OC_E_RETRY || status == OC_E_BUSY;
-}
 
 static void on_retry(void *arg)
 {
@@ -406,16 +410,17 @@ static void on_retry(void *arg)
 
 static bool retry_later(oc_turn *turn, uint64_t after_ms)
 {
-	uint64_t wait = after_ms > 0 ? after_ms : 500ull << turn->attempts;
-	if (wait > RETRY_AFTER_MAX_MS || wait >= oc_turn_remaining(turn))
+	uint64_t wait = oc_model_backoff_ms(turn->attempts, after_ms);
+	if (wait > OC_MODEL_WAIT_MAX_MS || wait >= oc_turn_remaining(turn))
 		return false;
 	turn->retry = oc_timer_start(turn->owner, wait, 0, on_retry, turn);
 	return turn->retry != NULL;
 }
 
-static void next_candidate(oc_turn *turn)
+static void next_candidate(oc_turn *turn, uint64_t retry_after_ms)
 {
 	oc_err err = {0}, last = turn->model_err;
+	oc_model_failed(turn->agent, turn->model.ref, last.code, retry_after_ms);
 	if (turn->candidate + 1 >= turn->n_candidates || choose(turn, turn->candidate + 1, &err) != OC_OK) {
 		oc_turn_fail(turn, last.code, &last);
 		return;
@@ -462,26 +467,33 @@ static void failed(oc_turn *turn, oc_status status, uint64_t retry_after_ms)
 {
 	oc_turn_step *step = &turn->step;
 	turn->agent->stats.model_errors++;
-	oc_model_failed(turn->agent, turn->model.ref, status, retry_after_ms);
-	if (step->output > 0 || step->input > 0)
-		oc_usage_count(turn); /* it was paid for */
-	if (status == OC_E_CONTEXT && !step->streamed && turn->shrunk < SHRINK_MAX) {
+	if (step->usage.output > 0 || step->usage.input > 0)
+		count_usage(turn); /* it was paid for */
+	if (turn->state != OC_TURN_RUNNING)
+		return;
+	if (turn->aside != NULL) {
+		oc_aside_failed(turn, status, &turn->model_err);
+		return;
+	}
+	if (status == OC_E_CONTEXT && !step->streamed && oc_compact_after_overflow(turn))
+		return;
+	if (status == OC_E_CONTEXT && !step->streamed && turn->shrunk < SHRINK_MAX && turn->history_bytes > 0) {
 		turn->shrunk++;
-		turn->messages_model = NULL;
+		turn->messages_model = turn->history_model = NULL;
 		oc_turn_notice(turn, "context", "the context of %s is full; leaving out older messages", turn->model.ref);
 		if (turn->state == OC_TURN_RUNNING)
 			oc_turn_call_model(turn);
 		return;
 	}
 	flush_text(step);
-	if (step->streamed && worth_retrying(status)) {
+	if (step->streamed && oc_model_worth_retrying(status)) {
 		if (turn->continued < CONTINUE_MAX)
 			continue_answer(turn);
 		else
 			oc_turn_fail(turn, status, &turn->model_err);
 		return;
 	}
-	if (!step->streamed && worth_retrying(status) && turn->attempts < RETRIES_MAX && retry_later(turn, retry_after_ms)) {
+	if (!step->streamed && oc_model_worth_retrying(status) && turn->attempts < RETRIES_MAX && retry_later(turn, retry_after_ms)) {
 		turn->attempts++;
 		turn->agent->stats.model_retries++;
 		oc_turn_notice(turn, "retry", "%.300s; trying again", turn->model_err.text);
@@ -492,7 +504,7 @@ static void failed(oc_turn *turn, oc_status status, uint64_t retry_after_ms)
 		oc_turn_fail(turn, status, &turn->model_err);
 		return;
 	}
-	next_candidate(turn);
+	next_candidate(turn, retry_after_ms);
 }
 
 static void on_done(void *arg, oc_status status, oc_str result)
@@ -547,16 +559,11 @@ static oc_status begin_step(oc_turn *turn, oc_err *err)
 	if (turn->iterations++ >= OC_TURN_ITERATIONS_MAX)
 		return oc_fail(err, OC_E_LIMIT, "ask for a smaller piece of the work", "the turn needed more than %d model calls",
 			       OC_TURN_ITERATIONS_MAX);
-	if (turn->messages_model == NULL) {
-		oc_status status = oc_context_build(turn, err);
-		if (status != OC_OK)
-			return status;
-	}
 	cJSON_Delete(step->content);
 	step->content = cJSON_CreateArray();
 	oc_sbuf_clear(&step->text);
 	step->n_calls = 0;
-	step->input = step->output = step->cache_read = step->cache_write = 0;
+	step->usage = (oc_usage){0};
 	step->streamed = false;
 	step->new_segment = !is_continuation(turn);
 	step->reply_start = turn->reply.n;
@@ -569,7 +576,11 @@ void oc_turn_call_model(oc_turn *turn)
 	oc_err err = {0};
 	oc_sbuf request;
 	oc_sbuf_init(&request, OC_TURN_REQUEST_MAX);
-	oc_status status = begin_step(turn, &err);
+	oc_status status = turn->messages_model == NULL ? oc_context_build(turn, &err) : OC_OK;
+	if (status == OC_OK && oc_compact_if_due(turn))
+		return;
+	if (status == OC_OK)
+		status = begin_step(turn, &err);
 	if (status == OC_OK) {
 		write_request(turn, &request);
 		if (request.error != OC_OK)
@@ -591,8 +602,10 @@ void oc_turn_call_model(oc_turn *turn)
 	if (status == OC_OK)
 		return;
 	turn->model_err = err;
-	if (status == OC_E_UNAVAILABLE || status == OC_E_CONTEXT)
-		next_candidate(turn);
+	if (turn->aside != NULL)
+		oc_aside_failed(turn, status, &err);
+	else if (status == OC_E_UNAVAILABLE || status == OC_E_CONTEXT)
+		next_candidate(turn, 0);
 	else
 		oc_turn_fail(turn, status, &err);
 }

@@ -37,11 +37,22 @@ cJSON *oc_usage_json(const oc_usage *u)
 	return o;
 }
 
-void oc_usage_count(oc_turn *turn)
+void oc_usage_read(oc_str payload, oc_usage *u)
+{
+	oc_auto_json cJSON *o = NULL;
+	if (oc_json_parse(payload, NULL, &o, NULL) != OC_OK)
+		return;
+	u->input = oc_json_i64(o, "input", u->input);
+	u->output = oc_json_i64(o, "output", u->output);
+	u->cache_read = oc_json_i64(o, "cacheRead", u->cache_read);
+	u->cache_write = oc_json_i64(o, "cacheWrite", u->cache_write);
+}
+
+void oc_usage_add(oc_turn *turn, const oc_usage *used)
 {
 	oc_agent *agent = turn->agent;
-	oc_turn_step *step = &turn->step;
-	oc_usage u = {1, step->input, step->output, step->cache_read, step->cache_write, 0};
+	oc_usage u = *used;
+	u.calls = 1;
 	u.cost = oc_model_cost(&turn->model, &u);
 	turn->usage.calls++;
 	turn->usage.input += u.input;

@@ -179,7 +179,7 @@ static const char agents_keys[] =
 	"		ttl string\n"
 	"		* any\n"
 	"	compaction object\n"
-	"		mode default|safeguard\n"
+	"		mode default|safeguard|off\n"
 	"		reserveTokens integer 0..\n"
 	"		keepRecentTokens integer 0..\n"
 	"		reserveTokensFloor integer 0..\n"

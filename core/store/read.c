@@ -273,7 +273,7 @@ oc_status oc_store_each_message(oc_store *store, const char *key, bool (*each)(v
 	sqlite3_stmt *s = oc_read_stmt(
 		store,
 		"SELECT m.seq, m.ts_ms, m.tokens, m.role, m.content, m.text, m.run, m.tool_call_id, m.tool_name, m.is_error,"
-		" m.model FROM messages m, sessions s WHERE s.key = ?1 AND m.session = s.id AND m.seq >= s.epoch_seq"
+		" m.model, m.meta FROM messages m, sessions s WHERE s.key = ?1 AND m.session = s.id AND m.seq >= s.epoch_seq"
 		" AND s.state <> 'ended' ORDER BY m.seq DESC",
 		err);
 	if (s == NULL)
@@ -293,6 +293,7 @@ oc_status oc_store_each_message(oc_store *store, const char *key, bool (*each)(v
 			.tool_name = oc_sql_text(s, 8),
 			.is_error = sqlite3_column_int(s, 9) != 0,
 			.model = oc_sql_text(s, 10),
+			.meta_json = oc_sql_text(s, 11),
 		};
 		if (!each(arg, &row))
 			break;

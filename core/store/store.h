@@ -205,7 +205,7 @@ oc_status oc_store_search(oc_store *store, const char *query, const char *key_or
 /* Walks the current epoch's messages from the newest back until each returns false. The row is valid during the call. */
 typedef struct oc_message_row {
 	int64_t seq, ts_ms, tokens;
-	const char *role, *content_json, *text, *run, *model, *tool_call_id, *tool_name; /* "" when absent */
+	const char *role, *content_json, *text, *run, *model, *tool_call_id, *tool_name, *meta_json; /* "" when absent */
 	bool is_error;
 } oc_message_row;
 oc_status oc_store_each_message(oc_store *store, const char *key, bool (*each)(void *arg, const oc_message_row *row),

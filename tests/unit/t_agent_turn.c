@@ -427,7 +427,7 @@ static void missing_key_tells_what_to_do(void **state)
 
 static int setup_small(void **state)
 {
-	return setup_with(state, "{\"agents\":{\"defaults\":{\"model\":\"p/small\",\"skipBootstrap\":true}}}");
+	return setup_with(state, "{\"agents\":{\"defaults\":{\"model\":\"p/small\",\"skipBootstrap\":true,\"compaction\":{\"mode\":\"off\"}}}}");
 }
 
 static void history_within_the_budget(void **state)

@@ -8,6 +8,8 @@
 #include "core/agent/inbound.h"
 #include "core/agent/prune.h"
 #include "core/agent/services.h"
+#include "core/agent/session_tools.h"
+#include "core/agent/subagent.h"
 #include "core/agent/turn.h"
 #include "core/agent/workspace.h"
 #include "core/base/clock.h"
@@ -122,6 +124,7 @@ oc_status oc_agent_start(oc_agent *agent, oc_err *err)
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot watch the modules");
 	oc_channels_sync(agent);
 	oc_inbound_recover(agent);
+	oc_subagents_recover(agent);
 	oc_outbound_resume(agent);
 	return OC_OK;
 }
@@ -156,6 +159,8 @@ void oc_agent_free(oc_agent *agent)
 	/* What was written for the agent reports back to it: before it goes, not after. */
 	oc_store_settle(agent->store);
 	oc_waiters_free(agent);
+	oc_exchanges_free(agent);
+	oc_subagents_free(agent);
 	oc_outbound_free(agent->outbound);
 	oc_channels_free(agent->channels);
 	oc_owner_free(agent->owner);
@@ -292,7 +297,7 @@ oc_status oc_agent_cancel_session(oc_agent *agent, oc_str session, int *ret_coun
 						  oc_agent_main_key(agent->config), key, err);
 	if (status != OC_OK)
 		return status;
-	int n = oc_lane_each(agent, key, cancel_one, NULL);
+	int n = oc_lane_each(agent, key, cancel_one, NULL) + oc_subagents_kill(agent, key);
 	if (n == 0)
 		return oc_fail(err, OC_E_NOT_FOUND, NULL, "nothing runs in %s", key);
 	if (ret_count != NULL)

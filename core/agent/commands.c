@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "core/agent/turn.h"
+#include "core/agent/subagent.h"
 #include "core/agent/workspace.h"
 #include "core/base/log.h"
 
@@ -99,6 +99,13 @@ static void run_stop(oc_turn *turn, oc_str rest)
 	finish(turn);
 }
 
+static void run_subagents(oc_turn *turn, oc_str rest)
+{
+	oc_auto_free char *text = oc_subagents_command(turn, rest);
+	answer(turn, "%s", text != NULL ? text : "There is not enough memory.");
+	finish(turn);
+}
+
 static void run_help(oc_turn *turn, oc_str rest);
 
 static const command commands[] = {
@@ -106,6 +113,7 @@ static const command commands[] = {
 	{"reset", "the same", run_new},
 	{"stop", "stop the answer that is under way", run_stop},
 	{"status", "model, session, tokens", run_status},
+	{"subagents", "sub-agents of this conversation: list, info N, log N, stop N or all", run_subagents},
 	{"help", "this list", run_help},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)

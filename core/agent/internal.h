@@ -48,6 +48,13 @@ struct oc_agent {
 	/* the others' own */
 	oc_channels *channels;
 	oc_outbound *outbound;
+	oc_map subagents, subagent_runs; /* subagent.c: by session, and by the run they wait for */
+	oc_watch *subagent_sweep;
+	struct oc_subagent *subagents_over, *subagents_over_last; /* those that are over, oldest first */
+	size_t subagents_n_over;
+	uint64_t subagents_spawned, subagents_ok, subagents_failed, subagents_active;
+	struct exchange *exchanges; /* session_send.c */
+	unsigned n_exchanges;
 	oc_map groups; /* inbound.c: what was said in groups without being meant for us */
 	/* drain */
 	void (*drained)(void *arg);

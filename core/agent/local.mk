@@ -47,7 +47,14 @@ libocore_la_SOURCES += \
 	%D%/services.h \
 	%D%/session.c \
 	%D%/session.h \
+	%D%/session_send.c \
+	%D%/session_tools.c \
+	%D%/session_tools.h \
 	%D%/sessions.c \
+	%D%/subagent.c \
+	%D%/subagent.h \
+	%D%/subagent_end.c \
+	%D%/subagent_tools.c \
 	%D%/toolrun.c \
 	%D%/toolrun.h \
 	%D%/toolset.c \

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/agent/builtin.h"
+#include "core/agent/subagent.h"
 #include "core/base/log.h"
 
 /* ---- Names ---- */
@@ -261,6 +262,26 @@ static void apply_offer(verdict *v)
 		deny(v, "it is not offered:", why);
 }
 
+/* What nobody reads along with and nobody answers in person does not get by itself: other conversations, the gateway, and
+ * (for those that may not start others) what is for looking after them. tools.subagents.tools.allow gives it back. */
+static const char sub_deny[] = "gateway agents_list whatsapp_login session_status cron memory_search memory_get sessions_send";
+static const char leaf_deny[] = "subagents sessions_list sessions_history sessions_spawn";
+
+static void apply_subagent(verdict *v)
+{
+	const oc_policy_context *c = v->context;
+	if (strncmp(c->key->name, "subagent:", 9) != 0)
+		return;
+	char key[OC_SESSION_KEY_MAX];
+	const cJSON *filter = oc_config_get(c->config, "tools.subagents.tools");
+	bool asked = list_has(oc_json_get(filter, "allow"), v->tool) || list_has(oc_json_get(filter, "alsoAllow"), v->tool);
+	bool leaf = oc_session_key_build(c->key, key, NULL) != OC_OK ||
+		    oc_subagent_depth(c->agent, key) >= oc_subagent_max_depth(c->config);
+	if (!asked && (any_word(sub_deny, same_name, v->tool) || (leaf && any_word(leaf_deny, same_name, v->tool))))
+		deny(v, "sub-agents", "do not have it");
+	apply_lists(v, filter, "tools.subagents.tools");
+}
+
 static bool sandboxed(const oc_policy_context *c)
 {
 	const cJSON *mode = oc_agent_setting(c->config, c->agent_id, "sandbox.mode");
@@ -280,6 +301,7 @@ bool oc_policy_allows(const oc_policy_context *context, const oc_tool_info *tool
 	apply_group(&v);
 	if (sandboxed(context))
 		apply_lists(&v, oc_config_get(context->config, "tools.sandbox.tools"), "tools.sandbox.tools");
+	apply_subagent(&v);
 	if (cJSON_IsArray(context->only) && !list_has(context->only, tool))
 		deny(&v, "a hook", "left it out");
 	apply_capabilities(&v);

@@ -49,7 +49,7 @@ oc_status oc_session_key_build(const oc_session_key *k, char out[OC_SESSION_KEY_
 {
 	oc_sbuf b;
 	oc_sbuf_init(&b, OC_SESSION_KEY_MAX - 1);
-	bool named = strcmp(k->kind, "main") == 0 || strcmp(k->kind, "named") == 0;
+	bool named = strcmp(k->kind, "main") == 0 || strcmp(k->kind, "named") == 0 || strcmp(k->kind, "subagent") == 0;
 	bool thread = strcmp(k->kind, "thread") == 0;
 	bool dm = strcmp(k->kind, "dm") == 0;
 	bool complete = k->agent[0] != 0 && (named ? k->name[0] != 0 && !is_reserved(k->name) : k->peer[0] != 0) &&
@@ -160,7 +160,8 @@ static bool parse(oc_str text, oc_session_key *k)
 		return false;
 	if (oc_str_starts(rest, "channel:") || oc_str_starts(rest, "dm:"))
 		return parse_network(rest, k);
-	snprintf(k->kind, sizeof k->kind, "%s", oc_str_eqz(rest, "main") ? "main" : "named");
+	snprintf(k->kind, sizeof k->kind, "%s",
+		 oc_str_eqz(rest, "main") ? "main" : oc_str_starts(rest, "subagent:") ? "subagent" : "named");
 	return unescape(rest, k->name, sizeof k->name);
 }
 

@@ -7,6 +7,7 @@
  *   agent:main:channel:telegram:account:default:dm:<peer>              "per-account-channel-peer"
  *   agent:main:channel:telegram:account:default:group:<chat>           groups and channels, always
  *   agent:main:channel:telegram:account:default:thread:<chat>/<thread> topics
+ *   agent:main:subagent:<uuid>                                         a sub-agent's
  *   agent:main:<name>                                                  any other name ("work", "api:7f…", "cron:…")
  *
  * Parts taken from networks are escaped (%3A for ':' and so on), so that no key can be mistaken for another and none is a
@@ -24,7 +25,7 @@
 
 typedef struct oc_session_key {
 	char agent[65];
-	char kind[16];	  /* main, dm, group, channel, thread, named */
+	char kind[16];	  /* main, dm, group, channel, thread, subagent, named */
 	char channel[65]; /* "" when the key has none */
 	char account[65];
 	char peer[257];	  /* unescaped; of a thread: the chat */

@@ -1,7 +1,7 @@
 /* Sessions as people and clients see them: reading, making, resetting, ending, deleting. */
 #include <string.h>
 
-#include "core/agent/turn.h"
+#include "core/agent/subagent.h"
 #include "core/base/clock.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
@@ -152,6 +152,7 @@ static void tell_end(const change *c)
 	oc_agent_observe(agent, OC_HOOK_TS_SESSION_END, cJSON_Duplicate(info, true));
 	if (c->kind == CHANGE_RESET)
 		oc_agent_observe(agent, OC_HOOK_BEFORE_RESET, cJSON_Duplicate(info, true));
+	oc_subagents_session_over(agent, c->key, c->kind == CHANGE_DELETE ? "session-delete" : "session-reset");
 	oc_auto_free char *json = oc_json_print(info);
 	if (json != NULL)
 		oc_modules_session_end(agent->modules, oc_str_of(json));

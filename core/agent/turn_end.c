@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/agent/media.h"
+#include "core/agent/subagent.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/log.h"
@@ -81,6 +82,7 @@ void oc_turn_close(oc_turn *turn, oc_status status, const oc_err *err)
 	oc_turn_remove(turn);
 	oc_turn_emit(turn, OC_AGENT_EV_DONE, OC_STR_NONE, result);
 	oc_waiters_tell(agent, turn->run, result);
+	oc_subagents_turn_over(turn, status, result);
 	cJSON_Delete(result);
 	oc_turn_unref(turn);
 	oc_agent_check_drained(agent);

@@ -1,4 +1,5 @@
 /* What turns cost: tokens as far as they can be estimated, and money as far as the prices are known. */
+#include "core/agent/subagent.h"
 #include "core/agent/turn.h"
 
 /*
@@ -65,6 +66,7 @@ void oc_usage_add(oc_turn *turn, const oc_usage *used)
 	agent->stats.cache_read_tokens += (uint64_t)u.cache_read;
 	agent->stats.cache_write_tokens += (uint64_t)u.cache_write;
 	agent->stats.cost += u.cost;
+	oc_subagents_usage(turn, &u);
 	cJSON *data = oc_usage_json(&u);
 	oc_json_opt(data, "provider", turn->model.provider);
 	oc_json_opt(data, "model", turn->model.id);

@@ -146,6 +146,31 @@ oc_status oc_store_kv_get(oc_store *store, const char *module, oc_str key, oc_bu
 	return status;
 }
 
+oc_status oc_store_kv_each(oc_store *store, const char *module, bool (*each)(void *arg, oc_str key, oc_str value), void *arg,
+			   oc_err *err)
+{
+	sqlite3_stmt *s = oc_read_stmt(store, "SELECT key, value FROM kv WHERE module = ?1 ORDER BY key", err);
+	if (s == NULL)
+		return oc_read_failed(err);
+	oc_sql_bind(s, 1, module);
+	int rc;
+	bool go_on = true;
+	while (go_on && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+		oc_buf *key = oc_buf_new(oc_str_make(sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0)));
+		oc_buf *value = oc_buf_new(oc_str_make(sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1)));
+		bool memory = key != NULL && value != NULL;
+		if (memory)
+			go_on = each(arg, oc_buf_str(key), oc_buf_str(value));
+		oc_buf_unref(key);
+		oc_buf_unref(value);
+		if (!memory) {
+			(void)oc_read_end(store, s, SQLITE_DONE, "", NULL);
+			return oc_fail(err, OC_E_NOMEM, NULL, "cannot read the values");
+		}
+	}
+	return oc_read_end(store, s, go_on ? rc : SQLITE_DONE, "cannot read the values", err);
+}
+
 /* ---- Usage ---- */
 
 #define USAGE_SUMS "sum(calls), sum(input), sum(output), sum(cache_read), sum(cache_write), total(cost)"

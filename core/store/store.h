@@ -223,6 +223,9 @@ oc_status oc_store_outbox_row(oc_store *store, const char *key, cJSON **ret_obje
 /* {"pending":n,"delivered":n,"dead":n}. */
 oc_status oc_store_outbox_counts(oc_store *store, cJSON **ret_object, oc_err *err);
 
+/* Every pair of a module, in order of keys; each returns false to stop. Key and value are valid during the call. */
+oc_status oc_store_kv_each(oc_store *store, const char *module, bool (*each)(void *arg, oc_str key, oc_str value), void *arg,
+			   oc_err *err);
 /* The value, or OC_E_NOT_FOUND. The caller unrefs. */
 oc_status oc_store_kv_get(oc_store *store, const char *module, oc_str key, oc_buf **ret, oc_err *err);
 

@@ -68,7 +68,8 @@ oc_status oc_agent_search(oc_agent *agent, oc_str query, oc_str session, int64_t
 		return status;
 	if (text == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot search");
-	return oc_store_search(agent->store, text, session.n > 0 ? key : NULL, limit, ret_array, err);
+	oc_search_filter f = {.session = session.n > 0 ? key : NULL, .limit = limit};
+	return oc_store_search(agent->store, text, &f, ret_array, err);
 }
 
 oc_status oc_agent_usage(oc_agent *agent, oc_str session, int64_t days, cJSON **ret_object, oc_err *err)

@@ -82,6 +82,16 @@ static oc_status run_all(oc_tx *tx, void *arg, oc_err *err)
 	return OC_OK;
 }
 
+/* The transaction was rolled back for another batch's sake: this one runs once more. */
+static void run_again(void *arg)
+{
+	oc_batch *b = arg;
+	b->skip_rest = b->duplicate = b->began = false;
+	b->duplicate_run[0] = 0;
+	for (oc_op *op = b->first; op != NULL; op = op->next)
+		op->seq = 0;
+}
+
 static void committed(void *arg, oc_status status, const oc_err *err)
 {
 	oc_batch *b = arg;
@@ -106,12 +116,11 @@ oc_status oc_batch_commit(oc_batch *b, oc_batch_done done, void *arg, oc_err *er
 	}
 	b->done = done;
 	b->arg = arg;
-	oc_status status = oc_store_write(b->store, run_all, done != NULL ? committed : committed_alone, b);
-	if (status != OC_OK) {
+	oc_status status = oc_writer_put(b->store, run_all, run_again, done != NULL ? committed : committed_alone, b, !b->takes_in,
+					 err);
+	if (status != OC_OK)
 		oc_batch_free(b);
-		return oc_fail(err, status, NULL, "the store takes no changes");
-	}
-	return OC_OK;
+	return status;
 }
 
 /* What may be done on the calling thread (commands without a loop). */
@@ -158,7 +167,7 @@ typedef struct session_op {
 static oc_status run_session(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 {
 	const session_op *o = (const session_op *)op;
-	oc_tx_session s;
+	oc_tx_session *s = NULL;
 	oc_status status = oc_project_session(tx, o->key, &s, &b->began, err);
 	if (status != OC_OK)
 		return status;
@@ -174,7 +183,7 @@ static oc_status run_session(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 	if (set == NULL)
 		return err->code;
 	const oc_session_facts *f = &o->facts;
-	sqlite3_bind_int64(set, 1, s.id);
+	sqlite3_bind_int64(set, 1, s->id);
 	const char *const values[] = {f->agent, f->kind,  f->channel,  f->account,	f->peer,
 				      f->thread, f->title, f->model, f->thinking, f->delivery_json, f->settings_json};
 	for (int i = 0; i < (int)(sizeof values / sizeof *values); i++)
@@ -211,9 +220,9 @@ typedef struct event_op {
 static oc_status run_event(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 {
 	const event_op *o = (const event_op *)op;
-	oc_tx_session s;
+	oc_tx_session *s = NULL;
 	oc_status status = oc_project_session(tx, o->key, &s, &b->began, err);
-	return status == OC_OK ? oc_project_event(tx, s.id, o->kind, o->run, o->data, &op->seq, err) : status;
+	return status == OC_OK ? oc_project_event(tx, s, o->kind, o->run, o->data, &op->seq, err) : status;
 }
 
 int oc_batch_event(oc_batch *b, const char *session, const char *kind, const char *run, const char *data)
@@ -237,16 +246,16 @@ typedef struct message_op {
 static oc_status run_message(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 {
 	const message_op *o = (const message_op *)op;
-	oc_tx_session s;
+	oc_tx_session *s = NULL;
 	oc_status status = oc_project_session(tx, o->key, &s, &b->began, err);
-	if (status == OC_OK && s.ended && strcmp(o->m.role, "user") == 0) {
+	if (status == OC_OK && s->ended && strcmp(o->m.role, "user") == 0) {
 		/* Talking to an ended session opens it again, with an empty history. */
-		status = oc_project_new_epoch(tx, o->key, &s, "message", err);
+		status = oc_project_new_epoch(tx, s, "message", err);
 		b->began = true;
 	}
 	if (status == OC_OK)
-		status = oc_project_event(tx, s.id, o->kind, o->m.run, NULL, &op->seq, err);
-	return status == OC_OK ? oc_project_message(tx, s.id, op->seq, &o->m, err) : status;
+		status = oc_project_event(tx, s, o->kind, o->m.run, NULL, &op->seq, err);
+	return status == OC_OK ? oc_project_message(tx, s, op->seq, &o->m, err) : status;
 }
 
 int oc_batch_message(oc_batch *b, const char *session, const char *kind, const oc_message *m)
@@ -290,11 +299,11 @@ static void add_end(oc_batch *b, const char *session, const char *reason,
 static oc_status run_reset(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 {
 	const end_op *o = (const end_op *)op;
-	oc_tx_session s;
+	oc_tx_session *s = NULL;
 	bool made = false;
 	oc_status status = oc_project_session(tx, o->key, &s, &made, err);
 	b->began = true;
-	return status != OC_OK || made ? status : oc_project_new_epoch(tx, o->key, &s, o->reason, err);
+	return status != OC_OK || made ? status : oc_project_new_epoch(tx, s, o->reason, err);
 }
 
 void oc_batch_session_reset(oc_batch *b, const char *session, const char *reason)
@@ -302,30 +311,12 @@ void oc_batch_session_reset(oc_batch *b, const char *session, const char *reason
 	add_end(b, session, reason, run_reset);
 }
 
-/* The session's id, OC_E_NOT_FOUND when there is none. */
-static oc_status find(oc_tx *tx, const char *key, int64_t *ret_id, oc_err *err)
-{
-	sqlite3_stmt *stmt = oc_tx_stmt(tx, "SELECT id FROM sessions WHERE key = ?1", err);
-	if (stmt == NULL)
-		return err->code;
-	oc_sql_bind(stmt, 1, key);
-	int rc = sqlite3_step(stmt);
-	if (rc == SQLITE_ROW)
-		*ret_id = sqlite3_column_int64(stmt, 0);
-	oc_status status = rc == SQLITE_ROW  ? OC_OK
-			   : rc == SQLITE_DONE ? oc_fail(err, OC_E_NOT_FOUND, "see `openclaw sessions list`",
-							 "there is no session %s", key)
-					       : oc_sql_fail(err, oc_tx_db(tx), rc, "cannot read the session");
-	sqlite3_reset(stmt);
-	return status;
-}
-
 static oc_status run_end(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 {
 	(void)b;
 	const end_op *o = (const end_op *)op;
-	int64_t id = 0;
-	oc_status status = find(tx, o->key, &id, err);
+	oc_tx_session *s = NULL;
+	oc_status status = oc_project_find(tx, o->key, &s, err);
 	if (status != OC_OK)
 		return status;
 	oc_sbuf data;
@@ -336,13 +327,14 @@ static oc_status run_end(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 	if (data.error != OC_OK)
 		status = oc_fail(err, data.error, NULL, "cannot end the session");
 	else
-		status = oc_project_event(tx, id, "session_ended", NULL, oc_sbuf_view(&data).p, NULL, err);
+		status = oc_project_event(tx, s, "session_ended", NULL, oc_sbuf_view(&data).p, NULL, err);
 	oc_sbuf_free(&data);
 	sqlite3_stmt *set = status == OC_OK ? oc_tx_stmt(tx, "UPDATE sessions SET state = 'ended' WHERE id = ?1", err)
 					    : NULL;
 	if (set == NULL)
 		return err->code;
-	sqlite3_bind_int64(set, 1, id);
+	sqlite3_bind_int64(set, 1, s->id);
+	s->ended = true;
 	return oc_tx_run(tx, set, err);
 }
 
@@ -351,27 +343,36 @@ void oc_batch_session_end(oc_batch *b, const char *session, const char *reason)
 	add_end(b, session, reason, run_end);
 }
 
-static oc_status run_delete(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
+oc_status oc_project_delete(oc_tx *tx, oc_tx_session *s, oc_err *err)
 {
-	(void)b;
-	const end_op *o = (const end_op *)op;
-	int64_t id = 0;
-	oc_status status = find(tx, o->key, &id, err);
 	static const char *const by_id[] = {"DELETE FROM messages WHERE session = ?1",
 					    "DELETE FROM events WHERE session = ?1", "DELETE FROM sessions WHERE id = ?1"};
+	oc_status status = oc_search_remove(tx, s->id, INT64_MAX, err);
 	for (size_t i = 0; status == OC_OK && i < sizeof by_id / sizeof *by_id; i++) {
 		sqlite3_stmt *stmt = oc_tx_stmt(tx, by_id[i], err);
 		if (stmt == NULL)
 			return err->code;
-		sqlite3_bind_int64(stmt, 1, id);
+		sqlite3_bind_int64(stmt, 1, s->id);
 		status = oc_tx_run(tx, stmt, err);
 	}
+	if (status == OC_OK)
+		status = oc_search_removed(tx, err);
 	/* Runs go too: their results hold replies. The outbox stays, what was promised is sent; usage stays, it was paid. */
 	sqlite3_stmt *runs = status == OC_OK ? oc_tx_stmt(tx, "DELETE FROM runs WHERE session = ?1", err) : NULL;
 	if (runs == NULL)
 		return err->code;
-	oc_sql_bind(runs, 1, o->key);
-	return oc_tx_run(tx, runs, err);
+	oc_sql_bind(runs, 1, s->key);
+	status = oc_tx_run(tx, runs, err);
+	oc_project_drop(tx, s);
+	return status;
+}
+
+static oc_status run_delete(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
+{
+	(void)b;
+	oc_tx_session *s = NULL;
+	oc_status status = oc_project_find(tx, ((const end_op *)op)->key, &s, err);
+	return status == OC_OK ? oc_project_delete(tx, s, err) : status;
 }
 
 void oc_batch_session_delete(oc_batch *b, const char *session)

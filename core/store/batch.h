@@ -18,6 +18,7 @@ struct oc_batch {
 	oc_op *first, **tail;
 	int count;
 	oc_status error; /* of gathering */
+	bool takes_in;	 /* new work: refused at once when the disk refuses, so that nobody acknowledges it */
 	oc_batch_done done;
 	void *arg;
 	/* results */
@@ -32,16 +33,19 @@ void *oc_batch_add(oc_batch *b, size_t size,
 const char *oc_batch_text(oc_batch *b, const char *s);
 oc_str oc_batch_bytes(oc_batch *b, oc_str s);
 
-/* project.c: the session's row, made when it is not there (*ret_began). */
-typedef struct oc_tx_session {
-	int64_t id, last_seq, epoch_seq, messages;
-	bool ended;
-} oc_tx_session;
-oc_status oc_project_session(oc_tx *tx, const char *key, oc_tx_session *ret, bool *ret_began, oc_err *err);
-oc_status oc_project_event(oc_tx *tx, int64_t session, const char *kind, const char *run, const char *data,
-			   int64_t *ret_seq, oc_err *err);
-oc_status oc_project_message(oc_tx *tx, int64_t session, int64_t seq, const oc_message *m, oc_err *err);
+/* project.c: what is known of the session, which is made when it is not there (*ret_began). Valid until the next call for
+ * another session. */
+oc_status oc_project_session(oc_tx *tx, const char *key, oc_tx_session **ret, bool *ret_began, oc_err *err);
+/* The same, OC_E_NOT_FOUND when there is none. */
+oc_status oc_project_find(oc_tx *tx, const char *key, oc_tx_session **ret, oc_err *err);
+oc_status oc_project_event(oc_tx *tx, oc_tx_session *s, const char *kind, const char *run, const char *data, int64_t *ret_seq,
+			   oc_err *err);
+oc_status oc_project_message(oc_tx *tx, oc_tx_session *s, int64_t seq, const oc_message *m, oc_err *err);
 /* Closes the epoch (when it had messages) and begins the next one. */
-oc_status oc_project_new_epoch(oc_tx *tx, const char *key, const oc_tx_session *s, const char *reason, oc_err *err);
+oc_status oc_project_new_epoch(oc_tx *tx, oc_tx_session *s, const char *reason, oc_err *err);
+/* batch.c: removes the session and what belongs to it. */
+oc_status oc_project_delete(oc_tx *tx, oc_tx_session *s, oc_err *err);
+/* Forgets one session without writing it back: its row is gone. */
+void oc_project_drop(oc_tx *tx, oc_tx_session *s);
 
 #endif

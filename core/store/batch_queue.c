@@ -55,6 +55,7 @@ static plain_op *add_plain(oc_batch *b, const char *sql, const char *const *text
 
 void oc_batch_run_put(oc_batch *b, const char *run, const char *session, const char *idempotency, const char *input_json)
 {
+	b->takes_in = true;
 	add_plain(b,
 		  "INSERT INTO runs(accepted_ms, run, session, idempotency, input, state)"
 		  " VALUES(?1, ?2, ?3, nullif(?4, ''), ?5, 'accepted')",
@@ -139,6 +140,7 @@ static oc_status run_inbox(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 void oc_batch_inbox(oc_batch *b, const char *channel, const char *account, const char *chat, const char *message_id,
 		    const char *session, const char *run)
 {
+	b->takes_in = true;
 	add_plain(b,
 		  "INSERT INTO inbox(ts_ms, channel, account, chat, message_id, session, run)"
 		  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",

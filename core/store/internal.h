@@ -20,25 +20,59 @@ typedef struct oc_stmts {
 sqlite3_stmt *oc_stmts_get(oc_stmts *stmts, const char *sql, oc_err *err);
 void oc_stmts_clear(oc_stmts *stmts);
 
+/* What a transaction knows of a session: numbered and counted here, written back once (project.c). */
+typedef struct oc_tx_session {
+	char *key;
+	int64_t id, last_seq, epoch_seq, messages, updated_ms;
+	bool ended, dirty, has_preview;
+	char preview[128];
+} oc_tx_session;
+
+#define TX_SESSIONS 128u /* a power of two; more than these are written back in between */
+
 struct oc_tx {
 	oc_stmts stmts;
 	int64_t now_ms;
+	oc_tx_session sessions[TX_SESSIONS];
+	size_t n_sessions;
 };
 
 typedef struct oc_job {
 	struct oc_job *next;
 	oc_store_fn fn;
 	oc_store_done done;
+	void (*again)(void *arg); /* forgets the results of a run that was rolled back; NULL: fn must not run twice */
 	void *arg;
 	oc_status status;
 	oc_err err;
 	bool *finished; /* oc_store_write_now through the writer: set and signalled under the mutex */
+	bool hold;	/* waits for the disk to come back instead of failing with it */
+	unsigned tries; /* while it was held */
 } oc_job;
 
 typedef struct oc_job_list {
 	oc_job *first, **tail;
 	size_t n;
 } oc_job_list;
+
+/* Work that waits until nobody else has any: the writer thread's own (chores.c). Times are monotonic unless said. */
+typedef struct oc_chores {
+	oc_retention retention;
+	bool behind;	    /* there may be messages that are not in the search index */
+	bool checkpoint;    /* the log may be worth writing back */
+	bool clock_known;
+	bool over_disk;	    /* sessions go until the lower limit is reached */
+	int64_t clock_offset_ms; /* wall minus monotonic, to notice jumps */
+	uint64_t quiet_since_ms; /* of the last group */
+	uint64_t indexed_ms;	 /* of the last piece of the index */
+	uint64_t retry_ms;	 /* after a failure */
+	uint64_t prune_at_ms;	 /* the next round of retention; 0: none */
+	int prune_step;		 /* of the round; 0: no round */
+	int64_t prune_cursor;	 /* session id where the step stands */
+	int64_t now_ms;		 /* wall clock that the round goes by */
+	unsigned failures;
+	uint64_t rounds, pruned_sessions, pruned_messages, pruned_events, pruned_rows;
+} oc_chores;
 
 /* Outlives the store when a posted wake-up is still under way. */
 typedef struct oc_store_link {
@@ -55,16 +89,27 @@ struct oc_store {
 	pthread_mutex_t mutex;
 	pthread_cond_t wake, finished;
 	pthread_t thread;
-	bool has_thread, stopping, posted;
+	bool has_thread, stopping, settling, posted;
 	oc_job_list queue, done;
 	size_t in_work; /* jobs the writer took and has not finished */
 	oc_store_link *link;
 	oc_store_stats stats;
+	/* The disk refuses: what may wait waits, the rest is told why. */
+	bool stalled;
+	oc_err stall;
+	uint64_t stall_retry_ms, stall_wait_ms; /* monotonic; the present pause */
+	unsigned stall_tries;
+	oc_retention retention; /* what to remove, see chores.c */
+	bool retention_new;
 	/* The writer's connection: made on the thread that writes first, used by one thread at a time. */
 	oc_tx tx;
+	oc_chores chores; /* the writer thread's own */
 };
 
 #define OC_STORE_QUEUE_MAX 8192u
+
+/* The table `meta`. */
+#define META_SEARCH_UPTO "searchUpto" /* messages up to this id are in the search index */
 
 /* Translates the connection's last error. what: "cannot read the session". */
 oc_status oc_sql_fail(oc_err *err, sqlite3 *db, int rc, const char *what);
@@ -93,5 +138,37 @@ oc_status oc_schema_version_check(sqlite3 *db, const char *path, int64_t *ret_ve
 /* writer.c */
 void oc_writer_init(oc_store *store);
 void oc_writer_stop(oc_store *store);
+/* As oc_store_write; again and hold as in oc_job. */
+oc_status oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, bool hold,
+			oc_err *err);
+
+/* group.c: carries out a list of jobs in one transaction. Anything but OC_OK: nothing of it was written, for a reason that
+ * lies outside of the jobs (the disk, another process). */
+oc_status oc_group_commit(oc_store *store, oc_job *first, oc_err *ret_why);
+oc_status oc_group_connect(oc_store *store, oc_err *err);
+/* Whether the last error is the disk's or another process's fault rather than the statement's. */
+bool oc_sql_is_outside(sqlite3 *db);
+/* One transaction without jobs, on the writer's connection: begin, fn, commit. */
+oc_status oc_group_alone(oc_store *store, oc_status (*fn)(oc_store *store, oc_err *err), oc_err *err);
+
+/* project.c: writes back what the transaction knows of sessions; forgetting happens after a rollback. */
+oc_status oc_tx_flush(oc_tx *tx, oc_err *err);
+void oc_tx_forget(oc_tx *tx);
+
+/* chores.c: on the writer thread, without the mutex. Milliseconds until there is something to do; UINT64_MAX: nothing. */
+uint64_t oc_chores_due(oc_store *store);
+void oc_chores_run(oc_store *store);
+void oc_chores_wrote(oc_store *store); /* after a group */
+/* Under load: the index must not be put off for ever. */
+bool oc_chores_overdue(const oc_store *store);
+void oc_chores_busy(oc_store *store);
+void oc_chores_closing(oc_store *store);
+
+/* search.c: what goes into the index, which must be the same when it is taken out. */
+#define SEARCH_TEXT "substr(text, 1, 16384)"
+/* Takes a session's messages with seq < ?2 (or all) out of the index, before they are deleted; ids before the watermark. */
+oc_status oc_search_remove(oc_tx *tx, int64_t session, int64_t before_seq, oc_err *err);
+/* Rows were deleted: an id that is given again must be indexed again. */
+oc_status oc_search_removed(oc_tx *tx, oc_err *err);
 
 #endif

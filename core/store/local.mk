@@ -1,10 +1,13 @@
 libocore_la_SOURCES += \
 	%D%/batch.c %D%/batch_queue.c %D%/batch.h \
+	%D%/chores.c \
+	%D%/group.c \
 	%D%/internal.h \
 	%D%/pairing.c %D%/pairing.h \
 	%D%/project.c \
 	%D%/read.c %D%/read_queue.c %D%/reader.h \
 	%D%/schema.c \
+	%D%/search.c \
 	%D%/sql.c \
 	%D%/store.c %D%/store.h \
 	%D%/writer.c

@@ -301,7 +301,7 @@ oc_status oc_store_each_message(oc_store *store, const char *key, bool (*each)(v
 	return oc_read_end(store, s, rc, "cannot read the history", err);
 }
 
-/* ---- Events and search ---- */
+/* ---- Events ---- */
 
 static bool event_row(cJSON *o, sqlite3_stmt *s)
 {
@@ -329,32 +329,4 @@ oc_status oc_store_events(oc_store *store, const char *key, int64_t after_seq, i
 	sqlite3_bind_int64(s, 2, after_seq);
 	sqlite3_bind_int64(s, 3, oc_read_limit(limit, 100, 1000));
 	return oc_read_rows(store, s, event_row, "cannot read the events", ret_array, err);
-}
-
-static bool search_row(cJSON *o, sqlite3_stmt *s)
-{
-	return oc_row_str(o, "session", s, 0) && oc_row_i64(o, "seq", s, 1) && oc_row_i64(o, "ts", s, 2) &&
-	       oc_row_str(o, "role", s, 3) && oc_row_str(o, "snippet", s, 4);
-}
-
-oc_status oc_store_search(oc_store *store, const char *query, const char *key, int64_t limit, cJSON **ret_array, oc_err *err)
-{
-	oc_auto_free char *like = query[0] != 0 ? oc_read_like(query) : NULL;
-	if (like == NULL)
-		return oc_fail(err, OC_E_INVALID, "give a text of at most 32,000 characters", "nothing to look for");
-	sqlite3_stmt *s = oc_read_stmt(
-		store,
-		"SELECT s.key, m.seq, m.ts_ms, m.role, substr(m.text, max(1, instr(lower(m.text), lower(?4)) - 60), 200)"
-		" FROM messages m JOIN sessions s ON s.id = m.session WHERE m.text LIKE ?1 ESCAPE '\\'"
-		" AND (?2 IS NULL OR s.key = ?2) ORDER BY m.id DESC LIMIT ?3",
-		err);
-	if (s == NULL)
-		return oc_read_failed(err);
-	oc_sql_bind(s, 1, like);
-	oc_sql_bind(s, 2, key);
-	sqlite3_bind_int64(s, 3, oc_read_limit(limit, 20, 200));
-	oc_sql_bind(s, 4, query);
-	oc_status status = oc_read_rows(store, s, search_row, "cannot search", ret_array, err);
-	sqlite3_clear_bindings(s);
-	return status;
 }

@@ -64,6 +64,18 @@ static const char *const steps[] = {
 	"ALTER TABLE sessions ADD COLUMN settings TEXT;"
 	"DROP INDEX runs_open;"
 	"CREATE INDEX runs_open ON runs(accepted_ms) WHERE state IN ('accepted', 'running', 'suspended');",
+	/* 3: the search index over the messages' texts, which follows them up to meta.searchUpto; events may be cut off at
+	 * the front (first_seq is the first that is there); indexes for what retention and dead letters look for. */
+	"CREATE TABLE meta(key TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+	"INSERT INTO meta(key, value) VALUES('" META_SEARCH_UPTO "', 0);"
+	"CREATE VIEW messages_text(id, text) AS SELECT id, " SEARCH_TEXT " FROM messages"
+	" WHERE id <= (SELECT value FROM meta WHERE key = '" META_SEARCH_UPTO "');"
+	"CREATE VIRTUAL TABLE messages_search USING fts5(text, content='messages_text', content_rowid='id',"
+	" tokenize='unicode61 remove_diacritics 2');"
+	"ALTER TABLE sessions ADD COLUMN first_seq INTEGER NOT NULL DEFAULT 1;"
+	"CREATE INDEX outbox_dead ON outbox(updated_ms) WHERE state = 'dead';"
+	"CREATE INDEX outbox_delivered ON outbox(updated_ms) WHERE state = 'delivered';"
+	"CREATE INDEX runs_ended ON runs(ended_ms) WHERE ended_ms IS NOT NULL;",
 };
 _Static_assert(sizeof steps / sizeof *steps == OC_STORE_SCHEMA, "one step a schema version");
 
@@ -126,8 +138,11 @@ oc_status oc_schema_migrate(sqlite3 *db, const char *path, oc_err *err)
 	oc_status status = oc_schema_version_check(db, path, &version, err);
 	if (status != OC_OK || version == OC_STORE_SCHEMA)
 		return status;
-	/* The mode is a property of the file, set once; it cannot be set inside a transaction. */
-	status = oc_sql_exec(db, "PRAGMA journal_mode=WAL", err);
+	/* Properties of the file, set once; they cannot be set inside a transaction. */
+	if (version == 0)
+		status = oc_sql_exec(db, "PRAGMA auto_vacuum=INCREMENTAL", err);
+	if (status == OC_OK)
+		status = oc_sql_exec(db, "PRAGMA journal_mode=WAL", err);
 	if (status == OC_OK)
 		status = oc_sql_exec(db, "BEGIN IMMEDIATE", err);
 	if (status != OC_OK)

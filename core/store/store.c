@@ -118,6 +118,7 @@ oc_status oc_store_open(const char *path, oc_loop *loop, int mode, oc_store **re
 		return status;
 	}
 	store->link->store = store;
+	store->chores.behind = true; /* an index may have been left behind */
 	*ret = store;
 	return OC_OK;
 }
@@ -151,4 +152,14 @@ void oc_store_get_stats(oc_store *store, oc_store_stats *ret)
 	char wal[4096];
 	int n = snprintf(wal, sizeof wal, "%s-wal", store->path);
 	ret->wal_bytes = n > 0 && (size_t)n < sizeof wal && stat(wal, &st) == 0 ? (int64_t)st.st_size : 0;
+}
+
+oc_status oc_store_health(oc_store *store, oc_err *err)
+{
+	pthread_mutex_lock(&store->mutex);
+	oc_status status = store->stalled ? store->stall.code : OC_OK;
+	if (store->stalled && err != NULL)
+		*err = store->stall;
+	pthread_mutex_unlock(&store->mutex);
+	return status;
 }

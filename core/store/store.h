@@ -6,6 +6,10 @@
  * or not at all, whatever its neighbours do.  `done` runs on the loop thread after the commit reached the disk, in the
  * order of submission.  Reading happens on a second connection on the loop thread and sees what was committed.
  *
+ * When the disk refuses (full, read-only, an I/O error, another process holds the lock), the writer keeps what belongs to
+ * work that was accepted already and tries again until it can be written; new work (oc_batch_inbox, oc_batch_run_put,
+ * oc_store_write, *_now) is refused with the cause, so that nobody acknowledges it.  It goes on by itself.
+ *
  * Everything except the functions of oc_tx is for the loop thread.  The writer's thread and connection are made at the
  * first write, so that opening an existing store costs one read and no fsync.
  */
@@ -32,7 +36,7 @@ enum {
 };
 
 /* The schema version this program writes (PRAGMA user_version). */
-#define OC_STORE_SCHEMA 2
+#define OC_STORE_SCHEMA 3
 
 /* Opens (and, unless READER, creates with mode 0600 and migrates) the file. OC_E_BUSY: in use; OC_E_VERSION: written by a
  * newer program; OC_E_CORRUPT: not our database or damaged; OC_E_NOT_FOUND: READER or BESIDE and there is none. */
@@ -198,8 +202,19 @@ oc_status oc_store_history(oc_store *store, const char *key, const oc_history_fi
 /* [{"seq","ts","kind","run"?,"data"?}], oldest first, after after_seq; message events carry {"role","text"} as data. */
 oc_status oc_store_events(oc_store *store, const char *key, int64_t after_seq, int64_t limit, cJSON **ret_array,
 			  oc_err *err);
-/* Substring over message texts, newest first: [{"session","seq","ts","role","snippet"}]. */
-oc_status oc_store_search(oc_store *store, const char *query, const char *key_or_null, int64_t limit, cJSON **ret_array,
+/*
+ * Messages that have all words of the query, newest first: [{"session","agent"?,"seq","ts","role","snippet"}]; what was
+ * found stands between [ and ].  "some words" must follow one another, word* begins a word, -word must not be there; any
+ * other character is just text.  Case and accents do not count.  Only the first 16 KiB of a message are searched.  Texts
+ * without word limits (Chinese, Japanese, …), signs alone, and messages of the last second are found as substrings.
+ */
+typedef struct oc_search_filter {
+	const char *agent, *session; /* id and key; NULL: any */
+	const char *role;	     /* user, assistant, tool; NULL: any */
+	int64_t since_ms, until_ms;  /* 0: any */
+	int64_t limit;		     /* 0: 20; at most 200 */
+} oc_search_filter;
+oc_status oc_store_search(oc_store *store, const char *query, const oc_search_filter *filter_or_null, cJSON **ret_array,
 			  oc_err *err);
 
 /* Walks the current epoch's messages from the newest back until each returns false. The row is valid during the call. */
@@ -234,13 +249,66 @@ oc_status oc_store_kv_get(oc_store *store, const char *module, oc_str key, oc_bu
 oc_status oc_store_usage(oc_store *store, const char *key_or_null, int64_t days, cJSON **ret_object, oc_err *err);
 
 /* Figures for metrics and status. */
+#define OC_STORE_LATENCY_BUCKETS 16
 typedef struct oc_store_stats {
 	uint64_t queued, queue_max; /* writer queue now, and its bound */
 	uint64_t commits, batches;  /* transactions, and what they contained */
 	uint64_t commit_ns_total, commit_ns_max;
+	/* Commits by time: under 64 us, 128 us, … each bucket twice the one before; the last has all that took longer. */
+	uint64_t commit_latency[OC_STORE_LATENCY_BUCKETS];
 	uint64_t failures;
+	uint64_t stalls, held;	   /* times that the disk refused; changes that wait for it now */
+	int64_t stalled_since_ms;  /* wall clock; 0: it does not */
+	uint64_t search_behind;	   /* messages that are not in the search index yet */
+	uint64_t pruned_sessions, pruned_messages, pruned_events, pruned_rows; /* removed by retention */
+	uint64_t checkpoints;
 	int64_t file_bytes, wal_bytes;
 } oc_store_stats;
 void oc_store_get_stats(oc_store *store, oc_store_stats *ret);
+/* OC_OK: writing works as far as is known; else why it does not. */
+oc_status oc_store_health(oc_store *store, oc_err *err);
+
+/* ---- Keeping it small ---------------------------------------------------------- */
+
+/* What the writer removes when it has nothing else to do, a few rows at a time. 0 in a member: nothing is removed for it.
+ * Sessions with unfinished runs or undelivered messages are never removed, nor is any dead letter. */
+typedef struct oc_retention {
+	int64_t sessions_ms;   /* sessions without a message for so long */
+	int64_t sessions_max;  /* all but so many, the least recent first */
+	int64_t archive_ms;    /* messages so old that a reset has put aside */
+	int64_t events_ms;     /* events so old; messages and numbers stay */
+	int64_t done_ms;       /* what is known of received, delivered and finished, when it is so old */
+	int64_t disk_bytes, disk_low_bytes; /* above the first: sessions, the least recent first, down to the second */
+	int64_t first_ms, every_ms; /* the first round after opening, and the pause between rounds; 0: an hour */
+} oc_retention;
+void oc_store_set_retention(oc_store *store, const oc_retention *retention);
+
+/* ---- Dead letters ------------------------------------------------------------------ */
+
+/* Outbox rows that were given up, newest first, as oc_store_outbox with "failedAt". */
+oc_status oc_store_dead(oc_store *store, int64_t limit, cJSON **ret_array, oc_err *err);
+/* Back to pending with no attempts, or removed. key NULL: all. The count comes as oc_batch_changed(b, index). */
+int oc_batch_dead_retry(oc_batch *b, const char *key_or_null);
+int oc_batch_dead_drop(oc_batch *b, const char *key_or_null);
+int64_t oc_batch_changed(const oc_batch *b, int index);
+
+/* ---- Care: check, backup, restore, compact (care.c) ---------------------------------- */
+
+/* All of these block; they open the file themselves and need no oc_store. */
+
+/* {"ok":bool,"problems":[text…],"schema","sessions","events","messages","searchBehind",…}. OC_OK also when there are
+ * problems; an err when the file cannot be opened at all. quick: without reading every page. */
+oc_status oc_store_check(const char *path, bool quick, cJSON **ret_report, oc_err *err);
+/* A consistent copy while others write, mode 0600, checked, on the disk when this returns. OC_E_EXISTS: `to` is there. */
+oc_status oc_store_backup(const char *path, const char *to, int64_t *ret_bytes, oc_err *err);
+/* Puts a backup in the store's place; what was there is kept under *ret_kept (oc_free; NULL: there was nothing). OC_E_BUSY:
+ * a gateway or command has the store open. */
+oc_status oc_store_restore(const char *path, const char *from, char **ret_kept, oc_err *err);
+/* Rewrites the file without holes. OC_E_BUSY as above. */
+oc_status oc_store_compact(const char *path, int64_t *ret_before, int64_t *ret_after, oc_err *err);
+/* The same in small pieces by the writer, beside everything else. */
+oc_status oc_store_compact_live(oc_store *store, oc_store_done done, void *arg, oc_err *err);
+/* {"schema","rows":{table:n},"bytes":{…},"pages":{…},"outbox":{…},"journal"…}. */
+oc_status oc_store_figures(oc_store *store, cJSON **ret_object, oc_err *err);
 
 #endif

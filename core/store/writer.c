@@ -5,9 +5,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/base/clock.h"
-#include "core/base/fault.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/store/internal.h"
@@ -40,97 +40,91 @@ static void list_move(oc_job_list *to, oc_job_list *from)
 void oc_writer_init(oc_store *store)
 {
 	pthread_mutex_init(&store->mutex, NULL);
-	pthread_cond_init(&store->wake, NULL);
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&store->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	pthread_cond_init(&store->finished, NULL);
 	list_init(&store->queue);
 	list_init(&store->done);
 }
 
-/* ---- The transaction ---- */
+/* ---- When the disk refuses ---- */
 
-static oc_status open_connection(oc_store *store, oc_err *err)
+#define STALL_FIRST_MS 20u
+#define STALL_MAX_MS 1000u
+#define STALL_ALONE 3u	 /* from this try on one job at a time: the first may be the only one that cannot be written */
+#define STALL_GIVE_UP 20u /* a job that still fails when everything else can be written is given up */
+
+/* Whatever the cause was, the connection may be part of it. */
+static void drop_connection(oc_store *store)
 {
-	if (store->tx.stmts.db != NULL)
-		return OC_OK;
-	sqlite3 *db = NULL;
-	oc_status status = oc_sql_open(store->path, SQLITE_OPEN_READWRITE, &db, err);
-	if (status != OC_OK)
-		return status;
-	/* Every acknowledged commit survives a power cut; checkpoints come with a larger log than the default, so that
-	 * they are rarer. */
-	status = oc_sql_exec(db, "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000; PRAGMA temp_store=MEMORY", err);
-	if (status != OC_OK) {
-		sqlite3_close(db);
-		return status;
-	}
-	store->tx.stmts.db = db;
-	return OC_OK;
+	oc_stmts_clear(&store->tx.stmts);
 }
 
-static void run_job(oc_store *store, oc_job *job)
+static oc_status write_probe(oc_store *store, oc_err *err)
 {
-	oc_tx *tx = &store->tx;
-	job->err = (oc_err){0};
-	oc_status status = oc_sql_exec(tx->stmts.db, "SAVEPOINT job", &job->err);
-	if (status == OC_OK) {
-		status = job->fn(tx, job->arg, &job->err);
-		/* A full disk or a dead one makes SQLite roll the whole transaction back by itself. */
-		if (sqlite3_get_autocommit(tx->stmts.db) != 0) {
-			if (status == OC_OK)
-				status = oc_fail(&job->err, OC_E_IO, NULL, "the store ended the transaction");
-		} else if (status == OC_OK) {
-			status = oc_sql_exec(tx->stmts.db, "RELEASE job", &job->err);
-		} else {
-			(void)oc_sql_exec(tx->stmts.db, "ROLLBACK TO job; RELEASE job", NULL);
-		}
-	}
-	job->status = status;
-	if (status != OC_OK && job->err.code == OC_OK)
-		(void)oc_fail(&job->err, status, NULL, "the store refused the change");
+	return oc_tx_run(&store->tx,
+			 oc_tx_stmt(&store->tx, "INSERT OR REPLACE INTO meta(key, value) VALUES('probe', abs(random()))", err),
+			 err);
 }
 
-/* Nothing of the group reached the disk: whoever thought to have succeeded did not. */
-static void fail_group(oc_job *first, const oc_err *err)
+/* Called with the mutex held. */
+static void begin_stall(oc_store *store, const oc_err *why)
 {
-	for (oc_job *job = first; job != NULL; job = job->next)
-		if (job->status == OC_OK) {
-			job->status = err->code;
-			job->err = *err;
-		}
+	if (!store->stalled) {
+		oc_log_err(OC_LOG_ERROR, "store", "writing stands still until this is over", why);
+		store->stats.stalls++;
+		store->stats.stalled_since_ms = oc_wall_ms();
+		store->stall_wait_ms = STALL_FIRST_MS;
+		store->stall_tries = 0;
+	} else {
+		store->stall_wait_ms = store->stall_wait_ms * 2 < STALL_MAX_MS ? store->stall_wait_ms * 2 : STALL_MAX_MS;
+	}
+	store->stalled = true;
+	store->stall = *why;
+	store->stall_tries++;
+	store->stall_retry_ms = oc_now_ms() + store->stall_wait_ms;
 }
 
-static void commit_group(oc_store *store, oc_job *first)
+static void end_stall(oc_store *store)
 {
-	oc_err err = {0};
-	oc_tx *tx = &store->tx;
-	oc_status status = open_connection(store, &err);
-	if (status == OC_OK)
-		status = oc_sql_exec(tx->stmts.db, "BEGIN IMMEDIATE", &err);
-	if (status == OC_OK) {
-		tx->now_ms = oc_wall_ms();
-		for (oc_job *job = first; job != NULL; job = job->next) {
-			if (sqlite3_get_autocommit(tx->stmts.db) != 0) {
-				status = oc_fail(&err, OC_E_IO, NULL, "the store ended the transaction");
-				break;
-			}
-			run_job(store, job);
-			if (job->status != OC_OK && sqlite3_get_autocommit(tx->stmts.db) != 0) {
-				status = job->status;
-				err = job->err;
-				break;
-			}
+	if (!store->stalled)
+		return;
+	store->stalled = false;
+	oc_info("store", "writing goes on after %lld ms", (long long)(oc_wall_ms() - store->stats.stalled_since_ms));
+	store->stats.stalled_since_ms = 0;
+}
+
+/* Called with the mutex held: what may wait goes back to the front of the queue, the rest fails. */
+static void put_back(oc_store *store, oc_job_list *group, const oc_err *why)
+{
+	bool last_chance = store->stopping || store->settling;
+	oc_job_list waits, over;
+	list_init(&waits);
+	list_init(&over);
+	for (oc_job *job = group->first, *next; job != NULL; job = next) {
+		next = job->next;
+		if (job->hold && !last_chance) {
+			if (job->again != NULL)
+				job->again(job->arg);
+			job->tries++;
+			list_add(&waits, job);
+			continue;
 		}
-		if (status == OC_OK && OC_FAULT_STATUS("store-commit") != OC_OK)
-			status = oc_fail(&err, OC_E_IO, NULL, "the store failed: as the test wants it");
-		if (status == OC_OK)
-			status = oc_sql_exec(tx->stmts.db, "COMMIT", &err);
-		if (status == OC_OK)
-			OC_FAULT_POINT("store-committed");
-		if (status != OC_OK && sqlite3_get_autocommit(tx->stmts.db) == 0)
-			(void)oc_sql_exec(tx->stmts.db, "ROLLBACK", NULL);
+		job->status = why->code;
+		job->err = *why;
+		list_add(&over, job);
 	}
-	if (status != OC_OK)
-		fail_group(first, &err);
+	store->stats.held = waits.n;
+	list_move(&waits, &store->queue);
+	store->queue = waits;
+	if (waits.first == NULL)
+		list_init(&store->queue);
+	*group = over;
+	if (over.first == NULL)
+		list_init(group);
 }
 
 /* ---- The thread ---- */
@@ -147,8 +141,9 @@ static void tell_loop(oc_store *store)
 
 static void take_group(oc_store *store, oc_job_list *group)
 {
+	size_t max = store->stalled && store->stall_tries >= STALL_ALONE && !store->stopping ? 1 : GROUP_MAX;
 	list_init(group);
-	while (store->queue.first != NULL && group->n < GROUP_MAX) {
+	while (store->queue.first != NULL && group->n < max) {
 		oc_job *job = store->queue.first;
 		store->queue.first = job->next;
 		if (store->queue.first == NULL)
@@ -159,22 +154,61 @@ static void take_group(oc_store *store, oc_job_list *group)
 	store->in_work = group->n;
 }
 
+static void count_commit(oc_store_stats *stats, const oc_job_list *group, uint64_t took)
+{
+	uint64_t us = took / 1000;
+	size_t bucket = 0;
+	while (bucket < OC_STORE_LATENCY_BUCKETS - 1 && us >= 64ull << bucket)
+		bucket++;
+	stats->commits++;
+	stats->batches += group->n;
+	stats->commit_ns_total += took;
+	stats->commit_latency[bucket]++;
+	if (took > stats->commit_ns_max)
+		stats->commit_ns_max = took;
+}
+
+/* Called without the mutex: writes the group, or the probe when there is none. */
+static oc_status write_group(oc_store *store, oc_job_list *group, oc_err *why)
+{
+	oc_status status = group->first != NULL ? oc_group_commit(store, group->first, why)
+						: oc_group_alone(store, write_probe, why);
+	if (status == OC_OK)
+		return OC_OK;
+	drop_connection(store);
+	oc_err other = {0};
+	if (group->n == 1 && group->first->hold && group->first->tries >= STALL_GIVE_UP &&
+	    oc_group_alone(store, write_probe, &other) == OC_OK) {
+		group->first->status = why->code;
+		group->first->err = *why;
+		return OC_OK;
+	}
+	return status;
+}
+
 /* Called with the mutex held, which is released while the disk is busy. */
 static void work(oc_store *store)
 {
 	oc_job_list group;
+	oc_err why = {0};
 	take_group(store, &group);
 	pthread_mutex_unlock(&store->mutex);
 	uint64_t began = oc_now_ns();
-	commit_group(store, group.first);
+	oc_status status = write_group(store, &group, &why);
 	uint64_t took = oc_now_ns() - began;
+	if (status == OC_OK && group.n > 0)
+		oc_chores_wrote(store);
 	pthread_mutex_lock(&store->mutex);
 	store->in_work = 0;
-	store->stats.commits++;
-	store->stats.batches += group.n;
-	store->stats.commit_ns_total += took;
-	if (took > store->stats.commit_ns_max)
-		store->stats.commit_ns_max = took;
+	if (status == OC_OK) {
+		if (group.n > 0)
+			count_commit(&store->stats, &group, took);
+		end_stall(store);
+		store->stats.held = 0;
+	} else {
+		begin_stall(store, &why);
+		put_back(store, &group, &why);
+	}
 	for (oc_job *job = group.first; job != NULL; job = job->next) {
 		if (job->status != OC_OK)
 			store->stats.failures++;
@@ -186,6 +220,57 @@ static void work(oc_store *store)
 	tell_loop(store);
 }
 
+/* Called with the mutex held. */
+static void wait_until(oc_store *store, uint64_t ms)
+{
+	struct timespec at;
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	at.tv_sec += (time_t)(ms / 1000);
+	at.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (at.tv_nsec >= 1000000000) {
+		at.tv_sec++;
+		at.tv_nsec -= 1000000000;
+	}
+	pthread_cond_timedwait(&store->wake, &store->mutex, &at);
+}
+
+/* Called with the mutex held: works, or waits for the next reason to. false: the thread is to end. */
+static bool step(oc_store *store)
+{
+	if (store->stalled && !store->stopping && !(store->settling && store->queue.first != NULL)) {
+		uint64_t now = oc_now_ms();
+		if (now < store->stall_retry_ms)
+			wait_until(store, store->stall_retry_ms - now);
+		else
+			work(store);
+		return true;
+	}
+	if (store->queue.first != NULL) {
+		work(store);
+		if (oc_chores_overdue(store)) {
+			pthread_mutex_unlock(&store->mutex);
+			oc_chores_busy(store);
+			pthread_mutex_lock(&store->mutex);
+		}
+		return true;
+	}
+	if (store->stopping)
+		return false;
+	pthread_mutex_unlock(&store->mutex);
+	uint64_t due = oc_chores_due(store);
+	if (due == 0)
+		oc_chores_run(store);
+	pthread_mutex_lock(&store->mutex);
+	/* Between the two locks work may have come, whose signal nobody heard. */
+	if (due == 0 || store->queue.first != NULL || store->stopping || store->settling)
+		return true;
+	if (due == UINT64_MAX)
+		pthread_cond_wait(&store->wake, &store->mutex);
+	else
+		wait_until(store, due);
+	return true;
+}
+
 static void *writer_main(void *arg)
 {
 	oc_store *store = arg;
@@ -194,15 +279,10 @@ static void *writer_main(void *arg)
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	pthread_setname_np(pthread_self(), "oc-store");
 	pthread_mutex_lock(&store->mutex);
-	for (;;) {
-		if (store->queue.first != NULL)
-			work(store);
-		else if (store->stopping)
-			break;
-		else
-			pthread_cond_wait(&store->wake, &store->mutex);
-	}
+	while (step(store))
+		continue;
 	pthread_mutex_unlock(&store->mutex);
+	oc_chores_closing(store);
 	return NULL;
 }
 
@@ -249,6 +329,11 @@ static oc_status enqueue(oc_store *store, oc_job *job, oc_err *err)
 	} else if (store->queue.n >= OC_STORE_QUEUE_MAX) {
 		status = oc_fail(err, OC_E_BUSY, "the disk is too slow for the load: wait and try again",
 				 "%u changes wait to be written", OC_STORE_QUEUE_MAX);
+	} else if (store->stalled && !job->hold && (store->queue.n > 0 || oc_now_ms() < store->stall_retry_ms)) {
+		/* Told now rather than after the next try: whoever brings new work must not acknowledge it. */
+		status = store->stall.code;
+		if (err != NULL)
+			*err = store->stall;
 	} else if (!store->has_thread) {
 		int rc = pthread_create(&store->thread, NULL, writer_main, store);
 		store->has_thread = rc == 0;
@@ -263,18 +348,26 @@ static oc_status enqueue(oc_store *store, oc_job *job, oc_err *err)
 	return status;
 }
 
-oc_status oc_store_write(oc_store *store, oc_store_fn fn, oc_store_done done, void *arg)
+oc_status oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, bool hold,
+			oc_err *err)
 {
 	oc_job *job = oc_alloc(sizeof *job);
 	if (job == NULL)
-		return OC_E_NOMEM;
+		return oc_fail(err, OC_E_NOMEM, NULL, "the store takes no changes");
 	job->fn = fn;
+	job->again = again;
 	job->done = done;
 	job->arg = arg;
-	oc_status status = enqueue(store, job, NULL);
+	job->hold = hold;
+	oc_status status = enqueue(store, job, err);
 	if (status != OC_OK)
 		oc_free(job);
 	return status;
+}
+
+oc_status oc_store_write(oc_store *store, oc_store_fn fn, oc_store_done done, void *arg)
+{
+	return oc_writer_put(store, fn, NULL, done, arg, false, NULL);
 }
 
 oc_status oc_store_write_now(oc_store *store, oc_store_fn fn, void *arg, oc_err *err)
@@ -288,7 +381,13 @@ oc_status oc_store_write_now(oc_store *store, oc_store_fn fn, void *arg, oc_err 
 	pthread_mutex_unlock(&store->mutex);
 	if (!threaded) {
 		/* Nobody else can start the thread: that too happens on this one. */
-		commit_group(store, &job);
+		oc_err why = {0};
+		oc_status status = oc_group_commit(store, &job, &why);
+		if (status != OC_OK) {
+			drop_connection(store);
+			job.status = status;
+			job.err = why;
+		}
 	} else {
 		oc_status status = enqueue(store, &job, err);
 		if (status != OC_OK)
@@ -315,6 +414,8 @@ oc_status oc_store_write_now(oc_store *store, oc_store_fn fn, void *arg, oc_err 
 void oc_store_settle(oc_store *store)
 {
 	pthread_mutex_lock(&store->mutex);
+	store->settling = true; /* what waits for the disk gets one more try */
+	pthread_cond_signal(&store->wake);
 	while (store->queue.n + store->in_work + store->done.n > 0) {
 		oc_job_list done;
 		list_init(&done);
@@ -328,6 +429,7 @@ void oc_store_settle(oc_store *store)
 		}
 		pthread_mutex_lock(&store->mutex);
 	}
+	store->settling = false;
 	pthread_mutex_unlock(&store->mutex);
 }
 
@@ -351,6 +453,7 @@ void oc_writer_stop(oc_store *store)
 			finish(job);
 		}
 	}
+	oc_tx_forget(&store->tx);
 	oc_stmts_clear(&store->tx.stmts);
 	if (store->link != NULL && store->posted)
 		store->link->store = NULL; /* deliver frees it */

@@ -10,6 +10,11 @@ tests_bench_bench_http_bare_SOURCES = %D%/bench_http_bare.c
 tests_bench_bench_http_bare_LDADD = $(llhttp_libs) $(UV_LIBS)
 tests_bench_bench_http_core_SOURCES = %D%/bench_http_core.c
 tests_bench_bench_http_core_LDADD = $(OC_LIBS)
+# The store beside plain SQLite.
+bench_programs += %D%/bench_store
+EXTRA_PROGRAMS += %D%/bench_store
+tests_bench_bench_store_SOURCES = %D%/bench_store.c
+tests_bench_bench_store_LDADD = $(OC_LIBS)
 EXTRA_DIST += %D%/run.sh %D%/http.sh
 
 bench: all $(bench_programs)

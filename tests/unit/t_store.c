@@ -448,14 +448,14 @@ static void sessions_are_filtered_and_searched(void **state)
 	assert_int_equal(oc_store_sessions(f->store, &(oc_session_filter){.limit = 1, .offset = 1}, &a, NULL), OC_OK);
 	assert_int_equal(cJSON_GetArraySize(a), 1);
 	cJSON_Delete(a);
-	assert_int_equal(oc_store_search(f->store, "quick BROWN", NULL, 0, &a, NULL), OC_OK);
+	assert_int_equal(oc_store_search(f->store, "quick BROWN", NULL, &a, NULL), OC_OK);
 	assert_int_equal(cJSON_GetArraySize(a), 1);
 	assert_string_equal(oc_json_str(a->child, "session", ""), keys[1]);
 	cJSON_Delete(a);
-	assert_int_equal(oc_store_search(f->store, "sure_", "agent:work:x", 0, &a, NULL), OC_OK);
+	assert_int_equal(oc_store_search(f->store, "sure_", &(oc_search_filter){.session = "agent:work:x"}, &a, NULL), OC_OK);
 	assert_int_equal(cJSON_GetArraySize(a), 1);
 	cJSON_Delete(a);
-	assert_int_equal(oc_store_search(f->store, "", NULL, 0, &a, NULL), OC_E_INVALID);
+	assert_int_equal(oc_store_search(f->store, "", NULL, &a, NULL), OC_E_INVALID);
 }
 
 static void kv_replaces_and_removes(void **state)

@@ -73,15 +73,11 @@ static void roll_back(oc_store *store)
 static oc_status end(oc_store *store, oc_err *err)
 {
 	oc_status status = oc_tx_flush(&store->tx, err);
-	if (status == OC_OK && OC_FAULT_STATUS("store-commit") != OC_OK)
-		status = oc_fail(err, OC_E_IO, NULL, "the store failed: as the test wants it");
 	if (status == OC_OK)
 		status = simple(store, "COMMIT", err);
-	if (status != OC_OK)
-		return status;
-	OC_FAULT_POINT("store-committed");
-	oc_tx_forget(&store->tx);
-	return OC_OK;
+	if (status == OC_OK)
+		oc_tx_forget(&store->tx);
+	return status;
 }
 
 /* A failed job whose err says nothing gets a sentence. */
@@ -144,8 +140,14 @@ static void all_again(oc_job *first)
 
 static oc_status finish(oc_store *store, outcome what, oc_err *why)
 {
-	oc_status status = what == GROUP_DONE ? end(store, why) : OC_E_IO;
-	if (status != OC_OK)
+	oc_status status = what == GROUP_DONE ? OC_OK : OC_E_IO;
+	if (status == OC_OK && OC_FAULT_STATUS("store-commit") != OC_OK)
+		status = oc_fail(why, OC_E_IO, NULL, "the store failed: as the test wants it");
+	if (status == OC_OK)
+		status = end(store, why);
+	if (status == OC_OK)
+		OC_FAULT_POINT("store-committed");
+	else
 		roll_back(store);
 	if (status != OC_OK && why->code == OC_OK)
 		(void)oc_fail(why, OC_E_IO, NULL, "the store ended the transaction");

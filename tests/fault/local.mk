@@ -5,7 +5,7 @@
 check_PROGRAMS += openclaw-fault %D%/sql
 openclaw_fault_SOURCES = core/main.c core/base/fault.c core/agent/agent.c core/agent/inbound.c \
 	core/agent/outbound.c core/agent/toolrun.c core/agent/turn.c core/agent/turn_accept.c core/agent/turn_end.c \
-	core/agent/turn_model.c core/store/schema.c core/store/writer.c
+	core/agent/turn_model.c core/store/group.c core/store/schema.c
 openclaw_fault_CPPFLAGS = $(openclaw_CPPFLAGS) -DOC_FAULT_POINTS
 openclaw_fault_LDADD = $(OC_LIBS)
 tests_fault_sql_SOURCES = %D%/sql.c

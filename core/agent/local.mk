@@ -58,6 +58,8 @@ libocore_la_SOURCES += \
 	%D%/toolrun.c \
 	%D%/toolrun.h \
 	%D%/toolset.c \
+	%D%/transcript.c \
+	%D%/transcript.h \
 	%D%/turn.c \
 	%D%/turn.h \
 	%D%/turn_accept.c \

@@ -275,7 +275,7 @@ static void add(list *l, const char *ref)
 }
 
 oc_status oc_model_candidates(oc_agent *agent, const oc_config *config, oc_arena *arena, const char *agent_id,
-			      const char *override, const char ***ret, size_t *ret_n, oc_err *err)
+			      const char *override, bool strict, const char ***ret, size_t *ret_n, oc_err *err)
 {
 	const cJSON *entry = oc_agent_entry(config, agent_id);
 	const cJSON *sources[] = {oc_json_get(entry, "model"), oc_config_get(config, "agents.defaults.model")};
@@ -300,10 +300,17 @@ oc_status oc_model_candidates(oc_agent *agent, const oc_config *config, oc_arena
 				       "no model '%s' is known", override);
 		add(&l, ref);
 	}
+	const char *first = NULL;
 	if (primary != NULL && primary[0] != 0) {
-		const char *ref = oc_model_ref(agent, config, arena, primary);
-		add(&l, ref != NULL ? ref : oc_arena_strdup(arena, primary));
+		first = oc_model_ref(agent, config, arena, primary);
+		first = first != NULL ? first : oc_arena_strdup(arena, primary);
 	}
+	if (strict && l.n > 0 && (first == NULL || strcmp(l.refs[0], first) != 0)) {
+		*ret = l.refs;
+		*ret_n = l.n;
+		return OC_OK;
+	}
+	add(&l, first);
 	cJSON_ArrayForEach(f, fallbacks) if (cJSON_IsString(f)) add(&l, oc_model_ref(agent, config, arena, f->valuestring));
 	if (l.n == 0)
 		add(&l, automatic(agent, config, arena));
@@ -418,7 +425,7 @@ oc_status oc_agent_model_status(oc_agent *agent, oc_str agent_id, cJSON **ret_ob
 	size_t n = 0;
 	oc_err why = {0};
 	oc_model m;
-	oc_status status = oc_model_candidates(agent, agent->config, arena, id, "", &refs, &n, &why);
+	oc_status status = oc_model_candidates(agent, agent->config, arena, id, "", false, &refs, &n, &why);
 	if (status == OC_OK) {
 		(void)oc_json_set_str(out, "model", refs[0]);
 		for (size_t i = 1; i < n; i++)

@@ -24,9 +24,10 @@ oc_status oc_model_find(oc_agent *agent, const oc_config *config, oc_arena *aren
 /* "provider/model" for what people write (an alias, a bare model name); NULL when nothing fits. In the arena. */
 const char *oc_model_ref(oc_agent *agent, const oc_config *config, oc_arena *arena, const char *text);
 /* What an agent would use, best first: override (may be ""), the agent's or default primary, the fallbacks; without any
- * configuration the first provider that can be used. */
+ * configuration the first provider that can be used. strict: a person chose override, so nothing else is tried, unless the
+ * choice is the configured primary itself. */
 oc_status oc_model_candidates(oc_agent *agent, const oc_config *config, oc_arena *arena, const char *agent_id,
-			      const char *override, const char ***ret, size_t *ret_n, oc_err *err);
+			      const char *override, bool strict, const char ***ret, size_t *ret_n, oc_err *err);
 /* Whether a call can work: its module runs and its key is there. err says what is missing. */
 oc_status oc_model_usable(oc_agent *agent, const oc_config *config, const oc_model *model, oc_err *err);
 oc_guest *oc_model_guest(oc_agent *agent, const oc_model *model);

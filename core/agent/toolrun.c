@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/agent/transcript.h"
 #include "core/agent/workspace.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
@@ -22,6 +23,8 @@ void oc_toolrun_free(oc_toolrun *t)
 	cJSON_Delete(t->arguments);
 	cJSON_Delete(t->content);
 	cJSON_Delete(t->details);
+	cJSON_Delete(t->stored);
+	oc_free(t->approval);
 	oc_free(t);
 }
 
@@ -93,6 +96,13 @@ static void report(void *arg)
 	t->in.on_done(t->in.arg, t);
 }
 
+static void persist(oc_toolrun *t);
+
+static void conclude(void *arg)
+{
+	persist(arg);
+}
+
 /* The caller must never be called inside its own call: refusals are reported later, like results. */
 static void report_later(oc_toolrun *t)
 {
@@ -100,7 +110,7 @@ static void report_later(oc_toolrun *t)
 		t->content = text_content(t->err.text[0] != 0 ? t->err.text : "The tool failed.");
 		t->is_error = true;
 	}
-	if (oc_loop_defer(t->in.policy.agent->loop, t->in.owner, report, t) == OC_OK)
+	if (oc_loop_defer(t->in.policy.agent->loop, t->in.owner, conclude, t) == OC_OK)
 		return;
 	if (t->starting)
 		t->lost = true;
@@ -200,32 +210,62 @@ static void limit_text(oc_toolrun *t)
 	}
 }
 
-static void persisted(void *arg, const oc_hook_result *result)
+/* ---- Into the history: what the model reads in this turn stays as it is, later turns read what was written ---- */
+
+static void take_stored(oc_toolrun *t, const oc_hook_result *result)
+{
+	cJSON *parts = oc_transcript_content(oc_json_get(result->changes, "message"));
+	if (parts == NULL)
+		return;
+	cJSON_Delete(t->stored);
+	t->stored = parts;
+}
+
+static cJSON *message_payload(const oc_toolrun *t)
+{
+	cJSON *o = hook_payload(t), *m = oc_transcript_message("tool", t->stored != NULL ? t->stored : t->content, oc_wall_ms());
+	oc_json_opt(m, "toolCallId", t->call_id);
+	oc_json_opt(m, "toolName", t->tool);
+	(void)oc_json_set_bool(m, "isError", t->is_error);
+	if (t->details != NULL)
+		(void)oc_json_set(m, "details", cJSON_Duplicate(t->details, true));
+	(void)oc_json_set(o, "message", m);
+	return o;
+}
+
+static void written(void *arg, const oc_hook_result *result)
 {
 	oc_toolrun *t = arg;
-	const cJSON *message = oc_json_get(result->changes, "message");
-	if (message != NULL)
-		take_result(t, message);
+	t->unwritten = result->blocked;
+	take_stored(t, result);
 	report(t);
 }
 
-/* tool_result_persist: the last word on what goes into the transcript. */
+static void write_hook(oc_toolrun *t)
+{
+	oc_hooks *hooks = t->in.policy.agent->hooks;
+	if (!oc_hooks_wanted(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE) ||
+	    oc_hooks_fire(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE, message_payload(t), t->in.owner, written, t) != OC_OK)
+		report(t);
+}
+
+static void persisted(void *arg, const oc_hook_result *result)
+{
+	oc_toolrun *t = arg;
+	take_stored(t, result);
+	write_hook(t);
+}
+
+/* tool_result_persist, then before_message_write. */
 static void persist(oc_toolrun *t)
 {
-	oc_agent *agent = t->in.policy.agent;
+	oc_hooks *hooks = t->in.policy.agent->hooks;
 	limit_text(t);
-	if (!oc_hooks_wanted(agent->hooks, OC_HOOK_TOOL_RESULT_PERSIST)) {
+	if (!t->in.transcript)
 		report(t);
-		return;
-	}
-	cJSON *o = hook_payload(t), *message = cJSON_AddObjectToObject(o, "message");
-	(void)oc_json_set_str(message, "role", "toolResult");
-	(void)oc_json_set_str(message, "toolCallId", t->call_id);
-	(void)oc_json_set_str(message, "toolName", t->tool);
-	(void)oc_json_set(message, "content", cJSON_Duplicate(t->content, true));
-	(void)oc_json_set_bool(message, "isError", t->is_error);
-	if (oc_hooks_fire(agent->hooks, OC_HOOK_TOOL_RESULT_PERSIST, o, t->in.owner, persisted, t) != OC_OK)
-		report(t);
+	else if (!oc_hooks_wanted(hooks, OC_HOOK_TOOL_RESULT_PERSIST) ||
+		 oc_hooks_fire(hooks, OC_HOOK_TOOL_RESULT_PERSIST, message_payload(t), t->in.owner, persisted, t) != OC_OK)
+		write_hook(t);
 }
 
 static void after_hook(void *arg, const oc_hook_result *result)
@@ -368,11 +408,15 @@ static void before_hook(void *arg, const oc_hook_result *result)
 	if (result->blocked) {
 		refuse(t, OC_E_BLOCKED, true, NULL, "The call was blocked%s%s%s%s.", result->by[0] != 0 ? " by " : "", result->by,
 		       reason[0] != 0 ? ": " : "", reason);
+		oc_agent_observe(t->in.policy.agent, OC_HOOK_TS_AFTER_TOOL_CALL, result_payload(t));
 		return;
 	}
 	if (approval != NULL && !cJSON_IsFalse(approval)) {
-		refuse(t, OC_E_BLOCKED, true, "ask your user to do it, or to allow it in the configuration",
-		       "The call needs a person's approval, and nobody can be asked here.");
+		const char *title = oc_json_str(approval, "title", t->tool);
+		t->approval = oc_strdup(title);
+		refuse(t, OC_E_BLOCKED, true, "tell your user that it was not done, and why",
+		       "The call needs a person's approval (%.200s), and this version of the gateway cannot ask for one: it was not made.",
+		       title);
 		return;
 	}
 	if (cJSON_IsObject(params)) {

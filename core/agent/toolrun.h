@@ -17,6 +17,7 @@ typedef struct oc_toolrun_input {
 	const cJSON *sender;
 	const cJSON *arguments; /* an object; NULL: {} */
 	uint64_t timeout_ms;	/* the most; 0: the tool's */
+	bool transcript;	/* its result goes into a session's history: the hooks of writing are asked */
 	void (*on_start)(void *arg);			  /* hooks and checks passed; may be NULL */
 	void (*on_progress)(void *arg, oc_str piece);	  /* may be NULL */
 	void (*on_done)(void *arg, oc_toolrun *toolrun); /* later, once; then free it */
@@ -32,6 +33,9 @@ struct oc_toolrun {
 	/* outcome */
 	cJSON *content; /* array of parts */
 	cJSON *details; /* or NULL */
+	cJSON *stored;	/* what the history gets instead of content; NULL: the same */
+	bool unwritten; /* a hook keeps it out of the history */
+	char *approval; /* the title of the approval that a hook asked for, which nobody can give; or NULL */
 	bool is_error, blocked, started;
 	bool starting, lost; /* inside oc_toolrun_start; it could not even be refused */
 	oc_status status; /* of the tool itself */

@@ -94,8 +94,10 @@ static void store_results(oc_toolset *set)
 	oc_batch *b = turn->aside == NULL ? oc_batch_new(turn->agent->store) : NULL;
 	for (int i = 0; i < set->n; i++) {
 		oc_toolrun *run = set->slots[i].run;
+		const cJSON *kept = run->stored != NULL ? run->stored : run->content;
 		oc_auto_free char *content = oc_json_print(run->content), *text = oc_toolrun_text(run->content);
-		if (content == NULL || text == NULL ||
+		oc_auto_free char *stored = oc_json_print(kept), *stored_text = oc_toolrun_text(kept);
+		if (content == NULL || text == NULL || stored == NULL || stored_text == NULL ||
 		    oc_context_add(turn, "tool", content, NULL, run->call_id, run->tool, run->is_error) == NULL) {
 			oc_err err = {0};
 			oc_batch_free(b);
@@ -103,11 +105,11 @@ static void store_results(oc_toolset *set)
 			oc_turn_fail(turn, OC_E_NOMEM, &err);
 			return;
 		}
-		if (b != NULL)
+		if (b != NULL && !run->unwritten)
 			oc_batch_message(b, turn->session, "tool_result",
-					 &(oc_message){.role = "tool", .content_json = content, .text = text, .run = turn->run,
+					 &(oc_message){.role = "tool", .content_json = stored, .text = stored_text, .run = turn->run,
 						       .tool_call_id = run->call_id, .tool_name = run->tool,
-						       .is_error = run->is_error, .tokens = oc_tokens_of(oc_str_of(content))});
+						       .is_error = run->is_error, .tokens = oc_tokens_of(oc_str_of(stored))});
 		if (!set->slots[i].repeated)
 			remember(turn, set->slots[i].call_hash, text);
 	}
@@ -168,6 +170,10 @@ static void slot_over(slot *s)
 	s->over = true;
 	set->over++;
 	oc_turn_emit_data(turn, OC_AGENT_EV_TOOL_END, oc_toolrun_event(s->run));
+	if (s->run->approval != NULL && turn->state == OC_TURN_RUNNING)
+		oc_turn_notice(turn, "approval",
+			       "%s was not run: a hook wants a person's approval first (%.200s), and approvals cannot be given in this version",
+			       s->run->tool, s->run->approval);
 	if (turn->state == OC_TURN_RUNNING && turn->toolset == set)
 		pump(set);
 }
@@ -237,6 +243,7 @@ static void start(slot *s)
 		.sender = turn->sender,
 		.arguments = cJSON_IsObject(args) ? args : NULL,
 		.timeout_ms = oc_turn_remaining(turn),
+		.transcript = true,
 		.on_start = on_start,
 		.on_progress = on_progress,
 		.on_done = on_done,

@@ -211,8 +211,11 @@ void oc_turn_put_user(oc_turn *turn, oc_batch *b)
 		(void)oc_json_set(meta, "sender", cJSON_Duplicate(turn->sender, true));
 	oc_json_opt(meta, "origin", turn->origin);
 	oc_auto_free char *meta_text = oc_json_print(meta);
-	oc_batch_message(b, turn->session, "message_received",
-			 &(oc_message){.role = "user", .content_json = content, .text = turn->text, .run = turn->run,
-				       .meta_json = meta_text, .tokens = oc_tokens_of(oc_str_of(turn->text)) + 4});
+	const char *text = turn->user_text != NULL ? turn->user_text : turn->text;
+	if (!turn->user_unwritten)
+		oc_batch_message(b, turn->session, "message_received",
+				 &(oc_message){.role = "user", .content_json = turn->user_content != NULL ? turn->user_content : content,
+					       .text = text, .run = turn->run, .meta_json = meta_text,
+					       .tokens = oc_tokens_of(oc_str_of(text)) + 4});
 	turn->user_stored = true;
 }

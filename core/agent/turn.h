@@ -69,6 +69,7 @@ struct oc_turn {
 	int64_t max_tokens;
 	double temperature;
 	bool has_temperature, no_tools;
+	bool model_strict; /* a person chose model_override: no other model answers in its place */
 	oc_agent_event_fn on_event;
 	void *arg;
 	oc_inbox_ref inbox;
@@ -98,6 +99,10 @@ struct oc_turn {
 	const char *hook_before, *hook_after, *hook_system, *hook_system_before, *hook_system_after;
 	cJSON *hook_tools_allow;
 	bool hold_text; /* agentResponse may change the reply: nothing is shown before */
+	/* What before_message_write makes of messages: the user's in the history, and who goes on after one of the model's. */
+	const char *user_content, *user_text;
+	bool user_unwritten;
+	void (*write_next)(oc_turn *turn, const char *content_json_or_null);
 	/* model */
 	const char **candidates; /* "provider/model" */
 	size_t n_candidates, candidate;
@@ -127,6 +132,7 @@ struct oc_turn {
 	oc_aside *aside;	    /* model calls whose words go to nobody (memory flush) */
 	oc_turn_message *own, **own_tail;
 	oc_turn_step step;
+	const char *calls_json; /* the answer whose calls run */
 	oc_toolset *toolset;
 	uint64_t loop_hashes[24]; /* the last tool calls and their results */
 	size_t n_loop_hashes;
@@ -181,6 +187,9 @@ void oc_turn_put_reply(oc_turn *turn, oc_batch *batch, const char *text);
 void oc_turn_before(oc_turn *turn);
 /* What may change the reply, over turn->reply, then next(turn, withheld). */
 void oc_turn_after_model(oc_turn *turn, void (*next)(oc_turn *turn, bool withheld));
+/* before_message_write about the answer in calls_json, then next(turn, what the history gets; NULL: nothing). false: nobody
+ * asked for it, nothing was done. */
+bool oc_turn_before_write(oc_turn *turn, void (*next)(oc_turn *turn, const char *content_json_or_null));
 /* afterMessage and agent_end. */
 void oc_turn_over_hooks(oc_turn *turn, const cJSON *result);
 bool oc_turn_wants_hooks_before(const oc_agent *agent);

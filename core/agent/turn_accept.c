@@ -172,6 +172,8 @@ static oc_turn *new_turn(oc_agent *agent, const oc_turn_input *in, const oc_inbo
 	turn->temperature = in->temperature;
 	turn->has_temperature = in->has_temperature;
 	turn->no_tools = in->no_tools;
+	/* A job that runs at night should rather be done by another model than not at all. */
+	turn->model_strict = in->model.n > 0 && (in->origin == NULL || strcmp(in->origin, "cron") != 0);
 	turn->on_event = in->on_event;
 	turn->arg = in->arg;
 	int64_t seconds = oc_config_i64(agent->config, "agents.defaults.timeoutSeconds", TIMEOUT_SECONDS_DEFAULT);

@@ -4,7 +4,9 @@
  */
 #include <string.h>
 
+#include "core/agent/transcript.h"
 #include "core/agent/turn.h"
+#include "core/base/clock.h"
 
 /* ---- Payloads ---- */
 
@@ -46,7 +48,7 @@ static cJSON *with_prompt(const oc_turn *turn)
 	cJSON *o = base(turn), *history = NULL;
 	(void)oc_json_set_str(o, "prompt", turn->text);
 	if (oc_store_history(turn->agent->store, turn->session, NULL, &history, NULL) == OC_OK)
-		(void)oc_json_set(o, "messages", history);
+		(void)oc_json_set(o, "messages", oc_transcript_list(history));
 	return o;
 }
 
@@ -114,11 +116,30 @@ static cJSON *with_sending(const oc_turn *turn)
 	return o;
 }
 
+/* An answer of the model, as it would be written. */
+static cJSON *with_answer(const oc_turn *turn, const char *content_json)
+{
+	oc_auto_json cJSON *content = cJSON_Parse(content_json);
+	cJSON *o = base(turn), *message = oc_transcript_message("assistant", content, oc_wall_ms());
+	oc_json_opt(message, "api", turn->model.api);
+	oc_json_opt(message, "provider", turn->model.provider);
+	oc_json_opt(message, "model", turn->model.id);
+	oc_json_opt(message, "stopReason", turn->stop_reason != NULL && strcmp(turn->stop_reason, "tool_use") == 0 ? "toolUse" : turn->stop_reason);
+	(void)oc_json_set(o, "message", message);
+	return o;
+}
+
 static cJSON *with_final(const oc_turn *turn)
 {
-	cJSON *o = base(turn), *message = cJSON_AddObjectToObject(o, "message");
-	(void)oc_json_set_str(message, "role", "assistant");
-	(void)oc_json_set(message, "content", cJSON_Parse(turn->final_content));
+	return with_answer(turn, turn->final_content);
+}
+
+static cJSON *with_user(const oc_turn *turn)
+{
+	oc_auto_free char *json = oc_context_user_content((oc_turn *)turn, true);
+	oc_auto_json cJSON *content = json != NULL ? cJSON_Parse(json) : NULL;
+	cJSON *o = base(turn);
+	(void)oc_json_set(o, "message", oc_transcript_message("user", content, oc_wall_ms()));
 	return o;
 }
 
@@ -142,12 +163,14 @@ static void join(oc_turn *turn, const cJSON *changes, const char *name, const ch
 }
 
 /* Somebody else answers: the turn ends with that answer, or with none. */
-static bool claim(oc_turn *turn, const oc_hook_result *result)
+static bool claim(oc_turn *turn, const oc_hook_result *result, const char *member)
 {
 	if (!result->claimed)
 		return false;
 	oc_sbuf_clear(&turn->reply);
-	oc_sbuf_z(&turn->reply, oc_json_str(result->changes, "reply", ""));
+	/* A text, or an object with one: {"text"}. */
+	const cJSON *reply = oc_json_get(result->changes, member);
+	oc_sbuf_z(&turn->reply, cJSON_IsString(reply) ? reply->valuestring : oc_json_str(reply, "text", ""));
 	turn->stop_reason = "claimed";
 	return true;
 }
@@ -160,14 +183,22 @@ static bool on_session(oc_turn *turn, const oc_hook_result *result)
 
 static bool on_claim(oc_turn *turn, const oc_hook_result *result)
 {
-	return !claim(turn, result);
+	return !claim(turn, result, "reply");
+}
+
+/* before_dispatch has its reply in "text", and nothing else to say. */
+static bool on_dispatch(oc_turn *turn, const oc_hook_result *result)
+{
+	return !claim(turn, result, "text");
 }
 
 static bool on_message(oc_turn *turn, const oc_hook_result *result)
 {
-	if (claim(turn, result))
+	if (claim(turn, result, "reply"))
 		return false;
 	take(turn, result->changes, "text", &turn->text);
+	if (oc_json_get(result->changes, "model") != NULL)
+		turn->model_strict = false;
 	take(turn, result->changes, "model", &turn->model_override);
 	join(turn, result->changes, "context", &turn->hook_before);
 	return true;
@@ -181,6 +212,7 @@ static bool on_model(oc_turn *turn, const oc_hook_result *result)
 		return true;
 	oc_auto_free char *ref = provider[0] != 0 ? oc_asprintf("%s/%s", provider, model) : NULL;
 	turn->model_override = oc_turn_text(turn, ref != NULL ? ref : model);
+	turn->model_strict = false;
 	return true;
 }
 
@@ -239,17 +271,50 @@ static bool on_sending(oc_turn *turn, const oc_hook_result *result)
 	return true;
 }
 
+/* The message as the history gets it, and its text, in the turn's memory; false: unchanged. */
+static bool rewritten(oc_turn *turn, const oc_hook_result *result, const char **ret_json, const char **ret_text)
+{
+	oc_auto_json cJSON *content = oc_transcript_content(oc_json_get(result->changes, "message"));
+	oc_auto_free char *json = content != NULL ? oc_json_print(content) : NULL;
+	oc_auto_free char *text = json != NULL ? oc_turn_text_of_parts(content) : NULL;
+	if (text == NULL)
+		return false;
+	*ret_json = oc_turn_text(turn, json);
+	*ret_text = oc_turn_text(turn, text);
+	return true;
+}
+
 static bool on_final(oc_turn *turn, const oc_hook_result *result)
 {
-	const cJSON *content = oc_json_get(oc_json_get(result->changes, "message"), "content");
-	if (result->blocked) {
+	if (result->blocked)
 		turn->final_content = NULL;
-	} else if (cJSON_IsArray(content)) {
-		oc_auto_free char *json = oc_json_print(content);
-		if (json != NULL)
-			turn->final_content = oc_turn_text(turn, json);
-	}
+	else
+		(void)rewritten(turn, result, &turn->final_content, &turn->final_text);
 	return true;
+}
+
+static bool on_user(oc_turn *turn, const oc_hook_result *result)
+{
+	turn->user_unwritten = result->blocked;
+	(void)rewritten(turn, result, &turn->user_content, &turn->user_text);
+	return true;
+}
+
+static void answer_written(void *arg, const oc_hook_result *result)
+{
+	oc_turn *turn = arg;
+	const char *json = turn->calls_json, *text;
+	(void)rewritten(turn, result, &json, &text);
+	turn->write_next(turn, result->blocked ? NULL : json);
+}
+
+bool oc_turn_before_write(oc_turn *turn, void (*next)(oc_turn *turn, const char *content_json_or_null))
+{
+	oc_hooks *hooks = turn->agent->hooks;
+	turn->write_next = next;
+	return oc_hooks_wanted(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE) &&
+	       oc_hooks_fire(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE, with_answer(turn, turn->calls_json), turn->owner, answer_written,
+			     turn) == OC_OK;
 }
 
 /* ---- The points ---- */
@@ -282,15 +347,16 @@ static bool if_final(const oc_turn *turn)
 }
 
 static const point before[] = {
+	{OC_HOOK_MESSAGE_RECEIVED, with_message, NULL, NULL},
 	{OC_HOOK_SESSION_START, with_session, on_session, if_began},
 	{OC_HOOK_TS_SESSION_START, with_session, NULL, if_began},
-	{OC_HOOK_MESSAGE_RECEIVED, with_message, NULL, NULL},
 	{OC_HOOK_INBOUND_CLAIM, with_message, on_claim, NULL},
 	{OC_HOOK_BEFORE_MESSAGE, with_message, on_message, NULL},
-	{OC_HOOK_BEFORE_DISPATCH, with_message, on_message, NULL},
+	{OC_HOOK_BEFORE_DISPATCH, with_message, on_dispatch, NULL},
 	{OC_HOOK_BEFORE_MODEL_RESOLVE, with_prompt_only, on_model, NULL},
 	{OC_HOOK_BEFORE_PROMPT_BUILD, with_prompt, on_prompt, NULL},
 	{OC_HOOK_BEFORE_AGENT_START, with_prompt, on_prompt, NULL},
+	{OC_HOOK_BEFORE_MESSAGE_WRITE, with_user, on_user, NULL},
 };
 static const point after[] = {
 	{OC_HOOK_LLM_OUTPUT, with_output, NULL, if_model},
@@ -403,7 +469,7 @@ void oc_turn_over_hooks(oc_turn *turn, const cJSON *result)
 	if (oc_hooks_wanted(agent->hooks, OC_HOOK_AGENT_END)) {
 		cJSON *o = with_result(turn, result), *history = NULL;
 		if (oc_store_history(agent->store, turn->session, NULL, &history, NULL) == OC_OK)
-			(void)oc_json_set(o, "messages", history);
+			(void)oc_json_set(o, "messages", oc_transcript_list(history));
 		(void)oc_hooks_fire(agent->hooks, OC_HOOK_AGENT_END, o, NULL, NULL, NULL);
 	}
 	/* With a delivery under way, afterMessage comes when that is over. */

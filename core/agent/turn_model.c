@@ -86,8 +86,10 @@ static void session_settings(oc_turn *turn)
 	oc_auto_json cJSON *session = NULL;
 	if (oc_store_session(turn->agent->store, turn->session, &session, NULL) != OC_OK)
 		return;
-	if (turn->model_override[0] == 0)
+	if (turn->model_override[0] == 0) {
 		turn->model_override = oc_turn_text(turn, oc_json_str(session, "model", ""));
+		turn->model_strict = true;
+	}
 	if (turn->thinking[0] == 0)
 		turn->thinking = oc_turn_text(turn, oc_json_str(session, "thinking", ""));
 }
@@ -96,7 +98,7 @@ oc_status oc_turn_choose_model(oc_turn *turn, oc_err *err)
 {
 	session_settings(turn);
 	oc_status status = oc_model_candidates(turn->agent, turn->config, turn->arena, turn->agent_id, turn->model_override,
-					       &turn->candidates, &turn->n_candidates, err);
+					       turn->model_strict, &turn->candidates, &turn->n_candidates, err);
 	return status == OC_OK ? choose(turn, 0, err) : status;
 }
 
@@ -319,7 +321,26 @@ static void out_of_memory(oc_turn *turn)
 	oc_turn_fail(turn, OC_E_NOMEM, &err);
 }
 
-/* Tools are asked for: the answer is written down, then they run. */
+/* The answer is written down (stored; NULL: a hook keeps it out of the history), then its calls run. */
+static void run_calls(oc_turn *turn, const char *stored)
+{
+	oc_auto_json cJSON *content = cJSON_Parse(turn->calls_json), *kept = stored != NULL ? cJSON_Parse(stored) : NULL;
+	oc_auto_free char *text = oc_turn_text_of_parts(kept);
+	if (content == NULL || text == NULL || (stored != NULL && kept == NULL)) {
+		out_of_memory(turn);
+		return;
+	}
+	oc_batch *b = stored != NULL ? oc_batch_new(turn->agent->store) : NULL;
+	if (b != NULL)
+		oc_batch_message(b, turn->session, "agent_response",
+				 &(oc_message){.role = "assistant", .content_json = stored, .text = text, .run = turn->run,
+					       .model = turn->model.ref, .tokens = oc_tokens_of(oc_str_of(stored))});
+	if (stored != NULL)
+		oc_turn_store(turn, b);
+	oc_toolset_run(turn, content);
+}
+
+/* Tools are asked for. */
 static void with_tools(oc_turn *turn, const cJSON *content)
 {
 	oc_auto_free char *json = oc_json_print(content), *text = oc_turn_text_of_parts(content);
@@ -328,13 +349,9 @@ static void with_tools(oc_turn *turn, const cJSON *content)
 		out_of_memory(turn);
 		return;
 	}
-	oc_batch *b = oc_batch_new(turn->agent->store);
-	if (b != NULL)
-		oc_batch_message(b, turn->session, "agent_response",
-				 &(oc_message){.role = "assistant", .content_json = json, .text = text, .run = turn->run,
-					       .model = turn->model.ref, .tokens = oc_tokens_of(oc_str_of(json))});
-	oc_turn_store(turn, b);
-	oc_toolset_run(turn, content);
+	turn->calls_json = oc_turn_text(turn, json);
+	if (!oc_turn_before_write(turn, run_calls))
+		run_calls(turn, turn->calls_json);
 }
 
 static void without_tools(oc_turn *turn, cJSON *content)
@@ -587,7 +604,8 @@ void oc_turn_call_model(oc_turn *turn)
 			status = oc_fail(&err, request.error, "start anew with /new", "the request to the model is too large");
 	}
 	if (status == OC_OK) {
-		oc_agent_observe(turn->agent, OC_HOOK_LLM_INPUT, oc_turn_input_payload(turn));
+		if (turn->iterations == 1) /* once a turn, as in the original */
+			oc_agent_observe(turn->agent, OC_HOOK_LLM_INPUT, oc_turn_input_payload(turn));
 		oc_call_options options = {.deadline_ms = oc_turn_remaining(turn) + 1000, .owner = turn->owner,
 					   .on_event = on_event, .on_done = on_done, .arg = turn};
 		turn->agent->stats.model_calls++;

@@ -125,7 +125,7 @@ static oc_hook_sub *sub_new(oc_hooks *hooks, const oc_hook_subscription *s)
 	info = oc_hook_info_of(sub->hook);
 	sub->priority = s->priority;
 	sub->timeout_ms = s->timeout_ms != 0 ? s->timeout_ms : info != NULL ? info->timeout_ms : 0;
-	sub->chains = info != NULL && strchr(info->merge, '>') != NULL;
+	sub->chains = info != NULL && strchr(info->merge, '>') != NULL && oc_hook_canonical(sub->hook) == sub->hook;
 	sub->fn = s->fn;
 	sub->cancel = s->cancel;
 	sub->arg = s->arg;
@@ -243,7 +243,7 @@ static void note_result(hook_run *run, oc_hook_sub *sub, const cJSON *result)
 
 	if (result == NULL || run->info->kind == OC_HOOK_KIND_OBSERVE)
 		return;
-	if (oc_hook_merge_take(&run->merge, result, &stop, &chained) != OC_OK) {
+	if (oc_hook_merge_take(&run->merge, oc_hook_info_of(sub->hook)->merge, result, &stop, &chained) != OC_OK) {
 		note_failure(run, sub, OC_E_NOMEM, "out of memory");
 		return;
 	}

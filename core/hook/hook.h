@@ -46,9 +46,11 @@ typedef enum oc_hook_failure { OC_HOOK_FAIL_CONTINUE = 1, OC_HOOK_FAIL_BLOCK } o
  *   last   a later non-null value replaces an earlier one      first  the first non-null value stays
  *   join   texts joined by an empty line                       append arrays (or single values) one after the other
  *   assign members of objects, later ones win
+ *   over   an object laid over the payload's member of that name as it was fired; the last one stands
  *   stop   true (or "block", "error") ends the firing: blocked, or claimed for "handled"
  *   veto   the last true or false stands; true at the end is blocked
- * A field "*" stands for every field.  "rule>" also changes the payload's member of that name for the handlers after.
+ * Each handler's result is read by the row of the name it subscribed.  A field "*" stands for every field.  "rule>" also changes the payload's member of that name for the handlers after.
+ * (Not for those who subscribed by a name that is not the canonical one: in the original nobody sees another's changes.)
  * "rule!field" freezes another field from then on.
  */
 #define OC_HOOK_MAP(X)                                                                                                   \
@@ -71,7 +73,7 @@ typedef enum oc_hook_failure { OC_HOOK_FAIL_CONTINUE = 1, OC_HOOK_FAIL_BLOCK } o
 	X(BEFORE_TOOL_CALL, "beforeToolCall", 2, 2, MODIFY, 15000, BLOCK,                                                \
 	  "params:last> requireApproval:first!params block:stop blockReason:last")                                       \
 	X(TS_BEFORE_TOOL_CALL, "before_tool_call", -1, 2, MODIFY, 15000, BLOCK,                                          \
-	  "params:last requireApproval:first!params block:stop blockReason:last")                                        \
+	  "params:over> requireApproval:first!params block:stop blockReason:last")                                        \
 	X(AFTER_TOOL_CALL, "afterToolCall", 3, 3, MODIFY, 15000, CONTINUE, "result:last>")                               \
 	X(TS_AFTER_TOOL_CALL, "after_tool_call", -1, 3, OBSERVE, 30000, CONTINUE, "")                                    \
 	X(TOOL_RESULT_PERSIST, "tool_result_persist", -1, 3, TRANSCRIPT, 2000, CONTINUE, "message:last>")                \

@@ -8,7 +8,7 @@ enum { OC_HOOK_FROZEN_MAX = 4 };
 
 /* What the handlers of one firing said, put together. */
 typedef struct oc_hook_merge {
-	const char *spec; /* the row's merge column */
+	const char *spec; /* the merge column of the row that is fired */
 	cJSON *changes;   /* an object */
 	cJSON *chained;   /* the payload as later handlers see it; NULL: as it was fired */
 	const cJSON *payload;
@@ -17,9 +17,9 @@ typedef struct oc_hook_merge {
 	bool blocked, claimed;
 } oc_hook_merge;
 
-/* Takes one handler's result. *ret_stop: the firing ends here. *ret_chained: `chained` changed. OC_E_NOMEM: then changes is
+/* Takes one handler's result by a row's merge column. *ret_stop: the firing ends here. *ret_chained: `chained` changed. OC_E_NOMEM: then changes is
  * as it was or partly changed. */
-oc_status oc_hook_merge_take(oc_hook_merge *merge, const cJSON *result, bool *ret_stop, bool *ret_chained);
+oc_status oc_hook_merge_take(oc_hook_merge *merge, const char *spec, const cJSON *result, bool *ret_stop, bool *ret_chained);
 /* After the last handler: vetoes that stand. */
 void oc_hook_merge_end(oc_hook_merge *merge);
 /* The text that says why, or "". */

@@ -108,6 +108,24 @@ static oc_status assign(cJSON *changes, const char *field, const cJSON *value)
 	return OC_OK;
 }
 
+static oc_status over(oc_hook_merge *m, const char *field, const cJSON *value)
+{
+	const cJSON *under = oc_json_get(m->payload, field), *item;
+	cJSON *object = cJSON_IsObject(under) && cJSON_IsObject(value) ? cJSON_Duplicate(under, true) : cJSON_Duplicate(value, true);
+
+	if (object == NULL || !cJSON_IsObject(under) || !cJSON_IsObject(value))
+		return put(m->changes, field, object);
+	cJSON_ArrayForEach(item, value) {
+		oc_status st = put(object, item->string, cJSON_Duplicate(item, true));
+
+		if (st != OC_OK) {
+			cJSON_Delete(object);
+			return st;
+		}
+	}
+	return put(m->changes, field, object);
+}
+
 static bool means_stop(const cJSON *value)
 {
 	return cJSON_IsTrue(value)
@@ -140,6 +158,8 @@ static oc_status take_field(oc_hook_merge *m, const rule *r, const char *field, 
 		st = append(m->changes, field, value);
 	} else if (oc_str_eqz(r->name, "assign")) {
 		st = assign(m->changes, field, value);
+	} else if (oc_str_eqz(r->name, "over")) {
+		st = over(m, field, value);
 	} else if (oc_str_eqz(r->name, "stop")) {
 		/* "No" is no decision: the next handler may still stop it. */
 		if (!means_stop(value) && !cJSON_IsString(value))
@@ -160,7 +180,7 @@ static oc_status take_field(oc_hook_merge *m, const rule *r, const char *field, 
 		st = put(m->changes, field, cJSON_Duplicate(value, true));
 	}
 	if (st == OC_OK && r->chained) {
-		st = chain(m, field, value);
+		st = chain(m, field, oc_json_get(m->changes, field));
 		*chained = true;
 	}
 	if (st == OC_OK)
@@ -168,9 +188,9 @@ static oc_status take_field(oc_hook_merge *m, const rule *r, const char *field, 
 	return st;
 }
 
-oc_status oc_hook_merge_take(oc_hook_merge *m, const cJSON *result, bool *ret_stop, bool *ret_chained)
+oc_status oc_hook_merge_take(oc_hook_merge *m, const char *merge, const cJSON *result, bool *ret_stop, bool *ret_chained)
 {
-	oc_str spec = oc_str_of(m->spec);
+	oc_str spec = oc_str_of(merge);
 	rule r;
 	oc_status st = OC_OK;
 

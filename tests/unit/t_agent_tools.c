@@ -353,9 +353,23 @@ static void approvals_nobody_can_give_block(void **state)
 	turn(f, "", "hi", "ok");
 	oc_auto_json cJSON *r = last_request(f);
 	assert_non_null(strstr(result_in(r, "a"), "approval"));
+	assert_non_null(strstr(result_in(r, "a"), "sure?"));
+	assert_int_equal(noted_times("notice approval"), 1); /* people are told, not only the model */
 }
 
-/* ---- Without a turn ---- */
+/* The original's handlers do not see each other's changes, and what one gives is laid over what the model wrote. */
+static void parameters_of_the_original(void **state)
+{
+	fixture *f = *state;
+	static const hook_row rows[] = {{"before_tool_call", "{\"params\":{\"text\":\"a\",\"n\":1}}", OC_OK},
+					{"before_tool_call", "{\"params\":{\"n\":2}}", OC_OK}};
+	f->script = one_say;
+	subscribe(f, &rows[0]);
+	subscribe(f, &rows[1]);
+	turn(f, "", "hi", "ok");
+	assert_int_equal(noted_times("hook before_tool_call say {\"text\":\"x\",\"n\":7}"), 2);
+	assert_true(noted_at("invoke say {\"text\":\"x\",\"n\":2}") >= 0);
+}
 
 static char direct_text[600];
 static oc_status direct_status;
@@ -375,6 +389,95 @@ static bool is_direct_done(fixture *f)
 	(void)f;
 	return direct_done > 0;
 }
+
+/* ---- The way into the history ---- */
+
+static char writes[600];
+static const char *write_answer; /* for the roles in write_roles */
+static const char *write_roles;
+
+static void on_write(void *arg, oc_hook_turn *t, oc_hook_id hook, const cJSON *payload)
+{
+	(void)arg;
+	const cJSON *message = oc_json_get(payload, "message"), *part = oc_json_get(message, "content")->child;
+	const char *role = oc_json_str(message, "role", "?"), *type = oc_json_str(part, "type", "?");
+	size_t n = strlen(writes);
+	assert_true(oc_json_i64(message, "timestamp", 0) > 0);
+	assert_string_equal(oc_json_str(oc_json_get(payload, "ctx"), "sessionKey", ""), "agent:main:main");
+	snprintf(writes + n, sizeof writes - n, "%s%s:%s:%s ", hook == OC_HOOK_TOOL_RESULT_PERSIST ? "p:" : "", role, type,
+		 oc_json_str(part, strcmp(type, "toolCall") == 0 ? "name" : "text", "?"));
+	oc_auto_json cJSON *result = write_answer != NULL && strstr(write_roles, role) != NULL ? cJSON_Parse(write_answer) : NULL;
+	oc_hook_answer(t, OC_OK, result, NULL);
+}
+
+static void watch_writes(fixture *f, const char *hook, const char *roles, const char *result)
+{
+	oc_hook_subscription s = {.hook = hook, .owner = f->owner, .by = "guard", .fn = on_write};
+	writes[0] = 0;
+	write_roles = roles;
+	write_answer = result;
+	assert_int_equal(oc_hooks_subscribe(f->hooks, &s, NULL, NULL), OC_OK);
+}
+
+static void every_message_is_shown_before_it_is_written(void **state)
+{
+	fixture *f = *state;
+	f->script = one_say;
+	watch_writes(f, "tool_result_persist", "", NULL);
+	watch_writes(f, "before_message_write", "", NULL);
+	turn(f, "", "hi", "ok");
+	assert_string_equal(writes, "user:text:hi assistant:toolCall:say p:toolResult:text:said x toolResult:text:said x assistant:text:ok ");
+	assert_history(f, "", "user:hi|assistant:<call>|tool:said x|assistant:ok");
+	/* Outside a turn nothing is written, so nobody is asked. */
+	char id[37];
+	writes[0] = 0;
+	oc_auto_json cJSON *arguments = cJSON_Parse("{\"text\":\"y\"}");
+	oc_tool_input in = {.tool = OC_STR("say"), .arguments = arguments, .done = on_direct, .arg = f};
+	direct_done = 0;
+	assert_int_equal(oc_agent_tool_execute(f->agent, &in, id, NULL), OC_OK);
+	UNTIL(f, is_direct_done);
+	assert_string_equal(writes, "");
+}
+
+static void written_messages_are_rewritten_for_later_turns_only(void **state)
+{
+	fixture *f = *state;
+	f->script = one_say;
+	watch_writes(f, "before_message_write", "user toolResult assistant",
+		     "{\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"REWRITTEN\"}]}}");
+	assert_string_equal(turn(f, "", "hi", "ok"), "ok"); /* the client sees the original */
+	oc_auto_json cJSON *r = last_request(f);
+	assert_string_equal(last_user_text(r), "hi"); /* and so does the model, in this turn */
+	assert_string_equal(result_in(r, "a"), "said x");
+	assert_history(f, "", "user:REWRITTEN|assistant:REWRITTEN|tool:REWRITTEN|assistant:REWRITTEN");
+	oc_auto_json cJSON *found = NULL;
+	assert_int_equal(oc_agent_search(f->agent, OC_STR("REWRITTEN"), OC_STR(""), 10, &found, NULL), OC_OK);
+	assert_true(cJSON_GetArraySize(found) >= 2);
+}
+
+static void written_messages_are_kept_out(void **state)
+{
+	fixture *f = *state;
+	f->script = one_say;
+	watch_writes(f, "before_message_write", "user assistant toolResult", "{\"block\":true}");
+	assert_string_equal(turn(f, "", "hi", "ok"), "ok");
+	assert_history(f, "", "");
+	oc_auto_json cJSON *r = last_request(f);
+	assert_string_equal(result_in(r, "a"), "said x");
+}
+
+static void results_are_changed_for_later_turns(void **state)
+{
+	fixture *f = *state;
+	f->script = one_say;
+	watch_writes(f, "tool_result_persist", "toolResult", "{\"message\":{\"role\":\"toolResult\",\"content\":\"short\"}}");
+	turn(f, "", "hi", "ok");
+	oc_auto_json cJSON *r = last_request(f);
+	assert_string_equal(result_in(r, "a"), "said x");
+	assert_history(f, "", "user:hi|assistant:<call>|tool:short|assistant:ok");
+}
+
+/* ---- Without a turn ---- */
 
 static void execute(fixture *f, const char *tool, const char *args, char id[37])
 {
@@ -425,7 +528,8 @@ int main(void)
 		T(long_results_lose_their_middle), T(repeating_is_stopped), T(endless_turns_end), T(canceling_ends_tools),
 		T(policies), T(denied_calls_do_not_run), T(broken_policy_denies), T(hooks_block_calls),
 		T(failing_hooks_block_calls), T(hooks_change_calls_and_results), T(hooks_cannot_break_the_schema),
-		T(approvals_nobody_can_give_block), T(tools_without_a_turn),
+		T(approvals_nobody_can_give_block), T(parameters_of_the_original), T(every_message_is_shown_before_it_is_written),
+		T(written_messages_are_rewritten_for_later_turns_only), T(written_messages_are_kept_out), T(results_are_changed_for_later_turns), T(tools_without_a_turn),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -397,14 +397,36 @@ static void model_overrides(void **state)
 	assert_int_equal(oc_agent_submit(f->agent, &in, &ref, NULL), OC_OK);
 	wait_done(f, 1);
 	assert_string_equal(oc_json_str(f->done, "model", ""), "p/two");
+	/* A model that was asked for answers, or nobody does. */
 	in.model = OC_STR("nobody/knows");
 	assert_int_equal(oc_agent_submit(f->agent, &in, &ref, NULL), OC_OK);
 	wait_done(f, 2);
-	assert_true(error_count(f, "not_found") || strcmp(oc_json_str(f->done, "model", ""), "p/one") == 0);
+	assert_true(error_count(f, "not_found"));
 	in.model = OC_STR("locked/m");
 	assert_int_equal(oc_agent_submit(f->agent, &in, &ref, NULL), OC_OK);
 	wait_done(f, 3);
-	assert_string_equal(oc_json_str(f->done, "model", ""), "p/one"); /* no key: the next candidate */
+	assert_true(error_count(f, "auth"));
+	/* One that merely is the configured one has the configured fallbacks. */
+	static const answer refused[] = {{.status = OC_E_AUTH, .error = "HTTP 401"}, {.text = "me"}};
+	f->script = refused;
+	in.model = OC_STR("p/one");
+	assert_int_equal(oc_agent_submit(f->agent, &in, &ref, NULL), OC_OK);
+	wait_done(f, 4);
+	assert_string_equal(oc_json_str(f->done, "model", ""), "p/two");
+	assert_int_equal(noted_times("notice fallback"), 1);
+	f->at = 0;
+	in.model = OC_STR("p/two");
+	assert_int_equal(oc_agent_submit(f->agent, &in, &ref, NULL), OC_OK);
+	wait_done(f, 5);
+	assert_true(error_count(f, "auth"));
+	assert_int_equal(noted_times("notice fallback"), 1);
+	/* So it is for the session's model. A job that runs on its own may take another. */
+	f->script = NULL;
+	in.model = OC_STR("locked/m");
+	in.origin = "cron";
+	assert_int_equal(oc_agent_submit(f->agent, &in, &ref, NULL), OC_OK);
+	wait_done(f, 6);
+	assert_string_equal(oc_json_str(f->done, "status", ""), "ok");
 }
 
 static int setup_locked(void **state)
@@ -645,6 +667,20 @@ static void hooks_claim_the_message(void **state)
 	assert_history(f, "", "user:hi");
 }
 
+/* The original's name has its reply in "text"; without "handled" its text means nothing. */
+static void dispatch_is_claimed_with_text(void **state)
+{
+	fixture *f = *state;
+	static const hook_row no = {"before_dispatch", "{\"handled\":false,\"text\":\"nothing\"}", OC_OK},
+			      yes = {"before_dispatch", "{\"handled\":true,\"text\":\"by the plugin\"}", OC_OK};
+	subscribe(f, &no);
+	assert_string_equal(turn(f, "", "echo me", "ok"), "echo me");
+	subscribe(f, &yes);
+	assert_string_equal(turn(f, "", "hi", "ok"), "by the plugin");
+	assert_string_equal(oc_json_str(f->done, "stopReason", ""), "claimed");
+	assert_int_equal(f->n_requests, 1);
+}
+
 static void failing_hooks_do_not_stop_messages(void **state)
 {
 	fixture *f = *state;
@@ -842,7 +878,7 @@ int main(void)
 		T(full_window), T(model_overrides), T_WITH(missing_key_tells_what_to_do, setup_locked),
 		T_WITH(history_within_the_budget, setup_small), T_WITH(calls_stay_with_their_results, setup_small),
 		T(given_history_replaces_the_stored_one), T(pictures_are_shown), T(thinking_stays_with_its_model),
-		T(hooks_change_the_message), T(hooks_change_the_reply), T(hooks_withhold_the_reply), T(hooks_claim_the_message),
+		T(hooks_change_the_message), T(hooks_change_the_reply), T(hooks_withhold_the_reply), T(hooks_claim_the_message), T(dispatch_is_claimed_with_text),
 		T(failing_hooks_do_not_stop_messages), T(errors_are_told_to_hooks), T(sessions_change), T(commands),
 		T(draining_waits), T(draining_interrupts), T(freeing_at_once), T(agents_and_models),
 	};

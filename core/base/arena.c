@@ -14,15 +14,8 @@ struct block {
 	_Alignas(16) char bytes[];
 };
 
-struct deferred {
-	struct deferred *next;
-	void (*fn)(void *arg);
-	void *arg;
-};
-
 struct oc_arena {
 	struct block *blocks; /* the newest first; only that one has room */
-	struct deferred *deferred;
 	size_t used, max;
 	size_t inline_used;
 	_Alignas(16) char bytes[INLINE_BYTES];
@@ -114,27 +107,10 @@ char *oc_arena_printf(oc_arena *arena, const char *format, ...)
 	return out;
 }
 
-oc_status oc_arena_defer(oc_arena *arena, void (*fn)(void *arg), void *arg)
-{
-	struct deferred *d = oc_arena_alloc(arena, sizeof *d);
-	if (d == NULL)
-		return OC_E_NOMEM;
-	*d = (struct deferred){arena->deferred, fn, arg};
-	arena->deferred = d;
-	return OC_OK;
-}
-
-size_t oc_arena_used(const oc_arena *arena)
-{
-	return arena->used;
-}
-
 void oc_arena_free(oc_arena *arena)
 {
 	if (arena == NULL)
 		return;
-	for (struct deferred *d = arena->deferred; d != NULL; d = d->next)
-		d->fn(d->arg);
 	for (struct block *b = arena->blocks, *next; b != NULL; b = next) {
 		next = b->next;
 		oc_free(b);

@@ -22,7 +22,7 @@ static struct {
 	atomic_int level;
 	bool json, no_stderr;
 	int tty; /* 0 unknown, 1 yes, 2 no */
-	int fd;  /* of the file, 0: none */
+	int fd;  /* of the file, -1: none */
 	char *path;
 	uint64_t size, max_bytes;
 	unsigned keep;
@@ -30,7 +30,7 @@ static struct {
 	size_t n_secrets;
 	void (*sink)(void *arg, int level, oc_str json_line);
 	void *sink_arg;
-} the_log = {.lock = PTHREAD_MUTEX_INITIALIZER, .level = OC_LOG_INFO};
+} the_log = {.lock = PTHREAD_MUTEX_INITIALIZER, .level = OC_LOG_INFO, .fd = -1};
 
 static const char *const level_names[] = {"", "error", "warn", "info", "debug", "trace"};
 
@@ -52,11 +52,6 @@ int oc_log_level_parse(const char *name)
 	return 0;
 }
 
-const char *oc_log_level_name(int level)
-{
-	return level >= OC_LOG_ERROR && level <= OC_LOG_TRACE ? level_names[level] : "?";
-}
-
 void oc_log_set_json(bool json)
 {
 	the_log.json = json;
@@ -75,35 +70,45 @@ void oc_log_set_sink(void (*sink)(void *arg, int level, oc_str json_line), void 
 	pthread_mutex_unlock(&the_log.lock);
 }
 
-static int open_file(void)
+/* errno tells why there is none afterwards. */
+static bool open_file_locked(void)
 {
-	int fd = open(the_log.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	struct stat st;
-	the_log.size = fd >= 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
-	return fd;
+	the_log.fd = open(the_log.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	the_log.size = the_log.fd >= 0 && fstat(the_log.fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+	return the_log.fd >= 0;
+}
+
+static void close_file_locked(void)
+{
+	if (the_log.fd >= 0)
+		close(the_log.fd);
+	the_log.fd = -1;
 }
 
 oc_status oc_log_open_file(const char *path, uint64_t max_bytes, unsigned keep, oc_err *err)
 {
-	oc_log_close();
+	char *copy = oc_strdup(path);
+	if (copy == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "opening the log file %s: out of memory", path);
 	pthread_mutex_lock(&the_log.lock);
-	the_log.path = oc_strdup(path);
+	close_file_locked();
+	oc_free(the_log.path);
+	the_log.path = copy;
 	the_log.max_bytes = max_bytes;
 	the_log.keep = keep;
-	int fd = the_log.path != NULL ? open_file() : -1, e = errno;
-	the_log.fd = fd >= 0 ? fd : 0;
+	bool opened = open_file_locked();
+	int e = errno;
 	pthread_mutex_unlock(&the_log.lock);
-	return fd >= 0 ? OC_OK : oc_fail_errno(err, e, "opening the log file %s", path);
+	return opened ? OC_OK : oc_fail_errno(err, e, "opening the log file %s", path);
 }
 
 static void reopen_locked(void)
 {
 	if (the_log.path == NULL)
 		return;
-	if (the_log.fd > 0)
-		close(the_log.fd);
-	int fd = open_file();
-	the_log.fd = fd >= 0 ? fd : 0;
+	close_file_locked();
+	open_file_locked();
 }
 
 void oc_log_reopen(void)
@@ -116,9 +121,7 @@ void oc_log_reopen(void)
 void oc_log_close(void)
 {
 	pthread_mutex_lock(&the_log.lock);
-	if (the_log.fd > 0)
-		close(the_log.fd);
-	the_log.fd = 0;
+	close_file_locked();
 	oc_free(the_log.path);
 	the_log.path = NULL;
 	for (size_t i = 0; i < the_log.n_secrets; i++) {
@@ -151,14 +154,19 @@ void oc_log_redact(oc_str secret)
 	if (secret.n < 6)
 		return;
 	pthread_mutex_lock(&the_log.lock);
-	bool known = the_log.n_secrets == SECRETS_MAX;
+	bool known = false;
 	for (size_t i = 0; i < the_log.n_secrets && !known; i++)
 		known = oc_str_eqz(secret, the_log.secrets[i]);
-	if (!known) {
-		char *copy = oc_memdup(secret.p, secret.n);
-		if (copy != NULL)
-			the_log.secrets[the_log.n_secrets++] = copy;
+	char *copy = known ? NULL : oc_memdup(secret.p, secret.n);
+	if (copy != NULL && the_log.n_secrets == SECRETS_MAX) {
+		/* Keys that are changed again and again: the oldest is the one nobody uses any more. */
+		oc_wipe(the_log.secrets[0], strlen(the_log.secrets[0]));
+		oc_free(the_log.secrets[0]);
+		memmove(&the_log.secrets[0], &the_log.secrets[1], (SECRETS_MAX - 1) * sizeof the_log.secrets[0]);
+		the_log.n_secrets--;
 	}
+	if (copy != NULL)
+		the_log.secrets[the_log.n_secrets++] = copy;
 	pthread_mutex_unlock(&the_log.lock);
 }
 
@@ -189,15 +197,52 @@ static void redact_shapes(char *s)
 	}
 }
 
-/* In place, keeping the length: simple, and it cannot fail. */
-static void redact(char *s)
+/* How much of the end of a text that was cut may be the beginning of a secret. */
+static size_t half_secret(const char *s)
 {
+	size_t n = strlen(s), longest = 0;
 	for (size_t i = 0; i < the_log.n_secrets; i++) {
-		size_t n = strlen(the_log.secrets[i]);
+		size_t most = strlen(the_log.secrets[i]) - 1;
+		for (size_t m = most < n ? most : n; m > longest; m--)
+			if (memcmp(s + n - m, the_log.secrets[i], m) == 0)
+				longest = m;
+	}
+	return longest;
+}
+
+/* In place, keeping the length: simple, and it cannot fail. */
+static void redact(char *s, bool cut)
+{
+	size_t n = strlen(s), half = cut ? half_secret(s) : 0;
+	memset(s + n - half, '*', half);
+	for (size_t i = 0; i < the_log.n_secrets; i++) {
+		n = strlen(the_log.secrets[i]);
 		for (char *at = s; (at = strstr(at, the_log.secrets[i])) != NULL; at += n)
 			memset(at, '*', n);
 	}
 	redact_shapes(s);
+}
+
+/* What others wrote must neither look like lines of ours nor give orders to the terminal: line breaks are indented, other
+ * control characters (also U+0080 to U+009F) become question marks. Returns the length. */
+static size_t plain_text(const char *s, char *out, size_t size)
+{
+	size_t n = 0;
+	for (; *s != 0 && n + 3 < size; s++) {
+		unsigned char c = (unsigned char)*s, next = (unsigned char)s[1];
+		if (c == '\n') {
+			out[n++] = '\n';
+			out[n++] = ' ';
+			out[n++] = ' ';
+		} else if (c == 0xC2 && next >= 0x80 && next <= 0x9F) {
+			out[n++] = '?';
+			s++;
+		} else {
+			out[n++] = (c < 0x20 && c != '\t') || c == 0x7F ? '?' : (char)c;
+		}
+	}
+	out[n] = 0;
+	return n;
 }
 
 static void write_fd(int fd, const char *p, size_t n)
@@ -218,38 +263,39 @@ static void write_text(int level, const char *where, const char *message, const 
 	static const char *const colour[] = {"", "\033[31m", "\033[33m", "", "\033[2m", "\033[2m"};
 	if (the_log.tty == 0)
 		the_log.tty = isatty(2) ? 1 : 2;
-	bool tty = the_log.tty == 1;
+	bool coloured = the_log.tty == 1 && colour[level][0] != 0;
 	char line[LINE_MAX_BYTES + 256];
-	int n = snprintf(line, sizeof line, "%s%.12s %-5s %s: %s%s\n", tty ? colour[level] : "", when + 11,
-			 level_names[level], where, message, tty && colour[level][0] != 0 ? "\033[0m" : "");
-	if (n > 0)
-		write_fd(2, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+	size_t n = (size_t)snprintf(line, 256, "%s%.12s %-5s %.200s: ", coloured ? colour[level] : "", when + 11,
+				    level_names[level], where);
+	n = n < 256 ? n : 255;
+	n += plain_text(message, line + n, sizeof line - n - 8);
+	n += (size_t)snprintf(line + n, 8, "%s\n", coloured ? "\033[0m" : "");
+	write_fd(2, line, n);
 }
 
-static void emit(int level, const char *where, const char *fields, char *message)
+static void emit(int level, const char *where, char *message, bool cut)
 {
 	char when[32];
 	oc_wall_format(oc_wall_ms(), when, sizeof when);
 	pthread_mutex_lock(&the_log.lock);
-	redact(message);
+	redact(message, cut);
 	if (!the_log.json && !the_log.no_stderr)
 		write_text(level, where, message, when);
-	if (the_log.fd > 0 || the_log.sink != NULL || the_log.json) {
+	if (the_log.fd >= 0 || the_log.sink != NULL || the_log.json) {
 		oc_sbuf b;
 		oc_sbuf_init(&b, 4 * LINE_MAX_BYTES + 4096);
 		oc_sbuf_printf(&b, "{\"time\":\"%s\",\"level\":\"%s\",\"where\":", when, level_names[level]);
 		oc_sbuf_json(&b, oc_str_of(where));
 		oc_sbuf_z(&b, ",\"message\":");
 		oc_sbuf_json(&b, oc_str_of(message));
-		if (fields[0] != 0)
-			oc_sbuf_printf(&b, ",%s", fields);
 		oc_sbuf_z(&b, "}\n");
 		if (b.error == OC_OK && the_log.json && !the_log.no_stderr)
 			write_fd(2, b.p, b.n);
-		if (b.error == OC_OK && the_log.fd > 0) {
+		if (b.error == OC_OK && the_log.fd >= 0) {
 			if (the_log.max_bytes > 0 && the_log.size + b.n > the_log.max_bytes && the_log.size > 0)
 				rotate_locked();
-			write_fd(the_log.fd, b.p, b.n);
+			if (the_log.fd >= 0)
+				write_fd(the_log.fd, b.p, b.n);
 			the_log.size += b.n;
 		}
 		if (b.error == OC_OK && the_log.sink != NULL)
@@ -259,30 +305,17 @@ static void emit(int level, const char *where, const char *fields, char *message
 	pthread_mutex_unlock(&the_log.lock);
 }
 
-__attribute__((format(printf, 4, 0))) static void vlog(int level, const char *where, const char *fields, const char *format, va_list args)
+void oc_log(int level, const char *where, const char *format, ...)
 {
 	if (level > oc_log_level() || level < OC_LOG_ERROR)
 		return;
 	char message[LINE_MAX_BYTES];
-	if (vsnprintf(message, sizeof message, format, args) < 0)
-		return;
-	emit(level, where, fields, message);
-}
-
-void oc_log(int level, const char *where, const char *format, ...)
-{
 	va_list args;
 	va_start(args, format);
-	vlog(level, where, "", format, args);
+	int n = vsnprintf(message, sizeof message, format, args);
 	va_end(args);
-}
-
-void oc_log_fields(int level, const char *where, const char *fields, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	vlog(level, where, fields, format, args);
-	va_end(args);
+	if (n >= 0)
+		emit(level, where, message, (size_t)n >= sizeof message);
 }
 
 void oc_log_err(int level, const char *where, const char *what, const oc_err *err)

@@ -1,8 +1,9 @@
 /*
  * The log: levels, key=value or JSON lines, redaction of secrets, size-based rotation.  [any]
  *
- * Text goes to stderr until oc_log_open_file; a terminal gets colour.  What was registered with oc_log_redact (and what
- * looks like a bearer token or an API key) is printed as ***.
+ * Text goes to stderr, JSON lines to the file of oc_log_open_file as well; a terminal gets colour.  What was registered with
+ * oc_log_redact (and what looks like a bearer token or an API key) is printed as ***.  Control characters in messages reach
+ * neither terminals nor the beginnings of lines.
  */
 #ifndef OC_BASE_LOG_H
 #define OC_BASE_LOG_H
@@ -17,14 +18,14 @@ void oc_log_set_level(int level);
 int oc_log_level(void);
 /* "error" "warn" "info" "debug" "trace"; 0 for anything else. */
 int oc_log_level_parse(const char *name);
-const char *oc_log_level_name(int level);
 void oc_log_set_json(bool json);   /* JSON lines on stderr instead of text; files are always JSON lines */
 void oc_log_set_stderr(bool enabled);
 /* Appends to a file as well, mode 0600; at max_bytes it becomes path.1 (… path.keep). */
 oc_status oc_log_open_file(const char *path, uint64_t max_bytes, unsigned keep, oc_err *err);
 void oc_log_reopen(void); /* after an outside rotation (SIGHUP) */
+/* At the end of the program: also forgets the secrets. */
 void oc_log_close(void);
-/* Adds a secret to be hidden; values under 6 bytes are ignored. Copies. At most 256. */
+/* Adds a secret to be hidden; values under 6 bytes are ignored. Copies. The last 256 are kept. */
 void oc_log_redact(oc_str secret);
 /* Called with every line above the threshold, after redaction, as one JSON object, on the logging thread; for `logs -f`.
  * NULL turns it off. */
@@ -32,9 +33,6 @@ void oc_log_set_sink(void (*sink)(void *arg, int level, oc_str json_line), void 
 
 /* One line. `where` names the part ("gateway", "module telegram"). */
 void oc_log(int level, const char *where, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* One line with further JSON members: fields is "" or like "\"session\":\"…\",\"run\":\"…\"". */
-void oc_log_fields(int level, const char *where, const char *fields, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
 /* "what: text (remedy)" at level. */
 void oc_log_err(int level, const char *where, const char *what, const oc_err *err);
 

@@ -294,6 +294,8 @@ static oc_status set_up_log(const oc_config *config, bool verbose, oc_err *err)
 	if (env != NULL && oc_log_level_parse(env) != 0)
 		level = oc_log_level_parse(env);
 	oc_log_set_level(verbose ? OC_LOG_DEBUG : level != 0 ? level : OC_LOG_INFO);
+	oc_log_set_json(oc_config_bool(config, "logging.json", false)
+			|| strcmp(oc_config_str(config, "logging.consoleStyle", ""), "json") == 0);
 	oc_auto_free char *dir = oc_path_state("logs");
 	const char *file = oc_config_str(config, "logging.file", "gateway.log");
 	oc_auto_free char *path = dir != NULL ? oc_path_expand(file, dir) : NULL;

@@ -23,6 +23,16 @@ static void add_line(oc_sbuf *b, const char *name, const char *value)
 	oc_sbuf_z(b, plain ? "\n" : "\"\n");
 }
 
+/* Does the line set this variable, with or without "export"? */
+static bool sets(oc_str line, const char *name)
+{
+	const char *equals = memchr(line.p, '=', line.n);
+	oc_str left = equals == NULL ? OC_STR_NONE : oc_str_trim((oc_str){line.p, (size_t)(equals - line.p)});
+	if (oc_str_starts(left, "export "))
+		left = oc_str_trim((oc_str){left.p + 7, left.n - 7});
+	return oc_str_eqz(left, name);
+}
+
 oc_status oc_envfile_set(const char *path, const char *name, const char *value, oc_err *err)
 {
 	if (strpbrk(value, "\r\n") != NULL)
@@ -43,11 +53,10 @@ oc_status oc_envfile_set(const char *path, const char *name, const char *value, 
 	oc_sbuf b;
 	oc_sbuf_init(&b, 2 * MAX_FILE);
 	oc_str rest = {old != NULL ? old : "", n};
-	size_t len = strlen(name);
 	bool done = false;
 	while (rest.n > 0) {
 		oc_str line = oc_str_cut(&rest, '\n');
-		bool ours = line.n > len && memcmp(line.p, name, len) == 0 && line.p[len] == '=';
+		bool ours = sets(line, name);
 		if (ours && !done)
 			add_line(&b, name, value);
 		else if (!ours) {

@@ -38,7 +38,7 @@ static oc_status parse_url(oc_remote *remote, const char *url, oc_err *err)
 	snprintf(remote->address, sizeof remote->address, "%.*s", OC_STR_ARG(host));
 	remote->port = (int)port;
 	oc_config *config = NULL;
-	if (oc_config_load(NULL, &config, NULL) == OC_OK) {
+	if (oc_config_load_secrets(NULL, &config, NULL) == OC_OK) {
 		remote->token = oc_auth_client_token(config);
 		oc_config_unref(config);
 	}

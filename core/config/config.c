@@ -56,6 +56,13 @@ void oc_config_unref(oc_config *c)
 		oc_free(c->refinements[i].path);
 		cJSON_Delete(c->refinements[i].schema);
 	}
+	for (size_t i = 0; i < c->n_secrets; i++) {
+		oc_wipe(c->secrets[i].value, strlen(c->secrets[i].value));
+		oc_free(c->secrets[i].provider);
+		oc_free(c->secrets[i].id);
+		oc_free(c->secrets[i].value);
+	}
+	oc_free(c->secrets);
 	oc_free(c->refinements);
 	oc_free(c->files);
 	oc_free(c->vars);

@@ -32,7 +32,10 @@ typedef struct oc_config_problem {
 /* path NULL: oc_path_config(). A missing file gives the defaults (oc_config_exists tells).
  * Fails when the file cannot be read or parsed as a whole; err has file, line and column. */
 oc_status oc_config_load(const char *path, oc_config **ret, oc_err *err);
-/* What the gateway uses: as above, but a file that fails falls back to the last good copy, with a problem that says so
+/* The same with the secrets that commands have to be run for (secrets.providers.*.command); elsewhere a sentence stands in
+ * their place, because looking at a configuration should neither wait nor ask a person for a password. */
+oc_status oc_config_load_secrets(const char *path, oc_config **ret, oc_err *err);
+/* What the gateway uses: as oc_config_load_secrets, but a file that fails falls back to the last good copy, with a problem that says so
  * and oc_config_is_last_good() true; keeps a new last good copy when there was no error. */
 oc_status oc_config_load_gateway(const char *path, oc_config **ret, oc_err *err);
 /* The same from text, as if it were the content of path (which need not exist; NULL: relative includes fail). */

@@ -1,4 +1,4 @@
-/* Variables: .env of the state folder, env.vars, and their use in strings. */
+/* Variables: those of .env and env.vars together, and their use in strings. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +8,6 @@
 #include "core/config/internal.h"
 #include "core/data/jpath.h"
 #include "core/data/utf8.h"
-
-#define MAX_VALUE ((size_t)1 << 20)
 
 static const char *found(const char *value)
 {
@@ -25,7 +23,7 @@ const char *oc_config_env(const oc_config *config, const char *name)
 	return value;
 }
 
-static oc_status add_var(oc_config *c, oc_str name, oc_str value)
+oc_status oc_config_add_var(oc_config *c, oc_str name, oc_str value)
 {
 	oc_config_var *vars = oc_realloc(c->vars, (c->n_vars + 1) * sizeof *vars);
 	if (vars == NULL)
@@ -39,91 +37,6 @@ static oc_status add_var(oc_config *c, oc_str name, oc_str value)
 	}
 	c->vars[c->n_vars++] = var;
 	return OC_OK;
-}
-
-/* ---- .env ---- */
-
-static bool name_char(char c, bool first)
-{
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || (!first && c >= '0' && c <= '9');
-}
-
-static bool is_name(oc_str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (!name_char(s.p[i], i == 0))
-			return false;
-	return s.n > 0;
-}
-
-/* The value behind the '=' of a line: 'as it is', "with \n and \"", or plain up to a blank and '#'. May reach over lines
- * when it is quoted. False when a quote does not end. */
-static bool read_value(oc_str *rest, oc_sbuf *out)
-{
-	oc_str s = *rest;
-	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
-		s.p++;
-		s.n--;
-	}
-	char quote = s.n > 0 && (s.p[0] == '"' || s.p[0] == '\'') ? s.p[0] : 0;
-	size_t i = quote != 0;
-	bool closed = quote == 0;
-	for (; i < s.n && !(quote == 0 && s.p[i] == '\n'); i++) {
-		char c = s.p[i];
-		if (quote != 0 && c == quote) {
-			closed = true;
-			break;
-		}
-		if (quote == 0 && c == '#' && (i == 0 || s.p[i - 1] == ' ' || s.p[i - 1] == '\t'))
-			break;
-		if (quote == '"' && c == '\\' && i + 1 < s.n) {
-			c = s.p[++i];
-			c = c == 'n' ? '\n' : c == 'r' ? '\r' : c == 't' ? '\t' : c;
-		}
-		oc_sbuf_char(out, c);
-	}
-	const char *end = i < s.n ? memchr(s.p + i, '\n', s.n - i) : NULL;
-	size_t used = end == NULL ? s.n : (size_t)(end - s.p);
-	*rest = (oc_str){s.p + used, s.n - used};
-	while (quote == 0 && out->n > 0 && strchr(" \t\r", out->p[out->n - 1]) != NULL)
-		out->p[--out->n] = 0;
-	return closed;
-}
-
-static oc_status read_dotenv(oc_config *c, const char *path, oc_str text)
-{
-	oc_status status = OC_OK;
-	unsigned line = 1;
-	for (oc_str rest = text; rest.n > 0 && status == OC_OK;) {
-		const char *end = memchr(rest.p, '\n', rest.n), *begin = rest.p;
-		oc_str whole = {rest.p, end == NULL ? rest.n : (size_t)(end - rest.p)}, trimmed = oc_str_trim(whole);
-		const char *equals = memchr(whole.p, '=', whole.n);
-		oc_str name = equals == NULL ? OC_STR_NONE : oc_str_trim((oc_str){whole.p, (size_t)(equals - whole.p)});
-		if (oc_str_starts(name, "export "))
-			name = oc_str_trim((oc_str){name.p + 7, name.n - 7});
-		bool comment = trimmed.n == 0 || trimmed.p[0] == '#', good = is_name(name);
-		oc_sbuf value;
-		oc_sbuf_init(&value, MAX_VALUE);
-		const char *from = comment || !good ? whole.p + whole.n : equals + 1;
-		rest = (oc_str){from, rest.n - (size_t)(from - begin)};
-		good = good && !comment && read_value(&rest, &value);
-		oc_str v = oc_sbuf_view(&value);
-		if (value.error == OC_E_NOMEM)
-			status = OC_E_NOMEM;
-		else if (good && value.error == OC_OK && memchr(v.p, 0, v.n) == NULL && oc_utf8_valid(v))
-			status = add_var(c, name, v);
-		else if (!comment)
-			status = oc_config_add_problem(c, OC_CONFIG_WARNING, "", "Write NAME=value or NAME=\"value\".",
-						       "%s, line %u is not understood and was left out", path, line);
-		for (const char *p = begin; p < rest.p; p++)
-			line += *p == '\n';
-		if (rest.n > 0) { /* at a line end */
-			rest = (oc_str){rest.p + 1, rest.n - 1};
-			line++;
-		}
-		oc_sbuf_free(&value);
-	}
-	return status;
 }
 
 /* ---- ${NAME} ---- */
@@ -193,7 +106,7 @@ static oc_status marked(oc_config *c, oc_status status)
 	return status == OC_OK ? oc_config_mark_last(c) : status;
 }
 
-static oc_status missing(oc_config *c, const char *path, oc_str name)
+oc_status oc_config_missing_var(oc_config *c, const char *path, oc_str name)
 {
 	oc_auto_free char *dotenv = oc_path_state(".env");
 	char remedy[600];
@@ -222,14 +135,14 @@ static oc_status substitute_string(oc_config *c, cJSON *node, const char *path)
 		return OC_OK;
 	oc_sbuf out;
 	oc_str name;
-	oc_sbuf_init(&out, MAX_VALUE);
+	oc_sbuf_init(&out, OC_CONFIG_MAX_VALUE);
 	replace(c, node->valuestring, &out, &name);
 	oc_str value = oc_sbuf_view(&out);
 	oc_status status = out.error;
 	if (status == OC_E_LIMIT)
 		status = marked(c, oc_config_add_problem(c, OC_CONFIG_ERROR, path, "", "is too long with its variables"));
 	else if (status == OC_OK && name.n > 0)
-		status = missing(c, path, name);
+		status = oc_config_missing_var(c, path, name);
 	else if (status == OC_OK && !oc_utf8_valid(value))
 		status = marked(c, oc_config_add_problem(c, OC_CONFIG_ERROR, path, "", "uses a variable that is not valid UTF-8"));
 	else if (status == OC_OK)
@@ -238,48 +151,11 @@ static oc_status substitute_string(oc_config *c, cJSON *node, const char *path)
 	return status;
 }
 
-/* {source, provider?, id}: a secret that is somewhere else. */
-static bool is_secret_reference(const cJSON *node)
-{
-	const cJSON *member;
-	cJSON_ArrayForEach(member, node)
-	{
-		const char *name = member->string;
-		if (strcmp(name, "source") != 0 && strcmp(name, "provider") != 0 && strcmp(name, "id") != 0)
-			return false;
-	}
-	const char *source = oc_json_str(node, "source", NULL);
-	return source != NULL && oc_json_str(node, "id", NULL) != NULL
-	       && (strcmp(source, "env") == 0 || strcmp(source, "file") == 0 || strcmp(source, "exec") == 0);
-}
-
-static oc_status resolve_secret(oc_config *c, cJSON *node, const char *path)
-{
-	const char *source = oc_json_str(node, "source", ""), *id = oc_json_str(node, "id", "");
-	if (strcmp(source, "env") != 0)
-		return marked(c, oc_config_add_problem(c, OC_CONFIG_ERROR, path,
-						       "Use {source: \"env\", id: \"NAME\"} or \"${NAME}\".",
-						       "is a secret from \"%s\", which is not supported", source));
-	const char *value = oc_config_env(c, id);
-	if (value == NULL)
-		return missing(c, path, oc_str_of(id));
-	char *copy = oc_strdup(value);
-	if (copy == NULL)
-		return OC_E_NOMEM;
-	cJSON_Delete(node->child);
-	node->child = NULL;
-	node->type = cJSON_String;
-	node->valuestring = copy;
-	return OC_OK;
-}
-
 static oc_status substitute(oc_config *c, cJSON *node, oc_sbuf *path)
 {
 	oc_status status = OC_OK;
 	if (cJSON_IsString(node))
 		return substitute_string(c, node, oc_sbuf_view(path).p);
-	if (cJSON_IsObject(node) && is_secret_reference(node))
-		return resolve_secret(c, node, oc_sbuf_view(path).p);
 	size_t before = path->n, i = 0;
 	for (cJSON *child = node->child; child != NULL && status == OC_OK; child = child->next, i++) {
 		if (cJSON_IsArray(node))
@@ -300,7 +176,7 @@ oc_status oc_config_substitute(oc_config *c, cJSON *tree)
 	oc_sbuf_init(&path, 64 << 10);
 	oc_status status = substitute(c, tree, &path);
 	oc_sbuf_free(&path);
-	return status;
+	return status == OC_OK ? oc_config_resolve_secrets(c, tree) : status;
 }
 
 /* ---- All variables ---- */
@@ -316,11 +192,11 @@ static oc_status add_config_var(oc_config *c, const cJSON *entry)
 		return OC_OK; /* of another type: the schema says so */
 	oc_sbuf value;
 	oc_str absent;
-	oc_sbuf_init(&value, MAX_VALUE);
+	oc_sbuf_init(&value, OC_CONFIG_MAX_VALUE);
 	replace(c, text, &value, &absent);
 	oc_status status = value.error;
 	if (status == OC_OK && absent.n == 0)
-		status = add_var(c, oc_str_of(entry->string), oc_sbuf_view(&value));
+		status = oc_config_add_var(c, oc_str_of(entry->string), oc_sbuf_view(&value));
 	oc_sbuf_free(&value);
 	return status == OC_E_LIMIT ? OC_OK : status;
 }
@@ -333,11 +209,11 @@ oc_status oc_config_read_env(oc_config *c)
 	oc_err err;
 	if (path == NULL)
 		return OC_E_NOMEM;
-	oc_status status = oc_path_read(path, MAX_VALUE, &text, &n, &err);
+	oc_status status = oc_path_read(path, OC_CONFIG_MAX_VALUE, &text, &n, &err);
 	if (status == OC_E_NOMEM)
 		return status;
 	if (status == OC_OK)
-		status = read_dotenv(c, path, (oc_str){text, n});
+		status = oc_config_read_dotenv(c, path, (oc_str){text, n});
 	else if (status != OC_E_NOT_FOUND)
 		status = oc_config_add_problem(c, OC_CONFIG_WARNING, "", err.remedy, "%s", err.text);
 	else

@@ -7,6 +7,7 @@
 #include "core/config/config.h"
 
 #define OC_CONFIG_MAX_BYTES ((size_t)4 << 20)
+#define OC_CONFIG_MAX_VALUE ((size_t)1 << 20) /* of a variable, and of the .env file */
 
 /* A file that was read, or could not be: main file first. */
 typedef struct oc_config_file {
@@ -25,6 +26,11 @@ typedef struct oc_config_entry {
 	bool is_environment;	 /* a variable is not set here and now: no reason to refuse an edit */
 } oc_config_entry;
 
+/* What a command answered for a secret reference; kept so that a reload need not run it again. */
+typedef struct oc_config_secret {
+	char *provider, *id, *value;
+} oc_config_secret;
+
 struct oc_config {
 	atomic_uint refs;
 	char *path;
@@ -38,6 +44,10 @@ struct oc_config {
 	size_t n_problems;
 	struct oc_config_refinement *refinements;
 	size_t n_refinements;
+	bool run_commands;		  /* secrets may be fetched by commands */
+	const struct oc_config *previous; /* while loading: where answers may be taken from; NULL */
+	oc_config_secret *secrets;
+	size_t n_secrets;
 	/* Failures found before the checks, by path: what they cost is decided with the schema. */
 	size_t *marks; /* numbers of problems */
 	size_t n_marks;
@@ -66,8 +76,23 @@ oc_status oc_config_include(oc_config *c, cJSON *tree, oc_err *err);
 
 /* env.c */
 oc_status oc_config_read_env(oc_config *c);
-/* Replaces ${NAME} and secret references in a tree; what is missing becomes a marked problem. */
+oc_status oc_config_add_var(oc_config *c, oc_str name, oc_str value);
+/* Replaces ${NAME} and then secret references in a tree; what is missing becomes a marked problem. */
 oc_status oc_config_substitute(oc_config *c, cJSON *tree);
+/* Adds the problem that a variable is not set, marked. */
+oc_status oc_config_missing_var(oc_config *c, const char *path, oc_str name);
+
+/* dotenv.c: adds the variables of a .env file; lines that are not understood become warnings. */
+oc_status oc_config_read_dotenv(oc_config *c, const char *path, oc_str text);
+
+/* secret_ref.c */
+oc_status oc_config_resolve_secrets(oc_config *c, cJSON *tree);
+
+/* secret_exec.c: runs the command of a provider and gives what it wrote, NUL-terminated; oc_free it after wiping. */
+oc_status oc_config_run_provider(const oc_config *c, const cJSON *provider, oc_str input, char **ret, size_t *ret_n, oc_err *err);
+
+/* load.c: loads again; commands' answers are taken from `previous` where their provider is the same (NULL: all are run). */
+oc_status oc_config_load_again(const char *path, const oc_config *previous, oc_config **ret, oc_err *err);
 
 /* check.c: validates root against the table, applies what the errors cost, fills in defaults, locates problems. */
 oc_status oc_config_check(oc_config *c);

@@ -523,6 +523,34 @@ static const char channels_keys[] = "* object !unit # One channel, by name; what
 				    "	enabled boolean\n"
 				    "	* any\n";
 
+static const char secrets_keys[] =
+	"providers object !minor\n"
+	"	* object !unit # One provider, by the name that references use\n"
+	"		source env|file|exec !required # Variables, a file, or the answer of a command\n"
+	"		allowlist string[] # env: only these variables\n"
+	"		path string # file: absolute, yours or root's, mode 0600\n"
+	"		mode json|singleValue # file: an id is a JSON pointer, or \"value\" for the whole file\n"
+	"		maxBytes integer 1..20971520\n"
+	"		command string # exec: absolute path; gets {protocolVersion, provider, ids} as JSON, run without a shell\n"
+	"		args string[]\n"
+	"		env object\n"
+	"			* string\n"
+	"		passEnv string[] # exec: the variables it gets of ours\n"
+	"		jsonOnly boolean # exec: false: what it writes may be the secret itself\n"
+	"		timeoutMs integer 1..120000\n"
+	"		noOutputTimeoutMs integer 1..120000\n"
+	"		maxOutputBytes integer 1..20971520\n"
+	"		trustedDirs string[] # exec: the command must be in one of these folders\n"
+	"		allowSymlinkCommand boolean\n"
+	"		allowInsecurePath boolean # Let it be even if other users can change it (exec) or read it (file)\n"
+	"		* any\n"
+	"defaults object # The providers of references that name none\n"
+	"	env string\n"
+	"	file string\n"
+	"	exec string\n"
+	"	* any\n"
+	"resolution any\n";
+
 static const char proxy_keys[] = "url string # HTTP proxy for what the gateway asks of others\n"
 				 "noProxy string # Hosts that are reached without it, separated by commas\n"
 				 "caFile string # Certificate authorities to trust instead of the system's, a PEM file\n"
@@ -552,7 +580,7 @@ const oc_config_section oc_config_sections[] = {
 	{"hooks object !bad={\"enabled\":false} # Webhooks and hook packs", hooks_keys},
 	{"cron object # Jobs by the clock", cron_keys},
 	{"auth object # Profiles of credentials", auth_keys},
-	{"secrets object # Sources of secrets", any_keys},
+	{"secrets object # Where secret references {source, provider, id} lead", secrets_keys},
 	{"proxy object # Outbound connections", proxy_keys},
 	{"diagnostics object", any_keys},
 	{"update object", any_keys},

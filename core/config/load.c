@@ -40,8 +40,14 @@ static oc_status build(oc_config *c, oc_err *err)
 	return status == OC_OK ? OC_OK : no_memory(err);
 }
 
+/* How secrets of commands are got. */
+struct source {
+	bool run_commands;
+	const oc_config *previous;
+};
+
 /* Takes over text (NULL: there is no file). */
-static oc_status load(const char *path, char *text, size_t n, oc_config **ret, oc_err *err)
+static oc_status load(const char *path, char *text, size_t n, struct source source, oc_config **ret, oc_err *err)
 {
 	oc_config *c = oc_config_new(path);
 	if (c == NULL) {
@@ -49,24 +55,32 @@ static oc_status load(const char *path, char *text, size_t n, oc_config **ret, o
 		return no_memory(err);
 	}
 	c->exists = text != NULL;
+	c->run_commands = source.run_commands;
+	c->previous = source.previous;
 	oc_status status = oc_config_add_file(c, path, "", text, n) == OC_OK ? build(c, err) : no_memory(err);
 	if (status != OC_OK) {
 		oc_config_unref(c);
 		return status;
 	}
+	c->previous = NULL; /* borrowed for the load */
 	*ret = c;
 	return OC_OK;
 }
 
-oc_status oc_config_load_text(oc_str text, const char *path, oc_config **ret, oc_err *err)
+static oc_status load_text(oc_str text, const char *path, struct source source, oc_config **ret, oc_err *err)
 {
 	char *copy = oc_memdup(text.p, text.n);
 	if (copy == NULL)
 		return no_memory(err);
-	return load(path == NULL ? "(text)" : path, copy, text.n, ret, err);
+	return load(path == NULL ? "(text)" : path, copy, text.n, source, ret, err);
 }
 
-oc_status oc_config_load(const char *path, oc_config **ret, oc_err *err)
+oc_status oc_config_load_text(oc_str text, const char *path, oc_config **ret, oc_err *err)
+{
+	return load_text(text, path, (struct source){0}, ret, err);
+}
+
+static oc_status load_file(const char *path, struct source source, oc_config **ret, oc_err *err)
 {
 	oc_auto_free char *own = path == NULL ? oc_path_config() : oc_strdup(path);
 	if (own == NULL)
@@ -80,7 +94,22 @@ oc_status oc_config_load(const char *path, oc_config **ret, oc_err *err)
 			*err = local;
 		return status;
 	}
-	return load(own, text, n, ret, err);
+	return load(own, text, n, source, ret, err);
+}
+
+oc_status oc_config_load(const char *path, oc_config **ret, oc_err *err)
+{
+	return load_file(path, (struct source){0}, ret, err);
+}
+
+oc_status oc_config_load_secrets(const char *path, oc_config **ret, oc_err *err)
+{
+	return load_file(path, (struct source){.run_commands = true}, ret, err);
+}
+
+oc_status oc_config_load_again(const char *path, const oc_config *previous, oc_config **ret, oc_err *err)
+{
+	return load_file(path, (struct source){true, previous}, ret, err);
 }
 
 /* ---- The last good copy ----
@@ -106,7 +135,7 @@ static oc_status read_copy(const char *path, oc_config **ret)
 		return OC_E_NOT_FOUND;
 	if (!oc_str_starts((oc_str){text, n}, head))
 		return OC_E_NOT_FOUND;
-	return oc_config_load_text((oc_str){text, n}, path, ret, NULL);
+	return load_text((oc_str){text, n}, path, (struct source){.run_commands = true}, ret, NULL);
 }
 
 /* Not being able to keep a copy is no reason not to run; it is written only when it changes. */
@@ -131,7 +160,7 @@ oc_status oc_config_load_gateway(const char *path, oc_config **ret, oc_err *err)
 		return no_memory(err);
 	oc_err why = {0};
 	oc_config *c = NULL;
-	oc_status status = oc_config_load(own, &c, &why);
+	oc_status status = oc_config_load_secrets(own, &c, &why);
 	if (status == OC_OK) {
 		if (c->exists && oc_config_error_count(c) == 0)
 			oc_config_keep_copy(c);

@@ -37,6 +37,7 @@ struct oc_config_watch {
 	oc_watch *events, *timer;
 	unsigned put_off; /* how often the timer was started again since the first event */
 	bool forced;	  /* reload even if no file looks changed */
+	bool fresh;	  /* and ask the commands of secrets again */
 	bool failed;	  /* the last reload did: its end is news too */
 	struct seen *seen; /* of current's files and .env */
 	size_t n_seen;
@@ -112,10 +113,10 @@ static oc_status watch_files(oc_config_watch *w)
 
 /* ---- Reloading ---- */
 
-static oc_status load_again(const oc_config_watch *w, oc_config **ret, oc_err *err)
+static oc_status load_again(const oc_config_watch *w, bool fresh, oc_config **ret, oc_err *err)
 {
 	oc_config *after = NULL;
-	oc_status status = oc_config_load(w->current->path, &after, err);
+	oc_status status = oc_config_load_again(w->current->path, fresh ? NULL : w->current, &after, err);
 	if (status != OC_OK)
 		return status;
 	if (!after->exists && w->current->exists) {
@@ -146,12 +147,12 @@ static bool same_problems(const oc_config *a, const oc_config *b)
 }
 
 /* The receiver may end the watch: nothing of it is used after the call. */
-static void reload(oc_config_watch *w)
+static void reload(oc_config_watch *w, bool fresh)
 {
 	oc_err err = {0};
 	oc_config *after = NULL;
 	oc_config_diff *diff = NULL;
-	oc_status status = load_again(w, &after, &err);
+	oc_status status = load_again(w, fresh, &after, &err);
 	if (status == OC_OK && oc_config_compare(w->current, after, &diff) != OC_OK) {
 		status = oc_fail(&err, OC_E_NOMEM, NULL, "no memory for the configuration");
 		oc_config_unref(after);
@@ -175,11 +176,11 @@ static void reload(oc_config_watch *w)
 static void on_timer(void *arg)
 {
 	oc_config_watch *w = arg;
-	bool forced = w->forced;
+	bool forced = w->forced, fresh = w->fresh;
 	w->put_off = 0;
-	w->forced = false;
+	w->forced = w->fresh = false;
 	if (look_again(w) || forced)
-		reload(w);
+		reload(w, fresh);
 }
 
 static void on_events(void *arg, uint32_t events)
@@ -203,7 +204,7 @@ static void on_events(void *arg, uint32_t events)
 
 void oc_config_watch_now(oc_config_watch *w)
 {
-	w->forced = true;
+	w->forced = w->fresh = true;
 	oc_timer_again(w->timer, 0);
 }
 

@@ -8,6 +8,7 @@ unit_tests += %D%/t_base
 unit_tests += %D%/t_call
 unit_tests += %D%/t_contain
 unit_tests += %D%/t_config
+unit_tests += %D%/t_config_secrets
 unit_tests += %D%/t_config_watch
 unit_tests += %D%/t_json
 unit_tests += %D%/t_json5

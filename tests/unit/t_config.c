@@ -418,9 +418,6 @@ static void secret_references_are_followed(void **state)
 	assert_problem(c, "error models.providers.p: models.providers.p.apiKey needs the variable OCT_NONE, which is not set");
 	assert_json(c, "models.providers", "{\"q\":{}}");
 	oc_config_unref(c);
-	c = load("{models: {providers: {p: {apiKey: {source: 'exec', id: 'x'}}}}}");
-	assert_problem(c, "error models.providers.p: models.providers.p.apiKey is a secret from \"exec\", which is not supported");
-	oc_config_unref(c);
 }
 
 /* ---- Includes ---- */

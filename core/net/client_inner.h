@@ -12,13 +12,15 @@
 typedef struct oc_client_socket oc_client_socket;
 
 /* One pool of connections. Guarded and unguarded requests never share one: a connection that was allowed without the guard
- * must not be reused with it. */
+ * must not be reused with it. Requests without TLS have their own, so that they need no certificates. */
 typedef struct oc_pool {
 	oc_http_client *client;
-	CURLM *multi;
+	CURLM *multi; /* NULL: not ready */
 	oc_watch *timer;
-	bool guarded;
+	bool guarded, secure, preparing;
 } oc_pool;
+
+#define OC_POOLS 4
 
 struct oc_http_client {
 	oc_loop *loop;
@@ -26,7 +28,7 @@ struct oc_http_client {
 	const oc_curl *curl; /* NULL until the first request */
 	oc_http_client_options options;
 	char *proxy, *no_proxy, *ca_file, *user_agent;
-	oc_pool pools[2];
+	oc_pool pools[OC_POOLS];
 	oc_http_call *calls; /* all that live */
 	oc_client_socket *sockets;
 	unsigned in_curl; /* depth: curl functions must not be entered again */
@@ -43,7 +45,7 @@ typedef struct oc_reply {
 } oc_reply;
 
 typedef enum oc_call_state {
-	OC_CALL_WAITING = 1, /* to be started by the loop */
+	OC_CALL_WAITING = 1, /* to be started by the loop, when its pool is ready */
 	OC_CALL_RUNNING,     /* in the multi handle */
 	OC_CALL_BACKOFF,     /* waiting for the next try */
 	OC_CALL_OVER	     /* no callback any more; freed soon */
@@ -103,10 +105,22 @@ struct oc_http_call {
 
 /* http_client.c */
 uint64_t oc_client_now(const oc_http_client *client);
-oc_status oc_client_pool(oc_http_client *client, bool guarded, oc_pool **ret, oc_err *err);
+/* Starts what waits and can be started, soon. */
+void oc_client_catch_up(oc_http_client *client);
+/* Frees calls that are over. */
+void oc_client_reap(oc_http_client *client);
+/* The file of trusted certificates; NULL: libcurl's own. */
+const char *oc_client_ca_file(const oc_http_client *client);
 /* Ends the call with no further callback; frees it when curl is not on the stack, else soon. */
 void oc_call_release(oc_http_call *call);
 void oc_call_finish(oc_http_call *call, oc_status status, const char *message);
+
+/* http_pool.c */
+/* Chooses the call's pool by its URL. False: it is being made ready (oc_client_catch_up follows), or the call was ended. */
+bool oc_pool_ready(oc_http_call *call);
+/* Tells libcurl which certificates to trust, in the way that lets it cache them. */
+void oc_pool_set_ca(const oc_curl *curl, CURL *easy, const char *ca_file);
+void oc_pools_end(oc_http_client *client);
 
 /* http_exchange.c */
 /* Begins a try: makes the easy handle and adds it. */

@@ -2,12 +2,14 @@
 #include "core/net/curl.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
 static oc_curl table;
-static bool loaded;
+static atomic_bool loaded;
 
 const oc_curl *oc_curl_loaded(void)
 {
@@ -31,16 +33,14 @@ static bool resolve(void *lib, const char **ret_missing)
 	return true;
 }
 
-oc_status oc_curl_load(const oc_curl **ret, oc_err *err)
+static oc_status load(oc_err *err)
 {
 	static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4", "libcurl.so"};
 	const char *missing = NULL, *why = NULL;
 	void *lib = NULL;
 
-	if (loaded) {
-		*ret = &table;
+	if (loaded)
 		return OC_OK;
-	}
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && lib == NULL; i++) {
 		lib = dlopen(names[i], RTLD_LAZY | RTLD_LOCAL);
 		if (lib == NULL && why == NULL)
@@ -56,6 +56,18 @@ oc_status oc_curl_load(const oc_curl **ret, oc_err *err)
 	if (table.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return oc_fail(err, OC_E_UNAVAILABLE, NULL, "libcurl could not be set up");
 	loaded = true;
-	*ret = &table;
 	return OC_OK;
+}
+
+oc_status oc_curl_load(const oc_curl **ret, oc_err *err)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* two pools of connections may be made at once */
+	oc_status status;
+
+	(void)pthread_mutex_lock(&lock);
+	status = load(err);
+	(void)pthread_mutex_unlock(&lock);
+	if (status == OC_OK)
+		*ret = &table;
+	return status;
 }

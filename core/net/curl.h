@@ -1,6 +1,6 @@
 /*
  * libcurl by name at run time: opened with the first outbound request, because it costs some 10 MB and 10 ms that an idle
- * gateway does not pay.  Inner header of core/net; its headers' types are used, its symbols are not linked.  [loop]
+ * gateway does not pay.  Inner header of core/net; its headers' types are used, its symbols are not linked.  [any]
  */
 #ifndef OC_NET_CURL_H
 #define OC_NET_CURL_H
@@ -28,6 +28,7 @@
 	X(easy_cleanup)        \
 	X(easy_strerror)       \
 	X(multi_init)          \
+	X(multi_perform)       \
 	X(multi_setopt)        \
 	X(multi_add_handle)    \
 	X(multi_remove_handle) \

@@ -1,7 +1,8 @@
-/* The HTTP client: requests and their ends, and libcurl's sockets and timers on the loop.  See http_client.h. */
+/* The HTTP client: requests and their ends.  See http_client.h. */
 #include "core/net/http_client.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/buf.h"
@@ -15,17 +16,14 @@
 #define REDIRECTS_MAX 20u
 #define HEAD_MAX ((size_t)256 * 1024)
 
-/* One descriptor that libcurl wants to be told about. */
-struct oc_client_socket {
-	oc_pool *pool;
-	oc_watch *watch;
-	oc_client_socket *next, **prev;
-	int fd;
-};
-
 uint64_t oc_client_now(const oc_http_client *client)
 {
 	return uv_now(oc_loop_uv(client->loop));
+}
+
+const char *oc_client_ca_file(const oc_http_client *client)
+{
+	return client->ca_file != NULL ? client->ca_file : getenv("SSL_CERT_FILE");
 }
 
 /* ---- The end of calls ---- */
@@ -52,7 +50,11 @@ static void call_free(oc_http_call *call)
 /* Frees what is over, when curl is not on the stack. */
 static void reap(void *arg)
 {
-	oc_http_client *client = arg;
+	oc_client_reap(arg);
+}
+
+void oc_client_reap(oc_http_client *client)
+{
 	oc_http_call *next;
 
 	client->reap_scheduled = false;
@@ -163,140 +165,6 @@ static void arm(oc_http_call *call)
 		oc_timer_again(call->timer, at > now ? at - now : 0);
 }
 
-/* ---- libcurl on the loop ---- */
-
-static void drive(oc_pool *pool, int fd, int flags)
-{
-	oc_http_client *client = pool->client;
-	const oc_curl *curl = client->curl;
-	int running, left;
-	CURLMsg *msg;
-
-	client->in_curl++;
-	(void)curl->multi_socket_action(pool->multi, fd, flags, &running);
-	client->in_curl--;
-	while ((msg = curl->multi_info_read(pool->multi, &left)) != NULL) {
-		CURLcode result = msg->data.result;
-		oc_http_call *call = NULL;
-
-		if (msg->msg != CURLMSG_DONE)
-			continue;
-		(void)curl->easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &call);
-		oc_exchange_ended(call, result);
-	}
-	reap(client);
-}
-
-static void on_fd(void *arg, uint32_t events)
-{
-	oc_client_socket *socket = arg;
-	int flags = 0;
-
-	if (events & OC_FD_READ)
-		flags |= CURL_CSELECT_IN;
-	if (events & OC_FD_WRITE)
-		flags |= CURL_CSELECT_OUT;
-	if (events & OC_FD_HANGUP)
-		flags |= CURL_CSELECT_ERR;
-	drive(socket->pool, socket->fd, flags);
-}
-
-static void socket_forget(oc_client_socket *socket)
-{
-	oc_watch_end(socket->watch);
-	*socket->prev = socket->next;
-	if (socket->next != NULL)
-		socket->next->prev = socket->prev;
-	oc_free(socket);
-}
-
-static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *assigned)
-{
-	oc_pool *pool = arg;
-	oc_http_client *client = pool->client;
-	oc_client_socket *socket = assigned;
-	uint32_t events = (what & CURL_POLL_IN ? (uint32_t)OC_FD_READ : 0u) | (what & CURL_POLL_OUT ? (uint32_t)OC_FD_WRITE : 0u);
-
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (socket != NULL)
-			socket_forget(socket);
-		(void)client->curl->multi_assign(pool->multi, fd, NULL);
-		return 0;
-	}
-	if (socket == NULL) {
-		socket = oc_alloc(sizeof(*socket));
-		if (socket == NULL)
-			return -1;
-		socket->pool = pool;
-		socket->fd = fd;
-		socket->watch = oc_fd_watch(client->owner, fd, events, on_fd, socket);
-		if (socket->watch == NULL) {
-			oc_free(socket);
-			return -1;
-		}
-		socket->next = client->sockets;
-		socket->prev = &client->sockets;
-		if (socket->next != NULL)
-			socket->next->prev = &socket->next;
-		client->sockets = socket;
-		(void)client->curl->multi_assign(pool->multi, fd, socket);
-	} else {
-		oc_fd_events(socket->watch, events);
-	}
-	return 0;
-}
-
-static void on_curl_timeout(void *arg)
-{
-	drive(arg, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int on_curl_timer(CURLM *multi, long ms, void *arg)
-{
-	oc_pool *pool = arg;
-
-	(void)multi;
-	if (ms < 0) {
-		oc_watch_end(pool->timer);
-		pool->timer = NULL;
-	} else if (pool->timer == NULL) {
-		pool->timer = oc_timer_start(pool->client->owner, (uint64_t)ms, 0, on_curl_timeout, pool);
-	} else {
-		oc_timer_again(pool->timer, (uint64_t)ms);
-	}
-	return 0;
-}
-
-oc_status oc_client_pool(oc_http_client *client, bool guarded, oc_pool **ret, oc_err *err)
-{
-	oc_pool *pool = &client->pools[guarded ? 1 : 0];
-	const oc_curl *curl;
-
-	if (client->curl == NULL) {
-		oc_status status = oc_curl_load(&client->curl, err);
-
-		if (status != OC_OK)
-			return status;
-	}
-	curl = client->curl;
-	if (pool->multi == NULL) {
-		pool->client = client;
-		pool->guarded = guarded;
-		pool->multi = curl->multi_init();
-		if (pool->multi == NULL)
-			return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the HTTP client");
-		(void)curl->multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-		(void)curl->multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
-		(void)curl->multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-		(void)curl->multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
-		(void)curl->multi_setopt(pool->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)client->options.max_conns);
-		(void)curl->multi_setopt(pool->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)client->options.max_host_conns);
-	}
-	*ret = pool;
-	return OC_OK;
-}
-
 /* ---- Work that must not happen inside curl or inside the caller ---- */
 
 static void catch_up(void *arg)
@@ -308,7 +176,7 @@ static void catch_up(void *arg)
 	do { /* a callback may change the list: look it through again after each */
 		more = false;
 		for (oc_http_call *call = client->calls; call != NULL && !more; call = call->next) {
-			if (call->state == OC_CALL_WAITING) {
+			if (call->state == OC_CALL_WAITING && oc_pool_ready(call)) {
 				oc_exchange_start(call);
 				more = true;
 			} else if (call->unpause && call->state == OC_CALL_RUNNING) {
@@ -320,10 +188,10 @@ static void catch_up(void *arg)
 			}
 		}
 	} while (more);
-	reap(client);
+	oc_client_reap(client);
 }
 
-static void schedule_catch_up(oc_http_client *client)
+void oc_client_catch_up(oc_http_client *client)
 {
 	if (!client->catch_up_scheduled)
 		client->catch_up_scheduled = oc_loop_defer(client->loop, client->owner, catch_up, client) == OC_OK;
@@ -337,7 +205,7 @@ void oc_http_client_pause(oc_http_call *call, uint32_t paused)
 	if (paused == 0) {
 		call->unpause = true;
 		call->active_ms = oc_client_now(call->client);
-		schedule_catch_up(call->client);
+		oc_client_catch_up(call->client);
 	}
 }
 
@@ -455,8 +323,6 @@ oc_status oc_http_client_start(oc_http_client *client, oc_owner *owner, const oc
 	client->calls = call;
 	copy_options(call, &r);
 	status = fill(call, &r, err);
-	if (status == OC_OK)
-		status = oc_client_pool(client, (r.flags & OC_HTTP_CLIENT_GUARD) != 0, &call->pool, err);
 	if (status == OC_OK) {
 		arm(call);
 		call->ticket = oc_owner_track(owner, on_sweep, call);
@@ -472,7 +338,7 @@ oc_status oc_http_client_start(oc_http_client *client, oc_owner *owner, const oc
 	call->state = OC_CALL_WAITING;
 	client->stats.requests++;
 	client->stats.active++;
-	schedule_catch_up(client);
+	oc_client_catch_up(client);
 	if (ret != NULL)
 		*ret = call;
 	return OC_OK;
@@ -495,12 +361,7 @@ static void destroy(void *arg)
 
 	while (client->calls != NULL)
 		call_free(client->calls);
-	for (size_t i = 0; i < 2; i++) {
-		if (client->pools[i].multi != NULL)
-			(void)client->curl->multi_cleanup(client->pools[i].multi);
-	}
-	while (client->sockets != NULL)
-		socket_forget(client->sockets);
+	oc_pools_end(client);
 	oc_owner_free(client->owner);
 	oc_free(client->proxy);
 	oc_free(client->no_proxy);

@@ -1,5 +1,5 @@
 /*
- * The HTTP client for everything that leaves the machine: libcurl, loaded with the first request.  [loop]
+ * The HTTP client for everything that leaves the machine: libcurl, loaded with the first request, in a pool thread.  [loop]
  *
  * Requests are the ABI's oc_http_client_request, for core and modules alike; see there for retries, limits and callbacks.
  * Redirects are followed here, not in libcurl: at most max_redirects, only to http and https, credentials (Authorization,
@@ -18,7 +18,7 @@ typedef struct oc_http_client oc_http_client;
 typedef struct oc_http_client_options {
 	const char *proxy;      /* NULL: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY of the environment; "": none */
 	const char *no_proxy;   /* NULL: NO_PROXY of the environment */
-	const char *ca_file;    /* NULL: the system's */
+	const char *ca_file;    /* NULL: SSL_CERT_FILE, or libcurl's own (the system's) */
 	const char *user_agent; /* NULL: "openclaw" */
 	uint32_t max_conns;      /* in all; 0: 256 */
 	uint32_t max_host_conns; /* to one host; 0: 64 */
@@ -37,7 +37,8 @@ oc_status oc_http_client_new(oc_loop *loop, const oc_http_client_options *option
 void oc_http_client_free(oc_http_client *client);
 /* Everything in the request is copied. The call belongs to owner: its sweep cancels it (no callback then), and callbacks
  * count as the owner's time. *ret may be used until on_done has returned or oc_http_client_cancel was called; ret may be
- * NULL. OC_E_INVALID (URL, headers), OC_E_DENIED (guard), OC_E_UNAVAILABLE (no libcurl), OC_E_NOMEM. */
+ * NULL. OC_E_INVALID (URL, headers), OC_E_DENIED (guard), OC_E_NOMEM. A missing libcurl is told by on_done
+ * (OC_E_UNAVAILABLE). */
 oc_status oc_http_client_start(oc_http_client *client, oc_owner *owner, const oc_http_client_request *request,
 			       oc_http_call **ret, oc_err *err);
 void oc_http_client_cancel(oc_http_call *call); /* NULL is allowed; allowed inside callbacks */

@@ -41,13 +41,21 @@ static uint64_t backoff(const oc_http_call *call)
 	return ms;
 }
 
+/* Another try, perhaps to another address. */
+static void start_again(oc_http_call *call)
+{
+	call->state = OC_CALL_WAITING;
+	if (oc_pool_ready(call))
+		oc_exchange_start(call);
+}
+
 static void on_backoff(void *arg)
 {
 	oc_http_call *call = arg;
 
 	oc_watch_end(call->backoff);
 	call->backoff = NULL;
-	oc_exchange_start(call);
+	start_again(call);
 }
 
 static void try_later(oc_http_call *call)
@@ -355,7 +363,6 @@ static void set_options(oc_http_call *call)
 	const oc_curl *curl = client->curl;
 	CURL *easy = call->easy;
 	const char *proxy = oc_proxy_for(client, call->proxy, call->url);
-	const char *ca = client->ca_file != NULL ? client->ca_file : getenv("SSL_CERT_FILE");
 
 	(void)curl->easy_setopt(easy, CURLOPT_PRIVATE, call);
 	(void)curl->easy_setopt(easy, CURLOPT_URL, call->url->text);
@@ -382,8 +389,7 @@ static void set_options(oc_http_call *call)
 	(void)curl->easy_setopt(easy, CURLOPT_PROXY, proxy);
 	(void)curl->easy_setopt(easy, CURLOPT_NOPROXY, "");
 	call->uses_proxy = proxy[0] != 0;
-	if (ca != NULL && ca[0] != 0)
-		(void)curl->easy_setopt(easy, CURLOPT_CAINFO, ca);
+	oc_pool_set_ca(curl, easy, oc_client_ca_file(client));
 }
 
 void oc_exchange_clear(oc_http_call *call)
@@ -558,7 +564,7 @@ void oc_exchange_ended(oc_http_call *call, CURLcode result)
 		}
 		oc_free(call->location);
 		call->location = NULL;
-		oc_exchange_start(call);
+		start_again(call);
 		return;
 	}
 	if (result == CURLE_OK && call->reply.complete) {

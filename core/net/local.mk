@@ -6,6 +6,7 @@ libocore_la_SOURCES += \
 	%D%/http_conn.c \
 	%D%/http_exchange.c \
 	%D%/http_head.c \
+	%D%/http_pool.c \
 	%D%/http_proxy.c \
 	%D%/http_reply.c \
 	%D%/http_req.c \

@@ -558,7 +558,9 @@ bool oc_compact_if_due(oc_turn *turn)
 	if (turn->flush_tried || turn->history_flushed || !flush_on(turn))
 		return false;
 	oc_budget_of(turn, &budget);
-	if (turn->request_tokens <= budget.trigger - soft_threshold(turn))
+	/* Of a small window the threshold is not to be all. */
+	int64_t soft = soft_threshold(turn) < budget.trigger / 10 ? soft_threshold(turn) : budget.trigger / 10;
+	if (turn->request_tokens <= budget.trigger - soft)
 		return false;
 	turn->flush_tried = true;
 	return automatic(turn, "threshold", false);

@@ -54,11 +54,11 @@ tests_fuzz_fuzz_anthropic_stream_LDADD = modules/libprovider.la $(fuzz_libs)
 tests_fuzz_fuzz_openai_events_SOURCES = %D%/fuzz_openai_events.c modules/providers/openai/events.c
 tests_fuzz_fuzz_openai_events_CPPFLAGS = $(prv_cppflags) -I$(srcdir)/modules/providers/openai
 tests_fuzz_fuzz_openai_events_LDADD = modules/libprovider.la $(fuzz_libs)
-tests_fuzz_fuzz_openai_stream_SOURCES = %D%/fuzz_openai_stream.c modules/providers/openai/stream.c
+tests_fuzz_fuzz_openai_stream_SOURCES = %D%/fuzz_openai_stream.c modules/providers/openai/echo.c modules/providers/openai/stream.c
 tests_fuzz_fuzz_openai_stream_CPPFLAGS = $(prv_cppflags) -I$(srcdir)/modules/providers/openai
 tests_fuzz_fuzz_openai_stream_LDADD = modules/libprovider.la $(fuzz_libs)
 tests_fuzz_fuzz_provider_request_SOURCES = %D%/fuzz_provider_request.c modules/providers/anthropic/request.c \
-	modules/providers/offline/script.c modules/providers/openai/dialect.c modules/providers/openai/request.c \
+	modules/providers/offline/script.c modules/providers/openai/dialect.c modules/providers/openai/echo.c modules/providers/openai/request.c \
 	modules/providers/openai/responses.c
 tests_fuzz_fuzz_provider_request_CPPFLAGS = $(prv_cppflags) -I$(srcdir)/modules/providers
 tests_fuzz_fuzz_provider_request_LDADD = modules/libprovider.la $(fuzz_libs)

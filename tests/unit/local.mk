@@ -104,10 +104,10 @@ tests_unit_t_openai_events_SOURCES = %D%/t_openai_events.c modules/providers/ope
 tests_unit_t_openai_events_CPPFLAGS = $(prv_cppflags) -I$(srcdir)/modules/providers/openai
 tests_unit_t_openai_events_LDADD = $(prv_libs)
 tests_unit_t_openai_request_SOURCES = %D%/t_openai_request.c modules/providers/openai/dialect.c \
-	modules/providers/openai/request.c modules/providers/openai/responses.c
+	modules/providers/openai/echo.c modules/providers/openai/request.c modules/providers/openai/responses.c
 tests_unit_t_openai_request_CPPFLAGS = $(prv_cppflags) -I$(srcdir)/modules/providers/openai
 tests_unit_t_openai_request_LDADD = $(prv_libs)
-tests_unit_t_openai_stream_SOURCES = %D%/t_openai_stream.c modules/providers/openai/stream.c
+tests_unit_t_openai_stream_SOURCES = %D%/t_openai_stream.c modules/providers/openai/echo.c modules/providers/openai/stream.c
 tests_unit_t_openai_stream_CPPFLAGS = $(prv_cppflags) -I$(srcdir)/modules/providers/openai
 tests_unit_t_openai_stream_LDADD = $(prv_libs)
 tests_unit_t_prv_exchange_CPPFLAGS = $(prv_cppflags)
@@ -115,7 +115,7 @@ tests_unit_t_prv_exchange_LDADD = $(prv_libs)
 tests_unit_t_prv_fault_CPPFLAGS = $(prv_cppflags)
 tests_unit_t_prv_fault_LDADD = $(prv_libs)
 tests_unit_t_prv_oom_SOURCES = %D%/t_prv_oom.c modules/providers/anthropic/request.c modules/providers/anthropic/stream.c \
-	modules/providers/offline/script.c modules/providers/openai/dialect.c modules/providers/openai/events.c \
+	modules/providers/offline/script.c modules/providers/openai/dialect.c modules/providers/openai/echo.c modules/providers/openai/events.c \
 	modules/providers/openai/request.c modules/providers/openai/responses.c modules/providers/openai/stream.c
 tests_unit_t_prv_oom_CPPFLAGS = $(prv_cppflags) -I$(srcdir)/modules/providers
 tests_unit_t_prv_oom_LDADD = $(prv_libs)

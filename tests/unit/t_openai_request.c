@@ -209,6 +209,38 @@ static void test_reasoning_back(void **state)
 	messages("{\"provider\":\"groq\",\"baseUrl\":\"https://api.groq.com/openai/v1\"}", history, want);
 }
 
+static void test_signatures_back(void **state)
+{
+	(void)state;
+	static const char details[] =
+		"[{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"text\":\"\",\"signature\":\"\",\"field\":\"reasoning_details\",\"provider\":\"openrouter\",\"details\":[{\"type\":\"reasoning.encrypted\",\"data\":\"A\"}]},"
+		"{\"type\":\"tool_call\",\"id\":\"c1\",\"name\":\"f\",\"arguments\":{}}]},{\"role\":\"tool\",\"toolCallId\":\"c1\",\"content\":\"x\"}]";
+	static const char rest[] =
+		"\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"x\"}]";
+	char want[1024];
+	snprintf(want, sizeof(want), "[{\"role\":\"assistant\",\"content\":null,\"reasoning_details\":[{\"type\":\"reasoning.encrypted\",\"data\":\"A\"}],%s", rest);
+	messages("{\"provider\":\"openrouter\",\"baseUrl\":\"https://openrouter.ai/api/v1\"}", details, want);
+	snprintf(want, sizeof(want), "[{\"role\":\"assistant\",\"content\":null,%s", rest);
+	messages("{\"provider\":\"groq\",\"baseUrl\":\"https://api.groq.com/openai/v1\"}", details, want);
+	/* Gemini: its own signature on the call it came with; on calls of others the word that it takes instead, once */
+#define GOOGLE "{\"provider\":\"google\",\"baseUrl\":\"https://generativelanguage.googleapis.com/v1beta/openai\"},\"model\":\"gemini-3-pro-preview\""
+#define TWO(first, second)                                                                                                     \
+	"[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}" first \
+	"},{\"id\":\"c2\",\"type\":\"function\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}" second                                   \
+	"}]},{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"x\"},{\"role\":\"tool\",\"tool_call_id\":\"c2\",\"content\":\"y\"}]"
+#define CALLS                                                                                                                  \
+	"{\"type\":\"tool_call\",\"id\":\"c1\",\"name\":\"f\",\"arguments\":{}},{\"type\":\"tool_call\",\"id\":\"c2\",\"name\":\"g\",\"arguments\":{}}]}," \
+	"{\"role\":\"tool\",\"toolCallId\":\"c1\",\"content\":\"x\"},{\"role\":\"tool\",\"toolCallId\":\"c2\",\"content\":\"y\"}]"
+	static const char signed_calls[] = "[{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"text\":\"\",\"field\":\"extra_content\",\"provider\":\"google\",\"calls\":["
+					   "{\"google\":{\"thought_signature\":\"c2ln\"}},null]}," CALLS;
+	messages(GOOGLE, signed_calls, TWO(",\"extra_content\":{\"google\":{\"thought_signature\":\"c2ln\"}}", ""));
+	messages("{\"provider\":\"other\",\"baseUrl\":\"https://llm.example.com/v1\"}", signed_calls, TWO("", ""));
+	messages(GOOGLE, "[{\"role\":\"assistant\",\"content\":[" CALLS,
+		 TWO(",\"extra_content\":{\"google\":{\"thought_signature\":\"skip_thought_signature_validator\"}}", ""));
+	messages("{\"provider\":\"google\",\"baseUrl\":\"https://generativelanguage.googleapis.com/v1beta/openai\"},\"model\":\"gemini-2.5-flash\"",
+		 "[{\"role\":\"assistant\",\"content\":[" CALLS, TWO("", ""));
+}
+
 static void test_effort(void **state)
 {
 	static const struct {
@@ -487,7 +519,7 @@ int main(void)
 		cmocka_unit_test(test_loose_ends),
 		cmocka_unit_test(test_result_images),
 		cmocka_unit_test(test_ids),
-		cmocka_unit_test(test_reasoning_back),
+		cmocka_unit_test(test_reasoning_back), cmocka_unit_test(test_signatures_back),
 		cmocka_unit_test(test_effort),
 		cmocka_unit_test(test_parameters),
 		cmocka_unit_test(test_learning),

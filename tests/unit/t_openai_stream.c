@@ -161,6 +161,29 @@ static void test_reasoning(void **state)
 	     "tool_use", OC_OK, DELTA("\"reasoning_content\":\"I look\""),
 	     DELTA("\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]"),
 	     FINISH("tool_calls"));
+	/* OpenRouter's details come in pieces and go back whole: texts joined, the signature last, the encrypted as they are */
+	PLAY("R:I look\nB:{\"type\":\"thinking\",\"text\":\"\",\"signature\":\"\",\"field\":\"reasoning_details\",\"provider\":\"acme\",\"details\":["
+	     "{\"type\":\"reasoning.text\",\"format\":\"anthropic-claude-v1\",\"index\":0,\"text\":\"I \\\"look\",\"signature\":\"sig==\"},"
+	     "{\"type\":\"reasoning.encrypted\",\"data\":\"AAA\",\"id\":\"r1\",\"index\":1},"
+	     "{\"type\":\"reasoning.text\",\"index\":2,\"text\":\"next\"},{\"type\":\"reasoning.other\",\"x\":[1]}]}\n"
+	     "C:{\"id\":\"a\",\"name\":\"f\",\"arguments\":{}}",
+	     "tool_use", OC_OK,
+	     DELTA("\"reasoning\":\"I \",\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":\"I \\\"\",\"format\":\"anthropic-claude-v1\",\"index\":0}]"),
+	     DELTA("\"reasoning\":\"look\",\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":\"look\",\"format\":\"anthropic-claude-v1\",\"index\":0}]"),
+	     DELTA("\"reasoning_details\":[{\"type\":\"reasoning.text\",\"signature\":\"sig==\",\"index\":0},{\"type\":\"reasoning.encrypted\",\"data\":\"AAA\",\"id\":\"r1\",\"index\":1}]"),
+	     DELTA("\"reasoning_details\":[{\"type\":\"reasoning.text\",\"index\":2,\"text\":\"next\"},{\"type\":\"reasoning.other\",\"x\":[1]},7]"),
+	     DELTA("\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]"), FINISH("tool_calls"));
+	/* without a call they are not kept */
+	PLAY("R:hm\nT:yes", "stop", OC_OK,
+	     DELTA("\"reasoning\":\"hm\",\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":\"hm\"}],\"content\":\"yes\""), FINISH("stop"));
+	/* Gemini signs calls, of parallel ones the first */
+	PLAY("B:{\"type\":\"thinking\",\"text\":\"\",\"signature\":\"\",\"field\":\"extra_content\",\"provider\":\"acme\",\"calls\":["
+	     "{\"google\":{\"thought_signature\":\"c2ln\"}},null]}\n"
+	     "C:{\"id\":\"a\",\"name\":\"f\",\"arguments\":{}}\nC:{\"id\":\"b\",\"name\":\"g\",\"arguments\":{}}",
+	     "tool_use", OC_OK,
+	     DELTA("\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"extra_content\":{\"google\":{\"thought_signature\":\"c2ln\"}},\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},"
+		   "{\"index\":1,\"id\":\"b\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]"),
+	     FINISH("tool_calls"));
 	/* Mistral's parts */
 	PLAY("R:first\nT:then", "stop", OC_OK,
 	     DELTA("\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"first\"}]}]"),

@@ -26,6 +26,8 @@ oai_dialect oai_dialect_of(const prv_endpoint *e)
 	d.mistral = prv_endpoint_is(e, "mistral.ai") || strcmp(e->provider, "mistral") == 0;
 	d.deepseek = prv_endpoint_is(e, "deepseek.com");
 	d.ollama = strcmp(e->provider, "ollama") == 0 || prv_endpoint_is(e, "ollama.com");
+	const char *gemini = strstr(e->model, "gemini-");
+	d.gemini = prv_endpoint_is(e, "googleapis.com") && gemini != NULL && gemini[7] != '1' && gemini[7] != '2';
 	if (d.openai) {
 		d.version = gpt_version(e->model);
 		d.reasons = (d.version >= 500 && strstr(e->model, "-chat") == NULL)

@@ -9,6 +9,7 @@ typedef struct oai_dialect {
 	bool home;     /* OpenAI's own address */
 	bool mistral;  /* ids of nine characters, refuses unknown parameters */
 	bool deepseek; /* thinking is an object of its own */
+	bool gemini;   /* Google's own address, a model that checks the signatures of calls */
 	bool ollama;   /* reasoning_effort "none" turns thinking off */
 	bool reasons;  /* openai only: a reasoning model */
 	bool restless; /* openai only: cannot turn reasoning off */

@@ -1,5 +1,5 @@
 # See modules/local.mk.
-openai_module_sources = %D%/module.c %D%/dialect.c %D%/dialect.h %D%/embed.c %D%/embed.h %D%/events.c %D%/events.h \
+openai_module_sources = %D%/module.c %D%/dialect.c %D%/dialect.h %D%/echo.c %D%/echo.h %D%/embed.c %D%/embed.h %D%/events.c %D%/events.h \
 	%D%/request.c %D%/request.h %D%/responses.c %D%/responses.h %D%/stream.c %D%/stream.h
 EXTRA_DIST += %D%/module.json %D%/README.md $(openai_module_sources)
 if MODULE_OPENAI_SHARED

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "dialect.h"
+#include "echo.h"
 #include "prv_history.h"
 
 /* ---- Messages ---- */
@@ -110,10 +111,25 @@ static void add_user(builder *b, prv_json content)
 	prv_text_char(b->out, '}');
 }
 
+/* What the server signed a call with goes back with it. Gemini refuses calls of others (an earlier model, another provider)
+ * without a signature; this word, which its documentation gives for the purpose, stands in on the first call. */
+static void add_extra(builder *b, prv_json extras, size_t index)
+{
+	prv_json extra = prv_json_at(extras, index);
+	if ((b->quirks & OAI_NO_THINKING_BACK) != 0)
+		return;
+	if (prv_json_kind(extra) == PRV_JSON_OBJECT) {
+		prv_text_z(b->out, ",\"extra_content\":");
+		prv_json_copy(b->out, extra);
+	} else if (b->d.gemini && index == 0) {
+		prv_text_z(b->out, ",\"extra_content\":{\"google\":{\"thought_signature\":\"skip_thought_signature_validator\"}}");
+	}
+}
+
 static void add_calls(builder *b, prv_json content)
 {
-	prv_json part;
-	size_t at = 0;
+	prv_json part, extras = oai_echo_find(content, "extra_content", "calls", b->e->provider);
+	size_t at = 0, index = 0;
 	bool first = true;
 	while (prv_history_part(content, &at, &part)) {
 		if (!prv_part_is(part, "tool_call"))
@@ -131,7 +147,9 @@ static void add_calls(builder *b, prv_json content)
 		prv_json_copy(b->out, prv_json_get(part, "name"));
 		prv_text_z(b->out, ",\"arguments\":");
 		prv_text_json(b->out, prv_text_view(&raw));
-		prv_text_z(b->out, "}}");
+		prv_text_char(b->out, '}');
+		add_extra(b, extras, index++);
+		prv_text_char(b->out, '}');
 		prv_text_free(&raw);
 		first = false;
 	}
@@ -140,20 +158,19 @@ static void add_calls(builder *b, prv_json content)
 }
 
 /* Reasoning goes back only where it came from, only beside tool calls, and only as the field it was: some servers refuse
- * a tool turn without it, others refuse it anywhere else. */
+ * a tool turn without it (DeepSeek its reasoning_content, OpenRouter its reasoning_details), others refuse it elsewhere. */
 static void add_reasoning(builder *b, prv_json content)
 {
-	prv_json part;
-	size_t at = 0;
-	if ((b->quirks & OAI_NO_THINKING_BACK) != 0)
-		return;
-	while (prv_history_part(content, &at, &part)) {
-		if (!prv_part_is(part, "thinking") || !prv_json_is(prv_json_get(part, "field"), "reasoning_content")
-		    || !prv_json_is(prv_json_get(part, "provider"), b->e->provider))
+	static const struct {
+		const char *field, *member;
+	} kinds[] = {{"reasoning_details", "details"}, {"reasoning_content", "text"}};
+	for (size_t i = 0; i < 2 && (b->quirks & OAI_NO_THINKING_BACK) == 0; i++) {
+		prv_json value = oai_echo_find(content, kinds[i].field, kinds[i].member, b->e->provider);
+		if (value.n == 0)
 			continue;
-		prv_text_z(b->out, ",\"reasoning_content\":");
-		prv_json_copy(b->out, prv_json_get(part, "text"));
-		return;
+		prv_text_printf(b->out, ",\"%s\":", kinds[i].field);
+		prv_json_copy(b->out, value);
+		return; /* the details hold what the text says */
 	}
 }
 
@@ -408,6 +425,8 @@ static const struct {
 	{"summary", OAI_NO_SUMMARY, "tells no summary of its reasoning"},
 	{"encrypted", OAI_NO_ENCRYPTED, "takes no encrypted reasoning"},
 	{"reasoning_content", OAI_NO_THINKING_BACK, "takes no earlier reasoning back"},
+	{"reasoning_details", OAI_NO_THINKING_BACK, "takes no earlier reasoning back"},
+	{"extra_content", OAI_NO_THINKING_BACK, "takes no earlier reasoning back"},
 	{"reasoning_effort", OAI_NO_EFFORT, "takes no reasoning effort"},
 	{"reasoning", OAI_NO_EFFORT, "takes no reasoning effort"},
 	{"thinking", OAI_NO_EFFORT, "takes no reasoning effort"},

@@ -1,6 +1,8 @@
 /* See stream.h. */
 #include "stream.h"
 
+#include "echo.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +11,7 @@
 typedef struct call_slot {
 	int64_t index; /* as the server counts, -1 when it does not */
 	prv_text id, name, arguments;
+	prv_text extra; /* extra_content, as it came */
 } call_slot;
 
 /* Where the text stands with regard to a leading <think>…</think>. */
@@ -22,6 +25,7 @@ struct oai_stream {
 	prv_text piece;	    /* one decoded string */
 	prv_text held;	    /* text that may yet turn out to be a tag */
 	prv_text reasoning; /* all of reasoning_content, to be sent back */
+	oai_echo echo;
 	int think;
 	bool after_think;     /* white space after </think> is not text */
 	bool reasoning_field; /* reasoning came as reasoning_content */
@@ -49,11 +53,13 @@ void oai_stream_free(oai_stream *s)
 		prv_text_free(&s->calls[i].id);
 		prv_text_free(&s->calls[i].name);
 		prv_text_free(&s->calls[i].arguments);
+		prv_text_free(&s->calls[i].extra);
 	}
 	free(s->calls);
 	prv_text_free(&s->piece);
 	prv_text_free(&s->held);
 	prv_text_free(&s->reasoning);
+	oai_echo_free(&s->echo);
 	free(s);
 }
 
@@ -217,6 +223,7 @@ static call_slot *new_slot(oai_stream *s, int64_t index)
 	prv_text_init(&slot->id, 512);
 	prv_text_init(&slot->name, 256);
 	prv_text_init(&slot->arguments, PRV_MAX_ARGUMENTS);
+	prv_text_init(&slot->extra, PRV_MAX_BLOCK / 8);
 	return slot;
 }
 
@@ -266,6 +273,9 @@ static void on_call(oai_stream *s, prv_json delta)
 		prv_json_text(&slot->arguments, arguments);
 	else if (prv_json_kind(arguments) == PRV_JSON_OBJECT)
 		prv_text_add(&slot->arguments, arguments.p, arguments.n);
+	prv_json extra = prv_json_get(delta, "extra_content");
+	if (slot->extra.n == 0 && prv_json_kind(extra) == PRV_JSON_OBJECT)
+		prv_json_copy(&slot->extra, extra);
 	if (slot->id.failed || slot->name.failed || slot->arguments.failed)
 		prv_stream_fail(&s->base, OC_E_LIMIT, "a tool call is larger than %d MiB", PRV_MAX_ARGUMENTS >> 20);
 }
@@ -352,6 +362,7 @@ static void on_choice(oai_stream *s, prv_json choice)
 		on_reasoning(s, reasoning, true);
 	else
 		on_reasoning(s, prv_json_get(delta, "reasoning"), false);
+	oai_echo_details(&s->echo, prv_json_get(delta, "reasoning_details"));
 	if (prv_json_kind(content) == PRV_JSON_ARRAY)
 		on_parts(s, content);
 	else
@@ -405,6 +416,12 @@ void oai_stream_event(oai_stream *s, oc_str data)
 
 /* ---- The end ---- */
 
+/* Cut off by the token limit in the middle of a call: such a call is not made. */
+static bool not_made(const call_slot *slot, bool cut)
+{
+	return cut && (slot->name.n == 0 || !whole_arguments(slot));
+}
+
 static void emit_reasoning_block(oai_stream *s)
 {
 	prv_text block;
@@ -421,6 +438,43 @@ static void emit_reasoning_block(oai_stream *s)
 	prv_text_free(&block);
 }
 
+/* The calls' extra_content, by their order; cut: those that are not made are left out here too. */
+static void emit_extra_block(oai_stream *s, bool cut)
+{
+	prv_text block;
+	bool any = false, first = true;
+	prv_text_init(&block, PRV_MAX_BLOCK * 6);
+	prv_text_z(&block, "{\"type\":\"thinking\",\"text\":\"\",\"signature\":\"\",\"field\":\"extra_content\",\"provider\":");
+	prv_text_json(&block, oc_str_of(s->provider));
+	prv_text_z(&block, ",\"calls\":[");
+	for (size_t i = 0; i < s->n_calls; i++) {
+		const call_slot *slot = &s->calls[i];
+		bool has = slot->extra.n > 0 && !slot->extra.failed;
+		if (not_made(slot, cut))
+			continue;
+		if (!first)
+			prv_text_char(&block, ',');
+		prv_text_str(&block, has ? prv_text_view(&slot->extra) : OC_STR("null"));
+		first = false;
+		any |= has;
+	}
+	prv_text_z(&block, "]}");
+	if (any && !block.failed)
+		prv_stream_emit(&s->base, OC_EV_BLOCK, prv_text_view(&block));
+	prv_text_free(&block);
+}
+
+static void emit_echo_block(oai_stream *s)
+{
+	prv_text block;
+	if (s->n_calls == 0)
+		return;
+	prv_text_init(&block, PRV_MAX_BLOCK * 6);
+	if (oai_echo_block(&s->echo, s->provider, &block))
+		prv_stream_emit(&s->base, OC_EV_BLOCK, prv_text_view(&block));
+	prv_text_free(&block);
+}
+
 void oai_stream_end(oai_stream *s)
 {
 	if (s->base.over)
@@ -432,12 +486,13 @@ void oai_stream_end(oai_stream *s)
 					       : "the stream ended without an answer");
 		return;
 	}
-	/* Cut off by the token limit in the middle of a call: such a call is not made. */
 	bool cut = s->base.stop != NULL && strcmp(s->base.stop, "length") == 0;
 	emit_reasoning_block(s);
+	emit_echo_block(s);
+	emit_extra_block(s, cut);
 	for (size_t i = 0; i < s->n_calls && !s->base.over; i++) {
 		call_slot *slot = &s->calls[i];
-		if (cut && (slot->name.n == 0 || !whole_arguments(slot)))
+		if (not_made(slot, cut))
 			continue;
 		prv_stream_call(&s->base, prv_text_view(&slot->id), prv_text_view(&slot->name),
 				prv_text_view(&slot->arguments));

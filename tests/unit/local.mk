@@ -5,6 +5,8 @@ unit_tests += %D%/t_agent_channel
 unit_tests += %D%/t_agent_tools
 unit_tests += %D%/t_agent_turn
 unit_tests += %D%/t_base
+unit_tests += %D%/t_bridge_frame
+unit_tests += %D%/t_bridge_peer
 unit_tests += %D%/t_call
 unit_tests += %D%/t_contain
 unit_tests += %D%/t_config
@@ -66,7 +68,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 EXTRA_DIST += $(unit_tests:=.c) %D%/probe_module.h %D%/tree.h
-EXTRA_DIST += $(unit_tests:=.c) %D%/agent_fake.h %D%/tree.h
+EXTRA_DIST += %D%/agent_fake.h %D%/bridge_peer.js
 
 # Exports its own getaddrinfo, so that libcurl asks the test for addresses.
 tests_unit_t_http_calls_LDFLAGS = $(AM_LDFLAGS) -Wl,--export-dynamic

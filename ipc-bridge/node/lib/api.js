@@ -1,0 +1,191 @@
+'use strict';
+// The `api` object that a plugin's register() gets: the union of all releases' members.  What registers something that this
+// runtime has is kept; the rest is accepted, listed under "other" and said once in a diagnostic.
+const os = require('node:os');
+const path = require('node:path');
+const { plainData } = require('./registry.js');
+const { describeChannel } = require('./channel.js');
+
+const HOOKS = new Set(['before_model_resolve', 'before_prompt_build', 'before_agent_start', 'llm_input', 'llm_output',
+	'agent_end', 'before_compaction', 'after_compaction', 'before_reset', 'message_received', 'message_sending', 'message_sent',
+	'before_tool_call', 'after_tool_call', 'tool_result_persist', 'before_message_write', 'session_start', 'session_end',
+	'subagent_spawning', 'subagent_delivery_target', 'subagent_spawned', 'subagent_ended', 'gateway_start', 'gateway_stop',
+	'inbound_claim', 'before_dispatch', 'agent_turn_prepare', 'before_agent_reply', 'model_call_started', 'model_call_ended',
+	'before_agent_finalize', 'reply_payload_sending', 'heartbeat_prompt_contribution', 'cron_changed', 'reply_dispatch',
+	'before_install', 'before_agent_run', 'resolve_exec_env', 'channel_pairing_requested', 'subagent_progress',
+	'cron_reconciled', 'skill_proposal_evaluate', 'skill_proposal_changed', 'skill_changed', 'deactivate']);
+// Handlers of these answer at once in the original; a promise they return is not waited for.
+const SYNCHRONOUS = new Set(['tool_result_persist', 'before_message_write']);
+const RESERVED_COMMANDS = new Set(('help commands status whoami context stop restart reset new compact config debug allowlist ' +
+	'activation skill subagents model models queue send bash exec think verbose reasoning elevated usage').split(' '));
+// Registered in later releases; kept by name only.
+const ACCEPTED = ['registerCliBackend', 'registerSpeechProvider', 'registerMediaUnderstandingProvider',
+	'registerImageGenerationProvider', 'registerVideoGenerationProvider', 'registerMusicGenerationProvider',
+	'registerWebSearchProvider', 'registerWebFetchProvider', 'registerInteractiveHandler', 'onConversationBindingResolved',
+	'registerMemoryPromptSection', 'registerMemoryFlushPlan', 'registerMemoryRuntime', 'registerMemoryEmbeddingProvider',
+	'registerMemoryCapability', 'registerMemoryPromptSupplement', 'registerMemoryCorpusSupplement',
+	'registerMemoryPromptPreparation', 'registerHostedMediaResolver', 'registerNodeCliFeature', 'registerReload',
+	'registerNodeHostCommand', 'registerNodeInvokePolicy', 'registerSecurityAuditCollector', 'registerGatewayDiscoveryService',
+	'registerTextTransforms', 'registerConfigMigration', 'registerMigrationProvider', 'registerAutoEnableProbe',
+	'registerModelCatalogProvider', 'registerEmbeddingProvider', 'registerRealtimeTranscriptionProvider',
+	'registerRealtimeVoiceProvider', 'registerTranscriptSourceProvider', 'registerCompactionProvider', 'registerAgentHarness',
+	'registerCodexAppServerExtensionFactory', 'registerAgentToolResultMiddleware', 'registerSessionExtension',
+	'enqueueNextTurnInjection', 'registerTrustedToolPolicy', 'registerToolMetadata', 'registerControlUiDescriptor',
+	'registerRuntimeLifecycle', 'registerAgentEventSubscription', 'emitAgentEvent', 'setRunContext', 'getRunContext',
+	'clearRunContext', 'registerSessionSchedulerJob', 'registerSessionAction', 'sendSessionAttachment', 'scheduleSessionTurn',
+	'unscheduleSessionTurnsByTag', 'registerDetachedTaskRuntime', 'registerWidgetPresenter',
+	'registerMcpServerConnectionResolver', 'registerGatewayAccessPolicy', 'registerBoardWidgetContentKind',
+	'registerSessionCatalog', 'registerWorkerProvider', 'registerDecisionProvider'];
+
+function resolveUserPath(input) {
+	const text = String(input ?? '').trim();
+	if (text === '')
+		return text;
+	if (text === '~' || text.startsWith('~/') || text.startsWith('~\\'))
+		return path.resolve(os.homedir(), text.slice(2));
+	return path.resolve(text);
+}
+
+// host: {plugin: {id, name, version, description, source, root}, config, pluginConfig, runtime, logger, registry}.
+function createApi(host) {
+	const { plugin, registry, logger } = host;
+	const warn = (message) => registry.diagnostic('warn', message);
+	const refuse = (message) => registry.diagnostic('error', message);
+	const api = {
+		id: plugin.id,
+		name: plugin.name,
+		version: plugin.version,
+		description: plugin.description,
+		source: plugin.source,
+		rootDir: plugin.root,
+		registrationMode: 'full',
+		config: host.config,
+		pluginConfig: host.pluginConfig,
+		runtime: host.runtime,
+		logger,
+		resolvePath: resolveUserPath,
+
+		registerTool(tool, options = {}) {
+			const names = [...(options.names ?? []), ...(options.name ? [options.name] : [])];
+			const isFactory = typeof tool === 'function';
+			if (!isFactory && typeof tool?.name === 'string' && !names.includes(tool.name))
+				names.push(tool.name);
+			const optional = options.optional === true;
+			registry.keep('factory', { make: isFactory ? tool : () => tool, optional }, 'tools',
+				{ names: names.map((name) => name.trim()).filter(Boolean), optional, fixed: !isFactory });
+		},
+
+		on(name, handler, options = {}) {
+			if (typeof handler !== 'function')
+				return refuse(`on("${name}"): the handler is no function`);
+			if (!HOOKS.has(name))
+				warn(`hook "${name}" is not one that OpenClaw fires; its handler is kept and never called`);
+			registry.keep('handler', { name, handler, synchronous: SYNCHRONOUS.has(name) }, 'hooks', {
+				name,
+				priority: Number.isFinite(options?.priority) ? options.priority : 0,
+				timeoutMs: Number.isFinite(options?.timeoutMs) && options.timeoutMs > 0 ? options.timeoutMs : undefined,
+			});
+		},
+
+		registerHook(events, handler, options = {}) {
+			const name = options?.entry?.hook?.name ?? options?.name;
+			if (!name || typeof name !== 'string' || name.trim() === '')
+				return warn('hook registration missing name');
+			const list = (Array.isArray(events) ? events : [events]).map((event) => String(event).trim()).filter(Boolean);
+			registry.keep('handler', { name, handler }, 'internalHooks', { events: list, name: name.trim(),
+				description: options?.entry?.hook?.description ?? options?.description, active: options?.register !== false });
+		},
+
+		registerHttpRoute(route) {
+			const at = normalizePath(route?.path);
+			if (!at)
+				return warn('http route registration missing path');
+			if (typeof route.handler !== 'function')
+				return refuse(`http route ${at}: the handler is no function`);
+			registry.keep('httpRoute', { path: at, match: route.match ?? 'exact', handler: route.handler }, 'httpRoutes',
+				{ path: at, match: route.match ?? 'exact', auth: route.auth ?? 'plugin', replaceExisting: route.replaceExisting === true || undefined }, 'route');
+		},
+
+		registerHttpHandler(handler) {
+			registry.httpHandler(handler);
+		},
+
+		registerGatewayMethod(method, handler, options = {}) {
+			const name = String(method ?? '').trim();
+			if (name === '')
+				return;
+			if (registry.methods.has(name))
+				return refuse(`gateway method already registered: ${name}`);
+			registry.name('methods', 'gatewayMethods', name, handler, { method: name, scope: options?.scope });
+		},
+
+		registerCli(registrar, options = {}) {
+			const commands = [...(options.commands ?? []), ...(options.descriptors ?? []).map((one) => one?.name)]
+				.map((name) => String(name ?? '').trim()).filter(Boolean);
+			registry.keep('cli', registrar, 'cli', { commands: [...new Set(commands)], descriptors: plainData(options.descriptors) });
+		},
+
+		registerService(service) {
+			const id = String(service?.id ?? '').trim();
+			if (id === '')
+				return;
+			registry.keep('service', service, 'services', { id });
+		},
+
+		registerCommand(command) {
+			const name = String(command?.name ?? '').trim().toLowerCase();
+			if (name === '')
+				return refuse('command registration missing name');
+			if (!/^[a-z][a-z0-9_-]*$/.test(name))
+				return refuse('command registration failed: Command name must start with a letter and contain only letters, numbers, hyphens, and underscores');
+			if (RESERVED_COMMANDS.has(name))
+				return refuse(`command registration failed: Command name "${name}" is reserved by a built-in command`);
+			if (typeof command.handler !== 'function')
+				return refuse('command registration failed: Command handler must be a function');
+			if (registry.out.commands.some((other) => other.name === name))
+				return refuse(`command registration failed: Command "${name}" already registered by this plugin`);
+			registry.keep('command', command, 'commands', { name, description: String(command.description ?? '').trim(),
+				acceptsArgs: command.acceptsArgs === true, requireAuth: command.requireAuth !== false,
+				nativeNames: plainData(command.nativeNames) });
+		},
+
+		registerChannel(registration) {
+			const channel = registration?.plugin ?? registration;
+			const id = String(channel?.id ?? '').trim();
+			if (id === '')
+				return refuse('channel registration missing id');
+			registry.name('channels', 'channels', id, channel, describeChannel(channel, host.config));
+		},
+
+		registerProvider(provider) {
+			const id = String(provider?.id ?? '').trim();
+			if (id === '')
+				return refuse('provider registration missing id');
+			registry.name('providers', 'providers', id, provider, { ...plainData(provider), id,
+				auth: (provider.auth ?? []).map((method) => plainData(method)) });
+		},
+
+		registerContextEngine(id, factory) {
+			registry.keep('engine', factory, 'contextEngines', { id: String(id) }, 'engine');
+		},
+	};
+	for (const member of ACCEPTED)
+		api[member] = (...args) => {
+			const id = args.map((arg) => (typeof arg === 'string' ? arg : arg?.id)).find((value) => typeof value === 'string');
+			registry.note('other', { member, id });
+			host.missing('api', member);
+			return undefined;
+		};
+	for (const name of ['session', 'agent', 'runContext', 'lifecycle'])
+		api[name] = host.runtime[name] ?? {};
+	return api;
+}
+
+function normalizePath(value) {
+	const text = String(value ?? '').trim();
+	if (text === '')
+		return null;
+	return text.startsWith('/') ? text : `/${text}`;
+}
+
+module.exports = { createApi, resolveUserPath };

@@ -1,0 +1,219 @@
+'use strict';
+// One plugin in this process: loads it, and answers what the gateway asks of it.  See ipc-bridge/PROTOCOL.md.
+const path = require('node:path');
+const { createApi } = require('./api.js');
+const { entryOf } = require('./entry.js');
+const { HttpSide } = require('./http.js');
+const { Loader } = require('./load.js');
+const { Registry, plainData } = require('./registry.js');
+const { Tools } = require('./tools.js');
+const { Transpiler } = require('./transpile.js');
+const { createRuntime } = require('./runtime.js');
+const { createSdk } = require('../sdk/index.js');
+
+const REGISTER_MAX_MS = 20000;
+
+// Replaces what an object holds without replacing the object: plugins keep references to api.config.
+function become(target, source) {
+	for (const key of Object.keys(target))
+		if (!(key in source))
+			delete target[key];
+	Object.assign(target, source);
+}
+
+class Plugin {
+	// link: {call(path, args, options), notify(name, value)}: the way to the gateway.
+	constructor(link) {
+		this.link = link;
+		this.registry = new Registry();
+		this.tools = new Tools(this.registry);
+		this.started = [];
+	}
+
+	missing(kind, name) {
+		this.link.notify('missing', { kind, name });
+	}
+
+	logger(prefix) {
+		const at = (level) => (...parts) => this.link.notify('log', { level, message: (prefix ? `[${prefix}] ` : '') +
+			parts.map((part) => (typeof part === 'string' ? part : part instanceof Error ? part.stack : JSON.stringify(plainData(part)))).join(' ') });
+		return { trace: at('trace'), debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), fatal: at('error'),
+			child: (bindings) => this.logger(typeof bindings === 'string' ? bindings : prefix) };
+	}
+
+	// The registration snapshot.
+	async init(params) {
+		this.params = params;
+		this.config = params.config ?? {};
+		this.pluginConfig = params.pluginConfig;
+		const manifest = params.manifest ?? {};
+		const info = { id: params.id, name: manifest.name ?? params.id, version: manifest.version, description: manifest.description,
+			source: params.entry, root: params.root };
+		this.runtime = createRuntime(this, params);
+		const loader = new Loader({
+			root: params.root,
+			transpiler: new Transpiler(params.cacheDir ? path.join(params.cacheDir, 'transpiled') : null),
+			sdk: createSdk(this),
+		});
+		this.entry = entryOf(loader.load(params.entry));
+		const { definition } = this.entry;
+		info.name = definition.name ?? info.name;
+		info.description = definition.description ?? info.description;
+		info.version = info.version ?? definition.version;
+		this.info = info;
+		this.api = createApi({ plugin: info, config: this.config, pluginConfig: this.pluginConfig, runtime: this.runtime,
+			logger: this.logger(''), registry: this.registry, missing: (kind, name) => this.missing(kind, name) });
+		await this.#register();
+		if (params.mode !== 'inspect' && params.http && (this.registry.out.httpRoutes.length > 0 || this.registry.out.httpHandlers > 0)) {
+			this.http = new HttpSide(this.registry, (message) => this.logger('http').error(message));
+			await this.http.listen(params.http);
+		}
+		const snapshot = { plugin: { id: info.id, name: info.name, description: info.description, version: info.version,
+			kind: definition.kind ?? manifest.kind }, ...structuredClone(plainData(this.registry.out)) };
+		for (const [index, tool] of snapshot.tools.entries())
+			if (tool.fixed)
+				snapshot.tools[index].resolved = this.tools.resolve(tool.factory, {}, (level, message) => this.registry.diagnostic(level, message));
+		this.registry.later = (more) => this.link.notify('register', plainData(more));
+		return snapshot;
+	}
+
+	// The original ignores a promise that register() returns; waiting a while for it is friendlier.
+	async #register() {
+		const returned = this.entry.register(this.api);
+		if (returned === null || typeof returned?.then !== 'function')
+			return;
+		this.registry.diagnostic('warn', 'plugin register returned a promise; what it registers after the first 20 s comes late');
+		let timer;
+		const late = new Promise((resolve) => {
+			timer = setTimeout(resolve, REGISTER_MAX_MS);
+		});
+		await Promise.race([returned, late]);
+		clearTimeout(timer);
+	}
+
+	configChanged({ config, pluginConfig }) {
+		if (config)
+			become(this.config, config);
+		if (pluginConfig && this.pluginConfig)
+			become(this.pluginConfig, pluginConfig);
+		else if (pluginConfig)
+			this.api.pluginConfig = this.pluginConfig = pluginConfig;
+	}
+
+	async hook({ handler: number, event, ctx }, call) {
+		const { name, handler, synchronous } = this.registry.fn('handler', number);
+		const context = { ...ctx };
+		if (name.startsWith('gateway_'))
+			context.config ??= this.config;
+		context.abortSignal = call.signal;
+		const returned = handler(event, context);
+		if (synchronous && typeof returned?.then === 'function') {
+			Promise.resolve(returned).catch(() => {});
+			this.logger('hooks').warn(`${name} handler from ${this.info.id} returned a Promise; this hook is synchronous and the result was ignored.`);
+			return null;
+		}
+		return plainData((await returned) ?? null);
+	}
+
+	async internalHook({ handler: number, event }) {
+		const { handler } = this.registry.fn('handler', number);
+		const own = { ...event, timestamp: new Date(event.timestamp ?? Date.now()), messages: event.messages ?? [], context: event.context ?? {} };
+		if ('cfg' in own.context)
+			own.context.cfg = this.config;
+		await handler(own);
+		return { messages: own.messages, context: plainData({ ...own.context, cfg: undefined }) };
+	}
+
+	async command({ command: number, ctx }) {
+		const command = this.registry.fn('command', number);
+		return plainData((await command.handler({ ...ctx, config: this.config })) ?? null);
+	}
+
+	method({ method, params, client, isWebchatConnect, request }) {
+		const handler = this.registry.methods.get(method);
+		if (!handler)
+			throw Object.assign(new Error(`this plugin has no gateway method ${method}`), { code: 'NOT_FOUND' });
+		return new Promise((resolve, reject) => {
+			const respond = (ok, payload, error, meta) => resolve({ ok: ok === true, payload: plainData(payload),
+				error: error instanceof Error ? { code: 'UNAVAILABLE', message: error.message } : plainData(error), meta: plainData(meta) });
+			const context = { broadcast: (event, payload) => void this.link.notify('broadcast', { event, payload: plainData(payload) }),
+				logGateway: this.logger('gateway') };
+			const req = request ?? { type: 'req', method, params };
+			Promise.resolve(handler({ req, params: params ?? {}, client: client ?? null, isWebchatConnect: () => isWebchatConnect === true, respond, context }))
+				.catch(reject);
+		});
+	}
+
+	#serviceContext() {
+		return { config: this.config, workspaceDir: this.params.workspaceDir, stateDir: this.params.stateDir, logger: this.logger('') };
+	}
+
+	async serviceStart({ service: number }) {
+		const service = this.registry.fn('service', number);
+		await service.start?.(this.#serviceContext());
+		this.started.push(number);
+		return null;
+	}
+
+	async serviceStop({ service: number }) {
+		const service = this.registry.fn('service', number);
+		this.started = this.started.filter((one) => one !== number);
+		await service.stop?.(this.#serviceContext());
+		return null;
+	}
+
+	// Services stop in reverse order; one that fails does not keep the others.
+	async shutdown() {
+		for (const number of [...this.started].reverse())
+			try {
+				await this.serviceStop({ service: number });
+			} catch (error) {
+				this.logger('').error(`service ${this.registry.fn('service', number).id}: stop failed: ${error?.message ?? error}`);
+			}
+		await this.http?.close();
+		return null;
+	}
+
+	// Tells listener of the gateway's events of a kind; returns what ends it.
+	listen(kind, listener) {
+		this.listeners ??= new Map();
+		if (!this.listeners.has(kind)) {
+			this.listeners.set(kind, new Set());
+			this.link.notify('listen', { kind });
+		}
+		this.listeners.get(kind).add(listener);
+		return () => void this.listeners.get(kind).delete(listener);
+	}
+
+	tell({ kind, payload }) {
+		for (const listener of this.listeners?.get(kind) ?? [])
+			try {
+				listener(payload);
+			} catch (error) {
+				this.logger('events').error(`a listener for ${kind} events failed: ${error?.stack ?? error}`);
+			}
+	}
+
+	methods() {
+		return {
+			init: (params) => this.init(params),
+			hook: (params, call) => this.hook(params, call),
+			internalHook: (params) => this.internalHook(params),
+			'tool.resolve': ({ factory, ctx }) => this.tools.resolve(factory, { ...ctx, config: this.config },
+				(level, message) => this.registry.diagnostic(level, message)),
+			'tool.execute': (params, call) => this.tools.execute(params, call),
+			'tool.release': ({ tools }) => this.tools.release(tools),
+			command: (params) => this.command(params),
+			method: (params) => this.method(params),
+			'service.start': (params) => this.serviceStart(params),
+			'service.stop': (params) => this.serviceStop(params),
+			shutdown: () => this.shutdown(),
+		};
+	}
+
+	notes() {
+		return { config: (value) => this.configChanged(value), event: (value) => this.tell(value) };
+	}
+}
+
+module.exports = { Plugin };

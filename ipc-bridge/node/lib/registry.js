@@ -1,0 +1,92 @@
+'use strict';
+// What one plugin registered: the functions stay here under numbers, what describes them goes to the gateway.  The numbers
+// follow the order of registration, so the same code with the same configuration gets the same ones.
+
+// A value as it can cross: functions left out, class instances by their own fields, zod and TypeBox schemas as JSON Schema.
+function plainData(value, depth = 0) {
+	if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+		return value;
+	if (typeof value === 'bigint')
+		return String(value);
+	if (typeof value !== 'object' || depth > 24)
+		return undefined;
+	if (Array.isArray(value))
+		return value.map((item) => plainData(item, depth + 1) ?? null);
+	if (value instanceof Date)
+		return value.toISOString();
+	if (value instanceof Set)
+		return [...value].map((item) => plainData(item, depth + 1) ?? null);
+	const out = {};
+	for (const [key, item] of Object.entries(value)) {
+		const plain = plainData(item, depth + 1);
+		if (plain !== undefined)
+			out[key] = plain;
+	}
+	return out;
+}
+
+// The JSON Schema of a tool's parameters, whatever they were written with.
+function schemaOf(value) {
+	if (value === null || typeof value !== 'object')
+		return { type: 'object', properties: {} };
+	if (value._zod || value._def)
+		try {
+			const zod = require('../vendor/zod.js').root;
+			return plainData(zod.toJSONSchema(value, { unrepresentable: 'any' }));
+		} catch {
+			return { type: 'object', properties: {} };
+		}
+	return plainData(value);
+}
+
+class Registry {
+	constructor() {
+		this.functions = { handler: [], factory: [], command: [], service: [], engine: [], cli: [], httpRoute: [], httpHandler: [] };
+		this.methods = new Map();
+		this.channels = new Map();
+		this.providers = new Map();
+		this.out = { tools: [], hooks: [], internalHooks: [], commands: [], services: [], httpRoutes: [], httpHandlers: 0,
+			gatewayMethods: [], cli: [], channels: [], providers: [], contextEngines: [], other: [], diagnostics: [] };
+		this.later = null; // told of each registration after the snapshot was taken
+	}
+
+	diagnostic(level, message) {
+		this.#add('diagnostics', { level, message });
+	}
+
+	// Keeps fn under its number in the list and describes it.
+	keep(list, fn, kind, description, numberName = list) {
+		const number = this.functions[list].push(fn) - 1;
+		this.#add(kind, { [numberName]: number, ...description });
+		return number;
+	}
+
+	name(map, kind, id, value, description) {
+		this[map].set(id, value);
+		this.#add(kind, description);
+	}
+
+	note(kind, description) {
+		this.#add(kind, description);
+	}
+
+	httpHandler(fn) {
+		this.functions.httpHandler.push(fn);
+		this.out.httpHandlers++;
+		this.later?.({ httpHandlers: this.out.httpHandlers });
+	}
+
+	fn(list, number) {
+		const found = this.functions[list][number];
+		if (!found)
+			throw Object.assign(new Error(`this plugin registered no ${list} ${number}`), { code: 'NOT_FOUND' });
+		return found;
+	}
+
+	#add(kind, description) {
+		this.out[kind].push(description);
+		this.later?.({ [kind]: [description] });
+	}
+}
+
+module.exports = { Registry, plainData, schemaOf };

@@ -187,6 +187,35 @@ void oc_batch_outbox_failed(oc_batch *b, const char *key, const char *error, int
 	}
 }
 
+static oc_status run_counted(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
+{
+	(void)b;
+	oc_status status = oc_tx_run(tx, bind_plain(tx, (const plain_op *)op, err), err);
+	op->seq = status == OC_OK ? sqlite3_changes(oc_tx_db(tx)) : 0;
+	return status;
+}
+
+int oc_batch_dead_retry(oc_batch *b, const char *key)
+{
+	add_plain(b,
+		  "UPDATE outbox SET state = 'pending', attempts = 0, error = NULL, next_ms = ?1, updated_ms = ?1"
+		  " WHERE state = 'dead' AND (?2 IS NULL OR key = ?2)",
+		  (const char *const[]){key}, 1, run_counted);
+	return b->count - 1;
+}
+
+int oc_batch_dead_drop(oc_batch *b, const char *key)
+{
+	add_plain(b, "DELETE FROM outbox WHERE ?1 IS NOT NULL AND state = 'dead' AND (?2 IS NULL OR key = ?2)",
+		  (const char *const[]){key}, 1, run_counted);
+	return b->count - 1;
+}
+
+int64_t oc_batch_changed(const oc_batch *b, int index)
+{
+	return oc_batch_seq(b, index);
+}
+
 /* ---- kv ---- */
 
 typedef struct kv_op {

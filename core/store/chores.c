@@ -25,7 +25,7 @@
 #define FREE_PAGES_KEPT 256
 #define VACUUM_PAGES 128
 
-enum { STEP_NONE, STEP_OUTBOX, STEP_RUNS, STEP_INBOX, STEP_EVENTS, STEP_ARCHIVE, STEP_SESSIONS, STEP_VACUUM, STEP_END };
+enum { STEP_NONE, STEP_OUTBOX, STEP_RUNS, STEP_INBOX, STEP_EVENTS, STEP_ARCHIVE, STEP_SESSIONS, STEP_MERGE, STEP_VACUUM, STEP_END };
 
 /* ---- The search index ---- */
 
@@ -374,7 +374,7 @@ static oc_status vacuum_piece(oc_store *store, oc_err *err)
 	oc_status status = one_number(store, "PRAGMA freelist_count", &free_pages, err);
 	if (status == OC_OK)
 		status = one_number(store, "PRAGMA auto_vacuum", &mode, err);
-	if (status != OC_OK || mode != 2 || free_pages <= FREE_PAGES_KEPT) {
+	if (status != OC_OK || mode != 2 || free_pages <= (store->chores.compact ? 0 : FREE_PAGES_KEPT)) {
 		store->chores.prune_step = STEP_END;
 		return status;
 	}
@@ -388,6 +388,19 @@ static oc_status vacuum_piece(oc_store *store, oc_err *err)
 	return OC_OK;
 }
 
+/* Brings the index's parts together, a little at a time; when nothing changes any more it is done. */
+static oc_status merge_piece(oc_store *store, oc_err *err)
+{
+	sqlite3 *db = oc_tx_db(&store->tx);
+	int before = sqlite3_total_changes(db);
+	oc_status status = oc_tx_run(
+		&store->tx,
+		oc_tx_stmt(&store->tx, "INSERT INTO messages_search(messages_search, rank) VALUES('merge', 64)", err), err);
+	if (status == OC_OK && sqlite3_total_changes(db) - before < 2)
+		store->chores.prune_step = STEP_VACUUM;
+	return status;
+}
+
 static void publish(oc_store *store)
 {
 	oc_chores *ch = &store->chores;
@@ -396,6 +409,8 @@ static void publish(oc_store *store)
 	store->stats.pruned_messages += ch->pruned_messages;
 	store->stats.pruned_events += ch->pruned_events;
 	store->stats.pruned_rows += ch->pruned_rows;
+	store->stats.rounds = ch->rounds;
+	store->stats.rounds_postponed = ch->postponed;
 	pthread_mutex_unlock(&store->mutex);
 	ch->pruned_sessions = ch->pruned_messages = ch->pruned_events = ch->pruned_rows = 0;
 }
@@ -408,6 +423,9 @@ static void end_round(oc_store *store)
 	ch->prune_at_ms = oc_now_ms() + every;
 	ch->rounds++;
 	ch->checkpoint = true;
+	if (ch->compact)
+		oc_info("store", "compacted");
+	ch->compact = false;
 }
 
 /* ---- The writer's view ---- */
@@ -426,6 +444,11 @@ static void take_settings(oc_store *store)
 	oc_chores *ch = &store->chores;
 	pthread_mutex_lock(&store->mutex);
 	bool fresh = store->retention_new;
+	if (store->compact_now) {
+		ch->compact = true;
+		ch->prune_at_ms = oc_now_ms();
+	}
+	store->compact_now = false;
 	if (fresh)
 		ch->retention = store->retention;
 	store->retention_new = false;
@@ -487,7 +510,7 @@ static void checkpoint(oc_store *store)
 		return;
 	sqlite3_busy_timeout(store->tx.stmts.db, 0); /* readers are not waited for: there is a next time */
 	int rc = sqlite3_wal_checkpoint_v2(store->tx.stmts.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-	sqlite3_busy_timeout(store->tx.stmts.db, 5000);
+	sqlite3_busy_timeout(store->tx.stmts.db, oc_store_patience_ms(store));
 	pthread_mutex_lock(&store->mutex);
 	store->stats.checkpoints += rc == SQLITE_OK;
 	pthread_mutex_unlock(&store->mutex);
@@ -500,6 +523,8 @@ static oc_status one_piece(oc_store *store, uint64_t now, oc_err *err)
 		ch->indexed_ms = now;
 		return oc_group_alone(store, index_piece, err);
 	}
+	if (ch->prune_step == STEP_MERGE)
+		return oc_group_alone(store, merge_piece, err);
 	if (ch->prune_step == STEP_VACUUM)
 		return oc_group_alone(store, vacuum_piece, err);
 	if (ch->prune_step == STEP_END) {
@@ -512,6 +537,7 @@ static oc_status one_piece(oc_store *store, uint64_t now, oc_err *err)
 		if (clock_is_trusted(store))
 			return oc_group_alone(store, begin_round, err);
 		ch->prune_at_ms = now + JUMP_PAUSE_MS;
+		ch->postponed++;
 		return OC_OK;
 	}
 	checkpoint(store);
@@ -563,4 +589,21 @@ void oc_chores_closing(oc_store *store)
 		return;
 	without_sync(store, true);
 	(void)oc_group_alone(store, index_piece, &err);
+}
+
+static oc_status nothing(oc_tx *tx, void *arg, oc_err *err)
+{
+	(void)tx;
+	(void)arg;
+	(void)err;
+	return OC_OK;
+}
+
+oc_status oc_store_compact_live(oc_store *store, oc_err *err)
+{
+	pthread_mutex_lock(&store->mutex);
+	store->compact_now = true;
+	pthread_mutex_unlock(&store->mutex);
+	/* The thread may not have been started, or sleep. */
+	return oc_writer_put(store, nothing, NULL, NULL, NULL, false, err);
 }

@@ -27,6 +27,7 @@ oc_status oc_group_connect(oc_store *store, oc_err *err)
 		sqlite3_close(db);
 		return status;
 	}
+	sqlite3_busy_timeout(db, oc_store_patience_ms(store));
 	store->tx.stmts.db = db;
 	return OC_OK;
 }

@@ -61,6 +61,7 @@ typedef struct oc_chores {
 	bool behind;	    /* there may be messages that are not in the search index */
 	bool checkpoint;    /* the log may be worth writing back */
 	bool clock_known;
+	bool compact;	    /* give back all free pages in this round */
 	bool over_disk;	    /* sessions go until the lower limit is reached */
 	int64_t clock_offset_ms; /* wall minus monotonic, to notice jumps */
 	uint64_t quiet_since_ms; /* of the last group */
@@ -71,7 +72,7 @@ typedef struct oc_chores {
 	int64_t prune_cursor;	 /* session id where the step stands */
 	int64_t now_ms;		 /* wall clock that the round goes by */
 	unsigned failures;
-	uint64_t rounds, pruned_sessions, pruned_messages, pruned_events, pruned_rows;
+	uint64_t rounds, postponed, pruned_sessions, pruned_messages, pruned_events, pruned_rows;
 } oc_chores;
 
 /* Outlives the store when a posted wake-up is still under way. */
@@ -100,13 +101,20 @@ struct oc_store {
 	uint64_t stall_retry_ms, stall_wait_ms; /* monotonic; the present pause */
 	unsigned stall_tries;
 	oc_retention retention; /* what to remove, see chores.c */
-	bool retention_new;
+	bool retention_new, compact_now;
 	/* The writer's connection: made on the thread that writes first, used by one thread at a time. */
 	oc_tx tx;
 	oc_chores chores; /* the writer thread's own */
 };
 
 #define OC_STORE_QUEUE_MAX 8192u
+
+/* How long another process' lock is waited for. The gateway's accepted work is tried again anyway, and new work should hear
+ * soon that it must wait. */
+static inline int oc_store_patience_ms(const oc_store *store)
+{
+	return store->mode == OC_STORE_OWNER ? 1000 : 5000;
+}
 
 /* The table `meta`. */
 #define META_SEARCH_UPTO "searchUpto" /* messages up to this id are in the search index */
@@ -128,6 +136,9 @@ static inline const char *oc_sql_text(sqlite3_stmt *stmt, int column)
 
 /* store.c: makes the reader's connection when there is none yet. */
 oc_status oc_store_open_reader(oc_store *store, oc_err *err);
+
+/* store.c: who has the store open is told by a lock beside it; *ret_fd is closed to give it up. */
+oc_status oc_store_lock(const char *path, bool alone, int *ret_fd, oc_err *err);
 
 /* schema.c: brings the file to OC_STORE_SCHEMA; OC_E_VERSION when it is newer. */
 oc_status oc_schema_migrate(sqlite3 *db, const char *path, oc_err *err);

@@ -1,5 +1,7 @@
 libocore_la_SOURCES += \
 	%D%/batch.c %D%/batch_queue.c %D%/batch.h \
+	%D%/care.c \
+	%D%/check.c \
 	%D%/chores.c \
 	%D%/group.c \
 	%D%/internal.h \

@@ -119,6 +119,31 @@ oc_status oc_store_outbox_counts(oc_store *store, cJSON **ret_object, oc_err *er
 	return status;
 }
 
+static bool dead_row(cJSON *o, sqlite3_stmt *s)
+{
+	return outbox_row(o, s) && oc_row_i64(o, "failedAt", s, 11);
+}
+
+oc_status oc_store_dead(oc_store *store, int64_t limit, cJSON **ret_array, oc_err *err)
+{
+	sqlite3_stmt *s = oc_read_stmt(store,
+				       "SELECT " OUTBOX_COLUMNS ", updated_ms FROM outbox WHERE state = 'dead'"
+				       " ORDER BY updated_ms DESC, id DESC LIMIT ?1",
+				       err);
+	if (s == NULL)
+		return oc_read_failed(err);
+	sqlite3_bind_int64(s, 1, oc_read_limit(limit, 100, 10000));
+	return oc_read_rows(store, s, dead_row, "cannot read the dead letters", ret_array, err);
+}
+
+int64_t oc_store_dead_count(oc_store *store)
+{
+	sqlite3_stmt *s = oc_read_stmt(store, "SELECT count(*) FROM outbox WHERE state = 'dead'", NULL);
+	int64_t n = s != NULL && sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : -1;
+	sqlite3_reset(s);
+	return n;
+}
+
 /* ---- kv ---- */
 
 oc_status oc_store_kv_get(oc_store *store, const char *module, oc_str key, oc_buf **ret, oc_err *err)

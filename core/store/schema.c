@@ -117,7 +117,8 @@ bool oc_schema_is_current(const char *path)
 	ssize_t n = fd >= 0 ? pread(fd, head, sizeof head, 0) : -1;
 	if (fd >= 0)
 		close(fd);
-	if (n != (ssize_t)sizeof head || memcmp(head, "SQLite format 3", 16) != 0)
+	/* 18, 19: the log is used; it is not in a file that was restored from a backup. */
+	if (n != (ssize_t)sizeof head || memcmp(head, "SQLite format 3", 16) != 0 || head[18] != 2 || head[19] != 2)
 		return false;
 	static const struct {
 		size_t at;
@@ -136,7 +137,9 @@ oc_status oc_schema_migrate(sqlite3 *db, const char *path, oc_err *err)
 {
 	int64_t version;
 	oc_status status = oc_schema_version_check(db, path, &version, err);
-	if (status != OC_OK || version == OC_STORE_SCHEMA)
+	if (status == OC_OK && version == OC_STORE_SCHEMA)
+		return oc_sql_exec(db, "PRAGMA journal_mode=WAL", err);
+	if (status != OC_OK)
 		return status;
 	/* Properties of the file, set once; they cannot be set inside a transaction. */
 	if (version == 0)

@@ -34,7 +34,7 @@ oc_status oc_sql_fail(oc_err *err, sqlite3 *db, int rc, const char *what)
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		status = OC_E_CORRUPT;
-		remedy = "run `openclaw doctor`; restore a backup of the store";
+		remedy = "see `openclaw store check`; `openclaw store restore FILE` puts a backup in its place";
 		break;
 	case SQLITE_CONSTRAINT:
 		status = OC_E_EXISTS;
@@ -47,6 +47,7 @@ oc_status oc_sql_fail(oc_err *err, sqlite3 *db, int rc, const char *what)
 		break;
 	case SQLITE_IOERR:
 		status = OC_E_IO;
+		remedy = "look at the disk of the state folder (`dmesg`, free space); work goes on by itself when it is back";
 		break;
 	default:
 		status = OC_E_INTERNAL;

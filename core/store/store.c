@@ -16,31 +16,45 @@
  * Who has the store open is told by a lock on a file beside it: SQLite would let two gateways write in turns, and both
  * would run the same turns.  The lock goes with the process, so a crash leaves nothing to clean up.
  */
+oc_status oc_store_lock(const char *store, bool alone, int *ret_fd, oc_err *err)
+{
+	oc_auto_free char *path = oc_asprintf("%s.lock", store);
+	if (path == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot open the store");
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return oc_fail_errno(err, errno, "cannot open %s", path);
+	struct flock l = {.l_type = alone ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+	char pid[32] = "";
+	oc_status status = OC_OK;
+	if (fcntl(fd, F_OFD_SETLK, &l) != 0) {
+		int why = errno;
+		ssize_t n = pread(fd, pid, sizeof pid - 1, 0);
+		pid[n > 0 ? n : 0] = 0;
+		status = why != EACCES && why != EAGAIN
+				 ? oc_fail_errno(err, why, "cannot lock %s", path)
+				 : oc_fail(err, OC_E_BUSY,
+					   "stop the other openclaw, or set OPENCLAW_STATE_DIR to another folder",
+					   "the store %s is in use by another process%s%s", store, pid[0] != 0 ? ", pid " : "",
+					   pid);
+	} else {
+		/* For that message only: a disk that is full must not keep anybody from starting. */
+		int n = snprintf(pid, sizeof pid, "%ld", (long)getpid());
+		if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)n, 0) != n)
+			errno = 0;
+	}
+	if (status == OC_OK)
+		*ret_fd = fd;
+	else
+		close(fd);
+	return status;
+}
+
 static oc_status lock(oc_store *store, oc_err *err)
 {
 	if (store->mode == OC_STORE_READER || store->mode == OC_STORE_BESIDE)
 		return OC_OK;
-	oc_auto_free char *path = oc_asprintf("%s.lock", store->path);
-	if (path == NULL)
-		return oc_fail(err, OC_E_NOMEM, NULL, "cannot open the store");
-	store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (store->lock_fd < 0)
-		return oc_fail_errno(err, errno, "cannot open %s", path);
-	struct flock l = {.l_type = store->mode == OC_STORE_OWNER ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
-	char pid[32] = "";
-	if (fcntl(store->lock_fd, F_OFD_SETLK, &l) != 0) {
-		if (errno != EACCES && errno != EAGAIN)
-			return oc_fail_errno(err, errno, "cannot lock %s", path);
-		ssize_t n = pread(store->lock_fd, pid, sizeof pid - 1, 0);
-		pid[n > 0 ? n : 0] = 0;
-		return oc_fail(err, OC_E_BUSY, "stop the other openclaw, or set OPENCLAW_STATE_DIR to another folder",
-			       "the store %s is in use by another process%s%s", store->path, pid[0] != 0 ? ", pid " : "",
-			       pid);
-	}
-	int n = snprintf(pid, sizeof pid, "%ld", (long)getpid());
-	if (ftruncate(store->lock_fd, 0) != 0 || pwrite(store->lock_fd, pid, (size_t)n, 0) != n)
-		return oc_fail_errno(err, errno, "cannot write %s", path);
-	return OC_OK;
+	return oc_store_lock(store->path, store->mode == OC_STORE_OWNER, &store->lock_fd, err);
 }
 
 /* Made here, before SQLite does: its own mode would follow the umask, and -wal and -shm take theirs from this file. */
@@ -56,7 +70,16 @@ static oc_status create_file(const char *path, oc_err *err)
 		if (status != OC_OK)
 			return status;
 	}
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT) {
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		/* Its name must be on the disk before anything in it is promised. */
+		int dir = fd >= 0 && slash != NULL ? open(slash != folder ? folder : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+		if (dir >= 0 && fsync(dir) != 0)
+			errno = 0; /* not every file system can */
+		if (dir >= 0)
+			close(dir);
+	}
 	if (fd < 0)
 		return oc_fail_errno(err, errno, "cannot create the store %s", path);
 	close(fd);

@@ -261,6 +261,7 @@ typedef struct oc_store_stats {
 	int64_t stalled_since_ms;  /* wall clock; 0: it does not */
 	uint64_t search_behind;	   /* messages that are not in the search index yet */
 	uint64_t pruned_sessions, pruned_messages, pruned_events, pruned_rows; /* removed by retention */
+	uint64_t rounds, rounds_postponed; /* of retention; put off because the clock jumped */
 	uint64_t checkpoints;
 	int64_t file_bytes, wal_bytes;
 } oc_store_stats;
@@ -292,12 +293,16 @@ int oc_batch_dead_retry(oc_batch *b, const char *key_or_null);
 int oc_batch_dead_drop(oc_batch *b, const char *key_or_null);
 int64_t oc_batch_changed(const oc_batch *b, int index);
 
-/* ---- Care: check, backup, restore, compact (care.c) ---------------------------------- */
+/* How many there are; -1: cannot be read. */
+int64_t oc_store_dead_count(oc_store *store);
 
-/* All of these block; they open the file themselves and need no oc_store. */
+/* ---- Care ------------------------------------------------------------------------------ */
 
-/* {"ok":bool,"problems":[text…],"schema","sessions","events","messages","searchBehind",…}. OC_OK also when there are
- * problems; an err when the file cannot be opened at all. quick: without reading every page. */
+/* All of these block and open the file themselves. [any] */
+
+/* {"ok":bool,"problems":[text…],"schema","sessions","events","messages","searchBehind"}: SQLite's own check of the pages,
+ * and ours: numbers without holes, projections that agree with the events, states, the search index. OC_OK also when there
+ * are problems; an err when the file cannot be read at all. quick: without reading every page. */
 oc_status oc_store_check(const char *path, bool quick, cJSON **ret_report, oc_err *err);
 /* A consistent copy while others write, mode 0600, checked, on the disk when this returns. OC_E_EXISTS: `to` is there. */
 oc_status oc_store_backup(const char *path, const char *to, int64_t *ret_bytes, oc_err *err);
@@ -306,9 +311,10 @@ oc_status oc_store_backup(const char *path, const char *to, int64_t *ret_bytes, 
 oc_status oc_store_restore(const char *path, const char *from, char **ret_kept, oc_err *err);
 /* Rewrites the file without holes. OC_E_BUSY as above. */
 oc_status oc_store_compact(const char *path, int64_t *ret_before, int64_t *ret_after, oc_err *err);
-/* The same in small pieces by the writer, beside everything else. */
-oc_status oc_store_compact_live(oc_store *store, oc_store_done done, void *arg, oc_err *err);
-/* {"schema","rows":{table:n},"bytes":{…},"pages":{…},"outbox":{…},"journal"…}. */
-oc_status oc_store_figures(oc_store *store, cJSON **ret_object, oc_err *err);
+/* The same by a running writer, in small pieces beside everything else: begins at once, ends by itself; retention first. */
+oc_status oc_store_compact_live(oc_store *store, oc_err *err); /* [loop] */
+/* {"schema","rows":{table:n},"bytes":{"file","log","free"},"outbox":{state:n},"runs":{state:n},"searchBehind",
+ * "vacuum":"incremental|none"}. */
+oc_status oc_store_figures(const char *path, cJSON **ret_object, oc_err *err);
 
 #endif

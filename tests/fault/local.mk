@@ -22,6 +22,17 @@ fault_tests = %D%/crash.test
 TESTS += $(fault_tests)
 EXTRA_DIST += $(fault_tests) %D%/crash.mjs %D%/network.mjs %D%/wire.json
 
+# The store over a file system that fails; see vfs.h.
+check_PROGRAMS += %D%/t_store_fault
+tests_fault_t_store_fault_SOURCES = %D%/t_store_fault.c %D%/vfs.c %D%/vfs.h
+tests_fault_t_store_fault_LDADD = $(LDADD)
+TESTS += %D%/t_store_fault
+
+# make check-power ROUNDS=10000 SEED=7
+check-power: %D%/t_store_fault
+	ROUNDS='$(or $(ROUNDS),10000)' $(if $(SEED),SEED='$(SEED)') %D%/t_store_fault power_is_cut_at_any_moment
+.PHONY: check-power
+
 # make check-crash ROUNDS=5000 SEED=7
 check-crash:
 	$(MAKE) check TESTS='%D%/crash.test' ROUNDS='$(ROUNDS)' SEED='$(SEED)' OC_TEST_TIMEOUT=$${OC_TEST_TIMEOUT:-86400}

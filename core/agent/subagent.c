@@ -382,8 +382,9 @@ static char *first_message(const oc_subagent *sub, int max_depth)
 			   sub->task);
 }
 
-static char *rules(const oc_subagent *sub, int max_depth)
+char *oc_subagent_rules(const oc_subagent *sub)
 {
+	int max_depth = oc_subagent_max_depth(sub->agent->config);
 	return oc_asprintf(
 		"# Subagent\nYou were started by another conversation (%s) for one task%s%s%s. Do that task and nothing beside it. "
 		"Nobody reads along: do not ask back, decide and say what you assumed. Your last message is your report: what you "
@@ -399,7 +400,7 @@ static void launch(oc_subagent *sub)
 {
 	oc_agent *agent = sub->agent;
 	int max_depth = oc_subagent_max_depth(agent->config);
-	oc_auto_free char *text = first_message(sub, max_depth), *system = rules(sub, max_depth);
+	oc_auto_free char *text = first_message(sub, max_depth), *system = oc_subagent_rules(sub);
 	char key[64];
 	oc_err err = {0};
 	oc_run_ref ref = {0};

@@ -119,6 +119,8 @@ void oc_subagent_end(oc_subagent *sub, const char *outcome, const char *findings
 void oc_subagent_consider(oc_subagent *sub);
 /* The announcement is made, or will never be. */
 void oc_subagent_over(oc_subagent *sub);
+/* What the system prompt says to a sub-agent; oc_free it. */
+char *oc_subagent_rules(const oc_subagent *sub);
 /* Records that need not be kept are forgotten, later. */
 void oc_subagents_sweep_soon(oc_agent *agent);
 /* {"runId","childSessionKey","requesterSessionKey"}. */

@@ -179,9 +179,13 @@ static void submit_tell(void *arg)
 	oc_status status = text != NULL && key != NULL ? OC_OK : oc_fail(&err, OC_E_NOMEM, NULL, "out of memory");
 	oc_turn_input in = {.session = oc_str_of(sub->requester), .text = oc_str_of(text != NULL ? text : ""), .origin = "subagent",
 			    .idempotency = oc_str_of(key != NULL ? key : ""), .deliver = sub->origin};
-	/* A sub-agent's own turn goes on in its lane; a person's conversation in the common one. */
+	/* A sub-agent's own turn goes on in its lane, under its rules; a person's conversation in the common one. */
+	const oc_subagent *parent = oc_subagent_find(agent, sub->requester);
+	oc_auto_free char *rules = parent != NULL ? oc_subagent_rules(parent) : NULL;
 	if (oc_subagent_key(sub->requester))
 		in.lane = "subagent";
+	if (rules != NULL)
+		in.extra_system = oc_str_of(rules);
 	if (status == OC_OK)
 		status = oc_agent_submit(agent, &in, &ref, &err);
 	if (status != OC_OK) {
@@ -342,20 +346,20 @@ void oc_subagents_turn_over(oc_turn *turn, oc_status status, const cJSON *result
 		return;
 	oc_map_node *node = oc_map_find(&agent->subagent_runs, turn->run);
 	oc_subagent *sub = node != NULL ? OC_MAP_OWNER(node, oc_subagent, by_run) : NULL;
+	/* A turn in the session of one that waits for its own sub-agents: what it said last is its report. */
+	oc_subagent *here = oc_subagent_find(agent, turn->session);
+	bool waits = here != NULL && here != sub && here->state == OC_SUBAGENT_ENDED && !here->telling;
+	const char *text = oc_json_str(result, "text", "");
+	if (waits && status == OC_OK && text[0] != 0) {
+		set_findings(here, text);
+		oc_subagent_save(here, NULL);
+	}
 	if (sub != NULL && sub->state == OC_SUBAGENT_RUNNING)
 		own_run_over(sub, status, result);
 	else if (sub != NULL && sub->state == OC_SUBAGENT_TELLING && !(status == OC_E_RETRY && agent->draining))
 		oc_subagent_over(sub);
-	/* A turn in the session of one that waits for its own sub-agents: what it said last is its report. */
-	oc_subagent *here = oc_subagent_find(agent, turn->session);
-	if (here == NULL || here == sub || here->state != OC_SUBAGENT_ENDED)
-		return;
-	const char *text = oc_json_str(result, "text", "");
-	if (status == OC_OK && text[0] != 0 && !here->telling) {
-		set_findings(here, text);
-		oc_subagent_save(here, NULL);
-	}
-	oc_subagent_consider(here);
+	if (waits)
+		oc_subagent_consider(here);
 }
 
 void oc_subagents_session_over(oc_agent *agent, const char *session, const char *reason)

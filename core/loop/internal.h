@@ -60,6 +60,8 @@ struct oc_owner {
 	uint64_t last_slow_ms;
 	unsigned refs; /* the handle, every callback being run, every work in the pool */
 	bool dead;     /* being freed: takes nothing new */
+	void (*guard_enter)(void *arg), (*guard_leave)(void *arg);
+	void *guard_arg;
 };
 
 /* Posted from any thread, or deferred. */

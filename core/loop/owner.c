@@ -187,7 +187,16 @@ uint64_t oc_owner_enter(oc_owner *owner)
 			loop->frames[loop->depth] = (oc_frame){.owner = owner, .start_ns = now};
 		loop->depth++;
 	}
+	if (owner->guard_enter != NULL)
+		owner->guard_enter(owner->guard_arg);
 	return now;
+}
+
+void oc_owner_set_guard(oc_owner *owner, void (*enter)(void *arg), void (*leave)(void *arg), void *arg)
+{
+	owner->guard_enter = enter;
+	owner->guard_leave = leave;
+	owner->guard_arg = arg;
 }
 
 static void report_slow(oc_owner *owner, uint64_t ns)
@@ -207,6 +216,8 @@ void oc_owner_leave(oc_owner *owner, uint64_t entered)
 	uint64_t ns = oc_now_ns() - entered;
 	oc_owner_stats *st = &owner->stats;
 
+	if (owner->guard_leave != NULL)
+		owner->guard_leave(owner->guard_arg);
 	/* An owner pays for its own time, not for that of another it called into. */
 	if (loop != NULL && loop->depth > 0) {
 		loop->depth--;

@@ -72,6 +72,7 @@ void oc_handles_trim(void); /* gives the table back when no handle is left */
 typedef struct oc_visit {
 	const oc_module *before;
 	uint64_t entered;
+	unsigned depth;
 	bool timed;
 } oc_visit;
 
@@ -82,6 +83,11 @@ oc_visit oc_visit_mark(const oc_module *module);      /* [any] the mark alone */
 void oc_visit_unmark(oc_visit visit);
 /* Host code that a module called runs now: for its time nobody is marked. */
 oc_visit oc_visit_host(void);
+/* Every callback of the module's owner is a visit from now on. */
+void oc_visit_guard(oc_module *module);
+/* The host's own business in a callback that merely carries the module's owner, to be swept with it: nobody is visited. */
+oc_visit oc_visit_aside(void);
+void oc_visit_return(oc_visit visit);
 bool oc_visit_inside(void); /* [loop] a module's function is on the stack */
 
 /* ---- Modules ---- */

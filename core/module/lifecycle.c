@@ -176,6 +176,8 @@ static bool open_module(oc_module *m)
 		m->owner = name == NULL ? NULL : oc_owner_new(m->registry->loop, name);
 		if (m->owner == NULL)
 			st = oc_fail(&err, OC_E_NOMEM, NULL, "no memory to start it");
+		else
+			oc_visit_guard(m);
 	}
 	m->start_failed = false;
 	oc_free(m->config);
@@ -203,10 +205,8 @@ static bool open_module(oc_module *m)
 
 /* ---- Starting ---- */
 
-static void started(void *arg)
+static void started_now(oc_module *m)
 {
-	oc_module *m = arg;
-
 	if (m->state != OC_MODULE_STARTING)
 		return;
 	oc_module_set_state(m, OC_MODULE_STARTED, NULL, NULL);
@@ -217,6 +217,14 @@ static void started(void *arg)
 	batch_go_on(m->registry);
 }
 
+static void started(void *arg)
+{
+	oc_visit visit = oc_visit_aside();
+
+	started_now(arg);
+	oc_visit_return(visit);
+}
+
 static void start_answered(void *arg, oc_status status, oc_str result)
 {
 	oc_module *m = arg;
@@ -225,7 +233,7 @@ static void start_answered(void *arg, oc_status status, oc_str result)
 	if (m->state != OC_MODULE_STARTING)
 		return; /* it is being stopped meanwhile */
 	if (status == OC_OK) {
-		started(m);
+		started_now(m);
 		return;
 	}
 	oc_call_error(status, result, &err, NULL);

@@ -280,12 +280,14 @@ static void tell_state(void *arg)
 {
 	oc_module *module = arg;
 	oc_modules *modules = module->registry;
+	oc_visit visit = oc_visit_aside();
 
 	module->state_event_waiting = false;
 	for (oc_state_row *row = modules->on_state, *next; row != NULL; row = next) {
 		next = row->next; /* a listener may leave */
 		row->fn(row->arg, module);
 	}
+	oc_visit_return(visit);
 }
 
 void oc_module_set_state(oc_module *module, oc_module_state state, const char *reason, const char *remedy)

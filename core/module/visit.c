@@ -4,6 +4,9 @@
 static _Thread_local const oc_module *current;
 static unsigned depth; /* module functions on the loop thread's stack */
 
+enum { KEPT = 64 };
+static const oc_module *before[KEPT]; /* whose code ran before each of the first of them */
+
 const oc_module *oc_module_current(void)
 {
 	return current;
@@ -20,6 +23,44 @@ oc_visit oc_visit_mark(const oc_module *module)
 void oc_visit_unmark(oc_visit visit)
 {
 	current = visit.before;
+}
+
+/* Everything that runs a module's code on the loop thread goes through its owner: also the services of other rooms (HTTP,
+ * processes, channels), which know nothing of modules. */
+static void enter(void *arg)
+{
+	if (depth < KEPT)
+		before[depth] = current;
+	depth++;
+	current = arg;
+}
+
+static void leave(void *arg)
+{
+	(void)arg;
+	depth--;
+	if (depth < KEPT)
+		current = before[depth];
+}
+
+void oc_visit_guard(oc_module *module)
+{
+	oc_owner_set_guard(module->owner, enter, leave, module);
+}
+
+oc_visit oc_visit_aside(void)
+{
+	oc_visit visit = {.before = current, .depth = depth};
+
+	current = NULL;
+	depth = 0;
+	return visit;
+}
+
+void oc_visit_return(oc_visit visit)
+{
+	current = visit.before;
+	depth = visit.depth;
 }
 
 oc_visit oc_visit_host(void)

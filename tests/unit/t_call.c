@@ -349,6 +349,42 @@ static void cancelling_from_an_event_waits_too(void **state)
 
 /* ---- HTTP ---- */
 
+static oc_call *to_cancel;
+
+static oc_status cancels_it(void *arg, uint32_t type, oc_str payload)
+{
+	(void)arg;
+	(void)type;
+	(void)payload;
+	oc_call_cancel(to_cancel);
+	assert_int_equal(cancels, 0); /* the module is on the stack */
+	return OC_OK;
+}
+
+/* Services of other rooms call modules too (HTTP answers, output of processes): they know the owner only, and that has to do. */
+static void callbacks_of_services_are_visits(void **state)
+{
+	fixture *f = *state;
+	oc_call_options o = options(f);
+	uint64_t entered;
+
+	o.on_event = cancels_it;
+	to_cancel = begin(f, hangs, o);
+	assert_null(oc_module_current());
+	entered = oc_owner_enter(oc_module_owner(f->module));
+	assert_ptr_equal(oc_module_current(), f->module);
+	assert_int_equal(host->call_event(held, OC_EV_TEXT, OC_STR("x")), OC_OK);
+	assert_ptr_equal(oc_module_current(), f->module);
+	assert_int_equal(cancels, 0);
+	oc_owner_leave(oc_module_owner(f->module), entered);
+	assert_null(oc_module_current());
+	run_ms(f, 20);
+	assert_int_equal(cancels, 1);
+	host->call_done(held, OC_E_CANCELED, OC_STR("as asked"));
+	run_ms(f, 1000);
+	assert_int_equal(f->done, 1);
+}
+
 static void begin_http(fixture *f, void (*how)(oc_call *, oc_str))
 {
 	oc_call_options o = options(f);
@@ -487,6 +523,7 @@ int main(void)
 		T(callers_owner_is_swept),
 		T(a_call_from_an_event_starts_on_the_next_turn),
 		T(cancelling_from_an_event_waits_too),
+		T(callbacks_of_services_are_visits),
 		T(http_answers_in_order),
 		T(http_without_a_head_is_an_error),
 		T(http_prefixes_end_at_a_slash),

@@ -255,7 +255,7 @@ int fs_replace_file(int root, const char *relative, const char *text, size_t n, 
 		snprintf(temporary, sizeof temporary, ".oc-%llx.tmp", salt);
 		int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
 		if (fd >= 0 && old >= 0)
-			(void)!fchmod(fd, st.st_mode & 07777);
+			(void)!fchmod(fd, st.st_mode & 0777); /* new content is not to run as somebody else */
 		if (fd >= 0) {
 			result = write_all(fd, text, n) == 0 && fsync(fd) == 0 ? 0 : -1;
 			int why = errno;

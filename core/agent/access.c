@@ -146,3 +146,28 @@ oc_access oc_access_decide(const oc_access_question *q, char *reason)
 		return refuse(reason, "the channel's configuration has an error");
 	return strcmp(q->chat_type, "dm") == 0 ? decide_dm(q, reason) : decide_group(q, reason);
 }
+
+/* ---- Commands ---- */
+
+static const cJSON *group_list(const oc_access_question *q)
+{
+	const cJSON *groups = setting(q, "groups");
+	const cJSON *list = oc_json_get(oc_json_get(groups, q->chat), "allowFrom");
+	if (list == NULL)
+		list = oc_json_get(oc_json_get(groups, "*"), "allowFrom");
+	return list != NULL ? list : setting(q, "groupAllowFrom");
+}
+
+bool oc_access_commands(const oc_access_question *q)
+{
+	const cJSON *own = oc_config_get(q->config, "commands.allowFrom");
+	if (cJSON_IsObject(own)) {
+		const cJSON *list = oc_json_get(own, q->channel);
+		return listed(list != NULL ? list : oc_json_get(own, "*"), q);
+	}
+	if (!oc_config_bool(q->config, "commands.useAccessGroups", true) ||
+	    listed(oc_config_get(q->config, "commands.ownerAllowFrom"), q) || listed(setting(q, "allowFrom"), q) ||
+	    oc_pairing_allowed(q->store, q->channel, q->account, q->sender))
+		return true;
+	return strcmp(q->chat_type, "dm") != 0 && listed(group_list(q), q);
+}

@@ -25,5 +25,8 @@ typedef struct oc_access_question {
 
 /* reason (at least 120 bytes): why not, for the log. */
 oc_access oc_access_decide(const oc_access_question *question, char *reason);
+/* Whether somebody who may talk may also use commands that change the session: who is named (allowFrom, a pairing, an owner),
+ * not whoever an open policy lets in. commands.allowFrom decides alone when it is set; commands.useAccessGroups false: all. */
+bool oc_access_commands(const oc_access_question *question);
 
 #endif

@@ -7,6 +7,7 @@
 #include "core/agent/channels.h"
 #include "core/agent/inbound.h"
 #include "core/agent/prune.h"
+#include "core/agent/recover.h"
 #include "core/agent/services.h"
 #include "core/agent/session_tools.h"
 #include "core/agent/subagent.h"
@@ -85,7 +86,6 @@ oc_status oc_agent_new(oc_loop *loop, oc_config *config, oc_store *store, oc_mod
 	agent->modules = modules;
 	agent->hooks = hooks;
 	agent->one_shot = options != NULL && options->one_shot;
-	agent->ready_tail = &agent->ready;
 	agent->state_dir = options != NULL && options->state_dir != NULL ? oc_strdup(options->state_dir) : oc_path_state_dir();
 	agent->owner = oc_owner_new(loop, "agent");
 	oc_status status = agent->state_dir != NULL && agent->owner != NULL ? OC_OK : OC_E_NOMEM;
@@ -123,7 +123,7 @@ oc_status oc_agent_start(oc_agent *agent, oc_err *err)
 	if (oc_modules_on_state(agent->modules, on_module_state, agent) != OC_OK)
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot watch the modules");
 	oc_channels_sync(agent);
-	oc_inbound_recover(agent);
+	oc_recover(agent);
 	oc_subagents_recover(agent);
 	oc_outbound_resume(agent);
 	return OC_OK;
@@ -220,7 +220,7 @@ static void force(void *arg)
 static void interrupt(void *arg, oc_map_node *node)
 {
 	(void)arg;
-	oc_turn_cancel(OC_MAP_OWNER(node, oc_turn, by_run), OC_E_RETRY, "the gateway had to stop before the answer was finished");
+	oc_turn_suspend(OC_MAP_OWNER(node, oc_turn, by_run));
 }
 
 static void drain_deadline(void *arg)

@@ -116,6 +116,7 @@ typedef struct oc_turn_input {
 	/* What becomes of it while its session is busy. NULL: it waits and is a turn of its own. "": what the session or
 	 * messages.queue say. A mode: collect, followup, steer, steer-backlog, interrupt. */
 	const char *queue;
+	bool restricted; /* who wrote it may talk, but not change the session's state by commands */
 	/* Where the reply goes besides the events: {"channel","account","to","thread"?,"replyTo"?}; NULL: nowhere. */
 	const cJSON *deliver;
 	/* {"id","name"?,"username"?,"channel"?}: who wrote; for hooks, policy and the prompt. */
@@ -224,6 +225,10 @@ oc_status oc_agent_pairing_approve(oc_agent *agent, const char *channel, const c
 typedef struct oc_agent_stats {
 	uint64_t turns_started, turns_ok, turns_failed, turns_canceled, turns_interrupted;
 	uint64_t turns_running, turns_waiting, turns_running_max;
+	/* of waiting ones: became part of another turn, were put into a running one, left a line, were given up; and those that
+	 * were not taken because too many wait */
+	uint64_t turns_merged, turns_steered, turns_summarized, turns_dropped, turns_refused;
+	uint64_t turns_resumed; /* taken up after a stop or crash */
 	uint64_t tool_calls, tool_errors, tool_blocked;
 	uint64_t model_calls, model_errors, model_retries, model_fallbacks, compactions;
 	uint64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens;

@@ -1,19 +1,14 @@
-/*
- * Slash commands: answered by the gateway itself, without a model.  A text that only looks like one goes to the model.
- */
+#include "core/agent/commands.h"
+
 #include <string.h>
 
 #include "core/agent/subagent.h"
 #include "core/agent/workspace.h"
 #include "core/base/log.h"
 
-typedef struct command {
-	const char *name, *help;
-	void (*run)(oc_turn *turn, oc_str rest);
-} command;
+/* ---- Answering ---- */
 
-static void answer(oc_turn *turn, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void answer(oc_turn *turn, const char *format, ...)
+void oc_slash_answer(oc_turn *turn, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
@@ -21,166 +16,300 @@ static void answer(oc_turn *turn, const char *format, ...)
 	va_end(args);
 }
 
-static void finish(oc_turn *turn)
+void oc_slash_done(oc_turn *turn)
 {
 	turn->stop_reason = "command";
 	oc_turn_emit(turn, OC_AGENT_EV_TEXT, oc_sbuf_view(&turn->reply), NULL);
 	oc_turn_succeed(turn);
 }
 
+cJSON *oc_slash_session(const oc_turn *turn)
+{
+	cJSON *session = NULL;
+	if (oc_store_session(turn->agent->store, turn->session, &session, NULL) != OC_OK)
+		session = cJSON_CreateObject();
+	return session;
+}
+
+static void settled(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
+{
+	oc_turn *turn = arg;
+	(void)b;
+	if (turn->state == OC_TURN_RUNNING && status == OC_OK) {
+		cJSON *data = cJSON_CreateObject();
+		oc_json_opt(data, "change", "changed");
+		oc_json_opt(data, "key", turn->session);
+		oc_agent_emit_plain(turn->agent, OC_AGENT_EV_SESSION, turn->session, data);
+		oc_slash_done(turn);
+	} else if (turn->state == OC_TURN_RUNNING) {
+		oc_turn_fail(turn, status, err);
+	}
+	oc_turn_unref(turn);
+}
+
+void oc_slash_settle(oc_turn *turn, const oc_session_facts *facts, const char *answer)
+{
+	oc_err err = {0};
+	oc_batch *b = oc_batch_new(turn->agent->store);
+	if (b != NULL)
+		oc_batch_session(b, turn->session, facts);
+	oc_slash_answer(turn, "%s", answer);
+	oc_turn_ref(turn);
+	if (oc_batch_commit(b, settled, turn, &err) == OC_OK)
+		return;
+	oc_turn_fail(turn, err.code, &err);
+	oc_turn_unref(turn);
+}
+
 /* ---- /new and /reset ---- */
+
+static void say_new(oc_turn *turn)
+{
+	oc_auto_json cJSON *session = oc_slash_session(turn), *status = NULL;
+	(void)oc_agent_model_status(turn->agent, oc_str_of(turn->agent_id), &status, NULL);
+	oc_slash_answer(turn, "✅ New session started · model: %s",
+			oc_json_str(session, "model", oc_json_str(status, "model", "none")));
+	oc_slash_done(turn);
+}
 
 static void was_reset(void *arg, oc_status status, const cJSON *result, const oc_err *err)
 {
 	oc_turn *turn = arg;
 	(void)result;
-	if (turn->state != OC_TURN_RUNNING) {
-		oc_turn_unref(turn);
-		return;
-	}
-	if (status != OC_OK) {
+	if (turn->state == OC_TURN_RUNNING && status != OC_OK) {
 		oc_turn_fail(turn, status, err);
-	} else if (turn->text[0] != 0) {
+	} else if (turn->state == OC_TURN_RUNNING && turn->text[0] != 0) {
 		/* "/new write a poem": the rest is the first message of the new conversation. */
 		turn->began_session = true;
+		turn->slash = NULL;
 		oc_turn_before(turn);
-	} else {
-		answer(turn, "A new conversation has begun.");
-		finish(turn);
+	} else if (turn->state == OC_TURN_RUNNING) {
+		say_new(turn);
 	}
 	oc_turn_unref(turn);
 }
 
-static void run_new(oc_turn *turn, oc_str rest)
+static void reset_now(oc_turn *turn)
 {
 	oc_err err = {0};
-	oc_auto_free char *text = oc_memdup(rest.p, rest.n);
-	turn->text = oc_turn_text(turn, text != NULL ? text : "");
 	oc_turn_ref(turn);
-	oc_status status = oc_session_reset_inside(turn, "command", was_reset, turn, &err);
+	oc_status status = oc_session_reset_inside(turn, turn->slash->name, was_reset, turn, &err);
 	if (status != OC_OK) {
 		oc_turn_unref(turn);
 		oc_turn_fail(turn, status, &err);
 	}
 }
 
-/* ---- /status ---- */
-
-static void run_status(oc_turn *turn, oc_str rest)
+static void model_was_set(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
 {
-	oc_agent *agent = turn->agent;
-	oc_auto_json cJSON *session = NULL, *model = NULL;
-	(void)rest;
-	(void)oc_store_session(agent->store, turn->session, &session, NULL);
-	(void)oc_agent_model_status(agent, oc_str_of(turn->agent_id), &model, NULL);
-	const cJSON *usage = oc_json_get(session, "usage");
-	const char *own = oc_json_str(session, "model", "");
-	answer(turn, "OpenClaw: agent %s, session %s\n", turn->agent_id, turn->session);
-	answer(turn, "Model: %s%s\n", own[0] != 0 ? own : oc_json_str(model, "model", "none"),
-	       oc_json_bool(model, "usable", false) ? "" : " (not usable)");
-	if (!oc_json_bool(model, "usable", false))
-		answer(turn, "  %s\n", oc_json_str(model, "reason", ""));
-	answer(turn, "Messages: %lld\n", (long long)oc_json_i64(session, "messages", 0));
-	answer(turn, "Tokens: %lld in, %lld out", (long long)oc_json_i64(usage, "input", 0),
-	       (long long)oc_json_i64(usage, "output", 0));
-	double cost = oc_json_num(usage, "cost", 0);
-	if (cost > 0)
-		answer(turn, " (%.4f USD)", cost);
-	answer(turn, "\nRunning: %llu of all sessions, waiting: %llu", (unsigned long long)agent->stats.turns_running - 1,
-	       (unsigned long long)agent->stats.turns_waiting);
-	finish(turn);
+	oc_turn *turn = arg;
+	(void)b;
+	if (turn->state == OC_TURN_RUNNING && status == OC_OK)
+		reset_now(turn);
+	else if (turn->state == OC_TURN_RUNNING)
+		oc_turn_fail(turn, status, err);
+	oc_turn_unref(turn);
+}
+
+/* The model that the first word names ("/new opus write a poem"): only one that is known, since it may be a message. */
+static const char *named_model(oc_turn *turn, oc_str *rest)
+{
+	size_t n = 0;
+	while (n < rest->n && rest->p[n] != ' ' && rest->p[n] != '\n')
+		n++;
+	oc_auto_free char *word = oc_memdup(rest->p, n);
+	oc_model model;
+	const char *ref = word != NULL && n > 0 ? oc_model_ref(turn->agent, turn->config, turn->arena, word) : NULL;
+	oc_auto_json cJSON *models = NULL;
+	const cJSON *m;
+	if (ref == NULL || oc_model_find(turn->agent, turn->config, turn->arena, ref, &model, NULL) != OC_OK ||
+	    oc_agent_models(turn->agent, &models, NULL) != OC_OK)
+		return NULL;
+	cJSON_ArrayForEach(m, models)
+	{
+		if (strcmp(oc_json_str(m, "id", ""), ref) == 0) {
+			*rest = oc_str_trim((oc_str){rest->p + n, rest->n - n});
+			return ref;
+		}
+	}
+	return NULL;
+}
+
+static void run_new(oc_turn *turn, oc_str rest)
+{
+	const char *model = named_model(turn, &rest);
+	oc_auto_free char *text = oc_memdup(rest.p, rest.n);
+	turn->text = oc_turn_text(turn, text != NULL ? text : "");
+	if (model == NULL) {
+		reset_now(turn);
+		return;
+	}
+	oc_err err = {0};
+	oc_batch *b = oc_batch_new(turn->agent->store);
+	if (b != NULL)
+		oc_batch_session(b, turn->session, &(oc_session_facts){.model = model});
+	oc_turn_ref(turn);
+	if (oc_batch_commit(b, model_was_set, turn, &err) == OC_OK)
+		return;
+	oc_turn_fail(turn, err.code, &err);
+	oc_turn_unref(turn);
+}
+
+/* ---- /stop ---- */
+
+static void cancel_other(void *arg, oc_turn *turn)
+{
+	if (turn != arg)
+		oc_turn_cancel(turn, OC_E_CANCELED, "stopped");
 }
 
 static void run_stop(oc_turn *turn, oc_str rest)
 {
-	/* A running turn would have been stopped in front of the lane. */
 	(void)rest;
-	answer(turn, "Nothing was running.");
-	finish(turn);
+	int n = oc_lane_each(turn->agent, turn->session, cancel_other, turn);
+	oc_slash_answer(turn, "%s", n > 0 ? "⚙️ Agent was aborted." : "Nothing was running.");
+	oc_slash_done(turn);
 }
 
 static void run_subagents(oc_turn *turn, oc_str rest)
 {
 	oc_auto_free char *text = oc_subagents_command(turn, rest);
-	answer(turn, "%s", text != NULL ? text : "There is not enough memory.");
-	finish(turn);
+	oc_slash_answer(turn, "%s", text != NULL ? text : "There is not enough memory.");
+	oc_slash_done(turn);
 }
 
-static void run_help(oc_turn *turn, oc_str rest);
+/* ---- The table ---- */
 
-static const command commands[] = {
-	{"new", "begin a new conversation; text after it is its first message", run_new},
-	{"reset", "the same", run_new},
-	{"stop", "stop the answer that is under way", run_stop},
-	{"status", "model, session, tokens", run_status},
-	{"subagents", "sub-agents of this conversation: list, info N, log N, stop N or all", run_subagents},
-	{"help", "this list", run_help},
+static const oc_slash slashes[] = {
+	{"help", NULL, NULL, "Status", "the most used commands", OC_SLASH_INSTANT | OC_SLASH_MENU, oc_slash_help},
+	{"commands", NULL, NULL, "Status", "all commands", OC_SLASH_INSTANT | OC_SLASH_MENU, oc_slash_commands},
+	{"status", NULL, NULL, "Status", "model, context, session, queue", OC_SLASH_INSTANT | OC_SLASH_MENU, oc_slash_status},
+	{"whoami", "id", NULL, "Status", "how the gateway sees you", OC_SLASH_INSTANT | OC_SLASH_MENU, oc_slash_whoami},
+	{"context", NULL, "[list]", "Status", "what the model is sent besides your messages", OC_SLASH_INSTANT, oc_slash_context},
+	{"usage", NULL, "[off|tokens|full|cost]", "Options", "tokens and cost below each answer, or so far",
+	 OC_SLASH_INSTANT | OC_SLASH_MENU, oc_slash_usage},
+	{"stop", "abort", NULL, "Session", "stop what is running", OC_SLASH_INSTANT | OC_SLASH_CHANGES | OC_SLASH_MENU, run_stop},
+	{"new", NULL, "[model] [message]", "Session", "start a new session",
+	 OC_SLASH_CHANGES | OC_SLASH_MENU | OC_SLASH_CLEARS, run_new},
+	{"reset", NULL, "[model] [message]", "Session", "the same",
+	 OC_SLASH_CHANGES | OC_SLASH_MENU | OC_SLASH_CLEARS, run_new},
+	{"model", NULL, "[name|list|status|default]", "Options", "show or change the model of this session",
+	 OC_SLASH_INSTANT | OC_SLASH_CHANGES | OC_SLASH_MENU, oc_slash_model},
+	{"models", NULL, "[provider]", "Options", "providers and their models", OC_SLASH_INSTANT | OC_SLASH_MENU, oc_slash_models},
+	{"think", "thinking t", "[off|minimal|low|medium|high|default]", "Options", "how much the model thinks first",
+	 OC_SLASH_INSTANT | OC_SLASH_CHANGES | OC_SLASH_MENU, oc_slash_think},
+	{"verbose", "v", "[on|full|off]", "Options", "tell about tools at work",
+	 OC_SLASH_INSTANT | OC_SLASH_CHANGES | OC_SLASH_MENU, oc_slash_verbose},
+	{"reasoning", "reason", "[on|off]", "Options", "show what the model thought",
+	 OC_SLASH_INSTANT | OC_SLASH_CHANGES | OC_SLASH_MENU, oc_slash_reasoning},
+	{"queue", NULL, "[mode] [debounce:2s] [cap:20] [drop:old|new|summarize]", "Options",
+	 "what happens to messages while I am busy", OC_SLASH_INSTANT | OC_SLASH_CHANGES | OC_SLASH_MENU, oc_slash_queue},
+	{"subagents", NULL, "[list|info N|log N|stop N|stop all]", "Session", "sub-agents of this conversation",
+	 OC_SLASH_INSTANT | OC_SLASH_CHANGES, run_subagents},
 };
-#define N_COMMANDS (sizeof commands / sizeof *commands)
+#define N_SLASHES (sizeof slashes / sizeof *slashes)
 
-static void run_help(oc_turn *turn, oc_str rest)
+const oc_slash *oc_slash_row(size_t i)
 {
-	(void)rest;
-	answer(turn, "Commands:\n");
-	for (size_t i = 0; i < N_COMMANDS; i++)
-		answer(turn, "/%s: %s%s", commands[i].name, commands[i].help, i + 1 < N_COMMANDS ? "\n" : "");
-	finish(turn);
+	return i < N_SLASHES ? &slashes[i] : NULL;
 }
 
 /* ---- Recognising ---- */
 
-/* The command the text begins with; *rest is what follows it. "/new@bot" is how groups address one bot of several. */
-static const command *find(oc_str text, oc_str *rest)
+static bool is_named(const oc_slash *s, oc_str name)
 {
-	text = oc_str_trim(text);
-	if (!oc_str_starts(text, "/"))
-		return NULL;
-	size_t n = 1;
-	while (n < text.n && text.p[n] != ' ' && text.p[n] != '\n' && text.p[n] != '@')
-		n++;
-	size_t end = n;
-	while (end < text.n && text.p[end] != ' ' && text.p[end] != '\n')
-		end++;
-	oc_str name = {text.p + 1, n - 1};
-	*rest = oc_str_trim((oc_str){text.p + end, text.n - end});
-	for (size_t i = 0; i < N_COMMANDS; i++)
-		if (oc_str_ieq(name, oc_str_of(commands[i].name)))
-			return &commands[i];
-	return NULL;
-}
-
-/* session.resetTriggers: further words for /new. */
-static bool is_trigger(const oc_config *config, oc_str text)
-{
-	const cJSON *word;
-	cJSON_ArrayForEach(word, oc_config_get(config, "session.resetTriggers"))
-	{
-		if (cJSON_IsString(word) && oc_str_ieq(oc_str_trim(text), oc_str_of(word->valuestring)))
+	if (oc_str_ieq(name, oc_str_of(s->name)))
+		return true;
+	oc_str rest = oc_str_of(s->aliases != NULL ? s->aliases : "");
+	while (rest.n > 0) {
+		oc_str alias = oc_str_cut(&rest, ' ');
+		if (oc_str_ieq(name, alias))
 			return true;
+		if (rest.p == NULL)
+			break;
 	}
 	return false;
 }
 
-bool oc_command_is(oc_agent *agent, oc_str text)
+/* "/name rest", "/name: rest", "/name@bot rest": the last is how groups address one bot of several. */
+static const oc_slash *by_name(oc_str text, oc_str *rest)
 {
-	oc_str rest;
-	return oc_config_bool(agent->config, "commands.text", true) &&
-	       (find(text, &rest) != NULL || is_trigger(agent->config, text));
+	if (!oc_str_starts(text, "/"))
+		return NULL;
+	size_t n = 1;
+	while (n < text.n && strchr(" \n\t@:", text.p[n]) == NULL)
+		n++;
+	size_t end = n;
+	if (end < text.n && text.p[end] == '@')
+		while (end < text.n && strchr(" \n\t:", text.p[end]) == NULL)
+			end++;
+	if (end < text.n && text.p[end] == ':')
+		end++;
+	oc_str name = {text.p + 1, n - 1};
+	*rest = oc_str_trim((oc_str){text.p + end, text.n - end});
+	for (size_t i = 0; i < N_SLASHES; i++)
+		if (is_named(&slashes[i], name))
+			/* One without arguments that is followed by something is a sentence. */
+			return slashes[i].args != NULL || rest->n == 0 ? &slashes[i] : NULL;
+	return NULL;
 }
 
-bool oc_command_is_stop(oc_str text)
+static const oc_slash *named(const char *name)
 {
 	oc_str rest;
-	const command *c = find(text, &rest);
-	return c != NULL && c->run == run_stop;
+	char text[32];
+	snprintf(text, sizeof text, "/%s", name);
+	return by_name(oc_str_of(text), &rest);
 }
 
-void oc_command_run(oc_turn *turn)
+/* session.resetTriggers: further words for /new; what follows them is the first message. */
+static bool is_trigger(const oc_config *config, oc_str text, oc_str *rest)
 {
-	oc_str text = oc_str_of(turn->text), rest = OC_STR_NONE;
-	const command *c = find(text, &rest);
-	if (c != NULL)
-		c->run(turn, rest);
-	else
-		run_new(turn, OC_STR_NONE);
+	const cJSON *word;
+	cJSON_ArrayForEach(word, oc_config_get(config, "session.resetTriggers"))
+	{
+		oc_str w = cJSON_IsString(word) ? oc_str_of(word->valuestring) : OC_STR_NONE;
+		if (w.n == 0 || text.n < w.n || !oc_str_ieq((oc_str){text.p, w.n}, w) ||
+		    (text.n > w.n && text.p[w.n] != ' ' && text.p[w.n] != '\n'))
+			continue;
+		*rest = oc_str_trim((oc_str){text.p + w.n, text.n - w.n});
+		return true;
+	}
+	return false;
+}
+
+/* Words that stop what runs; where nothing runs they are words. */
+static bool is_stop_word(oc_str text)
+{
+	static const char *const words[] = {"stop", "abort", "esc", "interrupt", "exit", "wait"};
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (oc_str_ieq(text, oc_str_of(words[i])))
+			return true;
+	return false;
+}
+
+const oc_slash *oc_slash_find(oc_agent *agent, const char *session, oc_str text, oc_str *rest)
+{
+	text = oc_str_trim(text);
+	*rest = OC_STR_NONE;
+	if (!oc_config_bool(agent->config, "commands.text", true))
+		return NULL;
+	const oc_slash *found = by_name(text, rest);
+	if (found == NULL && is_trigger(agent->config, text, rest))
+		found = named("new");
+	if (found == NULL && session != NULL && is_stop_word(text) && oc_lane_running(agent, session) != NULL)
+		found = named("stop");
+	if (found == NULL)
+		*rest = OC_STR_NONE;
+	return found;
+}
+
+void oc_slash_run(oc_turn *turn)
+{
+	if (turn->restricted && (turn->slash->flags & OC_SLASH_CHANGES) != 0) {
+		oc_slash_answer(turn, "You are not authorized to use this command.");
+		oc_slash_done(turn);
+		return;
+	}
+	turn->slash->run(turn, turn->slash_rest);
 }

@@ -4,6 +4,7 @@
 
 #include "core/agent/access.h"
 #include "core/agent/channels.h"
+#include "core/agent/commands.h"
 #include "core/agent/turn.h"
 #include "core/base/fault.h"
 #include "core/base/log.h"
@@ -23,6 +24,7 @@ typedef struct inbound {
 	char agent_id[65];
 	char session[OC_SESSION_KEY_MAX];
 	cJSON *deliver;
+	bool restricted; /* may talk, but not change the session by commands */
 	void (*committed)(void *arg, oc_status status);
 	void *arg;
 } inbound;
@@ -314,7 +316,8 @@ static char *compose(inbound *in)
 static oc_status submit(inbound *in, oc_err *err)
 {
 	oc_agent *agent = in->agent;
-	bool command = oc_command_is(agent, oc_str_trim(oc_str_of(in->text)));
+	oc_str rest;
+	bool command = oc_slash_find(agent, in->session, oc_str_of(in->text), &rest) != NULL;
 	oc_auto_free char *text = command ? oc_strdup(in->text) : compose(in);
 	if (text == NULL || !make_deliver(in))
 		return oc_fail(err, OC_E_LIMIT, NULL, "the message is too long");
@@ -328,27 +331,14 @@ static oc_status submit(inbound *in, oc_err *err)
 		.origin = origin,
 		.deliver = in->deliver,
 		.sender = oc_json_get(in->m, "sender"),
+		.queue = "",
+		.restricted = in->restricted,
 	};
 	oc_run_ref run;
 	return oc_turn_submit(agent, &input, &ref, in->committed, in->arg, NULL, &run, err);
 }
 
-/* "/stop" does not wait behind what it is to stop. */
-static oc_status stop(inbound *in, oc_err *err)
-{
-	int n = 0;
-	if (!make_deliver(in))
-		return OC_E_NOMEM;
-	(void)oc_agent_cancel_session(in->agent, oc_str_of(in->session), &n, NULL);
-	char key[60];
-	snprintf(key, sizeof key, "stop:%.20s:%.30s", in->channel, in->id);
-	oc_inbound_say(in->agent, in->deliver, in->session, key, n > 0 ? "Stopped." : "Nothing was running.");
-	(void)err;
-	in->committed(in->arg, OC_OK);
-	return OC_OK;
-}
-
-static oc_access ask_access(const inbound *in, char *reason)
+static oc_access ask_access(inbound *in, char *reason)
 {
 	oc_access_question q = {
 		.config = in->agent->config,
@@ -364,7 +354,9 @@ static oc_access ask_access(const inbound *in, char *reason)
 		.text = oc_str_of(in->text),
 		.agent_id = in->agent_id,
 	};
-	return oc_access_decide(&q, reason);
+	oc_access access = oc_access_decide(&q, reason);
+	in->restricted = access != OC_ACCESS_ALLOWED || !oc_access_commands(&q);
+	return access;
 }
 
 bool oc_inbound_admits(oc_agent *agent, oc_str message_json)
@@ -413,10 +405,7 @@ static oc_status decide(inbound *in, oc_err *err)
 		return OC_E_STATE;
 	agent->stats.inbound++;
 	oc_channels_note(agent, in->channel, in->account, true, NULL);
-	if (oc_command_is_stop(oc_str_of(in->text)))
-		status = stop(in, err);
-	else
-		status = submit(in, err);
+	status = submit(in, err);
 	if (status == OC_OK)
 		done_with(in);
 	return status;
@@ -446,115 +435,4 @@ void oc_agent_inbound(oc_agent *agent, oc_str message_json, void (*committed)(vo
 		oc_log_err(OC_LOG_WARN, "channel", "a message cannot be taken", &err);
 	done_with(in);
 	committed(arg, status);
-}
-
-/* ---- After a crash ---- */
-
-/* The notice's row, in the commit that ends the run: a run that is over was reported, whatever happens to this process. */
-static void put_notice(oc_batch *b, const char *key, const char *session, const cJSON *deliver, const char *text)
-{
-	oc_auto_json cJSON *message = cJSON_Duplicate(deliver, true);
-	oc_json_opt(message, "session", session);
-	bool whole = oc_json_set_str(message, "text", text);
-	oc_auto_free char *json = whole ? oc_json_print(message) : NULL;
-	if (json != NULL)
-		oc_batch_outbox_put(b, key, session, NULL, oc_json_str(message, "channel", ""),
-				    oc_json_str(message, "account", "default"), json);
-	else
-		oc_batch_spoil(b);
-}
-
-typedef struct report {
-	oc_agent *agent;
-	char key[60];
-} report;
-
-static void reported(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
-{
-	(void)b;
-	report *r = arg;
-	if (status == OC_OK)
-		oc_outbound_kick(r->agent, r->key);
-	else
-		oc_log_err(OC_LOG_ERROR, "agent", "an interrupted answer is reported at the next start", err);
-	oc_free(r);
-}
-
-static void report_interrupted(oc_agent *agent, const char *run, const char *session, const cJSON *input)
-{
-	const cJSON *deliver = oc_json_get(input, "deliver");
-	static const char words[] = "I was interrupted before I could finish my answer (the gateway stopped). Ask again, or say "
-				    "\"go on\".";
-	oc_err err = {0};
-	report *r = oc_alloc(sizeof *r);
-	oc_batch *b = oc_batch_new(agent->store);
-	if (r != NULL && b != NULL) {
-		r->agent = agent;
-		snprintf(r->key, sizeof r->key, "int:%s", run);
-		oc_batch_run_state(b, run, "interrupted", "{\"status\":\"interrupted\",\"text\":\"\"}");
-		oc_batch_event(b, session, "state_changed", run, "{\"state\":\"interrupted\"}");
-		if (cJSON_IsObject(deliver))
-			put_notice(b, r->key, session, deliver, words);
-	} else {
-		oc_batch_free(b);
-		b = NULL;
-	}
-	if (oc_batch_commit(b, reported, r, &err) != OC_OK) {
-		oc_log_err(OC_LOG_ERROR, "agent", "an interrupted answer is reported at the next start", &err);
-		oc_free(r);
-		return;
-	}
-	agent->stats.turns_interrupted++;
-}
-
-static void take_up(oc_agent *agent, const char *run, const char *session, const cJSON *input)
-{
-	oc_turn_input in = {
-		.session = oc_str_of(session),
-		.text = oc_json_ostr(input, "text"),
-		.media = oc_json_get(input, "media"),
-		.origin = oc_json_str(input, "origin", "recovered"),
-		.model = oc_json_ostr(input, "model"),
-		.thinking = oc_json_ostr(input, "thinking"),
-		.extra_system = oc_json_ostr(input, "extraSystem"),
-		.deliver = oc_json_get(input, "deliver"),
-		.sender = oc_json_get(input, "sender"),
-		.timeout_ms = (uint64_t)oc_json_i64(input, "timeoutMs", 0),
-	};
-	oc_run_ref ref;
-	oc_err err = {0};
-	if (oc_turn_submit(agent, &in, NULL, NULL, NULL, run, &ref, &err) != OC_OK) {
-		oc_log_err(OC_LOG_ERROR, "agent", "an accepted message cannot be taken up", &err);
-		report_interrupted(agent, run, session, input);
-	}
-}
-
-void oc_inbound_recover(oc_agent *agent)
-{
-	oc_auto_json cJSON *runs = NULL;
-	oc_err err = {0};
-	int again = 0, reported = 0;
-	if (oc_store_open_runs(agent->store, &runs, &err) != OC_OK) {
-		oc_log_err(OC_LOG_ERROR, "agent", "what the last process left cannot be read", &err);
-		return;
-	}
-	const cJSON *r;
-	cJSON_ArrayForEach(r, runs)
-	{
-		const char *run = oc_json_str(r, "run", ""), *session = oc_json_str(r, "session", "");
-		const cJSON *input = oc_json_get(r, "input");
-		if (oc_map_find(&agent->runs, run) != NULL)
-			continue; /* of this process */
-		OC_FAULT_POINT("recover-run");
-		if (strcmp(oc_json_str(r, "state", ""), "accepted") == 0 && cJSON_IsObject(input)) {
-			take_up(agent, run, session, input);
-			again++;
-		} else {
-			report_interrupted(agent, run, session, input);
-			reported++;
-		}
-	}
-	if (again + reported > 0)
-		oc_info("agent", "left by the last process: %d messages are taken up, %d interrupted answers are reported", again,
-			reported);
 }

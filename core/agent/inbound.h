@@ -8,8 +8,6 @@
 void oc_inbound_free(oc_agent *agent);
 /* Whether a message with these facts would reach the agent now; changes nothing. */
 bool oc_inbound_admits(oc_agent *agent, oc_str message_json);
-/* What the last process left: accepted runs are run, interrupted ones reported. */
-void oc_inbound_recover(oc_agent *agent);
 /* "text (the sender) …": tells a conversation something that is no reply of a model. */
 void oc_inbound_say(oc_agent *agent, const cJSON *deliver, const char *session, const char *key, const char *text);
 

@@ -3,6 +3,7 @@
 #define OC_AGENT_INTERNAL_H
 
 #include "core/agent/agent.h"
+#include "core/agent/fair.h"
 #include "core/agent/map.h"
 #include "core/data/json.h"
 #include "core/module/call.h"
@@ -15,6 +16,16 @@ typedef struct oc_waiter oc_waiter;
 typedef struct oc_toolrun oc_toolrun;
 typedef struct oc_compaction oc_compaction;
 typedef struct oc_aside oc_aside;
+
+/* Turns of a class share a limit. */
+typedef enum oc_lane_class {
+	OC_LANE_MAIN,
+	OC_LANE_SUBAGENT,
+	OC_LANE_CRON,
+	OC_LANE_SUSPECT, /* was running at two crashes of the process: alone, so that the next one names the culprit */
+	OC_LANE_CLASSES
+} oc_lane_class;
+typedef struct oc_lane_room oc_lane_room;
 
 struct oc_agent {
 	oc_loop *loop;
@@ -31,7 +42,10 @@ struct oc_agent {
 	uint64_t event_seq;
 	/* lane.c */
 	oc_map lanes;
-	oc_lane *ready, **ready_tail; /* lanes whose next turn may start when there is room */
+	struct oc_lane_room {
+		oc_fair ready; /* lanes whose next turn may start when there is room */
+		uint64_t running;
+	} classes[OC_LANE_CLASSES];
 	/* turn.c */
 	oc_map runs, keys; /* turns by run id and by idempotency key */
 	oc_waiter *waiters;
@@ -85,6 +99,12 @@ void oc_lane_pump(oc_agent *agent);
 int oc_lane_each(oc_agent *agent, const char *session, void (*fn)(void *arg, oc_turn *turn), void *arg);
 oc_turn *oc_lane_running(oc_agent *agent, const char *session);
 bool oc_lane_is_first(const oc_turn *turn);
+/* How many wait in the session. */
+int oc_lane_waiting(oc_agent *agent, const char *session);
+/* "subagent", "cron"; NULL: main, both ways. */
+oc_lane_class oc_lane_class_of(const char *name);
+const char *oc_lane_class_name(oc_lane_class class);
+void oc_lanes_free(oc_agent *agent);
 
 /* ---- agents ---- */
 
@@ -103,11 +123,19 @@ typedef struct oc_inbox_ref {
 	const char *channel, *account, *chat, *message_id;
 } oc_inbox_ref;
 
+/* A run of the store that is taken up (recover.c). */
+typedef struct oc_recovery {
+	const char *run;
+	unsigned attempts;
+	const cJSON *input;
+	bool resumed; /* its message, and what came of it, is in the history */
+} oc_recovery;
+
 /* As oc_agent_submit, for messages of channels: the inbox row is written with it. committed (may be NULL) is called with
  * OC_OK when it is stored or was a duplicate. */
 oc_status oc_turn_submit(oc_agent *agent, const oc_turn_input *input, const oc_inbox_ref *inbox,
-			 void (*committed)(void *arg, oc_status status), void *committed_arg, const char *run_or_null,
-			 oc_run_ref *ret, oc_err *err);
+			 void (*committed)(void *arg, oc_status status), void *committed_arg,
+			 const oc_recovery *recovery_or_null, oc_run_ref *ret, oc_err *err);
 void oc_turn_begin(oc_turn *turn);
 /* Asks it to end with that status, later from the loop. why: for people. */
 void oc_turn_cancel(oc_turn *turn, oc_status status, const char *why);

@@ -15,6 +15,9 @@ libocore_la_SOURCES += \
 	%D%/commands.c \
 	%D%/compact.c \
 	%D%/compact.h \
+	%D%/commands.h \
+	%D%/commands_info.c \
+	%D%/commands_set.c \
 	%D%/context.c \
 	%D%/direct.c \
 	%D%/embed.c \
@@ -22,6 +25,8 @@ libocore_la_SOURCES += \
 	%D%/events.c \
 	%D%/history.c \
 	%D%/history.h \
+	%D%/fair.c \
+	%D%/fair.h \
 	%D%/inbound.c \
 	%D%/inbound.h \
 	%D%/internal.h \
@@ -41,6 +46,12 @@ libocore_la_SOURCES += \
 	%D%/prompt.c \
 	%D%/prune.c \
 	%D%/prune.h \
+	%D%/queue.c \
+	%D%/queue.h \
+	%D%/recover.c \
+	%D%/recover.h \
+	%D%/reset.c \
+	%D%/reset.h \
 	%D%/seeds.c \
 	%D%/seeds.h \
 	%D%/services.c \
@@ -55,6 +66,8 @@ libocore_la_SOURCES += \
 	%D%/subagent.h \
 	%D%/subagent_end.c \
 	%D%/subagent_tools.c \
+	%D%/take.c \
+	%D%/take.h \
 	%D%/toolrun.c \
 	%D%/toolrun.h \
 	%D%/toolset.c \

@@ -34,6 +34,26 @@ void oc_preview_free(oc_preview *p)
 	oc_free(p);
 }
 
+void oc_preview_restore(oc_turn *turn, const char *message_id)
+{
+	oc_preview *p = message_id[0] != 0 && turn->deliver != NULL ? oc_alloc(sizeof *p) : NULL;
+	if (p == NULL)
+		return;
+	p->turn = turn;
+	snprintf(p->message_id, sizeof p->message_id, "%s", message_id);
+	turn->preview = p;
+}
+
+/* It is in the store from the first message on: taken up after a crash, the turn goes on with that message. */
+static void keep(oc_turn *turn)
+{
+	oc_batch *b = oc_batch_new(turn->agent->store);
+	oc_auto_free char *input = oc_turn_input_json(turn);
+	if (b != NULL && input != NULL)
+		oc_batch_run_input(b, turn->run, input);
+	oc_turn_store(turn, b);
+}
+
 const char *oc_preview_message(const oc_turn *turn)
 {
 	return turn->preview != NULL ? turn->preview->message_id : "";
@@ -51,9 +71,11 @@ static bool wanted(const oc_turn *turn, oc_guest *guest)
 
 static oc_preview *preview_of(oc_turn *turn)
 {
-	if (turn->preview != NULL)
-		return turn->preview;
-	oc_preview *p = oc_alloc(sizeof *p);
+	oc_preview *p = turn->preview;
+	if (p != NULL && p->guest != NULL)
+		return p;
+	if (p == NULL)
+		p = oc_alloc(sizeof *p);
 	if (p == NULL)
 		return NULL;
 	p->turn = turn;
@@ -77,6 +99,8 @@ static void on_done(void *arg, oc_status status, oc_str result)
 		if (oc_json_parse(result, NULL, &root, NULL) == OC_OK)
 			snprintf(p->message_id, sizeof p->message_id, "%s", oc_json_str(root, "messageId", ""));
 		p->off = p->message_id[0] == 0;
+		if (!p->off)
+			keep(turn);
 	}
 	p->last_ms = oc_now_ms();
 	if (p->ending) {

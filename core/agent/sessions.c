@@ -132,31 +132,42 @@ static void changed(void *arg, const oc_batch *b, oc_status status, const oc_err
 	free_change(c);
 }
 
-/* Everybody who keeps something for the session hears that it is over. */
-static void tell_end(const change *c)
+cJSON *oc_session_end_info(oc_agent *agent, const char *key, const char *reason)
 {
-	oc_agent *agent = c->agent;
-	oc_auto_json cJSON *session = NULL, *info = cJSON_CreateObject();
-	if (oc_store_session(agent->store, c->key, &session, NULL) != OC_OK)
-		return;
-	oc_json_opt(info, "session", c->key);
-	oc_json_opt(info, "agent", c->parts.agent);
-	oc_json_opt(info, "reason", c->reason);
+	oc_auto_json cJSON *session = NULL;
+	oc_session_key parts;
+	cJSON *info = cJSON_CreateObject();
+	if (oc_store_session(agent->store, key, &session, NULL) != OC_OK ||
+	    oc_session_key_parse(oc_str_of(key), &parts, NULL) != OC_OK) {
+		cJSON_Delete(info);
+		return NULL;
+	}
+	oc_json_opt(info, "session", key);
+	oc_json_opt(info, "agent", parts.agent);
+	oc_json_opt(info, "reason", reason);
 	oc_json_opt(info, "sessionId", oc_json_str(session, "sessionId", NULL));
 	(void)oc_json_set_i64(info, "messageCount", oc_json_i64(session, "messages", 0));
 	(void)oc_json_set_i64(info, "durationMs", oc_wall_ms() - oc_json_i64(session, "startedAt", oc_wall_ms()));
 	cJSON *ctx = cJSON_AddObjectToObject(info, "ctx");
-	oc_json_opt(ctx, "agentId", c->parts.agent);
+	oc_json_opt(ctx, "agentId", parts.agent);
 	oc_json_opt(ctx, "sessionId", oc_json_str(session, "sessionId", NULL));
-	oc_json_opt(ctx, "sessionKey", c->key);
+	oc_json_opt(ctx, "sessionKey", key);
+	return info;
+}
+
+void oc_session_tell_end(oc_agent *agent, cJSON *info, bool reset)
+{
+	if (info == NULL)
+		return;
 	oc_agent_observe(agent, OC_HOOK_SESSION_END, cJSON_Duplicate(info, true));
 	oc_agent_observe(agent, OC_HOOK_TS_SESSION_END, cJSON_Duplicate(info, true));
-	if (c->kind == CHANGE_RESET)
+	if (reset)
 		oc_agent_observe(agent, OC_HOOK_BEFORE_RESET, cJSON_Duplicate(info, true));
 	oc_subagents_session_over(agent, c->key, c->kind == CHANGE_DELETE ? "session-delete" : "session-reset");
 	oc_auto_free char *json = oc_json_print(info);
 	if (json != NULL)
 		oc_modules_session_end(agent->modules, oc_str_of(json));
+	cJSON_Delete(info);
 }
 
 static oc_status commit(change *c, oc_err *err)
@@ -164,7 +175,7 @@ static oc_status commit(change *c, oc_err *err)
 	oc_batch *b = oc_batch_new(c->agent->store);
 	const oc_session_key *k = &c->parts;
 	if (c->kind != CHANGE_PUT)
-		tell_end(c);
+		oc_session_tell_end(c->agent, oc_session_end_info(c->agent, c->key, c->reason), c->kind == CHANGE_RESET);
 	if (b != NULL && c->kind == CHANGE_PUT)
 		oc_batch_session(b, c->key,
 				 &(oc_session_facts){.agent = k->agent, .kind = k->kind,

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "core/agent/take.h"
 #include "core/agent/toolrun.h"
 #include "core/base/log.h"
 
@@ -132,7 +133,9 @@ static void finish(oc_toolset *set)
 		oc_turn_fail(turn, OC_E_LIMIT, &err);
 		return;
 	}
-	oc_turn_call_model(turn);
+	(void)oc_take_steering(turn);
+	if (turn->state == OC_TURN_RUNNING)
+		oc_turn_call_model(turn);
 }
 
 /* ---- Running ---- */

@@ -9,7 +9,9 @@
 
 #include "core/agent/aside.h"
 #include "core/agent/compact.h"
+#include "core/agent/commands.h"
 #include "core/agent/media.h"
+#include "core/agent/take.h"
 #include "core/agent/workspace.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
@@ -41,6 +43,9 @@ void oc_turn_unref(oc_turn *turn)
 	cJSON_Delete(turn->deliver);
 	cJSON_Delete(turn->sender);
 	cJSON_Delete(turn->hook_tools_allow);
+	cJSON_Delete(turn->calls);
+	cJSON_Delete(turn->ended);
+	oc_sbuf_free(&turn->summary);
 	oc_config_unref(turn->config);
 	oc_free(turn->workspace);
 	oc_arena_free(turn->arena); /* the turn itself is in it */
@@ -125,6 +130,30 @@ void oc_turn_store(oc_turn *turn, oc_batch *batch)
 	oc_turn_unref(turn);
 }
 
+static void stored_then(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
+{
+	(void)b;
+	oc_turn *turn = arg;
+	void (*next)(oc_turn *turn) = turn->store_next;
+	turn->store_next = NULL;
+	if (turn->state == OC_TURN_RUNNING && status != OC_OK)
+		oc_turn_fail(turn, status, err);
+	else if (turn->state == OC_TURN_RUNNING)
+		next(turn);
+	oc_turn_unref(turn);
+}
+
+void oc_turn_store_then(oc_turn *turn, oc_batch *batch, void (*next)(oc_turn *turn))
+{
+	oc_err err = {0};
+	turn->store_next = next;
+	oc_turn_ref(turn);
+	if (oc_batch_commit(batch, stored_then, turn, &err) == OC_OK)
+		return;
+	oc_turn_fail(turn, err.code, &err);
+	oc_turn_unref(turn);
+}
+
 /* ---- Cancelling ---- */
 
 static void cancel_now(void *arg)
@@ -177,6 +206,7 @@ void oc_turn_begin(oc_turn *turn)
 	if (turn->cancel_status != OC_OK)
 		return; /* cancel_now is on its way */
 	oc_err err = {0};
+	oc_take_waiting(turn);
 	turn->workspace = oc_agent_workspace(turn->agent, turn->config, turn->agent_id);
 	oc_status status = turn->workspace != NULL ? oc_workspace_prepare(turn->agent, turn->config, turn->workspace, &err)
 						   : oc_fail(&err, OC_E_NOMEM, NULL, "cannot begin the turn");
@@ -190,14 +220,14 @@ void oc_turn_begin(oc_turn *turn)
 		turn->typing = oc_timer_start(turn->owner, 4500, 4500, send_typing, turn);
 		send_typing(turn);
 	}
-	if (!turn->user_stored) {
+	if (!turn->user_stored || turn->resumed) {
 		oc_batch *b = oc_batch_new(turn->agent->store);
 		if (b != NULL)
 			oc_batch_run_state(b, turn->run, "running", NULL);
 		oc_turn_store(turn, b);
 	}
-	if (oc_command_is(turn->agent, oc_str_of(turn->text)))
-		oc_command_run(turn);
+	if (turn->slash != NULL)
+		oc_slash_run(turn);
 	else
 		oc_turn_before(turn);
 }
@@ -218,4 +248,5 @@ void oc_turn_put_user(oc_turn *turn, oc_batch *b)
 					       .text = text, .run = turn->run, .meta_json = meta_text,
 					       .tokens = oc_tokens_of(oc_str_of(text)) + 4});
 	turn->user_stored = true;
+	oc_take_put(turn, b);
 }

@@ -5,6 +5,7 @@
 #include "core/agent/internal.h"
 #include "core/agent/model.h"
 #include "core/agent/outbound.h"
+#include "core/agent/queue.h"
 #include "core/base/mem.h"
 
 enum {
@@ -60,8 +61,27 @@ struct oc_turn {
 	oc_session_key key;
 	char agent_id[65];
 	oc_map_node by_run, by_key;
-	oc_lane *lane;
+	/* queueing */
+	oc_lane *lane; /* NULL: of no lane (an instant command), or out of it */
 	oc_turn *lane_next;
+	oc_lane_room *room; /* that it takes up, NULL: it waits */
+	oc_lane_class lane_class;
+	const char *source; /* whose it is, for fairness */
+	bool queued;	    /* queue modes apply to it */
+	bool instant;	    /* a command that waits for nobody */
+	bool debounced;	    /* waits for more of the same breath */
+	bool steered;	    /* was put into a running turn already and is one of its own too */
+	bool restricted;    /* its sender may not change the state of the session */
+	oc_queue_mode queue_asked;
+	oc_queue_settings queue; /* mode 0: not looked up yet */
+	uint64_t arrived_ms;
+	oc_turn *taken, **taken_tail; /* whose messages are in this one, until that is committed */
+	oc_sbuf summary;	      /* of messages that had to leave the queue */
+	unsigned left_out;
+	const struct oc_slash *slash; /* the command it is, NULL: none */
+	oc_str slash_rest;
+	cJSON *ended; /* what the hooks hear of the conversation that ended before this message, NULL: none */
+	const char *ended_why;
 	/* input (in the arena) */
 	const char *text, *origin, *model_override, *thinking, *extra_system, *idempotency;
 	cJSON *media, *history, *deliver, *sender;
@@ -81,12 +101,16 @@ struct oc_turn {
 	bool user_stored;      /* the message is in the history */
 	bool began_session;
 	bool duplicate;
-	bool recovered;
+	bool recovered;	   /* its run was in the store already */
+	bool resumed;	   /* it goes on from messages of its own that are in the store */
+	unsigned crashes; /* times it was begun before */
 	oc_status store_status; /* of what was written without waiting */
 	oc_err store_err;
 	oc_watch *deadline, *retry, *typing;
 	uint64_t end_since_ms; /* when its last commit failed first */
 	bool end_withheld, end_failed; /* which end that is */
+	bool failed_running;	/* it failed after it had begun */
+	bool user_late;		/* its message is stored by the commit of its failure */
 	/* cancel asked for */
 	bool cancel_posted;
 	oc_status cancel_status;
@@ -133,6 +157,8 @@ struct oc_turn {
 	oc_turn_message *own, **own_tail;
 	oc_turn_step step;
 	const char *calls_json; /* the answer whose calls run */
+	cJSON *calls; /* an answer whose tools run when it is committed */
+	void (*store_next)(oc_turn *turn);
 	oc_toolset *toolset;
 	uint64_t loop_hashes[24]; /* the last tool calls and their results */
 	size_t n_loop_hashes;
@@ -157,6 +183,8 @@ void oc_turn_emit_data(oc_turn *turn, int type, cJSON *data);
 void oc_turn_notice(oc_turn *turn, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Commits without waiting; a failure ends the turn at its next step. */
 void oc_turn_store(oc_turn *turn, oc_batch *batch);
+/* Commits, then next(turn) when the turn still runs; a failure ends the turn. One at a time. */
+void oc_turn_store_then(oc_turn *turn, oc_batch *batch, void (*next)(oc_turn *turn));
 /* A copy in the turn's arena; "" when there is no memory (the turn fails at its end by the arena's state). */
 const char *oc_turn_text(oc_turn *turn, const char *s);
 /* The turn's answer is complete. */
@@ -165,6 +193,10 @@ void oc_turn_succeed(oc_turn *turn);
 void oc_turn_fail(oc_turn *turn, oc_status status, const oc_err *err);
 /* The gateway stops before it began: told so, and left in the store for the next start when its answer goes to a channel. */
 void oc_turn_shelve(oc_turn *turn);
+/* The gateway stops while it runs: it goes on at the next start, or fails when that is impossible. */
+void oc_turn_suspend(oc_turn *turn);
+/* The input as it is needed to take the run up again; oc_free it. */
+char *oc_turn_input_json(const oc_turn *turn);
 /* Milliseconds left. */
 uint64_t oc_turn_remaining(const oc_turn *turn);
 /* Out of all lists; what runs next runs. */
@@ -233,16 +265,13 @@ char *oc_prompt_build(oc_turn *turn, bool group);
 void oc_toolset_run(oc_turn *turn, const cJSON *content);
 void oc_toolset_free(oc_toolset *set);
 
-/* ---- commands.c ---- */
-
-/* Whether the text is a command that is answered without a model; runs it and calls oc_turn_succeed. */
-bool oc_command_is(oc_agent *agent, oc_str text);
-void oc_command_run(oc_turn *turn);
-/* "/stop" and its words: acts at once, in front of the lane. */
-bool oc_command_is_stop(oc_str text);
 
 /* ---- sessions.c ---- */
 
+/* What the hooks hear of a session's end; NULL when there is no such session or no memory. */
+cJSON *oc_session_end_info(oc_agent *agent, const char *key, const char *reason);
+/* Tells all who keep something for it. Takes info. */
+void oc_session_tell_end(oc_agent *agent, cJSON *info, bool reset);
 /* A reset asked for by a turn of the session itself, which goes on. */
 oc_status oc_session_reset_inside(oc_turn *turn, const char *reason, oc_agent_session_done done, void *arg, oc_err *err);
 
@@ -253,6 +282,8 @@ void oc_preview_text(oc_turn *turn); /* turn->reply grew */
 void oc_preview_end(oc_turn *turn, void (*next)(oc_turn *turn));
 /* The message that shows the preview, "" when none. */
 const char *oc_preview_message(const oc_turn *turn);
+/* The message of a run that is taken up. */
+void oc_preview_restore(oc_turn *turn, const char *message_id);
 void oc_preview_free(oc_preview *preview);
 
 #endif

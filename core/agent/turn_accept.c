@@ -5,11 +5,16 @@
 #include <string.h>
 
 #include "core/base/fault.h"
+#include "core/agent/commands.h"
+#include "core/agent/reset.h"
+#include "core/agent/take.h"
+#include "core/base/clock.h"
 #include "core/base/id.h"
 #include "core/security/validate.h"
 
 #define TIMEOUT_SECONDS_DEFAULT 600
 #define ARENA_MAX ((size_t)256 << 20)
+#define SUMMARY_MAX ((size_t)16 << 10)
 
 /* ---- Accepting ---- */
 
@@ -19,6 +24,21 @@ static void tell_committed(oc_turn *turn, oc_status status)
 	turn->committed = NULL;
 	if (committed != NULL)
 		committed(turn->committed_arg, status);
+}
+
+/* The conversation before this message had come to its end by time. */
+static void tell_expired(oc_turn *turn)
+{
+	cJSON *info = turn->ended;
+	turn->ended = NULL;
+	if (info == NULL)
+		return;
+	cJSON *data = cJSON_CreateObject();
+	oc_json_opt(data, "change", "reset");
+	oc_json_opt(data, "key", turn->session);
+	oc_json_opt(data, "reason", turn->ended_why);
+	oc_session_tell_end(turn->agent, info, true);
+	oc_agent_emit_plain(turn->agent, OC_AGENT_EV_SESSION, turn->session, data);
 }
 
 static void accepted(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
@@ -35,6 +55,8 @@ static void accepted(void *arg, const oc_batch *b, oc_status status, const oc_er
 	OC_FAULT_POINT("inbox-committed");
 	tell_committed(turn, status);
 	OC_FAULT_POINT("inbox-acknowledged");
+	if (status == OC_OK && !turn->duplicate)
+		tell_expired(turn);
 	if (turn->duplicate) {
 		turn->agent->stats.inbound_duplicate++;
 		oc_turn_remove(turn);
@@ -62,8 +84,7 @@ static void accepted(void *arg, const oc_batch *b, oc_status status, const oc_er
 	oc_turn_unref(turn);
 }
 
-/* The input as it is needed to take the run up again after a crash. */
-static char *input_json(const oc_turn *turn)
+char *oc_turn_input_json(const oc_turn *turn)
 {
 	oc_auto_json cJSON *o = cJSON_CreateObject();
 	(void)oc_json_set_str(o, "text", turn->text);
@@ -80,7 +101,39 @@ static char *input_json(const oc_turn *turn)
 		if (trees[i].value != NULL)
 			(void)oc_json_set(o, trees[i].name, cJSON_Duplicate(trees[i].value, true));
 	(void)oc_json_set_i64(o, "timeoutMs", (int64_t)turn->timeout_ms);
+	oc_json_opt(o, "lane", oc_lane_class_name(turn->lane_class));
+	if (turn->queued)
+		oc_json_opt(o, "queue", turn->queue_asked != 0 ? oc_queue_mode_name(turn->queue_asked) : "default");
+	if (turn->restricted)
+		(void)oc_json_set_bool(o, "restricted", true);
+	if (turn->left_out > 0) {
+		(void)oc_json_set_i64(o, "leftOut", turn->left_out);
+		oc_json_opt(o, "summary", oc_sbuf_view(&turn->summary).p);
+	}
+	oc_json_opt(o, "preview", oc_preview_message(turn));
+	if (turn->history != NULL)
+		(void)oc_json_set_bool(o, "ownHistory", true);
+	if (turn->no_tools)
+		(void)oc_json_set_bool(o, "noTools", true);
+	if (turn->max_tokens > 0)
+		(void)oc_json_set_i64(o, "maxTokens", turn->max_tokens);
+	if (turn->has_temperature)
+		(void)oc_json_set(o, "temperature", cJSON_CreateNumber(turn->temperature));
 	return oc_json_print(o);
+}
+
+/* A session that was left alone for long enough begins anew with this message. What is under way goes on. */
+static void expire_session(oc_turn *turn, oc_batch *b)
+{
+	if (!oc_lane_is_first(turn) || turn->history != NULL)
+		return;
+	const char *why = oc_reset_due(turn->config, &turn->key, oc_turn_channel(turn),
+				       oc_store_session_used_ms(turn->agent->store, turn->session), oc_wall_ms());
+	if (why == NULL)
+		return;
+	turn->ended = oc_session_end_info(turn->agent, turn->session, why);
+	turn->ended_why = why;
+	oc_batch_session_reset(b, turn->session, why);
 }
 
 static oc_status commit_accept(oc_turn *turn, oc_err *err)
@@ -100,11 +153,13 @@ static oc_status commit_accept(oc_turn *turn, oc_err *err)
 						     .peer = turn->key.peer[0] != 0 ? turn->key.peer : NULL,
 						     .thread = turn->key.thread[0] != 0 ? turn->key.thread : NULL,
 						     .delivery_json = delivery});
-		oc_auto_free char *input = input_json(turn);
+		oc_auto_free char *input = oc_turn_input_json(turn);
 		oc_batch_run_put(b, turn->run, turn->session, turn->idempotency, input);
+		expire_session(turn, b);
 		/* Nobody is before it and no hook wants a say: the message goes into the history with the same commit. */
-		if (oc_lane_is_first(turn) && !oc_turn_wants_hooks_before(agent) &&
-		    !oc_command_is(agent, oc_str_of(turn->text)) && cJSON_GetArraySize(turn->media) == 0) {
+		if (oc_lane_is_first(turn) && !oc_turn_wants_hooks_before(agent) && turn->slash == NULL &&
+		    cJSON_GetArraySize(turn->media) == 0 &&
+		    !(turn->queued && oc_queue_inbound_debounce(turn->config, oc_turn_channel(turn)) > 0)) {
 			oc_turn_put_user(turn, b);
 			oc_batch_run_state(b, turn->run, "running", NULL);
 		}
@@ -165,6 +220,13 @@ static oc_turn *new_turn(oc_agent *agent, const oc_turn_input *in, const oc_inbo
 	turn->state = OC_TURN_ACCEPTING;
 	turn->config = oc_config_ref(agent->config);
 	turn->own_tail = &turn->own;
+	turn->taken_tail = &turn->taken;
+	turn->lane_class = oc_lane_class_of(in->lane);
+	turn->queued = in->queue != NULL;
+	turn->queue_asked = in->queue != NULL ? oc_queue_mode_parse(oc_str_of(in->queue)) : 0;
+	turn->restricted = in->restricted;
+	turn->source = "";
+	oc_sbuf_init(&turn->summary, SUMMARY_MAX);
 	turn->stop_reason = "";
 	turn->hook_before = turn->hook_after = turn->hook_system = turn->hook_system_before = turn->hook_system_after = "";
 	turn->system = turn->tools_json = "";
@@ -243,8 +305,41 @@ static oc_status resolve_session(oc_turn *turn, const oc_turn_input *in, oc_err 
 	return OC_OK;
 }
 
+/* What was kept of a run that is taken up. */
+static void recover(oc_turn *turn, const oc_recovery *r)
+{
+	turn->recovered = true;
+	turn->crashes = r->attempts;
+	turn->resumed = turn->user_stored = r->resumed;
+	turn->left_out = (unsigned)oc_json_i64(r->input, "leftOut", 0);
+	oc_sbuf_z(&turn->summary, oc_json_str(r->input, "summary", ""));
+	snprintf(turn->run, sizeof turn->run, "%s", r->run);
+	oc_preview_restore(turn, oc_json_str(r->input, "preview", ""));
+}
+
+/* Whose message it is: no sender has more than his share of the places. */
+static oc_status name_source(oc_turn *turn, oc_err *err)
+{
+	const char *sender = oc_json_str(turn->sender, "id", "");
+	turn->source = turn->deliver != NULL && sender[0] != 0
+			       ? oc_arena_printf(turn->arena, "%s\n%s\n%s", oc_turn_channel(turn),
+						 oc_json_str(turn->deliver, "account", ""), sender)
+			       : turn->origin;
+	return turn->source != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "cannot take the message");
+}
+
+/* Its place among the session's turns; commands that wait for nobody have none. */
+static oc_status enter(oc_turn *turn, oc_err *err)
+{
+	turn->slash = oc_slash_find(turn->agent, turn->session, oc_str_of(turn->text), &turn->slash_rest);
+	if (turn->history != NULL)
+		turn->slash = NULL; /* a client with a history of its own does not talk to the gateway */
+	turn->instant = turn->slash != NULL && (turn->slash->flags & OC_SLASH_INSTANT) != 0;
+	return turn->instant ? OC_OK : oc_lane_enter(turn, err);
+}
+
 oc_status oc_turn_submit(oc_agent *agent, const oc_turn_input *in, const oc_inbox_ref *inbox,
-			 void (*committed)(void *arg, oc_status status), void *committed_arg, const char *run,
+			 void (*committed)(void *arg, oc_status status), void *committed_arg, const oc_recovery *recovery,
 			 oc_run_ref *ret, oc_err *err)
 {
 	*ret = (oc_run_ref){0};
@@ -254,14 +349,15 @@ oc_status oc_turn_submit(oc_agent *agent, const oc_turn_input *in, const oc_inbo
 	oc_turn *turn = new_turn(agent, in, inbox);
 	if (turn == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot take the message");
-	turn->recovered = run != NULL;
-	if (run != NULL)
-		snprintf(turn->run, sizeof turn->run, "%s", run);
+	if (recovery != NULL)
+		recover(turn, recovery);
 	else
 		oc_id_uuid(turn->run);
 	status = resolve_session(turn, in, err);
 	if (status == OC_OK)
-		status = oc_lane_enter(turn, err);
+		status = name_source(turn, err);
+	if (status == OC_OK)
+		status = enter(turn, err);
 	if (status != OC_OK) {
 		oc_turn_unref(turn);
 		return status;
@@ -300,5 +396,5 @@ void oc_turns_free(oc_agent *agent)
 	oc_map_each(&agent->runs, drop_turn, agent);
 	oc_map_free(&agent->runs);
 	oc_map_free(&agent->keys);
-	oc_map_free(&agent->lanes);
+	oc_lanes_free(agent);
 }

@@ -6,6 +6,7 @@
 
 #include "core/agent/media.h"
 #include "core/agent/subagent.h"
+#include "core/agent/take.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/log.h"
@@ -67,6 +68,7 @@ static void count(oc_agent *agent, const oc_turn *turn, oc_status status)
 void oc_turn_close(oc_turn *turn, oc_status status, const oc_err *err)
 {
 	oc_agent *agent = turn->agent;
+	oc_take_release(turn);
 	cJSON *result = result_json(turn, status, err);
 	count(agent, turn, status);
 	oc_owner_sweep(turn->owner);
@@ -318,6 +320,11 @@ static void commit_failure(oc_turn *turn)
 	oc_batch *b = oc_batch_new(turn->agent->store);
 	oc_err err = {0};
 	if (b != NULL) {
+		/* What was said stays, whatever became of the answer. */
+		turn->user_late |= turn->failed_running && !turn->user_stored && turn->slash == NULL;
+		if (turn->user_late)
+			oc_turn_put_user(turn, b);
+		oc_take_put(turn, b);
 		store_partial(turn, b);
 		oc_auto_json cJSON *data = cJSON_CreateObject();
 		oc_json_opt(data, "code", oc_status_name(status));
@@ -355,11 +362,20 @@ static void preview_over_failed(oc_turn *turn)
 		commit_failure(turn);
 }
 
+/* Calls, hooks and timers end; the toolset, which may be what calls, is freed with the turn. */
+static void stop_working(oc_turn *turn)
+{
+	turn->state = OC_TURN_ENDING;
+	oc_owner_sweep(turn->owner);
+	turn->step.call = NULL;
+	turn->deadline = turn->retry = turn->typing = NULL;
+}
+
 void oc_turn_fail(oc_turn *turn, oc_status status, const oc_err *err)
 {
 	if (turn->state == OC_TURN_OVER || turn->state == OC_TURN_ENDING)
 		return;
-	bool ran = turn->state == OC_TURN_RUNNING;
+	bool ran = turn->failed_running = turn->state == OC_TURN_RUNNING;
 	oc_err copy = err != NULL ? *err : (oc_err){0};
 	copy.code = status;
 	turn->model_err = copy;
@@ -367,24 +383,68 @@ void oc_turn_fail(oc_turn *turn, oc_status status, const oc_err *err)
 		/* Its lane never gave it a place: it leaves the queue now, or the running count would be wrong. */
 		oc_lane_leave(turn);
 	}
-	turn->state = OC_TURN_ENDING;
-	/* Calls, hooks and timers end here; the toolset, which may be what calls, is freed with the turn. */
-	oc_owner_sweep(turn->owner);
-	turn->step.call = NULL;
-	turn->deadline = turn->retry = turn->typing = NULL;
+	stop_working(turn);
 	oc_preview_end(turn, preview_over_failed);
+}
+
+/* Somebody waits for the answer on a connection that goes away with the gateway: told now, not answered later. */
+static bool answers_a_client(const oc_turn *turn)
+{
+	return turn->deliver == NULL && turn->on_event != NULL;
 }
 
 void oc_turn_shelve(oc_turn *turn)
 {
 	oc_err err = {0};
-	(void)oc_fail(&err, OC_E_RETRY, turn->deliver != NULL ? "the answer comes when it runs again" : NULL,
+	bool over = answers_a_client(turn);
+	(void)oc_fail(&err, OC_E_RETRY, over ? NULL : "the answer comes when it runs again",
 		      "the gateway stopped before this message was worked on");
-	if (turn->deliver == NULL) {
+	if (over) {
 		oc_batch *b = oc_batch_new(turn->agent->store);
 		if (b != NULL)
 			oc_batch_run_state(b, turn->run, "interrupted", NULL);
 		oc_turn_store(turn, b);
 	}
 	oc_turn_close(turn, OC_E_RETRY, &err);
+}
+
+static void suspended(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
+{
+	(void)b;
+	oc_turn *turn = arg;
+	if (status != OC_OK)
+		oc_log_err(OC_LOG_ERROR, "agent", "a turn that goes on at the next start could not be noted as such", err);
+	if (turn->state != OC_TURN_OVER)
+		oc_turn_close(turn, turn->model_err.code, &turn->model_err);
+	oc_turn_unref(turn);
+}
+
+static void commit_suspension(oc_turn *turn)
+{
+	if (turn->state != OC_TURN_ENDING)
+		return;
+	oc_batch *b = oc_batch_new(turn->agent->store);
+	oc_err err = {0};
+	if (b != NULL)
+		oc_batch_run_state(b, turn->run, "suspended", NULL);
+	oc_turn_ref(turn);
+	if (oc_batch_commit(b, suspended, turn, &err) != OC_OK) {
+		/* It is still "running" there, which is as good but for the count of attempts. */
+		oc_turn_unref(turn);
+		oc_turn_close(turn, turn->model_err.code, &turn->model_err);
+	}
+}
+
+void oc_turn_suspend(oc_turn *turn)
+{
+	/* What tools do cannot be taken up again, and an answer to a client that goes has nobody to go to. */
+	if (turn->state != OC_TURN_RUNNING || answers_a_client(turn) || turn->toolset != NULL || turn->calls != NULL ||
+	    turn->history != NULL || turn->slash != NULL || turn->agent->one_shot) {
+		oc_turn_cancel(turn, OC_E_RETRY, "the gateway had to stop before the answer was finished");
+		return;
+	}
+	(void)oc_fail(&turn->model_err, OC_E_RETRY, "the answer comes when the gateway runs again",
+		      "the gateway stopped before the answer was finished");
+	stop_working(turn);
+	oc_preview_end(turn, commit_suspension);
 }

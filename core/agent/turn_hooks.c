@@ -432,7 +432,10 @@ void oc_turn_before(oc_turn *turn)
 	/* What is shown cannot be taken back: with such a subscriber nothing is shown before it had its say. */
 	turn->hold_text = oc_hooks_wanted(turn->agent->hooks, OC_HOOK_AGENT_RESPONSE) ||
 			  (turn->deliver != NULL && oc_hooks_wanted(turn->agent->hooks, OC_HOOK_MESSAGE_SENDING));
-	go_before(turn);
+	if (turn->resumed)
+		oc_turn_prepare(turn); /* they had their say before it was interrupted */
+	else
+		go_before(turn);
 }
 
 static void after_done(void *arg, const oc_hook_result *result)

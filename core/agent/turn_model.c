@@ -7,6 +7,8 @@
 #include "core/agent/aside.h"
 #include "core/agent/budget.h"
 #include "core/agent/compact.h"
+#include "core/agent/recover.h"
+#include "core/agent/take.h"
 #include "core/agent/toolrun.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
@@ -107,7 +109,7 @@ void oc_turn_prepare(oc_turn *turn)
 	oc_err err = {0};
 	oc_status status = oc_turn_choose_model(turn, &err);
 	if (status == OC_OK)
-		status = add_user(turn, &err);
+		status = turn->resumed ? oc_recover_messages(turn, &err) : add_user(turn, &err);
 	if (status != OC_OK) {
 		oc_turn_fail(turn, status, &err);
 		return;
@@ -321,23 +323,35 @@ static void out_of_memory(oc_turn *turn)
 	oc_turn_fail(turn, OC_E_NOMEM, &err);
 }
 
-/* The answer is written down (stored; NULL: a hook keeps it out of the history), then its calls run. */
+static void run_tools(oc_turn *turn)
+{
+	oc_auto_json cJSON *content = turn->calls;
+	turn->calls = NULL;
+	oc_toolset_run(turn, content);
+}
+
+/* The answer is written down (stored; NULL: a hook keeps it out of the history), then its calls run: after the commit, so
+ * that after a crash it is known what may have happened. */
 static void run_calls(oc_turn *turn, const char *stored)
 {
-	oc_auto_json cJSON *content = cJSON_Parse(turn->calls_json), *kept = stored != NULL ? cJSON_Parse(stored) : NULL;
+	oc_auto_json cJSON *kept = stored != NULL ? cJSON_Parse(stored) : NULL;
 	oc_auto_free char *text = oc_turn_text_of_parts(kept);
-	if (content == NULL || text == NULL || (stored != NULL && kept == NULL)) {
+	cJSON_Delete(turn->calls);
+	turn->calls = cJSON_Parse(turn->calls_json);
+	if (turn->calls == NULL || text == NULL || (stored != NULL && kept == NULL)) {
 		out_of_memory(turn);
 		return;
 	}
-	oc_batch *b = stored != NULL ? oc_batch_new(turn->agent->store) : NULL;
+	if (stored == NULL) {
+		run_tools(turn);
+		return;
+	}
+	oc_batch *b = oc_batch_new(turn->agent->store);
 	if (b != NULL)
 		oc_batch_message(b, turn->session, "agent_response",
 				 &(oc_message){.role = "assistant", .content_json = stored, .text = text, .run = turn->run,
 					       .model = turn->model.ref, .tokens = oc_tokens_of(oc_str_of(stored))});
-	if (stored != NULL)
-		oc_turn_store(turn, b);
-	oc_toolset_run(turn, content);
+	oc_turn_store_then(turn, b, run_tools);
 }
 
 /* Tools are asked for. */
@@ -352,6 +366,24 @@ static void with_tools(oc_turn *turn, const cJSON *content)
 	turn->calls_json = oc_turn_text(turn, json);
 	if (!oc_turn_before_write(turn, run_calls))
 		run_calls(turn, turn->calls_json);
+}
+
+/* The answer is there, but more was said meanwhile: it is part of the conversation, and the model goes on. */
+static bool steered_on(oc_turn *turn, const char *json, const char *text)
+{
+	if (!oc_take_steering_waits(turn) ||
+	    oc_context_add(turn, "assistant", json, turn->model.ref, NULL, NULL, false) == NULL)
+		return false;
+	oc_batch *b = oc_batch_new(turn->agent->store);
+	if (b != NULL)
+		oc_batch_message(b, turn->session, "agent_response",
+				 &(oc_message){.role = "assistant", .content_json = json, .text = text, .run = turn->run,
+					       .model = turn->model.ref, .tokens = oc_tokens_of(oc_str_of(json))});
+	oc_turn_store(turn, b);
+	(void)oc_take_steering(turn);
+	if (turn->state == OC_TURN_RUNNING)
+		oc_turn_call_model(turn);
+	return true;
 }
 
 static void without_tools(oc_turn *turn, cJSON *content)
@@ -376,6 +408,8 @@ static void without_tools(oc_turn *turn, cJSON *content)
 		oc_turn_fail(turn, err.code, &err);
 		return;
 	}
+	if (steered_on(turn, json, text))
+		return;
 	turn->final_content = oc_turn_text(turn, json);
 	turn->final_text = oc_turn_text(turn, text);
 	if (strcmp(turn->stop_reason, "length") == 0)

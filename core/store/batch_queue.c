@@ -66,7 +66,8 @@ void oc_batch_run_state(oc_batch *b, const char *run, const char *state, const c
 {
 	/* What is over stays over; its input is no longer needed, the message is in the history. */
 	add_plain(b,
-		  "UPDATE runs SET state = ?3, result = ?4, attempts = attempts + (?3 = 'running'),"
+		  "UPDATE runs SET state = ?3, result = ?4, "
+		  " attempts = CASE ?3 WHEN 'running' THEN attempts + 1 WHEN 'suspended' THEN 0 ELSE attempts END,"
 		  " ended_ms = CASE WHEN ?3 IN " OPEN_STATES " THEN NULL ELSE ?1 END,"
 		  " input = CASE WHEN ?3 IN " OPEN_STATES " THEN input END"
 		  " WHERE run = ?2 AND state IN " OPEN_STATES,

@@ -186,6 +186,18 @@ oc_status oc_store_session(oc_store *store, const char *key, cJSON **ret_object,
 	return OC_OK;
 }
 
+int64_t oc_store_session_used_ms(oc_store *store, const char *key)
+{
+	sqlite3_stmt *s = oc_read_stmt(
+		store, "SELECT updated_ms FROM sessions WHERE key = ?1 AND state = 'active' AND messages > 0", NULL);
+	if (s == NULL)
+		return 0;
+	oc_sql_bind(s, 1, key);
+	int64_t ms = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
+	sqlite3_reset(s);
+	return ms;
+}
+
 int64_t oc_store_session_count(oc_store *store)
 {
 	sqlite3_stmt *s = oc_read_stmt(store, "SELECT count(*) FROM sessions", NULL);

@@ -188,6 +188,8 @@ typedef struct oc_session_filter {
 oc_status oc_store_sessions(oc_store *store, const oc_session_filter *filter, cJSON **ret_array, oc_err *err);
 oc_status oc_store_session(oc_store *store, const char *key, cJSON **ret_object, oc_err *err);
 int64_t oc_store_session_count(oc_store *store);
+/* When it was used last, 0 when there is none, it is ended or empty: cheaper than the whole row. */
+int64_t oc_store_session_used_ms(oc_store *store, const char *key);
 
 typedef struct oc_history_filter {
 	int64_t before_seq; /* 0: from the end */

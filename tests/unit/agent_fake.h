@@ -525,7 +525,7 @@ static void stop_gateway(fixture *f)
 
 #define CONFIG_DEFAULT                                                                                               \
 	"{\"agents\":{\"defaults\":{\"model\":{\"primary\":\"p/one\",\"fallbacks\":[\"p/two\"]}}},"                  \
-	"\"channels\":{\"chat\":{\"dmPolicy\":\"open\",\"groupPolicy\":\"open\",\"token\":\"topsecret\"}}}"
+	"\"channels\":{\"chat\":{\"dmPolicy\":\"open\",\"groupPolicy\":\"open\",\"allowFrom\":[\"*\"],\"token\":\"topsecret\"}}}"
 
 static unsigned long live_before;
 

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
+#include "core/agent/compact.h"
 #include "core/agent/subagent.h"
-#include "core/agent/workspace.h"
 #include "core/base/log.h"
 
 /* ---- Answering ---- */
@@ -178,6 +178,28 @@ static void run_subagents(oc_turn *turn, oc_str rest)
 	oc_slash_done(turn);
 }
 
+/* ---- /compact ---- */
+
+static void was_compacted(oc_turn *turn, const oc_compact_outcome *o)
+{
+	if (turn->state != OC_TURN_RUNNING)
+		return;
+	if (o->status == OC_OK)
+		oc_slash_answer(turn, "⚙️ Compacted %lld messages (about %lld → %lld tokens).", (long long)o->compacted,
+				(long long)o->tokens_before, (long long)o->tokens_after);
+	else if (o->status == OC_E_NOT_FOUND)
+		oc_slash_answer(turn, "⚙️ Nothing to compact.");
+	else
+		oc_slash_answer(turn, "⚙️ Compaction failed: %s", o->err.text);
+	oc_slash_done(turn);
+}
+
+static void run_compact(oc_turn *turn, oc_str rest)
+{
+	oc_auto_free char *instructions = oc_memdup(rest.p, rest.n);
+	oc_compact_command(turn, oc_turn_text(turn, instructions != NULL ? instructions : ""), was_compacted);
+}
+
 /* ---- The table ---- */
 
 static const oc_slash slashes[] = {
@@ -193,6 +215,7 @@ static const oc_slash slashes[] = {
 	 OC_SLASH_CHANGES | OC_SLASH_MENU | OC_SLASH_CLEARS, run_new},
 	{"reset", NULL, "[model] [message]", "Session", "the same",
 	 OC_SLASH_CHANGES | OC_SLASH_MENU | OC_SLASH_CLEARS, run_new},
+	{"compact", NULL, "[instructions]", "Session", "sum up the older messages", OC_SLASH_CHANGES | OC_SLASH_MENU, run_compact},
 	{"model", NULL, "[name|list|status|default]", "Options", "show or change the model of this session",
 	 OC_SLASH_INSTANT | OC_SLASH_CHANGES | OC_SLASH_MENU, oc_slash_model},
 	{"models", NULL, "[provider]", "Options", "providers and their models", OC_SLASH_INSTANT | OC_SLASH_MENU, oc_slash_models},

@@ -92,7 +92,7 @@ static void model_lines(oc_turn *turn, const cJSON *session)
 	char used[24], window[24];
 	int64_t tokens = 0;
 	oc_status status = oc_model_candidates(turn->agent, turn->config, turn->arena, turn->agent_id,
-					       oc_json_str(session, "model", ""), &candidates, &n, &err);
+					       oc_json_str(session, "model", ""), false, &candidates, &n, &err);
 	if (status == OC_OK)
 		status = oc_model_find(turn->agent, turn->config, turn->arena, candidates[0], &model, &err);
 	if (status != OC_OK) {

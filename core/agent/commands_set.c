@@ -15,7 +15,7 @@ static const char *default_model(oc_turn *turn)
 {
 	const char **candidates;
 	size_t n;
-	return oc_model_candidates(turn->agent, turn->config, turn->arena, turn->agent_id, "", &candidates, &n, NULL) == OC_OK
+	return oc_model_candidates(turn->agent, turn->config, turn->arena, turn->agent_id, "", false, &candidates, &n, NULL) == OC_OK
 		       ? candidates[0]
 		       : "none";
 }

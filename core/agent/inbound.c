@@ -6,7 +6,6 @@
 #include "core/agent/channels.h"
 #include "core/agent/commands.h"
 #include "core/agent/turn.h"
-#include "core/base/fault.h"
 #include "core/base/log.h"
 #include "core/security/validate.h"
 #include "core/store/pairing.h"

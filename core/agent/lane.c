@@ -243,7 +243,7 @@ static void arrive(oc_lane *lane, oc_turn *turn)
 		oc_turn_cancel(lane->first, OC_E_CANCELED, "a newer message came");
 	else if (busy && plain && (turn->queue.mode == OC_QUEUE_COLLECT || turn->queue.mode == OC_QUEUE_FOLLOWUP))
 		hold(lane, turn->queue.debounce_ms);
-	if (turn->slash == NULL)
+	if (turn->slash == NULL && !turn->recovered) /* what was taken before a crash stays taken */
 		keep_cap(lane, turn);
 }
 

@@ -163,7 +163,7 @@ void oc_session_tell_end(oc_agent *agent, cJSON *info, bool reset)
 	oc_agent_observe(agent, OC_HOOK_TS_SESSION_END, cJSON_Duplicate(info, true));
 	if (reset)
 		oc_agent_observe(agent, OC_HOOK_BEFORE_RESET, cJSON_Duplicate(info, true));
-	oc_subagents_session_over(agent, c->key, c->kind == CHANGE_DELETE ? "session-delete" : "session-reset");
+	oc_subagents_session_over(agent, oc_json_str(info, "session", ""), reset ? "session-reset" : "session-delete");
 	oc_auto_free char *json = oc_json_print(info);
 	if (json != NULL)
 		oc_modules_session_end(agent->modules, oc_str_of(json));

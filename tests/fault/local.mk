@@ -3,7 +3,7 @@
 # openclaw-fault is the gateway with the places of core/base/fault.h: the files that have some are compiled again and come
 # before the library, so its own copies of them are left out.  crash.test checks that no file is missing here.
 check_PROGRAMS += openclaw-fault %D%/sql
-openclaw_fault_SOURCES = core/main.c core/base/fault.c core/agent/agent.c core/agent/inbound.c \
+openclaw_fault_SOURCES = core/main.c core/base/fault.c core/agent/agent.c core/agent/recover.c \
 	core/agent/outbound.c core/agent/toolrun.c core/agent/turn.c core/agent/turn_accept.c core/agent/turn_end.c \
 	core/agent/turn_model.c core/store/group.c core/store/schema.c
 openclaw_fault_CPPFLAGS = $(openclaw_CPPFLAGS) -DOC_FAULT_POINTS

@@ -16,11 +16,12 @@
 #include "core/net/local_client.h"
 
 #define MAX_STDIN (1u << 20)
+#define EXIT_CANCELED 130 /* what shells say of a command that Ctrl-C ended */
 
 struct talk {
 	const oc_args *args;
 	const char *text;
-	bool json, verbose, mid_line;
+	bool json, verbose, mid_line, canceled;
 	int exit_code;
 	oc_loop *loop;
 	/* through a gateway */
@@ -54,20 +55,29 @@ static void show_event(struct talk *t, const char *type, oc_str text, const cJSO
 	if (t->json)
 		return;
 	if (strcmp(type, "text") == 0 && text.n > 0) {
-		fwrite(text.p, 1, text.n, stdout);
+		/* What a model writes gives no orders to a terminal; a pipe gets it as it is. */
+		if (isatty(1))
+			oc_cli_text(stdout, text, SIZE_MAX, false);
+		else
+			fwrite(text.p, 1, text.n, stdout);
 		t->mid_line = text.p[text.n - 1] != '\n';
 		fflush(stdout);
 	} else if (strcmp(type, "thinking") == 0 && t->verbose) {
-		fprintf(stderr, "%s%.*s%s", err_dim(), OC_STR_ARG(text), end);
+		fputs(err_dim(), stderr);
+		oc_cli_text(stderr, text, SIZE_MAX, false);
+		fputs(end, stderr);
 	} else if (strcmp(type, "tool_start") == 0) {
 		oc_auto_free char *arguments = oc_json_print(oc_json_get(data, "arguments"));
 		end_line(t);
-		fprintf(stderr, "%s[%s] %.200s%s\n", err_dim(), oc_json_str(data, "name", "?"),
-			arguments != NULL ? arguments : "", end);
+		fprintf(stderr, "%s[%s] ", err_dim(), oc_json_str(data, "name", "?"));
+		oc_cli_text(stderr, oc_str_of(arguments != NULL ? arguments : ""), 200, true);
+		fprintf(stderr, "%s\n", end);
 	} else if (strcmp(type, "tool_end") == 0 && (t->verbose || oc_json_bool(data, "isError", false))) {
 		const cJSON *part = cJSON_GetArrayItem(oc_json_get(data, "content"), 0);
-		fprintf(stderr, "%s[%s] %s%.400s%s\n", err_dim(), oc_json_str(data, "name", "?"),
-			oc_json_bool(data, "isError", false) ? "failed: " : "", oc_json_str(part, "text", ""), end);
+		fprintf(stderr, "%s[%s] %s", err_dim(), oc_json_str(data, "name", "?"),
+			oc_json_bool(data, "isError", false) ? "failed: " : "");
+		oc_cli_text(stderr, oc_json_ostr(part, "text"), 400, false);
+		fprintf(stderr, "%s\n", end);
 	} else if (strcmp(type, "notice") == 0) {
 		end_line(t);
 		fprintf(stderr, "%s%s%s\n", err_dim(), oc_json_str(data, "message", ""), end);
@@ -76,6 +86,9 @@ static void show_event(struct talk *t, const char *type, oc_str text, const cJSO
 
 static void show_result(struct talk *t, const cJSON *result)
 {
+	const char *status = oc_json_str(result, "status", "ok");
+	if (strcmp(status, "ok") != 0)
+		t->exit_code = strcmp(status, "canceled") == 0 ? EXIT_CANCELED : OC_EXIT_FAILED;
 	if (t->json) {
 		oc_cli_print_json(cJSON_Duplicate(result, true));
 		return;
@@ -179,20 +192,25 @@ static void on_failed(void *arg, oc_status status, oc_str message)
 {
 	struct talk *t = arg;
 	oc_err err;
-	oc_fail(&err, status, NULL, "connecting to the gateway: %.*s", OC_STR_ARG(message));
+	oc_fail(&err, status, status == OC_E_UNAVAILABLE ? "start it, or unset OPENCLAW_GATEWAY_URL" : NULL, "connecting to the gateway: %.*s",
+		OC_STR_ARG(message));
 	t->answered = true;
 	show_error(t, &err);
+	if (status == OC_E_UNAVAILABLE)
+		t->exit_code = OC_EXIT_NOT_RUNNING;
 	oc_loop_stop(t->loop);
 }
 
 static void cancel_remote(void *arg)
 {
 	struct talk *t = arg;
-	if (t->ws == NULL) {
-		t->exit_code = 130;
+	if (t->ws == NULL || t->canceled) { /* the second time: without waiting for the gateway */
+		t->exit_code = EXIT_CANCELED;
+		t->answered = true;
 		oc_loop_stop(t->loop);
 		return;
 	}
+	t->canceled = true;
 	oc_sbuf b;
 	oc_sbuf_init(&b, 4096);
 	oc_sbuf_z(&b, "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"session.cancel\",\"params\":{\"session\":");
@@ -268,8 +286,6 @@ static void on_event(void *arg, const oc_agent_event *event)
 		oc_json_set_str(result, "session", t->ref.session);
 		show_result(t, result);
 		cJSON_Delete(result);
-		if (strcmp(oc_json_str(event->data, "status", "ok"), "ok") != 0)
-			t->exit_code = strcmp(oc_json_str(event->data, "status", ""), "canceled") == 0 ? 130 : OC_EXIT_FAILED;
 	}
 	leave(t);
 }
@@ -306,8 +322,10 @@ static void on_started(void *arg)
 static void cancel_local(void *arg)
 {
 	struct talk *t = arg;
-	if (t->ref.run[0] == 0 || oc_agent_cancel(t->rt->agent, t->ref.run, NULL) != OC_OK)
+	t->exit_code = EXIT_CANCELED;
+	if (t->ref.run[0] == 0 || t->canceled || oc_agent_cancel(t->rt->agent, t->ref.run, NULL) != OC_OK)
 		leave(t);
+	t->canceled = true;
 }
 
 static int talk_alone(struct talk *t)
@@ -333,7 +351,17 @@ static int talk_alone(struct talk *t)
 
 /* ---- The command ---- */
 
-static char *read_stdin(void)
+static bool is_thinking(const char *level)
+{
+	static const char *const levels[] = {"off", "minimal", "low", "medium", "high", "xhigh", "adaptive"};
+	for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+		if (strcmp(level, levels[i]) == 0)
+			return true;
+	return false;
+}
+
+/* *ret_n tells of bytes that a string would end at. */
+static char *read_stdin(size_t *ret_n)
 {
 	oc_sbuf b;
 	oc_sbuf_init(&b, MAX_STDIN);
@@ -341,6 +369,7 @@ static char *read_stdin(void)
 	size_t n;
 	while ((n = fread(chunk, 1, sizeof chunk, stdin)) > 0)
 		oc_sbuf_add(&b, chunk, n);
+	*ret_n = b.n;
 	return oc_sbuf_take(&b);
 }
 
@@ -356,10 +385,16 @@ static int run_agent(const oc_args *args)
 	if (message == NULL && isatty(0))
 		return oc_cli_usage(args, "there is no message: give one with -m \"…\"");
 	if (message == NULL || strcmp(message, "-") == 0) {
-		message = piped = read_stdin();
+		size_t n = 0;
+		message = piped = read_stdin(&n);
 		if (piped == NULL)
 			return oc_cli_usage(args, "the message on standard input is larger than 1 MiB");
+		if (strlen(piped) != n)
+			return oc_cli_usage(args, "the message on standard input has a NUL byte: it is no text");
 	}
+	const char *thinking = oc_arg(args, "thinking");
+	if (thinking != NULL && !is_thinking(thinking))
+		return oc_cli_usage(args, "--thinking is off, minimal, low, medium, high, xhigh or adaptive, not \"%s\"", thinking);
 	if (oc_str_trim(oc_str_of(message)).n == 0)
 		return oc_cli_usage(args, "the message is empty");
 	struct talk t = {
@@ -379,14 +414,14 @@ const oc_command oc_cmd_agent = {
 				 {"session", 's', "NAME", "session to continue (main)"},
 				 {"agent", 'a', "ID", "which agent (the default one)"},
 				 {"model", 0, "MODEL", "provider/model for this turn"},
-				 {"thinking", 0, "LEVEL", "off, minimal, low, medium or high"},
+				 {"thinking", 0, "LEVEL", "off, minimal, low, medium, high, xhigh or adaptive"},
 				 {"timeout", 0, "SECONDS", "end the turn after this time"},
 				 {"local", 0, NULL, "do not use a running gateway"},
 				 {"verbose", 'v', NULL, "show reasoning and tool results too"},
 				 {"json", 0, NULL, "print the result as JSON"},
 				 {0}},
 	.max_args = 1,
-	.help = "Works with and without a gateway; the sessions are the same. Ctrl-C cancels the turn.\n\n"
+	.help = "Works with and without a gateway; the sessions are the same. Ctrl-C cancels the turn (exit code 130).\n\n"
 		"  openclaw agent -m \"what is in this folder?\"\n"
 		"  git diff | openclaw agent -s review -m -\n",
 	.run = run_agent,

@@ -1,9 +1,11 @@
 #include "core/cli/cli.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/mem.h"
 #include "core/base/str.h"
@@ -146,8 +148,10 @@ static int take_option(const oc_command *command, const char *path, int argc, ch
 		return 1;
 	if (strcmp(arg, "-h") == 0)
 		return 1;
-	if (strcmp(arg, "--no-color") == 0)
-		return setenv("NO_COLOR", "1", 1) == 0 ? 0 : 0;
+	if (strcmp(arg, "--no-color") == 0) {
+		setenv("NO_COLOR", "1", 1);
+		return 0;
+	}
 	for (int k = 0; command->opts != NULL && command->opts[k].name != NULL; k++) {
 		const oc_opt *o = &command->opts[k];
 		bool is_long = arg[1] == '-' && strlen(o->name) == n && memcmp(o->name, arg + 2, n) == 0;
@@ -179,19 +183,47 @@ static int take_option(const oc_command *command, const char *path, int argc, ch
 	return wrong(path, "there is no option %s", arg);
 }
 
+static const oc_command *find_sub(const oc_command *command, const char *name)
+{
+	for (const oc_command *const *s = command->subs; s != NULL && *s != NULL; s++)
+		if (strcmp((*s)->name, name) == 0)
+			return *s;
+	return NULL;
+}
+
+/* openclaw help [COMMAND…] */
+static int help(int argc, char **argv)
+{
+	const oc_command *command = &root;
+	char path[128] = "openclaw";
+	for (int i = 0; i < argc; i++) {
+		const oc_command *sub = find_sub(command, argv[i]);
+		if (sub == NULL)
+			return command->subs != NULL ? unknown_command(command, path, argv[i])
+						     : wrong(path, "%s has no commands", path);
+		size_t n = strlen(path);
+		snprintf(path + n, sizeof path - n, " %s", sub->name);
+		command = sub;
+	}
+	oc_cli_print_help(stdout, command, path);
+	return OC_EXIT_OK;
+}
+
 static int run(const oc_command *command, const char *path, int argc, char **argv)
 {
 	if (command->raw)
 		return command->run(&(oc_args){command, path, argc, argv, NULL});
+	for (; command->subs != NULL && argc > 1 && strcmp(argv[0], "--no-color") == 0; argc--, argv++)
+		setenv("NO_COLOR", "1", 1);
+	if (command == &root && argc > 0 && strcmp(argv[0], "help") == 0)
+		return help(argc - 1, argv + 1);
 	if (command->subs != NULL && argc > 0 && argv[0][0] != '-') {
-		for (const oc_command *const *s = command->subs; *s != NULL; s++) {
-			if (strcmp((*s)->name, argv[0]) != 0)
-				continue;
-			char deeper[128];
-			snprintf(deeper, sizeof deeper, "%s %s", path, (*s)->name);
-			return run(*s, deeper, argc - 1, argv + 1);
-		}
-		return unknown_command(command, path, argv[0]);
+		const oc_command *sub = find_sub(command, argv[0]);
+		char deeper[128];
+		if (sub == NULL)
+			return unknown_command(command, path, argv[0]);
+		snprintf(deeper, sizeof deeper, "%s %s", path, sub->name);
+		return run(sub, deeper, argc - 1, argv + 1);
 	}
 	const char *values[MAX_OPTS] = {0};
 	int n_pos = 0;
@@ -223,8 +255,19 @@ static int run(const oc_command *command, const char *path, int argc, char **arg
 	return status;
 }
 
+/* A program started without standard descriptors would take its database for its output. */
+static void fill_descriptors(void)
+{
+	int fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd < 2)
+		fd = dup(fd);
+	if (fd > 2)
+		close(fd);
+}
+
 int oc_cli_main(int argc, char **argv)
 {
+	fill_descriptors();
 	if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
 		puts("openclaw " PACKAGE_VERSION);
 		return OC_EXIT_OK;

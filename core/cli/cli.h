@@ -80,6 +80,11 @@ const char *oc_red(void);
 const char *oc_green(void);
 const char *oc_yellow(void);
 const char *oc_plain(void);
+/* Text of others for people: control characters (which terminals obey, also U+0080 to U+009F) become spaces, line breaks
+ * stay unless one_line; at most max characters, then "…". */
+void oc_cli_text(FILE *out, oc_str text, size_t max, bool one_line);
+/* The same to every string of a tree, in place and for one line: before it is shown in a table. Returns the tree. */
+cJSON *oc_cli_clean(cJSON *tree);
 /* A table with aligned columns; the cells are copied. */
 typedef struct oc_table oc_table;
 oc_table *oc_table_new(const char *const *heads, size_t n_columns);

@@ -9,7 +9,7 @@ static void print_words(const oc_command *command, const char *path)
 	printf("%s|", path);
 	for (const oc_command *const *s = command->subs; s != NULL && *s != NULL; s++)
 		printf("%s ", (*s)->name);
-	printf("|--help ");
+	printf("|--help --no-color ");
 	for (const oc_opt *o = command->opts; o != NULL && o->name != NULL; o++)
 		printf("--%s ", o->name);
 	putchar('\n');
@@ -31,22 +31,33 @@ static void print_table(void)
 	print_tree(&top, "openclaw");
 }
 
-static void print_bash(void)
+/* What bash and zsh share: _openclaw_find PATH sets subs and opts. */
+static void print_lookup(void)
 {
-	puts("# bash completion for openclaw: source <(openclaw completion --shell bash)");
 	puts("_openclaw_words() { cat <<'WORDS'");
 	print_table();
 	puts("WORDS\n"
 	     "}\n"
-	     "_openclaw() {\n"
-	     "  local current=${COMP_WORDS[COMP_CWORD]} path=openclaw i word line subs opts\n"
+	     "_openclaw_find() {\n"
+	     "  local name one two\n"
+	     "  while IFS='|' read -r name one two; do\n"
+	     "    [[ $name == \"$1\" ]] && subs=$one opts=$two && return 0\n"
+	     "  done < <(_openclaw_words)\n"
+	     "  return 1\n"
+	     "}");
+}
+
+static void print_bash(void)
+{
+	puts("# bash completion for openclaw: source <(openclaw completion --shell bash)");
+	print_lookup();
+	puts("_openclaw() {\n"
+	     "  local current=${COMP_WORDS[COMP_CWORD]} at=openclaw i word subs opts\n"
+	     "  _openclaw_find \"$at\"\n"
 	     "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
 	     "    word=${COMP_WORDS[i]}\n"
-	     "    [[ $word == -* ]] && continue\n"
-	     "    _openclaw_words | grep -q \"^$path $word|\" && path=\"$path $word\"\n"
+	     "    [[ $word != -* ]] && _openclaw_find \"$at $word\" && at=\"$at $word\"\n"
 	     "  done\n"
-	     "  line=$(_openclaw_words | grep \"^$path|\")\n"
-	     "  IFS='|' read -r _ subs opts <<<\"$line\"\n"
 	     "  if [[ $current == -* ]]; then\n"
 	     "    COMPREPLY=($(compgen -W \"$opts\" -- \"$current\"))\n"
 	     "  elif [[ -n $subs ]]; then\n"
@@ -60,9 +71,26 @@ static void print_bash(void)
 
 static void print_zsh(void)
 {
-	puts("#compdef openclaw\n# zsh completion for openclaw: openclaw completion --shell zsh > _openclaw (in $fpath)");
-	puts("autoload -U +X bashcompinit && bashcompinit");
-	print_bash();
+	puts("#compdef openclaw\n"
+	     "# zsh completion for openclaw: openclaw completion --shell zsh > _openclaw in a folder of $fpath, or after compinit:\n"
+	     "#   source <(openclaw completion --shell zsh)");
+	print_lookup();
+	puts("_openclaw() {\n"
+	     "  local at=openclaw i word subs opts\n"
+	     "  _openclaw_find \"$at\"\n"
+	     "  for ((i = 2; i < CURRENT; i++)); do\n"
+	     "    word=$words[i]\n"
+	     "    [[ $word != -* ]] && _openclaw_find \"$at $word\" && at=\"$at $word\"\n"
+	     "  done\n"
+	     "  if [[ $words[CURRENT] == -* ]]; then\n"
+	     "    compadd -- ${=opts}\n"
+	     "  elif [[ -n $subs ]]; then\n"
+	     "    compadd -- ${=subs}\n"
+	     "  else\n"
+	     "    _files\n"
+	     "  fi\n"
+	     "}\n"
+	     "if [[ ${funcstack[1]} == _openclaw ]]; then _openclaw; else compdef _openclaw openclaw; fi");
 }
 
 static void fish_tree(const oc_command *command, const char *condition)

@@ -49,9 +49,17 @@ static int status_gateway(const oc_args *args)
 {
 	oc_err err = {0};
 	cJSON *status = NULL;
-	if (oc_remote_call("system.status", NULL, 0, &status, &err) != OC_OK)
+	bool json = oc_arg_flag(args, "json");
+	if (oc_remote_call("system.status", NULL, 0, &status, &err) != OC_OK) {
+		if (json && err.code == OC_E_UNAVAILABLE) {
+			status = cJSON_CreateObject();
+			oc_json_set_bool(status, "ok", false);
+			oc_json_set_bool(status, "running", false);
+			oc_cli_print_json(status);
+		}
 		return oc_remote_fail(&err);
-	if (oc_arg_flag(args, "json"))
+	}
+	if (json)
 		return oc_cli_print_json(status);
 	oc_status_print_gateway(status);
 	cJSON_Delete(status);
@@ -85,7 +93,8 @@ static const oc_command stop_command = {
 
 static int restart_gateway(const oc_args *args)
 {
-	(void)args;
+	if (oc_remote_named())
+		return oc_cli_usage(args, "OPENCLAW_GATEWAY_URL names a gateway that may be elsewhere: restart it where it runs");
 	/* A gateway under systemd is systemd's to restart; one that runs by hand comes back in the background. */
 	if (oc_service_is_active())
 		return oc_service_restart();

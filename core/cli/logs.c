@@ -38,8 +38,11 @@ static void print_line(oc_str line, bool json, int level)
 	}
 	const char *name = oc_json_str(tree, "level", "info"), *time = oc_json_str(tree, "time", "");
 	const char *colour = name[0] == 'e' ? oc_red() : name[0] == 'w' ? oc_yellow() : name[0] == 'i' ? "" : oc_dim();
-	printf("%s%s %-5s %s: %s%s\n", colour, time, name, oc_json_str(tree, "where", ""), oc_json_str(tree, "message", ""),
-	       colour[0] != 0 ? oc_plain() : "");
+	printf("%s%.30s %-5.8s ", colour, time, name);
+	oc_cli_text(stdout, oc_json_ostr(tree, "where"), 200, true);
+	fputs(": ", stdout);
+	oc_cli_text(stdout, oc_json_ostr(tree, "message"), SIZE_MAX, true);
+	printf("%s\n", colour[0] != 0 ? oc_plain() : "");
 }
 
 /* Prints whole lines of text; returns how many bytes they were. */
@@ -58,15 +61,25 @@ static size_t print_lines(oc_str text, bool json, int level)
 	return used;
 }
 
+static bool is_shown(oc_str line, int level)
+{
+	oc_auto_json cJSON *tree = NULL;
+	return level == OC_LOG_TRACE
+	       || (oc_json_parse(line, NULL, &tree, NULL) == OC_OK && oc_log_level_parse(oc_json_str(tree, "level", "info")) <= level);
+}
+
 static void print_tail(int fd, int64_t lines, bool json, int level)
 {
 	off_t size = lseek(fd, 0, SEEK_END), from = size > (off_t)WINDOW ? size - (off_t)WINDOW : 0;
 	oc_auto_free char *text = oc_alloc(WINDOW + 1);
 	ssize_t n = text != NULL ? pread(fd, text, WINDOW, from) : 0;
 	size_t start = n > 0 ? (size_t)n : 0, end = start;
-	for (int64_t seen = 0; start > 0; start--)
-		if (text[start - 1] == '\n' && start < end && ++seen >= lines)
-			break;
+	for (int64_t seen = 0; start > 0 && seen < lines;) {
+		size_t next = start--; /* the line before: up to its newline */
+		while (start > 0 && text[start - 1] != '\n')
+			start--;
+		seen += is_shown((oc_str){text + start, next - start}, level);
+	}
 	if (end > start)
 		print_lines((oc_str){text + start, end - start}, json, level);
 }
@@ -91,7 +104,10 @@ static void follow(const char *path, int fd, bool json, int level)
 			continue;
 		}
 		struct stat now, open_one;
-		if (stat(path, &now) == 0 && fstat(fd, &open_one) == 0 && now.st_ino != open_one.st_ino) {
+		bool known = stat(path, &now) == 0 && fstat(fd, &open_one) == 0;
+		if (known && open_one.st_size < lseek(fd, 0, SEEK_CUR)) /* somebody emptied it */
+			lseek(fd, 0, SEEK_SET);
+		if (known && now.st_ino != open_one.st_ino) {
 			int next = open(path, O_RDONLY | O_CLOEXEC);
 			if (next >= 0) {
 				close(fd);

@@ -160,7 +160,7 @@ static int module_list(const oc_args *args)
 	if (cJSON_GetArraySize(list) == 0)
 		printf("No modules were found. Bundled ones are installed with OpenClaw; others go into ~/.openclaw/modules.\n");
 	else
-		print_table(list);
+		print_table(oc_cli_clean(list));
 	cJSON_Delete(list);
 	return OC_EXIT_OK;
 }
@@ -259,7 +259,7 @@ static int module_info(const oc_args *args)
 		return oc_cli_fail(&err);
 	if (oc_arg_flag(args, "json"))
 		return oc_cli_print_json(m);
-	print_identity(m);
+	print_identity(oc_cli_clean(m));
 	state = state_of(m);
 	printf("%s%-13s%s%s%s%s\n", oc_bold(), "state", oc_plain(), colour_of(state), state, oc_plain());
 	row("why", oc_json_str(m, "reason", ""));
@@ -417,7 +417,7 @@ static int module_enable(const oc_args *args)
 		st = oc_module_sha256(m, sha, &err);
 	if (st == OC_OK && !oc_arg_flag(args, "json")) {
 		shown = oc_module_describe(m, true);
-		print_identity(shown);
+		print_identity(oc_cli_clean(shown));
 		row("SHA-256", sha);
 		cJSON_Delete(shown);
 	}
@@ -569,6 +569,7 @@ static int module_doctor(const oc_args *args)
 		(void)oc_cli_print_json(d.findings);
 		return rc;
 	}
+	oc_cli_clean(d.findings);
 	print_findings(&d);
 	cJSON_Delete(d.findings);
 	return rc;

@@ -4,7 +4,7 @@
  * bundled offline provider.
  */
 #include <arpa/inet.h>
-#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,11 +30,13 @@ struct onboard {
 	const cJSON *provider; /* chosen; NULL: none */
 	char model[256];       /* provider/model */
 	const char *why;       /* how it was chosen */
+	char *key;	       /* for the .env file; NULL: none */
 	oc_config_change changes[MAX_CHANGES];
 	cJSON *values[MAX_CHANGES];
 	char paths[MAX_CHANGES][100];
 	size_t n;
-	bool json;
+	int64_t port; /* 0: not given */
+	bool json, interactive;
 };
 
 /* ---- What there is ---- */
@@ -107,7 +109,9 @@ static void use(struct onboard *o, const cJSON *provider, const char *model, con
 		model = oc_json_str(oc_json_path(provider, "models[0]"), "id", "");
 	o->provider = provider;
 	o->why = why;
-	snprintf(o->model, sizeof o->model, "%s/%s", id, model);
+	o->model[0] = 0;
+	if (model[0] != 0)
+		snprintf(o->model, sizeof o->model, "%s/%s", id, model);
 }
 
 /* Keys in the environment first, then a local server, then what needs nothing. */
@@ -160,31 +164,63 @@ static void set_text(struct onboard *o, const char *path, const char *text)
 
 /* ---- Asking ---- */
 
+static struct termios terminal; /* as it was, while what is typed is hidden */
+
+static void show_again(int signum)
+{
+	tcsetattr(0, TCSAFLUSH, &terminal);
+	signal(signum, SIG_DFL);
+	raise(signum);
+}
+
+static bool hide_typing(void)
+{
+	if (tcgetattr(0, &terminal) != 0)
+		return false;
+	struct termios quiet = terminal;
+	quiet.c_lflag &= ~(tcflag_t)ECHO;
+	/* Ctrl-C must not leave a terminal that shows nothing. */
+	signal(SIGINT, show_again);
+	signal(SIGTERM, show_again);
+	tcsetattr(0, TCSAFLUSH, &quiet);
+	return true;
+}
+
+static void end_hiding(void)
+{
+	tcsetattr(0, TCSAFLUSH, &terminal);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	putchar('\n');
+}
+
+/* One answer, the fallback for an empty one; NULL when there are no more, or no memory. */
 static char *ask(const char *question, const char *fallback, bool secret)
 {
-	struct termios before, quiet;
-	bool hide = secret && tcgetattr(0, &before) == 0;
-	printf("%s%s%s%s%s ", oc_bold(), question, oc_plain(), fallback[0] != 0 ? " [" : "", fallback);
-	printf("%s", fallback[0] != 0 ? "] " : "");
+	char line[4096];
+	printf("%s%s%s%s%s%s ", oc_bold(), question, oc_plain(), fallback[0] != 0 ? " [" : "", fallback, fallback[0] != 0 ? "]" : "");
 	fflush(stdout);
-	if (hide) {
-		quiet = before;
-		quiet.c_lflag &= ~(tcflag_t)ECHO;
-		tcsetattr(0, TCSAFLUSH, &quiet);
-	}
-	char line[2048];
+	bool hidden = secret && hide_typing();
 	bool got = fgets(line, sizeof line, stdin) != NULL;
-	if (hide) {
-		tcsetattr(0, TCSAFLUSH, &before);
-		putchar('\n');
+	if (hidden)
+		end_hiding();
+	if (got && strchr(line, '\n') == NULL && !feof(stdin)) { /* too long to be meant */
+		for (int c = getchar(); c != '\n' && c != EOF;)
+			c = getchar();
+		line[0] = 0;
 	}
 	oc_str text = oc_str_trim(oc_str_of(got ? line : ""));
-	char *answer = text.n > 0 ? oc_memdup(text.p, text.n) : oc_strdup(fallback);
+	char *answer = !got ? NULL : text.n > 0 ? oc_memdup(text.p, text.n) : oc_strdup(fallback);
 	oc_wipe(line, sizeof line);
 	return answer;
 }
 
-static const cJSON *ask_provider(struct onboard *o)
+static oc_status no_answer(oc_err *err)
+{
+	return oc_fail(err, OC_E_CANCELED, "answer the questions, or use --non-interactive", "the answers ended before the questions: nothing was written");
+}
+
+static oc_status ask_provider(struct onboard *o, const cJSON **ret, oc_err *err)
 {
 	int n = 0;
 	const cJSON *p, *chosen = NULL;
@@ -198,48 +234,80 @@ static const cJSON *ask_provider(struct onboard *o)
 		printf("  %2d  %s%s%s\n", ++n, oc_json_str(p, "label", oc_json_str(p, "id", "?")), note,
 		       p == o->provider ? " *" : "");
 	}
-	oc_auto_free char *answer = ask("Number or name:", o->provider != NULL ? oc_json_str(o->provider, "id", "") : "", false);
-	int64_t number = 0;
-	if (answer != NULL && oc_str_i64(oc_str_of(answer), 1, n, &number) == OC_OK)
-		chosen = cJSON_GetArrayItem(o->providers, (int)number - 1);
-	else if (answer != NULL)
-		chosen = find_provider(o, answer);
-	return chosen;
+	while (chosen == NULL) {
+		oc_auto_free char *answer = ask("Number or name:", o->provider != NULL ? oc_json_str(o->provider, "id", "") : "", false);
+		int64_t number = 0;
+		if (answer == NULL)
+			return no_answer(err);
+		if (oc_str_i64(oc_str_of(answer), 1, n, &number) == OC_OK)
+			chosen = cJSON_GetArrayItem(o->providers, (int)number - 1);
+		else
+			chosen = find_provider(o, answer);
+		if (chosen == NULL)
+			printf("There is no \"%s\" in the list.\n", answer);
+	}
+	*ret = chosen;
+	return OC_OK;
+}
+
+static void forget_key(struct onboard *o)
+{
+	if (o->key != NULL)
+		oc_wipe(o->key, strlen(o->key));
+	oc_free(o->key);
+	o->key = NULL;
+}
+
+/* Takes the key over; it is written when everything else is known. */
+static void keep_key(struct onboard *o, char *key)
+{
+	forget_key(o);
+	if (key[0] != 0)
+		o->key = key;
+	else
+		oc_free(key);
 }
 
 static oc_status store_key(const cJSON *provider, const char *key, oc_err *err)
 {
-	const char *env = oc_json_str(provider, "env", NULL);
-	if (env == NULL)
-		return oc_fail(err, OC_E_INVALID, "", "%s needs no key", oc_json_str(provider, "id", "?"));
+	const char *env = oc_json_str(provider, "env", "");
 	oc_auto_free char *file = oc_path_state(".env");
 	oc_log_redact(oc_str_of(key));
 	return file != NULL ? oc_envfile_set(file, env, key, err) : OC_E_NOMEM;
 }
 
+static oc_status ask_model(struct onboard *o, const cJSON *provider, oc_err *err)
+{
+	do {
+		oc_auto_free char *model = ask("Model:", o->model, false);
+		if (model == NULL)
+			return no_answer(err);
+		if (model[0] != 0)
+			snprintf(o->model, sizeof o->model, "%s%s%s", strchr(model, '/') == NULL ? oc_json_str(provider, "id", "") : "",
+				 strchr(model, '/') == NULL ? "/" : "", model);
+	} while (o->model[0] == 0);
+	return OC_OK;
+}
+
 static oc_status interview(struct onboard *o, oc_err *err)
 {
-	const cJSON *p = ask_provider(o);
-	if (p == NULL)
-		return oc_fail(err, OC_E_NOT_FOUND, "answer with a number or a name of the list", "there is no such provider");
+	const cJSON *p = NULL;
+	if (ask_provider(o, &p, err) != OC_OK)
+		return err->code;
 	if (p != o->provider) {
 		char name[200] = "";
-		if (is_local(p))
-			ask_local(p, name, sizeof name);
+		if (is_local(p) && !ask_local(p, name, sizeof name))
+			printf("%s does not answer: name one of its models, and start it before the gateway.\n", oc_json_str(p, "label", "It"));
 		use(o, p, name, "you chose it");
 	}
 	if (oc_json_str(p, "env", NULL) != NULL && key_of(o, p) == NULL) {
-		oc_auto_free char *key = ask("API key (kept in the state folder, readable by you alone):", "", true);
-		if (key != NULL && key[0] != 0 && store_key(p, key, err) != OC_OK)
-			return err->code;
-		if (key != NULL)
-			oc_wipe(key, strlen(key));
+		char *key = ask("API key (kept in the state folder, readable by you alone):", "", true);
+		if (key == NULL)
+			return no_answer(err);
+		keep_key(o, key);
 	}
-	oc_auto_free char *model = ask("Model:", o->model, false);
-	if (model != NULL && strchr(model, '/') != NULL)
-		snprintf(o->model, sizeof o->model, "%s", model);
-	else if (model != NULL && model[0] != 0)
-		snprintf(o->model, sizeof o->model, "%s/%s", oc_json_str(p, "id", ""), model);
+	if (ask_model(o, p, err) != OC_OK)
+		return err->code;
 	const cJSON *channel;
 	cJSON_ArrayForEach(channel, o->channels)
 	{
@@ -250,7 +318,9 @@ static oc_status interview(struct onboard *o, oc_err *err)
 			continue;
 		snprintf(question, sizeof question, "%s token (empty: not now):", oc_json_str(channel, "label", id));
 		oc_auto_free char *token = ask(question, "", true);
-		if (token == NULL || token[0] == 0)
+		if (token == NULL)
+			return no_answer(err);
+		if (token[0] == 0)
 			continue;
 		set_text(o, path, token);
 		oc_wipe(token, strlen(token));
@@ -271,64 +341,97 @@ static oc_status choose(struct onboard *o, oc_err *err)
 		if (p == NULL)
 			return oc_fail(err, OC_E_NOT_FOUND, "`openclaw module list` shows what is installed",
 				       "--auth-choice: there is no provider \"%s\"", wanted);
-		if (is_local(p))
-			ask_local(p, name, sizeof name);
+		if (is_local(p) && !ask_local(p, name, sizeof name) && model == NULL && !o->interactive)
+			return oc_fail(err, OC_E_UNAVAILABLE, "start it, or name the model with --model", "%s does not answer at %s, so its models are not known",
+				       oc_json_str(p, "label", wanted), oc_json_str(p, "baseUrl", "?"));
 		use(o, p, name, "you chose it");
 	}
 	if (o->provider == NULL)
 		return oc_fail(err, OC_E_NOT_FOUND, "see `openclaw module list`", "no installed module brings a model provider");
-	if (key != NULL && store_key(o->provider, key, err) != OC_OK)
-		return err->code;
+	if (key != NULL && oc_json_str(o->provider, "env", NULL) == NULL)
+		return oc_fail(err, OC_E_INVALID, "leave --api-key out, or choose another with --auth-choice", "%s needs no key",
+			       oc_json_str(o->provider, "id", "?"));
+	char *copy = key != NULL ? oc_strdup(key) : NULL;
+	if (copy != NULL)
+		keep_key(o, copy);
 	if (model != NULL)
 		snprintf(o->model, sizeof o->model, "%s%s%s", strchr(model, '/') == NULL ? oc_json_str(o->provider, "id", "") : "",
 			 strchr(model, '/') == NULL ? "/" : "", model);
 	return OC_OK;
 }
 
+static bool is_bind_word(const char *where)
+{
+	static const char *const words[] = {"auto", "lan", "loopback", "tailnet"};
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcmp(where, words[i]) == 0)
+			return true;
+	return false;
+}
+
 /* The configuration has words for the usual ways; an address is "custom" with the address beside it. */
 static void set_bind(struct onboard *o, const char *where)
 {
-	static const char *const words[] = {"auto", "lan", "loopback", "custom", "tailnet"};
-	for (size_t i = 0; where != NULL && i < sizeof words / sizeof *words; i++)
-		if (strcmp(where, words[i]) == 0) {
-			set_text(o, "gateway.bind", where);
-			return;
-		}
-	if (where == NULL)
-		return;
-	set_text(o, "gateway.bind", "custom");
-	set_text(o, "gateway.customBindHost", where);
+	if (where != NULL && is_bind_word(where)) {
+		set_text(o, "gateway.bind", where);
+	} else if (where != NULL) {
+		set_text(o, "gateway.bind", "custom");
+		set_text(o, "gateway.customBindHost", where);
+	}
+}
+
+/* As the gateway will read it, wherever it is started. */
+static void set_workspace(struct onboard *o, const char *folder)
+{
+	oc_auto_free char *path = folder == NULL ? NULL : folder[0] == '~' ? oc_strdup(folder) : oc_path_expand(folder, NULL);
+	set_text(o, "agents.defaults.workspace", path);
+}
+
+/* Before anything is written. */
+static bool options_are_good(const oc_args *args, int64_t *ret_port)
+{
+	const char *bind = oc_arg(args, "gateway-bind");
+	unsigned char address[16];
+	if (!oc_arg_i64(args, "gateway-port", 1, 65535, ret_port))
+		return false;
+	if (bind == NULL || is_bind_word(bind) || inet_pton(AF_INET, bind, address) == 1 || inet_pton(AF_INET6, bind, address) == 1)
+		return true;
+	oc_cli_usage(args, "--gateway-bind is loopback, lan, tailnet, auto or an address in numbers, not \"%s\"", bind);
+	return false;
 }
 
 static oc_status gather(struct onboard *o, oc_err *err)
 {
 	const oc_args *args = o->args;
-	int64_t port = 0;
 	bool has_model = oc_config_str(o->config, "agents.defaults.model.primary", NULL) != NULL
 			 || cJSON_IsString(oc_config_get(o->config, "agents.defaults.model"));
 	bool asked = oc_arg(args, "auth-choice") != NULL || oc_arg(args, "model") != NULL || oc_arg(args, "api-key") != NULL;
-	bool interactive = !oc_arg_flag(args, "non-interactive");
 	oc_status status = choose(o, err);
-	if (status == OC_OK && interactive)
+	if (status == OC_OK && o->interactive)
 		status = interview(o, err);
 	if (status != OC_OK)
 		return status;
 	/* What is configured stays, unless the operator said something else just now. */
-	if (!has_model || asked || interactive)
+	if (!has_model || asked || o->interactive) {
 		set_text(o, "agents.defaults.model.primary", o->model);
-	else
-		snprintf(o->model, sizeof o->model, "%s", oc_config_str(o->config, "agents.defaults.model.primary", o->model));
+	} else {
+		snprintf(o->model, sizeof o->model, "%s",
+			 oc_config_str(o->config, "agents.defaults.model.primary", oc_config_str(o->config, "agents.defaults.model", o->model)));
+		o->why = "as configured";
+		const char *slash = strchr(o->model, '/');
+		oc_auto_free char *id = slash != NULL ? oc_memdup(o->model, (size_t)(slash - o->model)) : NULL;
+		const cJSON *p = id != NULL ? find_provider(o, id) : NULL;
+		o->provider = p != NULL ? p : o->provider;
+	}
 	if (!oc_config_exists(o->config)) {
 		set_text(o, "gateway.mode", "local");
 		set_text(o, "gateway.bind", "loopback");
 	}
-	if (!oc_arg_i64(args, "gateway-port", 1, 65535, &port))
-		return OC_E_INVALID;
-	if (port != 0)
-		set(o, "gateway.port", cJSON_CreateNumber((double)port));
+	if (o->port != 0)
+		set(o, "gateway.port", cJSON_CreateNumber((double)o->port));
 	set_bind(o, oc_arg(args, "gateway-bind"));
 	set_text(o, "gateway.auth.token", oc_arg(args, "gateway-token"));
-	set_text(o, "agents.defaults.workspace", oc_arg(args, "workspace"));
+	set_workspace(o, oc_arg(args, "workspace"));
 	return OC_OK;
 }
 
@@ -365,9 +468,11 @@ static void report(const struct onboard *o)
 
 static int run_onboard(const oc_args *args)
 {
-	struct onboard o = {.args = args, .json = oc_arg_flag(args, "json")};
+	struct onboard o = {.args = args, .json = oc_arg_flag(args, "json"), .interactive = !oc_arg_flag(args, "non-interactive")};
 	oc_modules *modules = NULL;
 	oc_err err = {0};
+	if (!options_are_good(args, &o.port))
+		return OC_EXIT_USAGE;
 	oc_log_set_level(OC_LOG_ERROR);
 	oc_status status = oc_config_load(NULL, &o.config, &err);
 	if (status == OC_OK)
@@ -382,13 +487,16 @@ static int run_onboard(const oc_args *args)
 	oc_auto_free char *state = oc_path_state_dir();
 	if (status == OC_OK && state != NULL)
 		status = oc_path_mkdirs(state, 0700, &err);
+	if (status == OC_OK && o.key != NULL)
+		status = store_key(o.provider, o.key, &err);
 	if (status == OC_OK && o.n > 0)
 		status = oc_config_edit_many(NULL, o.changes, o.n, &err);
 	int code = OC_EXIT_OK;
 	if (status == OC_OK)
 		report(&o);
 	else
-		code = err.text[0] != 0 ? oc_cli_fail(&err) : OC_EXIT_USAGE;
+		code = oc_cli_fail(&err);
+	forget_key(&o);
 	for (size_t i = 0; i < o.n; i++)
 		cJSON_Delete(o.values[i]);
 	cJSON_Delete(o.providers);
@@ -409,7 +517,7 @@ const oc_command oc_cmd_onboard = {
 				 {"model", 0, "MODEL", "model, or provider/model"},
 				 {"workspace", 0, "FOLDER", "the agent's workspace"},
 				 {"gateway-port", 0, "NUMBER", "port of the gateway (18789)"},
-				 {"gateway-bind", 0, "WHERE", "loopback, lan or an address"},
+				 {"gateway-bind", 0, "WHERE", "loopback, lan, tailnet, auto or an address"},
 				 {"gateway-token", 0, "TOKEN", "bearer token (else one is made at the first start)"},
 				 {"install-daemon", 0, NULL, "install and start the systemd user unit too"},
 				 {"json", 0, NULL, "print JSON"},

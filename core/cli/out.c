@@ -67,6 +67,43 @@ int oc_cli_print_json(cJSON *tree)
 	return OC_EXIT_OK;
 }
 
+/* How many bytes at p are a control character; 0: none. */
+static size_t control_at(const char *p, const char *end)
+{
+	unsigned char c = (unsigned char)p[0], next = p + 1 < end ? (unsigned char)p[1] : 0;
+	if (c < 0x20 || c == 0x7f)
+		return 1;
+	return c == 0xc2 && next >= 0x80 && next <= 0x9f ? 2 : 0;
+}
+
+void oc_cli_text(FILE *out, oc_str text, size_t max, bool one_line)
+{
+	size_t n = 0;
+	for (const char *p = text.p, *end = p + text.n; p < end;) {
+		bool begins = ((unsigned char)*p & 0xc0) != 0x80;
+		if (begins && n++ >= max) {
+			fputs("…", out);
+			return;
+		}
+		size_t control = control_at(p, end);
+		fputc(control == 0 || (!one_line && (*p == '\n' || *p == '\t')) ? *p : ' ', out);
+		p += control > 1 ? control : 1;
+	}
+}
+
+cJSON *oc_cli_clean(cJSON *tree)
+{
+	char *p = cJSON_IsString(tree) ? tree->valuestring : NULL;
+	for (const char *end = p != NULL ? p + strlen(p) : NULL; p != NULL && p < end;) {
+		size_t n = control_at(p, end);
+		memset(p, ' ', n);
+		p += n > 0 ? n : 1;
+	}
+	for (cJSON *child = tree != NULL ? tree->child : NULL; child != NULL; child = child->next)
+		oc_cli_clean(child);
+	return tree;
+}
+
 struct oc_table {
 	size_t n_columns, n_rows, cap;
 	char **cells; /* row by row, the heads first */

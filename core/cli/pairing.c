@@ -73,7 +73,7 @@ static int run_list(const oc_args *args)
 		return oc_cli_fail(&err);
 	if (oc_arg_flag(args, "json"))
 		return oc_cli_print_json(list);
-	print_list(list);
+	print_list(oc_cli_clean(list));
 	cJSON_Delete(list);
 	return OC_EXIT_OK;
 }
@@ -108,7 +108,7 @@ static int run_approve(const oc_args *args)
 		return oc_cli_fail(&err);
 	if (oc_arg_flag(args, "json"))
 		return oc_cli_print_json(cJSON_Duplicate(request, true));
-	const char *name = oc_json_str(request, "name", "");
+	const char *name = oc_json_str(oc_cli_clean(request), "name", "");
 	printf("%s%s%s%s may talk to the agent on %s now%s.\n", oc_json_str(request, "sender", "The sender"),
 	       name[0] != 0 ? " (" : "", name, name[0] != 0 ? ")" : "", args->pos[0],
 	       told ? ", and was told so" : "; no gateway runs, so nobody told them");

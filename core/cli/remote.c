@@ -1,5 +1,6 @@
 #include "core/cli/remote.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +23,12 @@ static oc_status parse_url(oc_remote *remote, const char *url, oc_err *err)
 	else if (oc_str_starts(rest, "http://"))
 		rest = oc_str_make(rest.p + 7, rest.n - 7);
 	else
-		return oc_fail(err, OC_E_INVALID, "use the form http://127.0.0.1:18789",
+		return oc_fail(err, OC_E_INVALID, "use the form http://127.0.0.1:18789 (for TLS: a tunnel, such as ssh -L)",
 			       "OPENCLAW_GATEWAY_URL: \"%s\" is not understood", url);
 	rest = oc_str_cut(&rest, '/');
-	const char *colon = rest.n > 0 ? memrchr(rest.p, ':', rest.n) : NULL;
+	bool bracketed = rest.n > 0 && rest.p[0] == '[';
+	const char *from = bracketed ? memchr(rest.p, ']', rest.n) : rest.p;
+	const char *colon = rest.n > 0 && from != NULL ? memrchr(from, ':', rest.n - (size_t)(from - rest.p)) : NULL;
 	int64_t port = 18789;
 	oc_str host = rest;
 	if (colon != NULL) {
@@ -33,8 +36,15 @@ static oc_status parse_url(oc_remote *remote, const char *url, oc_err *err)
 		if (oc_str_i64(oc_str_make(colon + 1, rest.n - host.n - 1), 1, 65535, &port) != OC_OK)
 			return oc_fail(err, OC_E_INVALID, NULL, "OPENCLAW_GATEWAY_URL: wrong port in \"%s\"", url);
 	}
+	if (bracketed && oc_str_ends(host, "]")) /* [::1] */
+		host = oc_str_make(host.p + 1, host.n - 2);
 	if (oc_str_eqz(host, "localhost"))
 		host = OC_STR("127.0.0.1");
+	unsigned char address[16];
+	oc_auto_free char *text = oc_memdup(host.p, host.n);
+	if (text == NULL || host.n >= sizeof remote->address || (inet_pton(AF_INET, text, address) != 1 && inet_pton(AF_INET6, text, address) != 1))
+		return oc_fail(err, OC_E_INVALID, "write it in numbers: http://192.168.1.2:18789",
+			       "OPENCLAW_GATEWAY_URL: \"%.*s\" is no address", OC_STR_ARG(host));
 	snprintf(remote->address, sizeof remote->address, "%.*s", OC_STR_ARG(host));
 	remote->port = (int)port;
 	oc_config *config = NULL;
@@ -48,9 +58,8 @@ static oc_status parse_url(oc_remote *remote, const char *url, oc_err *err)
 oc_status oc_remote_find(oc_remote *remote, oc_err *err)
 {
 	*remote = (oc_remote){0};
-	const char *url = getenv("OPENCLAW_GATEWAY_URL");
-	if (url != NULL && url[0] != 0)
-		return parse_url(remote, url, err);
+	if (oc_remote_named())
+		return parse_url(remote, getenv("OPENCLAW_GATEWAY_URL"), err);
 	remote->unix_path = oc_path_state("run/gateway.sock");
 	return remote->unix_path != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
 }
@@ -62,6 +71,20 @@ void oc_remote_free(oc_remote *remote)
 		oc_wipe(remote->token, strlen(remote->token));
 	oc_free(remote->token);
 	*remote = (oc_remote){0};
+}
+
+bool oc_remote_named(void)
+{
+	const char *url = getenv("OPENCLAW_GATEWAY_URL");
+	return url != NULL && url[0] != 0;
+}
+
+bool oc_remote_gone(void)
+{
+	if (!oc_remote_named())
+		return !oc_remote_alive();
+	oc_auto_json cJSON *result = NULL;
+	return oc_remote_call("system.status", NULL, 2000, &result, NULL) == OC_E_UNAVAILABLE;
 }
 
 bool oc_remote_alive(void)

@@ -21,6 +21,10 @@ oc_status oc_remote_find(oc_remote *remote, oc_err *err);
 void oc_remote_free(oc_remote *remote);
 /* Whether a gateway answers there; quick. */
 bool oc_remote_alive(void);
+/* Whether it is gone: asks, where oc_remote_alive takes a gateway that was named for one that runs. */
+bool oc_remote_gone(void);
+/* Whether OPENCLAW_GATEWAY_URL names a gateway, which may be on another machine. */
+bool oc_remote_named(void);
 /* Calls a method and waits. params is taken over (NULL: none). OC_E_UNAVAILABLE: no gateway runs. timeout_ms 0: 10 s. */
 oc_status oc_remote_call(const char *method, cJSON *params, unsigned timeout_ms, cJSON **ret_result, oc_err *err);
 /* For commands: prints the error and returns OC_EXIT_NOT_RUNNING or OC_EXIT_FAILED. */

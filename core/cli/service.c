@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
+#include "core/base/str.h"
 #include "core/cli/commands.h"
 #include "core/cli/remote.h"
 
@@ -32,7 +34,7 @@ int oc_service_stop_gateway(unsigned timeout_ms)
 	if (oc_remote_call("system.shutdown", NULL, 0, &result, &err) != OC_OK)
 		return oc_remote_fail(&err);
 	cJSON_Delete(result);
-	for (uint64_t end = oc_now_ms() + timeout_ms; oc_remote_alive(); nap()) {
+	for (uint64_t end = oc_now_ms() + timeout_ms; !oc_remote_gone(); nap()) {
 		if (oc_now_ms() < end)
 			continue;
 		oc_fail(&err, OC_E_TIMEOUT, "`openclaw gateway stop` again stops it at once",
@@ -151,9 +153,9 @@ static const char unit_text[] =
 	"\n"
 	"[Service]\n"
 	"Type=notify\n"
-	"ExecStart=\"%s\" gateway run\n"
+	"ExecStart=%s gateway run\n"
 	"ExecReload=/bin/kill -HUP $MAINPID\n"
-	"Environment=\"OPENCLAW_STATE_DIR=%s\"\n"
+	"Environment=%s\n"
 	"EnvironmentFile=-%s/.env\n"
 	"%s"
 	"Restart=on-failure\n"
@@ -177,13 +179,43 @@ static const char unit_text[] =
 	"[Install]\n"
 	"WantedBy=%s\n";
 
+/* As systemd reads it back: % begins a specifier everywhere, quotes and backslashes count inside quotes, $ in commands. */
+static char *unit_word(const char *text, bool quoted, bool command)
+{
+	oc_sbuf b;
+	oc_sbuf_init(&b, 16384);
+	oc_sbuf_z(&b, quoted ? "\"" : "");
+	for (; *text != 0; text++) {
+		if (*text == '%' || (command && *text == '$'))
+			oc_sbuf_char(&b, *text);
+		else if (quoted && (*text == '"' || *text == '\\'))
+			oc_sbuf_char(&b, '\\');
+		oc_sbuf_char(&b, *text);
+	}
+	oc_sbuf_z(&b, quoted ? "\"" : "");
+	return oc_sbuf_take(&b);
+}
+
+/* The state folder of the unit: this command's, or that of the account it runs under. NULL: out of memory. */
+static char *unit_state(const char *user)
+{
+	const char *given = getenv("OPENCLAW_STATE_DIR");
+	const struct passwd *account = user != NULL && (given == NULL || given[0] == 0) ? getpwnam(user) : NULL;
+	return account != NULL ? oc_path_join(account->pw_dir, ".openclaw") : oc_path_state_dir();
+}
+
 static char *make_unit(bool system, const char *user)
 {
-	oc_auto_free char *self = own_path(), *state = oc_path_state_dir();
-	oc_auto_free char *who = system && user != NULL ? oc_asprintf("User=%s\n", user) : oc_strdup("");
-	if (self == NULL || state == NULL || who == NULL)
+	oc_auto_free char *self = own_path(), *state = unit_state(user);
+	oc_auto_free char *variable = state != NULL ? oc_asprintf("OPENCLAW_STATE_DIR=%s", state) : NULL;
+	oc_auto_free char *who = user != NULL ? oc_asprintf("User=%s\n", user) : oc_strdup("");
+	if (self == NULL || variable == NULL || who == NULL)
 		return NULL;
-	return oc_asprintf(unit_text, self, state, state, who, system ? "multi-user.target" : "default.target");
+	oc_auto_free char *program = unit_word(self, true, true), *environment = unit_word(variable, true, false);
+	oc_auto_free char *folder = unit_word(state, false, false);
+	if (program == NULL || environment == NULL || folder == NULL)
+		return NULL;
+	return oc_asprintf(unit_text, program, environment, folder, who, system ? "multi-user.target" : "default.target");
 }
 
 static char *unit_path(bool system)
@@ -198,8 +230,13 @@ static char *unit_path(bool system)
 static int systemctl(bool system, const char *verb, const char *unit)
 {
 	const char *const argv[] = {"systemctl", system ? "--system" : "--user", verb, unit, NULL};
-	int code = run_program(argv, false);
 	oc_err err;
+	if (access("/run/systemd/system", F_OK) != 0) {
+		oc_fail(&err, OC_E_UNSUPPORTED, "run `openclaw gateway run` under your own supervisor, or `openclaw gateway restart`",
+			"systemd does not run here");
+		return oc_cli_fail(&err);
+	}
+	int code = run_program(argv, false);
 	if (code == 127) {
 		oc_fail(&err, OC_E_UNSUPPORTED, "run `openclaw gateway run` under your own supervisor",
 			"this machine has no systemctl");
@@ -213,8 +250,10 @@ static int install(bool system, const char *user, bool start)
 	oc_err err = {0};
 	oc_auto_free char *text = make_unit(system, user), *path = unit_path(system);
 	oc_auto_free char *folder = path != NULL ? oc_strdup(path) : NULL;
-	if (text == NULL || folder == NULL)
-		return OC_EXIT_FAILED;
+	if (text == NULL || folder == NULL) {
+		oc_fail(&err, OC_E_NOMEM, NULL, "writing the unit: out of memory");
+		return oc_cli_fail(&err);
+	}
 	*strrchr(folder, '/') = 0;
 	if (oc_path_mkdirs(folder, 0755, &err) != OC_OK || oc_path_write(path, text, strlen(text), 0644, &err) != OC_OK)
 		return oc_cli_fail(&err);
@@ -241,9 +280,14 @@ int oc_service_install(void)
 static int daemon_install(const oc_args *args)
 {
 	bool system = oc_arg_flag(args, "system");
+	const char *user = oc_arg(args, "user");
+	if (user != NULL && !system)
+		return oc_cli_usage(args, "--user goes with --system: a user's unit runs under that user anyway");
+	if (user != NULL && getpwnam(user) == NULL)
+		return oc_cli_usage(args, "--user: there is no account \"%s\"", user);
 	if (!oc_arg_flag(args, "print"))
-		return install(system, oc_arg(args, "user"), !oc_arg_flag(args, "no-start"));
-	oc_auto_free char *text = make_unit(system, oc_arg(args, "user"));
+		return install(system, user, !oc_arg_flag(args, "no-start"));
+	oc_auto_free char *text = make_unit(system, user);
 	fputs(text != NULL ? text : "", stdout);
 	return text != NULL ? OC_EXIT_OK : OC_EXIT_FAILED;
 }
@@ -254,7 +298,8 @@ static int daemon_uninstall(const oc_args *args)
 	oc_auto_free char *path = unit_path(system);
 	oc_err err;
 	if (path == NULL || !oc_path_exists(path)) {
-		oc_fail(&err, OC_E_NOT_FOUND, NULL, "there is no unit at %s", path != NULL ? path : "?");
+		oc_fail(&err, OC_E_NOT_FOUND, system ? "without --system it is the user's unit" : "with --system it is the system's unit",
+			"there is no unit at %s", path != NULL ? path : "?");
 		return oc_cli_fail(&err);
 	}
 	if (access("/run/systemd/system", F_OK) == 0) {

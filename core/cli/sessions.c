@@ -40,25 +40,9 @@ static void age(int64_t ms, char *out, size_t size)
 		snprintf(out, size, "%lld days ago", (long long)(seconds / 86400));
 }
 
-/* Text of others on a terminal: no control characters, one line, so many characters. */
 static void print_text(const char *text, size_t max, bool one_line)
 {
-	size_t n = 0;
-	oc_str all = oc_str_trim(oc_str_of(text));
-	for (const char *p = all.p; p < all.p + all.n; p++) {
-		unsigned char c = (unsigned char)*p;
-		if (n >= max && (c & 0xc0) != 0x80) {
-			fputs("…", stdout);
-			return;
-		}
-		n += (c & 0xc0) != 0x80;
-		if (c == '\n' && !one_line)
-			putchar('\n');
-		else if (c < 0x20 || c == 0x7f)
-			putchar(' ');
-		else
-			putchar(c);
-	}
+	oc_cli_text(stdout, oc_str_trim(oc_str_of(text)), max, one_line);
 }
 
 /* ---- list ---- */
@@ -83,7 +67,7 @@ static void print_list(const cJSON *list)
 		const char *text = oc_json_str(s, "title", oc_json_str(s, "preview", ""));
 		size_t n = 0;
 		for (; text[n] != 0 && n < sizeof about - 4; n++)
-			about[n] = (unsigned char)text[n] < 0x20 || text[n] == 0x7f ? ' ' : text[n];
+			about[n] = text[n];
 		while (n > 0 && text[n] != 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
 			n--;
 		snprintf(about + n, sizeof about - n, "%s", text[n] != 0 ? "…" : "");
@@ -118,7 +102,7 @@ static int run_list(const oc_args *args)
 		return oc_cli_fail(&err);
 	if (oc_arg_flag(args, "json"))
 		return oc_cli_print_json(list);
-	print_list(list);
+	print_list(oc_cli_clean(list));
 	cJSON_Delete(list);
 	return OC_EXIT_OK;
 }
@@ -142,12 +126,13 @@ static void print_part(const cJSON *part, bool tool)
 	}
 }
 
-static void print_message(const cJSON *m)
+static void print_message(cJSON *m)
 {
 	char when[40];
 	const char *role = oc_json_str(m, "role", "");
 	bool tool = strcmp(role, "tool") == 0, user = strcmp(role, "user") == 0;
-	const char *who = oc_json_str(oc_json_get(oc_json_get(m, "meta"), "sender"), "name", NULL);
+	cJSON *sender = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(m, "meta"), "sender");
+	const char *who = oc_json_str(oc_cli_clean(sender), "name", NULL);
 	oc_wall_format(oc_json_i64(m, "ts", 0), when, sizeof when);
 	printf("%s%s%s%s%s%s %s#%lld %.19sZ%s\n", user ? oc_green() : tool ? oc_dim() : oc_bold(),
 	       tool ? oc_json_str(m, "toolName", "tool") : role, tool && oc_json_bool(m, "isError", false) ? " (failed)" : "",
@@ -245,8 +230,8 @@ static int run_show(const oc_args *args)
 		session = NULL;
 		return oc_cli_print_json(out);
 	}
-	print_head(session);
-	const cJSON *row;
+	print_head(oc_cli_clean(session));
+	cJSON *row;
 	cJSON_ArrayForEach(row, rows)
 	{
 		if (events)

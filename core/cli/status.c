@@ -150,6 +150,7 @@ static int run_status(const oc_args *args)
 		return err.code == OC_E_UNAVAILABLE ? print_offline(json, &err) : oc_remote_fail(&err);
 	if (json)
 		return oc_cli_print_json(status);
+	oc_cli_clean(status);
 	oc_status_print_gateway(status);
 	print_channels(oc_json_get(status, "channels"));
 	print_modules(oc_json_get(status, "modules"));

@@ -25,6 +25,16 @@ test('every command has --help that ends with the exit codes; wrong ones end wit
 	ok(!/\x1b/.test(top.out), 'no colour away from a terminal');
 });
 
+test('help is a command too, and --no-color may come first', () => {
+	equal(cli(['help']).out, cli(['--help']).out);
+	equal(cli(['help', 'config', 'set']).out, cli(['config', 'set', '--help']).out);
+	equal(cli(['help', 'config', 'sett']).code, 2);
+	equal(cli(['help', 'status', 'x']).code, 2);
+	equal(cli(['--no-color', 'config', 'path']).out, cli(['config', 'path']).out);
+	equal(cli(['--no-color', 'config', '--no-color', 'path']).code, 0);
+	equal(cli(['--no-color']).code, 2);
+});
+
 test('onboard without anything: the offline provider, said clearly, and how to add a real one', () => {
 	fresh();
 	const r = cli(['onboard', '--non-interactive']);
@@ -73,7 +83,111 @@ test('onboard asks, and takes the answers', () => {
 	equal(r.code, 0, r.err);
 	match(fs.readFileSync(config, 'utf8'), /anthropic\//);
 	match(fs.readFileSync(envFile, 'utf8'), /ANTHROPIC_API_KEY=sk-ant-typed/);
-	equal(cli(['onboard'], { input: 'nonsense\n' }).code, 1);
+});
+
+test('onboard asks again after a wrong answer, and writes nothing when the answers end', () => {
+	fresh();
+	let r = cli(['onboard'], { input: 'nonsense\nanthropic\nsk-ant-typed-0123456789\n' });
+	equal(r.code, 1);
+	match(r.out, /There is no "nonsense" in the list/);
+	match(r.err, /the answers ended before the questions: nothing was written/);
+	ok(!fs.existsSync(config) && !fs.existsSync(envFile));
+	r = cli(['onboard'], { input: 'nonsense\n1\n\nsome-model\n\n' });
+	equal(r.code, 0, r.err);
+	match(fs.readFileSync(config, 'utf8'), /anthropic\/some-model/);
+});
+
+test('onboard with a wrong option writes nothing, not even the key', () => {
+	fresh();
+	for (const [args, code, text] of [
+		[['--gateway-port', '99999'], 2, /--gateway-port wants a whole number from 1 to 65535/],
+		[['--gateway-bind', 'nonsense'], 2, /--gateway-bind is loopback, lan, tailnet, auto or an address/],
+		[['--auth-choice', 'nosuch'], 1, /there is no provider "nosuch"/],
+		[['--auth-choice', 'offline'], 1, /offline needs no key/],
+		[['--auth-choice', 'lmstudio'], 1, /does not answer at http.*name the model with --model/s],
+	]) {
+		const r = cli(['onboard', '--non-interactive', '--auth-choice', 'anthropic', '--api-key', 'sk-x-0123456789', ...args]);
+		equal(r.code, code, args.join(' '));
+		match(r.err, text);
+		ok(!fs.existsSync(config) && !fs.existsSync(envFile), args.join(' '));
+	}
+});
+
+test('onboard replaces a key wherever it stands, and keeps the rest', () => {
+	fresh();
+	fs.mkdirSync(state, { mode: 0o700 });
+	fs.writeFileSync(envFile, '# mine\nexport OPENAI_API_KEY=old-key\nOTHER=1\n', { mode: 0o600 });
+	equal(cli(['onboard', '--non-interactive', '--auth-choice', 'openai', '--api-key', 'sk-new-0123456789']).code, 0);
+	equal(fs.readFileSync(envFile, 'utf8'), '# mine\nOPENAI_API_KEY=sk-new-0123456789\nOTHER=1\n');
+	const r = cli(['onboard', '--non-interactive', '--gateway-bind', '::1', '--workspace', 'work']);
+	equal(r.code, 0, r.err);
+	match(r.out, /as configured/);
+	const text = JSON.parse(cli(['config', 'show', '--source', '--json']).out);
+	equal(text.gateway, { ...text.gateway, bind: 'custom', customBindHost: '::1' });
+	equal(text.agents.defaults.workspace, path.join(process.cwd(), 'work'));
+});
+
+test('agent refuses what it cannot mean', () => {
+	fresh();
+	for (const [args, input, text] of [
+		[['--thinking', 'banana', '-m', 'hi'], '', /--thinking is off, minimal, .*not "banana"/],
+		[['-m', '-'], 'a\0b', /has a NUL byte/],
+		[['-m', '-'], ' \n', /the message is empty/],
+		[[], '', /the message is empty/],
+	]) {
+		const r = cli(['agent', ...args], { input });
+		equal(r.code, 2, r.err);
+		match(r.err, text);
+	}
+	const r = cli(['agent', '-m', 'hi'], { env: { OPENCLAW_GATEWAY_URL: 'http://127.0.0.1:9' } });
+	equal(r.code, 3);
+	match(r.err, /no gateway listens on 127\.0\.0\.1 port 9[^]*unset OPENCLAW_GATEWAY_URL/);
+});
+
+test('what a model writes gives no orders to a terminal', async () => {
+	fresh();
+	const server = http.createServer((req, res) => {
+		const piece = (delta, finish = null) => `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
+		res.setHeader('content-type', 'text/event-stream');
+		res.end(`${piece({ content: 'one\x1b[2J\u009b31mtwo\n\tthree é' })}${piece({}, 'stop')}data: [DONE]\n\n`);
+	});
+	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+	cleanup(() => server.closeAllConnections() ?? server.close());
+	writeConfig({ models: { providers: { esc: { baseUrl: `http://127.0.0.1:${server.address().port}/v1`, api: 'openai-completions',
+		apiKey: 'sk-none', models: [{ id: 'm' }] } } }, agents: { defaults: { model: { primary: 'esc/m' } } } });
+	const piped = await spawnCli(['agent', '-m', 'hi']);
+	equal(piped.out, 'one\x1b[2J\u009b31mtwo\n\tthree é\n', piped.err);
+	if (spawnSync('script', ['--version']).error)
+		return; // no terminal to be had
+	const child = spawn('script', ['-qec', `"${bin}" agent -m hi`, '/dev/null'], { stdio: ['ignore', 'pipe', 'inherit'] });
+	let text = '';
+	child.stdout.setEncoding('utf8').on('data', (d) => (text += d));
+	await new Promise((resolve) => child.on('exit', resolve));
+	await until('the answer', () => /three é/.test(text));
+	match(text, /one \[2J 31mtwo\r\n\tthree é/);
+	const shown = cli(['sessions', 'show']).out;
+	ok(!/[\x1b\u009b]/.test(shown));
+	server.closeAllConnections();
+	server.close();
+});
+
+test('a gateway that OPENCLAW_GATEWAY_URL names is stopped, but not restarted here', async () => {
+	fresh();
+	const gw = await new Gateway().start();
+	const env = { OPENCLAW_GATEWAY_URL: gw.url.replace('127.0.0.1', 'localhost'), OPENCLAW_GATEWAY_TOKEN: gw.token };
+	equal((await spawnCli(['gateway', 'status'], { env })).code, 0);
+	const restart = cli(['gateway', 'restart'], { env });
+	equal(restart.code, 2);
+	match(restart.err, /restart it where it runs/);
+	const r = await spawnCli(['gateway', 'stop', '--timeout', '20'], { env });
+	equal(r.code, 0, r.err);
+	equal((await gw.exited).code, 0);
+	const status = cli(['gateway', 'status', '--json'], { env });
+	equal(status.code, 3);
+	equal(JSON.parse(status.out), { ok: false, running: false });
+	for (const [url, text] of [['http://[::1]:9', /no gateway is running/], ['http://somewhere.example:9', /is no address/],
+		['https://127.0.0.1', /is not understood/], ['http://127.0.0.1:x', /wrong port/]])
+		match(cli(['gateway', 'status'], { env: { ...env, OPENCLAW_GATEWAY_URL: url } }).err, text);
 });
 
 test('onboard finds a local server', async () => {
@@ -138,6 +252,34 @@ test('the systemd unit names this binary and state; it can be written and remove
 	equal(cli(['daemon', 'uninstall'], { env }).code, 1);
 });
 
+test('the unit says what systemd reads back, for the account it is for', () => {
+	const odd = { OPENCLAW_STATE_DIR: '/srv/a "b" 100%/$x' };
+	const text = cli(['daemon', 'install', '--print'], { env: odd }).out;
+	match(text, /^Environment="OPENCLAW_STATE_DIR=\/srv\/a \\"b\\" 100%%\/\$x"$/m);
+	match(text, /^EnvironmentFile=-\/srv\/a "b" 100%%\/\$x\/\.env$/m);
+	const root = cli(['daemon', 'install', '--print', '--system', '--user', 'root'], { env: { OPENCLAW_STATE_DIR: '' } }).out;
+	match(root, /^User=root$/m);
+	match(root, /^Environment="OPENCLAW_STATE_DIR=\/root\/\.openclaw"$/m);
+	match(root, /^WantedBy=multi-user\.target$/m);
+	equal(cli(['daemon', 'install', '--print', '--user', 'root']).code, 2);
+	match(cli(['daemon', 'install', '--print', '--system', '--user', 'no\nsuch']).err, /there is no account/);
+	if (!fs.existsSync('/run/systemd/system'))
+		match(cli(['daemon', 'start']).err, /systemd does not run here/);
+});
+
+test('logs: the last lines of a level, without what terminals obey', () => {
+	fresh();
+	fs.mkdirSync(path.join(state, 'logs'), { recursive: true, mode: 0o700 });
+	const line = (level, message) => JSON.stringify({ time: '2026-01-01T00:00:00.000Z', level, where: 'test', message }) + '\n';
+	fs.writeFileSync(path.join(state, 'logs/gateway.log'),
+		line('error', 'first') + line('warn', 'second\x1b[2J\u009b') + line('info', 'x').repeat(500) + '{"cut');
+	equal(cli(['logs', '-n', '2', '-l', 'warn']).out, '2026-01-01T00:00:00.000Z error test: first\n'
+		+ '2026-01-01T00:00:00.000Z warn  test: second [2J \n');
+	equal(cli(['logs', '-n', '1', '-l', 'error']).out, '2026-01-01T00:00:00.000Z error test: first\n');
+	equal(cli(['logs', '-n', '3']).out.split('\n').length, 3); // the cut one is left out
+	equal(cli(['logs', '-n', '0']).out, '');
+});
+
 test('completion scripts are scripts and know the commands', () => {
 	const r = cli(['completion', '--shell', 'bash']);
 	equal(r.code, 0);
@@ -145,6 +287,18 @@ test('completion scripts are scripts and know the commands', () => {
 		{ encoding: 'utf8' });
 	match(check.stdout, /run status stop restart/);
 	match(cli(['completion', '--shell', 'fish']).out, /complete -c openclaw/);
+	const dir = path.join(path.dirname(state), 'shells');
+	fs.mkdirSync(dir, { recursive: true });
+	fs.writeFileSync(path.join(dir, 'oc.fish'), cli(['completion', '--shell', 'fish']).out);
+	const fish = spawnSync('fish', ['-c', `source ${dir}/oc.fish; complete -C 'openclaw gateway '`], { encoding: 'utf8' });
+	if (!fish.error)
+		match(fish.stdout, /^restart\t[^]*^run\t[^]*^status\t[^]*^stop\t/m);
+	fs.writeFileSync(path.join(dir, 'oc.zsh'), cli(['completion', '--shell', 'zsh']).out);
+	const zsh = spawnSync('zsh', ['-fc', `compdef() { :; }; source ${dir}/oc.zsh; compadd() { echo "$@"; }; _files() { echo files; }
+		words=(openclaw gateway ''); CURRENT=3; _openclaw; words=(openclaw agent -s x --mod); CURRENT=5; _openclaw
+		words=(openclaw logs ''); CURRENT=3; _openclaw`], { encoding: 'utf8' });
+	if (!zsh.error)
+		equal(zsh.stdout.replace(/--help.*--model.*/, '--help --model'), '-- run status stop restart\n-- --help --model\nfiles\n', zsh.stderr);
 	equal(cli(['completion', '--shell', 'tcsh']).code, 2);
 });
 

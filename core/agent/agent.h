@@ -157,8 +157,8 @@ oc_status oc_agent_history(oc_agent *agent, oc_str session, const oc_history_fil
 			   oc_err *err);
 oc_status oc_agent_session_events(oc_agent *agent, oc_str session, int64_t after_seq, int64_t limit, cJSON **ret_array,
 				  oc_err *err);
-oc_status oc_agent_search(oc_agent *agent, oc_str query, oc_str session_or_empty, int64_t limit, cJSON **ret_array,
-			  oc_err *err);
+/* The filter's session may be a name. */
+oc_status oc_agent_search(oc_agent *agent, oc_str query, const oc_search_filter *filter, cJSON **ret_array, oc_err *err);
 
 /* result: the session as oc_agent_session gives it, NULL on errors and after delete. */
 typedef void (*oc_agent_session_done)(void *arg, oc_status status, const cJSON *result, const oc_err *err);
@@ -216,6 +216,9 @@ oc_status oc_agent_channel_probe(oc_agent *agent, oc_str channel, oc_str account
  * done: committed (then delivery is certain to be tried, see OC_AGENT_EV_DELIVERY); key_out names the row. */
 oc_status oc_agent_send(oc_agent *agent, const cJSON *message, oc_str idempotency, char key_out[80],
 			void (*done)(void *arg, oc_status status, const oc_err *err), void *arg, oc_err *err);
+/* Tries dead letters once more (their attempts begin anew), or drops them. key NULL: all. done: how many there were. */
+oc_status oc_agent_dead_change(oc_agent *agent, const char *key_or_null, bool drop,
+			       void (*done)(void *arg, int64_t count, const oc_err *err), void *arg, oc_err *err);
 /* Approves a pairing code and tells the sender. result: the request. */
 oc_status oc_agent_pairing_approve(oc_agent *agent, const char *channel, const char *code, cJSON **ret_request,
 				   oc_err *err);

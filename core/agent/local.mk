@@ -19,6 +19,7 @@ libocore_la_SOURCES += \
 	%D%/commands_info.c \
 	%D%/commands_set.c \
 	%D%/context.c \
+	%D%/dead.c \
 	%D%/direct.c \
 	%D%/embed.c \
 	%D%/embed.h \

@@ -59,16 +59,21 @@ oc_status oc_agent_session_events(oc_agent *agent, oc_str session, int64_t after
 	return status == OC_OK ? oc_store_events(agent->store, key, after_seq, limit, ret_array, err) : status;
 }
 
-oc_status oc_agent_search(oc_agent *agent, oc_str query, oc_str session, int64_t limit, cJSON **ret_array, oc_err *err)
+oc_status oc_agent_search(oc_agent *agent, oc_str query, const oc_search_filter *filter, cJSON **ret_array, oc_err *err)
 {
 	char key[OC_SESSION_KEY_MAX];
-	oc_status status = session.n > 0 ? resolve(agent, session, key, err) : OC_OK;
+	oc_search_filter f = *filter;
+	if (f.session != NULL && f.session[0] != 0) {
+		oc_status status = resolve(agent, oc_str_of(f.session), key, err);
+		if (status != OC_OK)
+			return status;
+		f.session = key;
+	} else {
+		f.session = NULL;
+	}
 	oc_auto_free char *text = oc_memdup(query.p, query.n);
-	if (status != OC_OK)
-		return status;
 	if (text == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot search");
-	oc_search_filter f = {.session = session.n > 0 ? key : NULL, .limit = limit};
 	return oc_store_search(agent->store, text, &f, ret_array, err);
 }
 

@@ -22,6 +22,9 @@ static void tell_committed(oc_turn *turn, oc_status status)
 {
 	void (*committed)(void *arg, oc_status status) = turn->committed;
 	turn->committed = NULL;
+	/* A store that cannot be written now is a reason to hand the message in again, not to drop it. */
+	if (status != OC_OK && status != OC_E_INVALID && status != OC_E_LIMIT)
+		status = OC_E_BUSY;
 	if (committed != NULL)
 		committed(turn->committed_arg, status);
 }

@@ -20,6 +20,7 @@ extern const oc_command oc_cmd_onboard;
 extern const oc_command oc_cmd_pairing;
 extern const oc_command oc_cmd_sessions;
 extern const oc_command oc_cmd_status;
+extern const oc_command oc_cmd_store;
 
 #define OC_COMMANDS \
 	&oc_cmd_onboard, \
@@ -30,6 +31,7 @@ extern const oc_command oc_cmd_status;
 	&oc_cmd_config, \
 	&oc_cmd_module, \
 	&oc_cmd_sessions, \
+	&oc_cmd_store, \
 	&oc_cmd_pairing, \
 	&oc_cmd_daemon, \
 	&oc_cmd_logs, \

@@ -12,6 +12,9 @@ libocore_la_SOURCES += \
 	%D%/out.c \
 	%D%/pairing.c \
 	%D%/remote.c %D%/remote.h \
-	%D%/sessions.c \
+	%D%/session_export.c \
+	%D%/session_source.c %D%/session_source.h \
+	%D%/sessions.c %D%/sessions.h \
+	%D%/store.c \
 	%D%/service.c %D%/service.h \
 	%D%/status.c %D%/status.h

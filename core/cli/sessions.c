@@ -1,28 +1,17 @@
-/*
- * openclaw sessions: what conversations there are, and what was said in them.
- *
- * The store is read directly, beside a gateway or without one: what it has committed is what there is.
- */
+/* openclaw sessions: what conversations there are, what was said in them, and ending them. */
 #include <string.h>
 
-#include "core/agent/session.h"
+#include <unistd.h>
+
 #include "core/base/clock.h"
 #include "core/base/mem.h"
-#include "core/base/path.h"
 #include "core/cli/commands.h"
-#include "core/config/config.h"
-#include "core/store/store.h"
+#include "core/cli/session_source.h"
+#include "core/cli/sessions.h"
 
 #define SHOW_DEFAULT 20
 #define ARGUMENTS_SHOWN 200
 #define RESULT_SHOWN 400
-
-static oc_status open_store(oc_store **ret, oc_err *err)
-{
-	oc_auto_free char *path = oc_path_state("openclaw.db");
-	return path == NULL ? oc_fail(err, OC_E_NOMEM, NULL, "out of memory")
-			    : oc_store_open(path, NULL, OC_STORE_READER, ret, err);
-}
 
 /* "5 min ago" */
 static void age(int64_t ms, char *out, size_t size)
@@ -83,21 +72,26 @@ static int run_list(const oc_args *args)
 	int64_t limit = 50, minutes = 0;
 	if (!oc_arg_i64(args, "limit", 1, 1000, &limit) || !oc_arg_i64(args, "active", 1, 10000000, &minutes))
 		return OC_EXIT_USAGE;
+	const char *state = oc_arg(args, "state");
+	if (state != NULL && strcmp(state, "active") != 0 && strcmp(state, "ended") != 0)
+		return oc_cli_usage(args, "--state is active or ended, not %s", state);
 	oc_session_filter filter = {
 		.agent = oc_arg(args, "agent"),
 		.channel = oc_arg(args, "channel"),
+		.kind = oc_arg(args, "kind"),
+		.state = state,
 		.text = args->n_pos > 0 ? args->pos[0] : NULL,
 		.active_since_ms = minutes > 0 ? oc_wall_ms() - minutes * 60000 : 0,
 		.limit = limit,
 	};
-	oc_store *store = NULL;
+	oc_session_source *source = NULL;
 	cJSON *list = NULL;
-	oc_status status = open_store(&store, &err);
+	oc_status status = oc_session_source_open(false, &source, &err);
 	if (status == OC_OK)
-		status = oc_store_sessions(store, &filter, &list, &err);
+		status = oc_session_source_list(source, &filter, &list, &err);
 	else if (status == OC_E_NOT_FOUND) /* nothing was ever said here */
 		status = (list = cJSON_CreateArray()) != NULL ? OC_OK : OC_E_NOMEM;
-	oc_store_close(store);
+	oc_session_source_close(source);
 	if (status != OC_OK)
 		return oc_cli_fail(&err);
 	if (oc_arg_flag(args, "json"))
@@ -173,39 +167,22 @@ static void print_head(const cJSON *s)
 	printf("%s\n\n", oc_plain());
 }
 
-/* The session's key for what was written: a key, or the name of one of the default agent's sessions. */
-static oc_status find_key(const char *text, char key[OC_SESSION_KEY_MAX], oc_err *err)
+static oc_status read_session(const oc_args *args, oc_session_source *source, cJSON **ret_session, cJSON **ret_rows, oc_err *err)
 {
-	oc_config *config = NULL;
-	/* A configuration that cannot be read must not hide what was said. */
-	(void)oc_config_load(NULL, &config, NULL);
-	const cJSON *list = config != NULL ? oc_config_get(config, "agents.list") : NULL, *agent = cJSON_GetArrayItem(list, 0), *a;
-	cJSON_ArrayForEach(a, list) if (oc_json_bool(a, "default", false)) agent = a;
-	oc_status status = oc_session_key_resolve(oc_str_of(text), oc_json_str(agent, "id", "main"),
-						  config != NULL ? oc_config_str(config, "session.mainKey", "main") : "main", key,
-						  err);
-	oc_config_unref(config);
-	return status;
-}
-
-static oc_status read_session(const oc_args *args, oc_store *store, cJSON **ret_session, cJSON **ret_rows, oc_err *err)
-{
-	char key[OC_SESSION_KEY_MAX];
 	int64_t limit = SHOW_DEFAULT, before = 0;
+	const char *name = args->n_pos > 0 ? args->pos[0] : "";
 	(void)oc_arg_i64(args, "limit", 1, 1000, &limit);
 	(void)oc_arg_i64(args, "before", 1, INT64_MAX, &before);
-	oc_status status = find_key(args->n_pos > 0 ? args->pos[0] : "", key, err);
-	if (status == OC_OK)
-		status = oc_store_session(store, key, ret_session, err);
+	oc_status status = oc_session_source_get(source, name, ret_session, err);
 	if (status != OC_OK)
 		return status;
 	if (oc_arg_flag(args, "events")) {
 		int64_t last = oc_json_i64(*ret_session, "lastSeq", 0), end = before > 0 && before <= last ? before - 1 : last;
-		return oc_store_events(store, key, end > limit ? end - limit : 0, limit, ret_rows, err);
+		return oc_session_source_events(source, name, end > limit ? end - limit : 0, limit, ret_rows, err);
 	}
 	oc_history_filter filter = {.limit = limit, .before_seq = before, .all_epochs = oc_arg_flag(args, "all"),
 				    .no_tools = oc_arg_flag(args, "no-tools")};
-	return oc_store_history(store, key, &filter, ret_rows, err);
+	return oc_session_source_history(source, name, &filter, ret_rows, err);
 }
 
 static int run_show(const oc_args *args)
@@ -214,12 +191,12 @@ static int run_show(const oc_args *args)
 	int64_t number = 1;
 	if (!oc_arg_i64(args, "limit", 1, 1000, &number) || !oc_arg_i64(args, "before", 1, INT64_MAX, &number))
 		return OC_EXIT_USAGE;
-	oc_store *store = NULL;
+	oc_session_source *source = NULL;
 	oc_auto_json cJSON *session = NULL, *rows = NULL;
-	oc_status status = open_store(&store, &err);
+	oc_status status = oc_session_source_open(false, &source, &err);
 	if (status == OC_OK)
-		status = read_session(args, store, &session, &rows, &err);
-	oc_store_close(store);
+		status = read_session(args, source, &session, &rows, &err);
+	oc_session_source_close(source);
 	if (status != OC_OK)
 		return oc_cli_fail(&err);
 	bool events = oc_arg_flag(args, "events");
@@ -242,6 +219,108 @@ static int run_show(const oc_args *args)
 	return OC_EXIT_OK;
 }
 
+/* ---- search ---- */
+
+/* The words that were found stand between [ and ] in the snippet. */
+static void print_match(const cJSON *m)
+{
+	char when[32];
+	age(oc_json_i64(m, "ts", 0), when, sizeof when);
+	printf("%s%s%s %s#%lld %s, %s%s\n  ", oc_bold(), oc_json_str(m, "session", ""), oc_plain(), oc_dim(),
+	       (long long)oc_json_i64(m, "seq", 0), oc_json_str(m, "role", ""), when, oc_plain());
+	print_text(oc_json_str(m, "snippet", ""), 400, true);
+	putchar('\n');
+}
+
+static char *joined(const oc_args *args)
+{
+	oc_sbuf b;
+	oc_sbuf_init(&b, 64 << 10);
+	for (int i = 0; i < args->n_pos; i++) {
+		oc_sbuf_z(&b, i > 0 ? " " : "");
+		oc_sbuf_z(&b, args->pos[i]);
+	}
+	char *text = oc_sbuf_take(&b);
+	oc_sbuf_free(&b);
+	return text;
+}
+
+static int run_search(const oc_args *args)
+{
+	oc_err err = {0};
+	int64_t limit = 20, minutes = 0;
+	if (!oc_arg_i64(args, "limit", 1, 200, &limit) || !oc_arg_i64(args, "active", 1, 100000000, &minutes))
+		return OC_EXIT_USAGE;
+	oc_search_filter filter = {.agent = oc_arg(args, "agent"),
+				   .session = oc_arg(args, "session"),
+				   .role = oc_arg(args, "role"),
+				   .since_ms = minutes > 0 ? oc_wall_ms() - minutes * 60000 : 0,
+				   .limit = limit};
+	oc_session_source *source = NULL;
+	cJSON *matches = NULL;
+	oc_auto_free char *query = joined(args);
+	oc_status status = query != NULL ? oc_session_source_open(false, &source, &err)
+					 : oc_fail(&err, OC_E_LIMIT, NULL, "the query is too long");
+	if (status == OC_OK)
+		status = oc_session_source_search(source, query, &filter, &matches, &err);
+	oc_session_source_close(source);
+	if (status != OC_OK)
+		return oc_cli_fail(&err);
+	if (oc_arg_flag(args, "json"))
+		return oc_cli_print_json(matches);
+	const cJSON *m;
+	cJSON_ArrayForEach(m, matches) print_match(m);
+	if (cJSON_GetArraySize(matches) == 0)
+		puts("Nothing was found.");
+	cJSON_Delete(matches);
+	return OC_EXIT_OK;
+}
+
+/* ---- reset and delete ---- */
+
+/* What cannot be taken back is asked for, or said with --yes. */
+static bool agreed(const oc_args *args, const char *name)
+{
+	char answer[16] = "";
+	if (oc_arg_flag(args, "yes"))
+		return true;
+	if (!isatty(0)) {
+		fprintf(stderr, "openclaw: deleting cannot be taken back\n  -> say --yes\n");
+		return false;
+	}
+	printf("Delete %s and everything that was said in it? [y/N] ", name);
+	fflush(stdout);
+	return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+static int run_change(const oc_args *args, bool delete)
+{
+	oc_err err = {0};
+	oc_session_source *source = NULL;
+	if (delete && !agreed(args, args->pos[0]))
+		return OC_EXIT_FAILED;
+	oc_status status = oc_session_source_open(true, &source, &err);
+	if (status == OC_OK)
+		status = delete ? oc_session_source_delete(source, args->pos[0], &err)
+				: oc_session_source_reset(source, args->pos[0], &err);
+	oc_session_source_close(source);
+	if (status != OC_OK)
+		return oc_cli_fail(&err);
+	printf(delete ? "%s is deleted.\n" : "%s begins anew; what was said before is kept (`openclaw sessions show --all`).\n",
+	       args->pos[0]);
+	return OC_EXIT_OK;
+}
+
+static int run_reset(const oc_args *args)
+{
+	return run_change(args, false);
+}
+
+static int run_delete(const oc_args *args)
+{
+	return run_change(args, true);
+}
+
 /* ---- The command ---- */
 
 static const oc_command list_command = {
@@ -251,6 +330,8 @@ static const oc_command list_command = {
 	.help = "With TEXT only those whose key or title has it.\n",
 	.opts = (const oc_opt[]){{"agent", 'a', "ID", "only this agent's"},
 				 {"channel", 'c', "NAME", "only those of this channel"},
+				 {"kind", 'k', "KIND", "only these: main, named, dm, group, thread, …"},
+				 {"state", 0, "STATE", "only active or ended ones"},
 				 {"active", 0, "MINUTES", "only those with a message in this time"},
 				 {"limit", 'n', "NUMBER", "at most so many (50)"},
 				 {"json", 0, NULL, "one JSON document"},
@@ -273,10 +354,61 @@ static const oc_command show_command = {
 	.max_args = 1,
 	.run = run_show,
 };
-static const oc_command *const subs[] = {&list_command, &show_command, NULL};
+static const oc_command search_command = {
+	.name = "search",
+	.args = "QUERY…",
+	.summary = "messages by their words, the newest first",
+	.help = "All words must be there, in any order; case and accents do not count.\n"
+		"  \"two words\"  one after the other\n"
+		"  begin*       words that begin so\n"
+		"  -- -word     not those with this word (after other words no -- is needed in quotes: 'word -other')\n"
+		"Any other character is text. Chinese, Japanese and other scripts without spaces, and signs, are found anywhere.\n",
+	.opts = (const oc_opt[]){{"agent", 'a', "ID", "only this agent's"},
+				 {"session", 's', "SESSION", "only this conversation"},
+				 {"role", 'r', "ROLE", "only messages of user, assistant or tool"},
+				 {"active", 0, "MINUTES", "only messages of this time"},
+				 {"limit", 'n', "NUMBER", "at most so many (20)"},
+				 {"json", 0, NULL, "one JSON document"},
+				 {0}},
+	.min_args = 1,
+	.max_args = -1,
+	.run = run_search,
+};
+static const oc_command export_command = {
+	.name = "export",
+	.args = "[SESSION]",
+	.summary = "a whole conversation, as JSON lines or Markdown",
+	.help = "JSON lines: the session first, then one message a line, oldest first.\n",
+	.opts = (const oc_opt[]){{"format", 'f', "FORMAT", "jsonl (the default) or markdown"},
+				 {"output", 'o', "FILE", "write to a new file (mode 0600) instead of standard output"},
+				 {"all", 0, NULL, "also what was said before the last /new"},
+				 {"no-tools", 0, NULL, "without tool calls and their results"},
+				 {0}},
+	.max_args = 1,
+	.run = oc_sessions_run_export,
+};
+static const oc_command reset_command = {
+	.name = "reset",
+	.args = "SESSION",
+	.summary = "begin a conversation anew, as /new does; the old messages are kept",
+	.min_args = 1,
+	.max_args = 1,
+	.run = run_reset,
+};
+static const oc_command delete_command = {
+	.name = "delete",
+	.args = "SESSION",
+	.summary = "remove a conversation and everything that was said in it",
+	.opts = (const oc_opt[]){{"yes", 'y', NULL, "do not ask"}, {0}},
+	.min_args = 1,
+	.max_args = 1,
+	.run = run_delete,
+};
+static const oc_command *const subs[] = {&list_command,	  &show_command,  &search_command, &export_command,
+					 &reset_command, &delete_command, NULL};
 
 const oc_command oc_cmd_sessions = {
 	.name = "sessions",
-	.summary = "the conversations that are stored",
+	.summary = "the conversations that are stored: list, show, search, export, reset, delete",
 	.subs = subs,
 };

@@ -141,6 +141,22 @@ static int print_offline(bool json, const oc_err *err)
 	return OC_EXIT_NOT_RUNNING;
 }
 
+/* Only what asks for attention: figures are in `openclaw store stats`. */
+static void print_store(const cJSON *store)
+{
+	int64_t dead = oc_json_i64(store, "deadLetters", 0);
+	if (!oc_json_bool(store, "ok", true)) {
+		label("store");
+		printf("%scannot be written%s, %" PRId64 " changes wait: %s; %s\n", oc_red(), oc_plain(), oc_json_i64(store, "held", 0),
+		       oc_json_str(store, "error", ""), oc_json_str(store, "remedy", ""));
+	}
+	if (dead > 0) {
+		label("delivery");
+		printf("%s%" PRId64 " message%s given up%s: `openclaw store dead list`\n", oc_yellow(), dead, dead == 1 ? " was" : "s were",
+		       oc_plain());
+	}
+}
+
 static int run_status(const oc_args *args)
 {
 	oc_err err = {0};
@@ -160,6 +176,7 @@ static int run_status(const oc_args *args)
 	       oc_json_i64(turns, "running", 0), oc_json_i64(turns, "waiting", 0), oc_json_i64(turns, "ok", 0),
 	       oc_json_i64(turns, "failed", 0), oc_json_i64(status, "sessions", 0),
 	       oc_json_i64(status, "sessions", 0) == 1 ? "" : "s");
+	print_store(oc_json_get(status, "store"));
 	print_problems(oc_json_get(status, "config"));
 	cJSON_Delete(status);
 	return OC_EXIT_OK;

@@ -136,7 +136,18 @@ static const char session_keys[] =
 	"	maxPingPongTurns integer 0..\n"
 	"parentForkMaxTokens integer 0..\n"
 	"threadBindings any\n"
-	"maintenance any\n";
+	"maintenance object # What is removed when it is old; the gateway does it beside its work\n"
+	"	mode warn|enforce =\"warn\" # enforce: sessions and archives are removed too; warn: only the records of what is done\n"
+	"	pruneAfter string|integer =\"30d\" # Sessions without a message for so long (a number: days)\n"
+	"	pruneDays integer 1.. # The same in days\n"
+	"	maxEntries integer 1.. =500 # More sessions than these are removed, the least recent first\n"
+	"	resetArchiveRetention string|integer|false # Messages that a reset put aside; default: pruneAfter\n"
+	"	maxDiskBytes string|integer # Above this size sessions are removed, the least recent first (500mb)\n"
+	"	highWaterBytes string|integer # Down to this size; default: 80 % of maxDiskBytes\n"
+	"	rotateBytes string|integer # Of the original's files; not used\n"
+	"	eventRetention string|integer|false =\"90d\" # Log of events; the messages stay\n"
+	"	deliveryRetention string|integer|false =\"30d\" # What is known of received and delivered messages and finished turns\n"
+	"	everyMinutes integer 1..1440 =60 # How often it is looked after\n";
 
 static const char agents_keys[] =
 	"defaults object # For every agent\n"

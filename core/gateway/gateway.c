@@ -91,6 +91,7 @@ cJSON *oc_gateway_status(oc_gateway *gw)
 	oc_json_set_i64(turns, "failed", (int64_t)stats.turns_failed);
 	oc_json_set_i64(status, "sessions", oc_store_session_count(gw->rt->store));
 	oc_json_set_i64(status, "outboxPending", (int64_t)stats.outbox_pending);
+	oc_json_set(status, "store", oc_gateway_store_status(gw));
 	add_problems(gw, status);
 	return status;
 }
@@ -337,6 +338,7 @@ int oc_gateway_run(const oc_gateway_options *o)
 	oc_gateway gw = {.started_ns = o->process_start_ns, .started_wall_ms = oc_wall_ms()};
 	oc_err err = {0};
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk, not the end */
 	oc_status status = build(&gw, o, &err);
 	if (status == OC_OK) {
 		oc_signal_watch(gw.rt->owner, SIGTERM, on_sigterm, &gw);

@@ -57,6 +57,9 @@ void oc_gateway_completions(oc_gateway *gateway, oc_http_req *req);
 void oc_gateway_models(oc_gateway *gateway, oc_http_req *req);
 /* guest.c: requests for http modules. */
 void oc_gateway_guest(oc_gateway *gateway, oc_http_req *req, oc_guest *guest);
+/* methods_store.c: what the writer does, and whether it can; where a backup goes (oc_free). */
+cJSON *oc_gateway_store_status(oc_gateway *gateway);
+char *oc_store_backup_name(void);
 /* metrics.c */
 void oc_gateway_metrics(oc_gateway *gateway, oc_sbuf *out);
 

@@ -173,6 +173,7 @@ static void session_list(oc_method_call *call, const cJSON *params)
 		.kind = oc_json_str(params, "kind", NULL),
 		.state = oc_json_str(params, "state", NULL),
 		.text = oc_json_str(params, "text", NULL),
+		.active_since_ms = oc_json_i64(params, "activeSince", 0),
 		.limit = oc_json_i64(params, "limit", 100),
 		.offset = oc_json_i64(params, "offset", 0),
 	};
@@ -186,7 +187,7 @@ static void session_list(oc_method_call *call, const cJSON *params)
 const oc_method oc_method_session_list = {
 	"session.list", OC_SCOPE_READ, "lists sessions, newest activity first",
 	OBJECT("\"agent\":{\"type\":\"string\"},\"channel\":{\"type\":\"string\"},\"kind\":{\"type\":\"string\"},"
-	       "\"state\":{\"enum\":[\"active\",\"ended\"]},\"text\":{\"type\":\"string\"}," LIMIT_PARAM
+	       "\"activeSince\":{\"type\":\"integer\",\"minimum\":0},\"state\":{\"enum\":[\"active\",\"ended\"]},\"text\":{\"type\":\"string\"}," LIMIT_PARAM
 	       ",\"offset\":{\"type\":\"integer\",\"minimum\":0}"),
 	session_list};
 
@@ -239,16 +240,28 @@ const oc_method oc_method_session_events = {
 
 static void session_search(oc_method_call *call, const cJSON *params)
 {
+	oc_search_filter filter = {
+		.agent = oc_json_str(params, "agent", NULL),
+		.session = oc_json_str(params, "session", NULL),
+		.role = oc_json_str(params, "role", NULL),
+		.since_ms = oc_json_i64(params, "since", 0),
+		.until_ms = oc_json_i64(params, "until", 0),
+		.limit = oc_json_i64(params, "limit", 20),
+	};
 	cJSON *list = NULL;
 	oc_err err = {0};
-	oc_status status = oc_agent_search(agent_of(call), oc_json_ostr(params, "query"), oc_json_ostr(params, "session"),
-					   oc_json_i64(params, "limit", 50), &list, &err);
+	oc_status status = oc_agent_search(agent_of(call), oc_json_ostr(params, "query"), &filter, &list, &err);
 	answer(call, status, "matches", list, &err);
 }
 
 const oc_method oc_method_session_search = {
-	"session.search", OC_SCOPE_READ, "finds messages by their text, newest first",
-	OBJECT_REQ("\"query\"", "\"query\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1000}," SESSION_PARAM "," LIMIT_PARAM),
+	"session.search", OC_SCOPE_READ,
+	"finds messages by their words, newest first: all words, \"a phrase\", begin*, -without",
+	OBJECT_REQ("\"query\"",
+		   "\"query\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1000},\"agent\":{\"type\":\"string\"},"
+		   "\"role\":{\"enum\":[\"user\",\"assistant\",\"tool\",\"system\"]},"
+		   "\"since\":{\"type\":\"integer\",\"minimum\":0},\"until\":{\"type\":\"integer\",\"minimum\":0}," SESSION_PARAM
+		   ",\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":200}"),
 	session_search};
 
 static void session_stats(oc_method_call *call, const cJSON *params)

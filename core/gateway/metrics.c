@@ -90,6 +90,14 @@ static void store_metrics(const oc_gateway *gw, oc_sbuf *b)
 	counter(b, "store_batches_total", "Batches in those transactions.", s.batches);
 	counter(b, "store_failures_total", "Transactions that failed.", s.failures);
 	counter(b, "store_commit_microseconds_total", "Time of commits.", s.commit_ns_total / 1000);
+	gauge(b, "store_stalled", "1 while the disk refuses to take changes.", s.stalled_since_ms > 0 ? 1 : 0);
+	gauge(b, "store_held", "Changes that wait for the disk to take them.", (double)s.held);
+	counter(b, "store_stalls_total", "Times that the disk refused.", s.stalls);
+	counter(b, "store_pruned_sessions_total", "Sessions removed by retention.", s.pruned_sessions);
+	counter(b, "store_pruned_rows_total", "Other rows removed by retention.",
+		s.pruned_messages + s.pruned_events + s.pruned_rows);
+	gauge(b, "outbox_dead", "Messages that were given up (`openclaw store dead list`).",
+	      (double)oc_store_dead_count(gw->rt->store));
 	gauge(b, "store_bytes", "Size of the database file.", (double)s.file_bytes);
 	gauge(b, "store_wal_bytes", "Size of the write-ahead log.", (double)s.wal_bytes);
 }

@@ -1,7 +1,9 @@
 #include "core/gateway/runtime.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/agent/budget.h"
 #include "core/base/buf.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
@@ -104,6 +106,65 @@ static oc_status configure_procs(oc_runtime *rt, oc_err *err)
 	return status;
 }
 
+/* ---- What the store removes ---- */
+
+#define DAY_MS ((int64_t)86400000)
+
+/* "30d", a number of days; 0 for false and for what is no duration. */
+static int64_t age_of(const oc_config *config, const char *path, int64_t fallback)
+{
+	const cJSON *value = oc_config_get(config, path);
+	if (cJSON_IsFalse(value))
+		return 0;
+	if (cJSON_IsNumber(value))
+		return (int64_t)value->valuedouble * DAY_MS;
+	return cJSON_IsString(value) ? oc_duration_ms(value->valuestring, DAY_MS, fallback) : fallback;
+}
+
+/* "500mb", a number of bytes. */
+static int64_t bytes_of(const oc_config *config, const char *path)
+{
+	static const struct {
+		char letter;
+		double factor;
+	} units[] = {{'k', 1024}, {'m', 1048576}, {'g', 1073741824}, {'t', 1099511627776.0}};
+	const cJSON *value = oc_config_get(config, path);
+	if (cJSON_IsNumber(value))
+		return (int64_t)value->valuedouble;
+	if (!cJSON_IsString(value))
+		return 0;
+	char *end = NULL;
+	double n = strtod(value->valuestring, &end);
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+		if ((*end | 32) == units[i].letter)
+			n *= units[i].factor;
+	return n > 0 && n < 1e18 ? (int64_t)n : 0;
+}
+
+static void configure_retention(oc_runtime *rt)
+{
+	const oc_config *c = rt->config;
+	bool enforce = strcmp(oc_config_str(c, "session.maintenance.mode", "warn"), "enforce") == 0;
+	int64_t days = oc_config_i64(c, "session.maintenance.pruneDays", 0);
+	int64_t prune = days > 0 ? days * DAY_MS : age_of(c, "session.maintenance.pruneAfter", 30 * DAY_MS);
+	oc_retention keep = {
+		.events_ms = age_of(c, "session.maintenance.eventRetention", 90 * DAY_MS),
+		.done_ms = age_of(c, "session.maintenance.deliveryRetention", 30 * DAY_MS),
+		.every_ms = oc_config_i64(c, "session.maintenance.everyMinutes", 60) * 60000,
+	};
+	keep.first_ms = keep.every_ms;
+	if (enforce) {
+		keep.sessions_ms = prune;
+		keep.sessions_max = oc_config_i64(c, "session.maintenance.maxEntries", 500);
+		keep.archive_ms = age_of(c, "session.maintenance.resetArchiveRetention", prune);
+		keep.disk_bytes = bytes_of(c, "session.maintenance.maxDiskBytes");
+		keep.disk_low_bytes = bytes_of(c, "session.maintenance.highWaterBytes");
+		if (keep.disk_low_bytes <= 0 || keep.disk_low_bytes > keep.disk_bytes)
+			keep.disk_low_bytes = keep.disk_bytes / 10 * 8;
+	}
+	oc_store_set_retention(rt->store, &keep);
+}
+
 /* ---- Life ---- */
 
 static oc_status open_store(oc_runtime *rt, oc_err *err)
@@ -152,6 +213,8 @@ oc_status oc_runtime_new(oc_config *config, bool one_shot, oc_runtime **ret, oc_
 		status = oc_fail(err, OC_E_NOMEM, NULL, "starting: out of memory");
 	if (status == OC_OK)
 		status = open_store(rt, err);
+	if (status == OC_OK && !one_shot)
+		configure_retention(rt);
 	if (status == OC_OK)
 		status = oc_hooks_new(rt->loop, &rt->hooks, err);
 	oc_modules_options modules = {.hooks = rt->hooks};
@@ -208,6 +271,8 @@ void oc_runtime_configure(oc_runtime *rt, oc_config *config)
 	oc_config_register_secrets(config);
 	if (configure_procs(rt, &err) != OC_OK)
 		oc_log_err(OC_LOG_ERROR, "sandbox", "new settings are not used", &err);
+	if (!rt->one_shot)
+		configure_retention(rt);
 	oc_modules_configure(rt->modules, config, NULL, NULL);
 	oc_agent_reload(rt->agent, config);
 }

@@ -96,7 +96,7 @@ static void reverse(cJSON *array)
 
 #define SESSION_COLUMNS                                                                                             \
 	"key, session_id, agent, kind, channel, account, peer, thread, title, state, created_ms, updated_ms, messages," \
-	" last_seq, model, thinking, delivery, preview, calls, input, output, cache_read, cache_write, cost, epoch_ms, settings"
+	" last_seq, model, thinking, delivery, preview, calls, input, output, cache_read, cache_write, cost, epoch_ms, settings, epoch_seq"
 
 static bool session_row(cJSON *o, sqlite3_stmt *s)
 {
@@ -108,7 +108,7 @@ static bool session_row(cJSON *o, sqlite3_stmt *s)
 	bool ok = oc_row_i64(o, "createdAt", s, 10) && oc_row_i64(o, "updatedAt", s, 11) &&
 		  oc_row_i64(o, "startedAt", s, 24) && oc_row_i64(o, "messages", s, 12) && oc_row_i64(o, "lastSeq", s, 13) &&
 		  oc_row_str(o, "model", s, 14) && oc_row_str(o, "thinking", s, 15) && oc_row_json(o, "delivery", s, 16) &&
-		  oc_row_str(o, "preview", s, 17) && oc_row_json(o, "settings", s, 25);
+		  oc_row_str(o, "preview", s, 17) && oc_row_json(o, "settings", s, 25) && oc_row_i64(o, "epochSeq", s, 26);
 	cJSON *usage = ok ? cJSON_AddObjectToObject(o, "usage") : NULL;
 	return usage != NULL && oc_row_usage(usage, s, 18);
 }

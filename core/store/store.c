@@ -186,3 +186,14 @@ oc_status oc_store_health(oc_store *store, oc_err *err)
 	pthread_mutex_unlock(&store->mutex);
 	return status;
 }
+
+uint64_t oc_store_latency_us(const oc_store_stats *stats, double share)
+{
+	uint64_t seen = 0;
+	for (size_t i = 0; i < OC_STORE_LATENCY_BUCKETS; i++) {
+		seen += stats->commit_latency[i];
+		if (seen > 0 && (double)seen >= share * (double)stats->commits)
+			return 64ull << i;
+	}
+	return 0;
+}

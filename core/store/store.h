@@ -184,7 +184,7 @@ typedef struct oc_session_filter {
 } oc_session_filter;
 /* Newest activity first: [{"key","sessionId","agent","kind","channel"?,"account"?,"peer"?,"thread"?,"title"?,"state",
  * "createdAt","updatedAt" (ms),"messages","lastSeq","model"?,"thinking"?,"usage":{"input","output","cacheRead","cacheWrite",
- * "cost"},"delivery"?,"preview"?,"settings"?}]. */
+ * "cost"},"delivery"?,"preview"?,"settings"?,"startedAt","epochSeq" (of the present history's first event)}]. */
 oc_status oc_store_sessions(oc_store *store, const oc_session_filter *filter, cJSON **ret_array, oc_err *err);
 oc_status oc_store_session(oc_store *store, const char *key, cJSON **ret_object, oc_err *err);
 int64_t oc_store_session_count(oc_store *store);
@@ -268,6 +268,8 @@ typedef struct oc_store_stats {
 	int64_t file_bytes, wal_bytes;
 } oc_store_stats;
 void oc_store_get_stats(oc_store *store, oc_store_stats *ret);
+/* The time under which this share of the commits stayed, in microseconds, from the buckets (so: up to twice too much). */
+uint64_t oc_store_latency_us(const oc_store_stats *stats, double share);
 /* OC_OK: writing works as far as is known; else why it does not. */
 oc_status oc_store_health(oc_store *store, oc_err *err);
 

@@ -451,7 +451,7 @@ static void written_messages_are_rewritten_for_later_turns_only(void **state)
 	assert_string_equal(result_in(r, "a"), "said x");
 	assert_history(f, "", "user:REWRITTEN|assistant:REWRITTEN|tool:REWRITTEN|assistant:REWRITTEN");
 	oc_auto_json cJSON *found = NULL;
-	assert_int_equal(oc_agent_search(f->agent, OC_STR("REWRITTEN"), OC_STR(""), 10, &found, NULL), OC_OK);
+	assert_int_equal(oc_agent_search(f->agent, OC_STR("REWRITTEN"), &(oc_search_filter){.limit = 10}, &found, NULL), OC_OK);
 	assert_true(cJSON_GetArraySize(found) >= 2);
 }
 

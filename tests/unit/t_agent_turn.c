@@ -64,7 +64,7 @@ static void history_goes_on(void **state)
 	assert_int_equal(cJSON_GetArraySize(oc_json_get(other, "messages")), 1);
 	assert_history(f, "other", "user:third|assistant:third");
 	oc_auto_json cJSON *found = NULL;
-	assert_int_equal(oc_agent_search(f->agent, OC_STR("SECO"), OC_STR(""), 10, &found, NULL), OC_OK);
+	assert_int_equal(oc_agent_search(f->agent, OC_STR("SECO*"), &(oc_search_filter){.limit = 10}, &found, NULL), OC_OK);
 	assert_int_equal(cJSON_GetArraySize(found), 2);
 }
 

@@ -107,6 +107,8 @@ int sandbox_landlock_abi(void); /* 0: not there */
 /* Restricts this process for ever to the plan. own_root: the root folder is the plan's already. 0 or an errno. */
 int sandbox_landlock(const sandbox_args *args, const sandbox_plan *plan, int abi, bool own_root, bool own_net,
 		     const char *tmp);
+/* Landlock alone cannot hide what is in a folder that may be written: the first such folder and what is in it, or NULL. */
+const char *sandbox_landlock_conflict(const sandbox_plan *plan, const char **ret_hidden);
 int sandbox_drop_caps(void);
 int sandbox_limits(const oc_sandbox_limits *limits, bool own_users); /* all but memory */
 int sandbox_limit_memory(const oc_sandbox_limits *limits);

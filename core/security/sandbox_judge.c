@@ -79,6 +79,16 @@ static bool broken(const sandbox_start *s, oc_err *err)
 			      has(s, OC_SANDBOX_USERNS) ? "ok" : reason(s, OC_SANDBOX_USERNS), reason(s, OC_SANDBOX_PIDNS), abi);
 		return true;
 	}
+	if (!has(s, OC_SANDBOX_MOUNTNS)) {
+		const char *hidden = "", *folder = sandbox_landlock_conflict(s->plan, &hidden);
+
+		if (folder != NULL) {
+			(void)oc_fail(err, OC_E_UNSUPPORTED, "use a folder that does not contain it, or a machine with user namespaces",
+				      "commands may write in %s, and %s in it cannot be hidden from them here (mount namespaces: %s)", folder,
+				      hidden, reason(s, OC_SANDBOX_MOUNTNS));
+			return true;
+		}
+	}
 	return false;
 }
 

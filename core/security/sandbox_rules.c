@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,20 +82,85 @@ static uint64_t known(int abi, uint64_t rights)
 }
 
 /* Grants rights on a path; one that is missing grants nothing. 0 or an errno. */
-static int grant(int ruleset, int abi, uint64_t handled, const char *path, uint64_t rights)
+static int grant_at(int ruleset, int abi, uint64_t handled, int dir, const char *path, uint64_t rights, int flags)
 {
-	path_attr attr = {.access = known(abi, rights) & handled, .fd = open(path, O_PATH | O_CLOEXEC)};
+	path_attr attr = {.access = known(abi, rights) & handled, .fd = openat(dir, path, O_PATH | O_CLOEXEC | flags)};
 	struct stat st;
 	int rc = 0;
 
 	if (attr.fd < 0)
 		return 0;
 	if (fstat(attr.fd, &st) == 0 && !S_ISDIR(st.st_mode))
-		attr.access &= LL_FILE_ONLY;
+		attr.access &= S_ISLNK(st.st_mode) ? 0 : LL_FILE_ONLY; /* a link: what it leads to has its own rules */
 	if (attr.access != 0 && syscall(SYS_landlock_add_rule, ruleset, LL_RULE_PATH, &attr, 0) != 0)
 		rc = errno;
 	(void)close(attr.fd);
 	return rc;
+}
+
+static int grant(int ruleset, int abi, uint64_t handled, const char *path, uint64_t rights)
+{
+	return grant_at(ruleset, abi, handled, AT_FDCWD, path, rights, 0);
+}
+
+static bool inside(const char *path, const char *folder)
+{
+	size_t n = strlen(folder);
+
+	return strncmp(path, folder, n) == 0 && (path[n] == '/' || (n == 1 && path[1] != 0));
+}
+
+/* The first path that is to be hidden in a folder; NULL: none. */
+static const sandbox_path *hidden_in(const sandbox_plan *plan, const char *folder)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		if (plan->paths[i].kind == PATH_HIDE && inside(plan->paths[i].at, folder))
+			return &plan->paths[i];
+	return NULL;
+}
+
+static bool is_hidden(const sandbox_plan *plan, const char *path)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		if (plan->paths[i].kind == PATH_HIDE && strcmp(plan->paths[i].at, path) == 0)
+			return true;
+	return false;
+}
+
+/* Reading what is in a folder but for what is hidden there: Landlock cannot take back what it gave for the whole. */
+static int grant_around(int ruleset, int abi, uint64_t handled, const sandbox_plan *plan, const char *folder, unsigned depth)
+{
+	DIR *dir = depth < 64 ? opendir(folder) : NULL;
+	struct dirent *entry;
+	int rc = 0;
+
+	while (rc == 0 && dir != NULL && (entry = readdir(dir)) != NULL) {
+		char path[PATH_MAX];
+		int n = snprintf(path, sizeof(path), "%s%s%s", folder, folder[1] == 0 ? "" : "/", entry->d_name);
+
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || n >= (int)sizeof(path) || is_hidden(plan, path))
+			continue;
+		if (hidden_in(plan, path) != NULL)
+			rc = grant_around(ruleset, abi, handled, plan, path, depth + 1);
+		else
+			rc = grant_at(ruleset, abi, handled, dirfd(dir), entry->d_name, LL_READ, O_NOFOLLOW);
+	}
+	if (dir != NULL)
+		(void)closedir(dir);
+	return rc;
+}
+
+const char *sandbox_landlock_conflict(const sandbox_plan *plan, const char **ret_hidden)
+{
+	for (size_t i = 0; i < plan->n; i++) {
+		const sandbox_path *p = &plan->paths[i], *hidden = p->kind == PATH_WRITE ? hidden_in(plan, p->at) : NULL;
+
+		if (hidden != NULL) {
+			*ret_hidden = hidden->at;
+			return p->at;
+		}
+	}
+	return NULL;
 }
 
 static int grant_devices(int ruleset, int abi, uint64_t handled, bool own_root)
@@ -126,7 +192,10 @@ static int grant_plan(int ruleset, int abi, uint64_t handled, const sandbox_plan
 			/* With a root of its own, /etc holds only what may be read. */
 			if (own_root && p->system && strncmp(p->at, "/etc/", 5) == 0)
 				break;
-			rc = grant(ruleset, abi, handled, p->at, LL_READ);
+			if (own_root || hidden_in(plan, p->at) == NULL)
+				rc = grant(ruleset, abi, handled, p->at, LL_READ);
+			else
+				rc = grant_around(ruleset, abi, handled, plan, p->at, 0);
 			break;
 		case PATH_WRITE:
 			rc = grant(ruleset, abi, handled, p->at, LL_READ | LL_WRITE);

@@ -611,6 +611,41 @@ static void test_landlock_alone(void **state)
 	assert_int_equal(run(b, "socket", "2", "1"), EAFNOSUPPORT);
 }
 
+/* Landlock alone gives a folder as a whole: what is hidden in it must stay hidden all the same. */
+static void test_hidden_by_landlock_alone(void **state)
+{
+	box *b = *state;
+	oc_sandbox_report report;
+	char key[600];
+	const char *argv[] = {"cat", key, NULL}, *read[] = {NULL, NULL}, *write[] = {NULL, NULL};
+	oc_sandbox_profile p = {.cwd = b->work, .argv = argv, .read = read, .write = write};
+
+	assert_int_equal(oc_sandbox_probe(&report, NULL), OC_OK);
+	if (report.landlock_abi < 6)
+		skip();
+	b->rules.without = OC_SANDBOX_USERNS | OC_SANDBOX_MOUNTNS | OC_SANDBOX_PIDNS | OC_SANDBOX_NETNS;
+	configure(b);
+	(void)snprintf(key, sizeof(key), "%s/state/key", b->base);
+	make_file(key, "the key");
+	/* To be read: everything beside it. */
+	read[0] = b->base;
+	write[0] = b->work;
+	run_profile(b, &p);
+	assert_int_equal(b->status, OC_OK);
+	assert_int_not_equal(b->code, 0);
+	assert_null(strstr(b->out, "the key"));
+	argv[1] = b->secret;
+	run_profile(b, &p);
+	assert_string_equal(b->out, "secret");
+	/* To be written: it refuses and says why. */
+	argv[1] = key;
+	write[0] = b->base;
+	run_profile(b, &p);
+	assert_int_equal(b->status, OC_E_UNSUPPORTED);
+	assert_non_null(strstr(b->message, "/state in it cannot be hidden"));
+	assert_null(strstr(b->out, "the key"));
+}
+
 static void test_relaxed(void **state)
 {
 	box *b = *state;
@@ -1006,6 +1041,7 @@ int main(int argc, char **argv)
 #define ONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		ONE(test_strict), ONE(test_without_landlock), ONE(test_without_user_namespaces), ONE(test_landlock_alone),
+		ONE(test_hidden_by_landlock_alone),
 		ONE(test_relaxed), ONE(test_relaxed_without_namespaces), ONE(test_strict_refuses),
 		ONE(test_downgrade_is_loud_once), ONE(test_limits), ONE(test_limits_without_cgroups), ONE(test_memory_together),
 		ONE(test_network_granted), ONE(test_paths), ONE(test_state_opened_up), ONE(test_off),

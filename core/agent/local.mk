@@ -63,6 +63,8 @@ libocore_la_SOURCES += \
 	%D%/session_tools.c \
 	%D%/session_tools.h \
 	%D%/sessions.c \
+	%D%/shown.c \
+	%D%/shown.h \
 	%D%/subagent.c \
 	%D%/subagent.h \
 	%D%/subagent_end.c \

@@ -121,7 +121,6 @@ static void take(oc_turn *turn, oc_turn *other)
 	other->state = OC_TURN_ENDING;
 	*turn->taken_tail = other;
 	turn->taken_tail = &other->lane_next;
-	turn->agent->stats.turns_merged++;
 }
 
 static void take_media(oc_turn *turn, oc_turn *other)
@@ -209,6 +208,7 @@ void oc_take_waiting(oc_turn *turn)
 			turn->deliver = next->deliver;
 			next->deliver = deliver;
 			take(turn, next);
+			turn->agent->stats.turns_merged++;
 		}
 		if (g.text.error == OC_OK)
 			turn->text = oc_turn_text(turn, g.text.p);

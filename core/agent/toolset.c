@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "core/agent/shown.h"
 #include "core/agent/take.h"
 #include "core/agent/toolrun.h"
 #include "core/base/log.h"
@@ -173,6 +174,9 @@ static void slot_over(slot *s)
 	s->over = true;
 	set->over++;
 	oc_turn_emit_data(turn, OC_AGENT_EV_TOOL_END, oc_toolrun_event(s->run));
+	oc_auto_free char *text = turn->settings != NULL && turn->aside == NULL ? oc_toolrun_text(s->run->content) : NULL;
+	if (text != NULL)
+		oc_shown_result(turn, s->run->tool, text, s->run->is_error);
 	if (s->run->approval != NULL && turn->state == OC_TURN_RUNNING)
 		oc_turn_notice(turn, "approval",
 			       "%s was not run: a hook wants a person's approval first (%.200s), and approvals cannot be given in this version",
@@ -232,6 +236,8 @@ static void start(slot *s)
 	oc_turn_emit_data(turn, OC_AGENT_EV_TOOL_START, data);
 	if (turn->state != OC_TURN_RUNNING || turn->toolset != set)
 		return; /* a listener ended the turn */
+	if (turn->aside == NULL)
+		oc_shown_tool(turn, oc_json_str(s->part, "name", ""), args);
 	if (times_seen(turn, s->call_hash) >= REPEAT_TELL) {
 		repeat(s);
 		return;

@@ -45,6 +45,8 @@ void oc_turn_unref(oc_turn *turn)
 	cJSON_Delete(turn->hook_tools_allow);
 	cJSON_Delete(turn->calls);
 	cJSON_Delete(turn->ended);
+	cJSON_Delete(turn->settings);
+	oc_sbuf_free(&turn->thoughts);
 	oc_sbuf_free(&turn->summary);
 	oc_config_unref(turn->config);
 	oc_free(turn->workspace);

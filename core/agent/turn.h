@@ -169,7 +169,11 @@ struct oc_turn {
 	const char *stop_reason;
 	oc_usage usage;
 	oc_preview *preview;
-	char outbox_key[80], files_key[80];
+	char outbox_key[80], files_key[80], thoughts_key[80];
+	/* what the chat is shown besides it (shown.c) */
+	cJSON *settings; /* of the session */
+	oc_sbuf thoughts;
+	unsigned n_shown;
 };
 
 /* ---- turn.c ---- */

@@ -246,6 +246,7 @@ static oc_turn *new_turn(oc_agent *agent, const oc_turn_input *in, const oc_inbo
 	oc_sbuf_init(&turn->step.text, OC_TURN_TEXT_MAX);
 	oc_sbuf_init(&turn->messages, OC_TURN_REQUEST_MAX);
 	oc_sbuf_init(&turn->reply, OC_TURN_TEXT_MAX);
+	oc_sbuf_init(&turn->thoughts, OC_TURN_TEXT_MAX);
 	turn->owner = oc_owner_new(agent->loop, "turn");
 	if (turn->owner == NULL || !copy_input(turn, in, inbox)) {
 		oc_turn_unref(turn);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/agent/media.h"
+#include "core/agent/shown.h"
 #include "core/agent/subagent.h"
 #include "core/agent/take.h"
 #include "core/base/clock.h"
@@ -92,6 +93,8 @@ void oc_turn_close(oc_turn *turn, oc_status status, const oc_err *err)
 
 static void kick(oc_turn *turn)
 {
+	if (turn->thoughts_key[0] != 0)
+		oc_outbound_kick(turn->agent, turn->thoughts_key);
 	if (turn->outbox_key[0] != 0)
 		oc_outbound_kick(turn->agent, turn->outbox_key);
 	if (turn->files_key[0] != 0)
@@ -218,8 +221,11 @@ static void commit_end(oc_turn *turn, bool withheld)
 		oc_auto_json cJSON *result = result_json(turn, OC_OK, &err);
 		oc_auto_free char *json = oc_json_print(result);
 		oc_batch_run_state(b, turn->run, "done", json);
-		if (!withheld)
-			oc_turn_put_reply(turn, b, text);
+		if (!withheld) {
+			oc_auto_free char *more = oc_shown_reply(turn, text);
+			oc_shown_put_thoughts(turn, b);
+			oc_turn_put_reply(turn, b, more != NULL ? more : text);
+		}
 	}
 	OC_FAULT_POINT("reply-commit");
 	oc_turn_ref(turn);

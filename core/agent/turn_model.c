@@ -8,6 +8,7 @@
 #include "core/agent/budget.h"
 #include "core/agent/compact.h"
 #include "core/agent/recover.h"
+#include "core/agent/shown.h"
 #include "core/agent/take.h"
 #include "core/agent/toolrun.h"
 #include "core/base/clock.h"
@@ -94,6 +95,7 @@ static void session_settings(oc_turn *turn)
 	}
 	if (turn->thinking[0] == 0)
 		turn->thinking = oc_turn_text(turn, oc_json_str(session, "thinking", ""));
+	oc_shown_begin(turn, session);
 }
 
 oc_status oc_turn_choose_model(oc_turn *turn, oc_err *err)
@@ -257,8 +259,10 @@ static oc_status on_event(void *arg, uint32_t type, oc_str payload)
 		add_text(turn, payload);
 		break;
 	case OC_EV_THINKING:
-		if (turn->aside == NULL)
+		if (turn->aside == NULL) {
+			oc_shown_thinking(turn, payload);
 			oc_turn_emit(turn, OC_AGENT_EV_THINKING, payload, NULL);
+		}
 		break;
 	case OC_EV_TOOL_CALL:
 		add_call(turn, payload);

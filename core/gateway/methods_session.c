@@ -92,6 +92,7 @@ static void on_wait(void *arg, oc_status status, const cJSON *result)
 static void session_message(oc_method_call *call, const cJSON *params)
 {
 	bool wait = oc_json_bool(params, "wait", true);
+	const char *queue = oc_json_str(params, "queue", NULL);
 	struct turn *t = oc_alloc(sizeof *t);
 	if (t == NULL) {
 		oc_method_failf(call, OC_E_NOMEM, NULL, "session.message: out of memory");
@@ -109,6 +110,7 @@ static void session_message(oc_method_call *call, const cJSON *params)
 		.thinking = oc_json_ostr(params, "thinking"),
 		.timeout_ms = (uint64_t)oc_json_i64(params, "timeoutMs", 0),
 		.idempotency = oc_json_ostr(params, "idempotencyKey"),
+		.queue = queue != NULL && strcmp(queue, "default") == 0 ? "" : queue,
 		.on_event = wait ? on_event : NULL,
 		.arg = wait ? t : NULL,
 	};
@@ -137,6 +139,7 @@ const oc_method oc_method_session_message = {
 		   SESSION_PARAM
 		   ",\"text\":{\"type\":\"string\",\"minLength\":1},\"agent\":{\"type\":\"string\"},\"model\":{\"type\":\"string\"},"
 		   "\"thinking\":{\"enum\":[\"off\",\"minimal\",\"low\",\"medium\",\"high\"]},"
+		   "\"queue\":{\"enum\":[\"default\",\"collect\",\"followup\",\"steer\",\"steer-backlog\",\"interrupt\"]},"
 		   "\"media\":{\"type\":\"array\",\"maxItems\":10,\"items\":{\"type\":\"object\"}},"
 		   "\"stream\":{\"type\":\"boolean\"},\"wait\":{\"type\":\"boolean\"},"
 		   "\"timeoutMs\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":86400000},"

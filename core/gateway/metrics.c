@@ -56,6 +56,14 @@ static void agent_metrics(const oc_gateway *gw, oc_sbuf *b)
 		       s.turns_ok, s.turns_failed, s.turns_canceled, s.turns_interrupted);
 	gauge(b, "turns_running", "Turns that run now.", (double)s.turns_running);
 	gauge(b, "turns_waiting", "Turns that wait for their session or a free place.", (double)s.turns_waiting);
+	head(b, "turns_queued_total", "counter", "What became of messages that came during a turn, besides turns of their own.");
+	oc_sbuf_printf(b,
+		       "openclaw_turns_queued_total{as=\"merged\"} %" PRIu64 "\nopenclaw_turns_queued_total{as=\"steered\"} %" PRIu64
+		       "\nopenclaw_turns_queued_total{as=\"summarized\"} %" PRIu64
+		       "\nopenclaw_turns_queued_total{as=\"dropped\"} %" PRIu64
+		       "\nopenclaw_turns_queued_total{as=\"refused\"} %" PRIu64 "\n",
+		       s.turns_merged, s.turns_steered, s.turns_summarized, s.turns_dropped, s.turns_refused);
+	counter(b, "turns_resumed_total", "Turns taken up after a stop or a crash.", s.turns_resumed);
 	counter(b, "turn_milliseconds_total", "Time of finished turns.", s.turn_ms_total);
 	counter(b, "tool_calls_total", "Tool calls.", s.tool_calls);
 	counter(b, "tool_errors_total", "Tool calls that failed.", s.tool_errors);

@@ -544,7 +544,7 @@ static int setup_with(void **state, const char *json)
 	return 0;
 }
 
-static int setup(void **state)
+__attribute__((unused)) static int setup(void **state)
 {
 	return setup_with(state, CONFIG_DEFAULT);
 }

@@ -2,6 +2,7 @@
 # with the whole core.
 unit_tests =
 unit_tests += %D%/t_agent_channel
+unit_tests += %D%/t_agent_queue
 unit_tests += %D%/t_agent_tools
 unit_tests += %D%/t_agent_turn
 unit_tests += %D%/t_base
@@ -43,6 +44,7 @@ unit_tests += %D%/t_prv_json
 unit_tests += %D%/t_prv_oom
 unit_tests += %D%/t_process
 unit_tests += %D%/t_sandbox
+unit_tests += %D%/t_queue
 unit_tests += %D%/t_registry
 unit_tests += %D%/t_session
 unit_tests += %D%/t_sdk_json

@@ -6,6 +6,7 @@
 #include "core/agent/budget.h"
 #include "core/agent/channels.h"
 #include "core/agent/inbound.h"
+#include "core/agent/memory.h"
 #include "core/agent/prune.h"
 #include "core/agent/recover.h"
 #include "core/agent/services.h"
@@ -163,6 +164,7 @@ void oc_agent_free(oc_agent *agent)
 	oc_subagents_free(agent);
 	oc_outbound_free(agent->outbound);
 	oc_channels_free(agent->channels);
+	oc_memory_free(agent);
 	oc_owner_free(agent->owner);
 	oc_agent_subs_free(agent);
 	oc_inbound_free(agent);

@@ -46,6 +46,7 @@ void oc_builtin_fail(oc_call *call, const oc_err *err);
 
 /* ---- The tools ---- */
 
+extern const oc_builtin_tool oc_tool_memory_search, oc_tool_memory_get; /* memory_tools.c */
 extern const oc_builtin_tool oc_tool_sessions_spawn, oc_tool_subagents; /* subagent_tools.c */
 extern const oc_builtin_tool oc_tool_sessions_list, oc_tool_sessions_history, oc_tool_session_status, oc_tool_agents_list;
 extern const oc_builtin_tool oc_tool_sessions_send; /* session_send.c */

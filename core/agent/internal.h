@@ -56,6 +56,8 @@ struct oc_agent {
 	uint64_t catalog_generation;
 	oc_map cooldowns;
 	oc_map calibrations; /* budget.c: what a model counts for an estimated token */
+	oc_map memories;     /* memory.c: indexes by agent */
+	struct oc_memory_request *memory_requests;
 	oc_map prune_marks;  /* prune.c: by session */
 	/* workspace.c */
 	oc_map seeded; /* workspaces looked after by this process */

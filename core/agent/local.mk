@@ -36,6 +36,15 @@ libocore_la_SOURCES += \
 	%D%/map.h \
 	%D%/media.c \
 	%D%/media.h \
+	%D%/memory.c \
+	%D%/memory.h \
+	%D%/memory_chunk.c \
+	%D%/memory_chunk.h \
+	%D%/memory_files.c \
+	%D%/memory_files.h \
+	%D%/memory_index.c \
+	%D%/memory_index.h \
+	%D%/memory_tools.c \
 	%D%/model.c \
 	%D%/model.h \
 	%D%/model_rest.c \

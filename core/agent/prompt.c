@@ -51,6 +51,10 @@ static void add_workspace(oc_sbuf *b, const oc_turn *turn)
 		       "## Workspace\nYour working folder is %s. File tools take paths relative to it. Your long-term memory is "
 		       "in files there: what should be known later must be written down.\n\n",
 		       turn->workspace);
+	if (strstr(turn->tools_json, "\"name\":\"memory_search\"") != NULL)
+		oc_sbuf_z(b, "Before you answer anything about earlier work, decisions, dates, people, preferences or tasks, look it up "
+			     "with memory_search; read more around a passage with memory_get. When you looked and are not sure, say "
+			     "so.\n\n");
 }
 
 static void add_replies(oc_sbuf *b, const oc_turn *turn, bool group)

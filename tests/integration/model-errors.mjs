@@ -40,7 +40,8 @@ const classes = {
 	overloaded: { serve: fault(529, 'Overloaded', { type: 'overloaded_error' }), calls: 3, words: /not available.*529.*Overloaded/s, rests: true },
 	instream: { serve: (res) => { stream(res, `data: ${JSON.stringify({ error: { message: 'upstream overloaded', type: 'overloaded_error' } })}\n\n`); res.end(); }, calls: 3, words: /overloaded/, rests: true },
 	malformed: { serve: (res) => { stream(res, 'data: {"choices":[{"index":0,"delta":{"content":\n\n'); res.end(); }, calls: 3, words: /understood|stream|JSON|cut off/i, rests: true },
-	reset: { serve: (res) => res.destroy(), calls: 3, words: /127\.0\.0\.1/, rests: true },
+	// On a connection that was used before, the HTTP client itself asks again.
+	reset: { serve: (res) => res.destroy(), calls: [3, 6], words: /127\.0\.0\.1/, rests: true },
 	refusal: { serve: (res) => { stream(res, chunk({}, 'content_filter'), 'data: [DONE]\n\n'); res.end(); }, calls: 1, words: /declined/, remedy: /another/, rests: false, final: true },
 	empty: { serve: good(' '), calls: 2, words: /empty answer/, remedy: /another/, rests: false, final: true },
 };
@@ -88,7 +89,8 @@ test('each kind of failure: asked as often as makes sense, then told in words wi
 		match(r.body.error.message, c.words, `${name}: ${text}`);
 		if (c.remedy)
 			match(text, c.remedy, `${name}: ${text}`);
-		equal(counts.get(name), c.calls, `${name}: calls`);
+		const [least, most] = [c.calls].flat().concat(c.calls).flat();
+		ok(counts.get(name) >= least && counts.get(name) <= most, `${name}: ${counts.get(name)} calls`);
 		ok(!text.includes(KEY), 'the key is never shown');
 	});
 });

@@ -490,6 +490,11 @@ static oc_status begin(oc_agent *agent, enum kind kind, const oc_memory_input *i
 		return oc_fail(err, OC_E_INVALID, NULL, "query required");
 	if (kind == SEARCH && in->query.n > QUERY_MAX)
 		return oc_fail(err, OC_E_LIMIT, "ask for less", "the query is longer than %d bytes", QUERY_MAX);
+	char id[65], fallback[65];
+	oc_agent_id_normalize(in->agent, id);
+	if (in->agent.n > 0 && oc_agent_entry(agent->config, id) == NULL &&
+	    strcmp(id, oc_agent_default_id(agent->config, fallback)) != 0)
+		return oc_fail(err, OC_E_NOT_FOUND, "add it to agents.list", "there is no agent %s", id);
 	request *r = new_request(agent, kind, in);
 	if (r == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot look into the memory");

@@ -137,6 +137,18 @@ static void close_db(oc_memory_index *index)
 	index->db = NULL;
 }
 
+/* It is made anew with the next use. */
+static void throw_away(oc_memory_index *index)
+{
+	static const char *const suffixes[] = {"", "-wal", "-shm"};
+	close_db(index);
+	for (int i = 0; i < 3; i++) {
+		oc_auto_free char *path = oc_asprintf("%s%s", index->path, suffixes[i]);
+		if (path != NULL)
+			(void)unlink(path);
+	}
+}
+
 /* What is damaged, or of another version, is made anew. */
 static oc_status ready(oc_memory_index *index, oc_err *err)
 {
@@ -145,13 +157,7 @@ static oc_status ready(oc_memory_index *index, oc_err *err)
 	oc_err why = {0};
 	oc_status status = open_once(index, &why);
 	if (status == OC_E_CORRUPT) {
-		static const char *const suffixes[] = {"", "-wal", "-shm"};
-		close_db(index);
-		for (int i = 0; i < 3; i++) {
-			oc_auto_free char *path = oc_asprintf("%s%s", index->path, suffixes[i]);
-			if (path != NULL)
-				(void)unlink(path);
-		}
+		throw_away(index);
 		why = (oc_err){0};
 		status = open_once(index, &why);
 	}
@@ -169,7 +175,7 @@ static oc_status leave(oc_memory_index *index, oc_status status)
 	if (index->db != NULL && sqlite3_get_autocommit(index->db) == 0)
 		(void)run(index, status == OC_OK ? "COMMIT" : "ROLLBACK", NULL);
 	if (status == OC_E_CORRUPT)
-		close_db(index);
+		throw_away(index);
 	pthread_mutex_unlock(&index->lock);
 	return status;
 }
@@ -342,8 +348,8 @@ static oc_status update_all(update *u)
 	return u->status;
 }
 
-oc_status oc_memory_index_update(oc_memory_index *index, const oc_memory_scope *scope, const char *model, oc_memory_counts *ret,
-				 oc_err *err)
+static oc_status update_once(oc_memory_index *index, const oc_memory_scope *scope, const char *model, oc_memory_counts *ret,
+			     oc_err *err)
 {
 	*ret = (oc_memory_counts){0};
 	pthread_mutex_lock(&index->lock);
@@ -360,6 +366,17 @@ oc_status oc_memory_index_update(oc_memory_index *index, const oc_memory_scope *
 		ret->vectors = number(index, "SELECT count(*) FROM chunks c JOIN vectors v ON v.model = ?1 AND v.hash = c.hash", model);
 	}
 	return leave(index, status);
+}
+
+oc_status oc_memory_index_update(oc_memory_index *index, const oc_memory_scope *scope, const char *model, oc_memory_counts *ret,
+				 oc_err *err)
+{
+	oc_status status = update_once(index, scope, model, ret, err);
+	if (status != OC_E_CORRUPT)
+		return status;
+	if (err != NULL)
+		*err = (oc_err){0};
+	return update_once(index, scope, model, ret, err);
 }
 
 /* ---- Vectors ---- */

@@ -15,6 +15,7 @@ extern const oc_command oc_cmd_daemon;
 extern const oc_command oc_cmd_doctor;
 extern const oc_command oc_cmd_gateway;
 extern const oc_command oc_cmd_logs;
+extern const oc_command oc_cmd_memory;
 extern const oc_command oc_cmd_module;
 extern const oc_command oc_cmd_onboard;
 extern const oc_command oc_cmd_pairing;
@@ -32,6 +33,7 @@ extern const oc_command oc_cmd_store;
 	&oc_cmd_module, \
 	&oc_cmd_sessions, \
 	&oc_cmd_store, \
+	&oc_cmd_memory, \
 	&oc_cmd_pairing, \
 	&oc_cmd_daemon, \
 	&oc_cmd_logs, \

@@ -7,6 +7,7 @@ libocore_la_SOURCES += \
 	%D%/envfile.c %D%/envfile.h \
 	%D%/gateway.c \
 	%D%/logs.c \
+	%D%/memory.c \
 	%D%/module.c \
 	%D%/onboard.c \
 	%D%/out.c \

@@ -16,6 +16,7 @@ integration_tests += %D%/telegram.test
 integration_tests += %D%/version.test
 integration_tests += %D%/gateway.test
 integration_tests += %D%/cli.test
+integration_tests += %D%/memory.test
 integration_tests += %D%/model-errors.test
 integration_tests += %D%/context.test
 integration_tests += %D%/errors.test
@@ -30,7 +31,7 @@ check_PROGRAMS += %D%/channel_driver
 tests_integration_channel_driver_LDADD = $(OC_LIBS) -ldl
 
 # What the .test files load.
-EXTRA_DIST += %D%/model-errors.mjs %D%/config-live.mjs %D%/context.mjs
+EXTRA_DIST += %D%/memory.mjs %D%/model-errors.mjs %D%/config-live.mjs %D%/context.mjs
 EXTRA_DIST += %D%/fake-telegram.mjs %D%/channel-driver.mjs %D%/telegram-module.mjs
 EXTRA_DIST += %D%/providers.mjs %D%/lib.mjs %D%/errors.mjs %D%/gateway.mjs %D%/openai-client.mjs %D%/ws.mjs
 EXTRA_DIST += %D%/lib.mjs %D%/modules-live.mjs %D%/errors.mjs %D%/gateway.mjs %D%/openai-client.mjs %D%/ws.mjs

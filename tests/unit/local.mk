@@ -49,6 +49,7 @@ unit_tests += %D%/t_registry
 unit_tests += %D%/t_session
 unit_tests += %D%/t_sdk_json
 unit_tests += %D%/t_store
+unit_tests += %D%/t_store_care
 unit_tests += %D%/t_tg_chunk
 unit_tests += %D%/t_tg_format
 unit_tests += %D%/t_tg_inbound
@@ -137,3 +138,5 @@ tests_unit_t_web_html_SOURCES = %D%/t_web_html.c modules/tools/web/web_cache.c m
 	modules/tools/web/web_json.c modules/tools/shared/tk.c
 tests_unit_t_web_html_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/modules/tools/web -I$(srcdir)/modules/tools/shared
 tests_unit_t_web_html_LDADD = $(CJSON_LIBS) $(CMOCKA_LIBS)
+
+EXTRA_DIST += %D%/store_v1.sql

@@ -515,6 +515,33 @@ void oc_agent_get_stats(const oc_agent *agent, oc_agent_stats *ret)
 	*ret = agent->stats;
 }
 
+const oc_agent_timing *oc_agent_timings(const oc_agent *agent)
+{
+	return &agent->timing;
+}
+
+static void add_bytes(void *arg, oc_map_node *node)
+{
+	const oc_turn *turn = OC_MAP_OWNER(node, oc_turn, by_run);
+	*(uint64_t *)arg += oc_arena_bytes(turn->arena) + turn->messages.cap + turn->reply.cap + turn->step.text.cap;
+}
+
+void oc_agent_get_gauges(oc_agent *agent, oc_agent_gauges *ret)
+{
+	*ret = (oc_agent_gauges){.sessions_active = agent->lanes.n, .subagents_active = agent->subagents_active,
+				 .subagents_spawned = agent->subagents_spawned, .subagents_ok = agent->subagents_ok,
+				 .subagents_failed = agent->subagents_failed, .direct_tools = agent->direct_runs.n,
+				 .waiting_max = oc_lane_waiting_max(),
+				 .subagents_max = OC_SUBAGENTS_MAX};
+	ret->people.running = agent->classes[OC_LANE_MAIN].running;
+	ret->people.max = oc_lane_running_max(agent, OC_LANE_MAIN);
+	ret->subagents.running = agent->classes[OC_LANE_SUBAGENT].running;
+	ret->subagents.max = oc_lane_running_max(agent, OC_LANE_SUBAGENT);
+	ret->cron.running = agent->classes[OC_LANE_CRON].running;
+	ret->cron.max = oc_lane_running_max(agent, OC_LANE_CRON);
+	oc_map_each(&agent->runs, add_bytes, &ret->turn_bytes);
+}
+
 oc_status oc_agent_pairing_approve(oc_agent *agent, const char *channel, const char *code, cJSON **ret_request, oc_err *err)
 {
 	cJSON *request = NULL;

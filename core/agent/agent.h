@@ -15,6 +15,7 @@
 
 #include "core/agent/session.h"
 #include "core/base/err.h"
+#include "core/base/hist.h"
 #include "core/base/str.h"
 #include "core/config/config.h"
 #include "core/hook/hook.h"
@@ -241,6 +242,27 @@ typedef struct oc_agent_stats {
 	uint64_t turn_ms_total; /* of finished turns */
 } oc_agent_stats;
 void oc_agent_get_stats(const oc_agent *agent, oc_agent_stats *ret);
+/* How long things took, since the start. Valid as long as the agent. */
+typedef struct oc_agent_timing {
+	oc_hist turn_ok, turn_other; /* from its beginning to its end: answered; failed, canceled, interrupted */
+	oc_hist wait;		     /* accepted, until its lane let it begin */
+	oc_hist first_token;	     /* of a model call */
+	oc_hist model;		     /* a model call */
+	oc_hist tool;		     /* a tool call that ran */
+	oc_hist delivery;	     /* a message handed to a channel, until the channel answered */
+} oc_agent_timing;
+const oc_agent_timing *oc_agent_timings(const oc_agent *agent);
+typedef struct oc_agent_gauges {
+	uint64_t waiting_max; /* bound of stats.turns_waiting */
+	struct {
+		uint64_t running, max;
+	} people, subagents, cron; /* turns that run, by whose they are, with their bounds */
+	uint64_t sessions_active;	   /* with a turn that waits or runs */
+	uint64_t turn_bytes;		   /* memory of turns that wait or run: their arenas and requests */
+	uint64_t subagents_active, subagents_max, subagents_spawned, subagents_ok, subagents_failed;
+	uint64_t direct_tools; /* tools that run outside turns */
+} oc_agent_gauges;
+void oc_agent_get_gauges(oc_agent *agent, oc_agent_gauges *ret);
 /* The same as JSON, with {"store":{…},"usage":…} as oc_store_usage gives it; session "" all. */
 oc_status oc_agent_usage(oc_agent *agent, oc_str session, int64_t days, cJSON **ret_object, oc_err *err);
 

@@ -78,6 +78,7 @@ struct oc_agent {
 	oc_watch *drain_timer;
 	int drain_stage; /* 0: not, 1: turns and deliveries, 2: channels */
 	oc_agent_stats stats;
+	oc_agent_timing timing;
 };
 
 /* ---- events.c ---- */
@@ -107,6 +108,9 @@ int oc_lane_waiting(oc_agent *agent, const char *session);
 oc_lane_class oc_lane_class_of(const char *name);
 const char *oc_lane_class_name(oc_lane_class class);
 void oc_lanes_free(oc_agent *agent);
+/* Bounds and what runs, for figures. */
+uint64_t oc_lane_waiting_max(void);
+uint64_t oc_lane_running_max(const oc_agent *agent, oc_lane_class class);
 
 /* ---- agents ---- */
 

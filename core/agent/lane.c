@@ -260,6 +260,7 @@ void oc_lane_ready(oc_turn *turn)
 {
 	oc_agent *agent = turn->agent;
 	turn->state = OC_TURN_WAITING;
+	turn->ready_ns = oc_now_ns();
 	turn->arrived_ms = oc_now_ms();
 	if (turn->instant) {
 		turn->state = OC_TURN_RUNNING;
@@ -355,4 +356,14 @@ void oc_lanes_free(oc_agent *agent)
 	for (int i = 0; i < OC_LANE_CLASSES; i++)
 		oc_fair_free(&agent->classes[i].ready);
 	oc_map_free(&agent->lanes);
+}
+
+uint64_t oc_lane_waiting_max(void)
+{
+	return WAITING_ALL_MAX;
+}
+
+uint64_t oc_lane_running_max(const oc_agent *agent, oc_lane_class class)
+{
+	return limit_of(agent, class);
 }

@@ -33,6 +33,7 @@ typedef struct stream {
 	oc_map_node node;
 	oc_outbound *outbound;
 	row *first, **tail;
+	uint64_t sent_ns; /* handed to the channel */
 	bool busy; /* the first row is being sent, or its delivery is being noted */
 	oc_call *call;
 	char *ids_json; /* of the delivery that is being noted */
@@ -335,6 +336,7 @@ static void on_done(void *arg, oc_status status, oc_str result)
 	oc_outbound *o = s->outbound;
 	row *r = s->first;
 	s->call = NULL;
+	oc_hist_add_ns(&o->agent->timing.delivery, oc_now_ns() - s->sent_ns);
 	OC_FAULT_POINT("send-finished");
 	const char *edited = oc_json_str(r->message, "editOf", "");
 	if (status == OC_OK) {
@@ -422,6 +424,7 @@ static void pump(stream *s)
 	oc_guest *guest = oc_modules_channel(o->agent->modules, oc_str_of(r->channel));
 	bool edit = oc_json_str(r->message, "editOf", "")[0] != 0 && guest != NULL && oc_guest_has(guest, "edit");
 	oc_auto_free char *json = wire_message(r, edit);
+	s->sent_ns = oc_now_ns();
 	oc_call_options options = {.deadline_ms = CALL_MS, .owner = o->owner, .on_done = on_done, .arg = s};
 	oc_status status = guest == NULL  ? OC_E_UNAVAILABLE
 			   : json == NULL ? OC_E_NOMEM

@@ -93,6 +93,8 @@ static void report(void *arg)
 	if (t->blocked)
 		agent->stats.tool_blocked++;
 	t->duration_ms = t->began_ms != 0 ? oc_now_ms() - t->began_ms : 0;
+	if (t->began_ns != 0)
+		oc_hist_add_ns(&agent->timing.tool, oc_now_ns() - t->began_ns);
 	t->in.on_done(t->in.arg, t);
 }
 
@@ -367,7 +369,8 @@ static void invoke(oc_toolrun *t)
 	if (t->in.timeout_ms > 0 && deadline > t->in.timeout_ms)
 		deadline = t->in.timeout_ms;
 	OC_FAULT_POINT("tool-start");
-	t->began_ms = oc_now_ms();
+	t->began_ns = oc_now_ns();
+	t->began_ms = t->began_ns / 1000000;
 	t->started = true;
 	if (t->in.on_start != NULL)
 		t->in.on_start(t->in.arg);

@@ -29,7 +29,7 @@ struct oc_toolrun {
 	char *call_id, *tool;
 	cJSON *arguments; /* as the tool got them */
 	oc_call *call;
-	uint64_t began_ms;
+	uint64_t began_ms, began_ns;
 	/* outcome */
 	cJSON *content; /* array of parts */
 	cJSON *details; /* or NULL */

@@ -203,7 +203,10 @@ static void send_typing(void *arg)
 
 void oc_turn_begin(oc_turn *turn)
 {
-	turn->began_ms = oc_now_ms();
+	turn->began_ns = oc_now_ns();
+	turn->began_ms = turn->began_ns / 1000000;
+	if (turn->ready_ns != 0)
+		oc_hist_add_ns(&turn->agent->timing.wait, turn->began_ns - turn->ready_ns);
 	OC_FAULT_POINT("turn-begin");
 	if (turn->cancel_status != OC_OK)
 		return; /* cancel_now is on its way */

@@ -42,7 +42,8 @@ typedef struct oc_turn_step {
 	bool streamed;	/* something was shown already */
 	bool new_segment; /* the next text begins a paragraph of the reply */
 	size_t reply_start; /* length of the reply before this step */
-	uint64_t began_ms;
+	uint64_t began_ms, began_ns;
+	bool first_seen; /* its first piece came */
 } oc_turn_step;
 
 typedef struct oc_preview oc_preview;
@@ -98,6 +99,7 @@ struct oc_turn {
 	/* progress */
 	uint64_t seq;
 	uint64_t began_ms;     /* monotonic */
+	uint64_t ready_ns, began_ns; /* the same, more exact: committed, begun */
 	bool user_stored;      /* the message is in the history */
 	bool began_session;
 	bool duplicate;

@@ -62,8 +62,11 @@ static void count(oc_agent *agent, const oc_turn *turn, oc_status status)
 		s->turns_interrupted++;
 	else
 		s->turns_failed++;
-	if (turn->began_ms != 0)
-		s->turn_ms_total += oc_now_ms() - turn->began_ms;
+	if (turn->began_ns == 0)
+		return;
+	uint64_t took = oc_now_ns() - turn->began_ns;
+	s->turn_ms_total += took / 1000000;
+	oc_hist_add_ns(status == OC_OK ? &agent->timing.turn_ok : &agent->timing.turn_other, took);
 }
 
 void oc_turn_close(oc_turn *turn, oc_status status, const oc_err *err)

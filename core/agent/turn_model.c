@@ -254,6 +254,10 @@ static oc_status on_event(void *arg, uint32_t type, oc_str payload)
 	oc_turn *turn = arg;
 	if (turn->state != OC_TURN_RUNNING)
 		return OC_OK;
+	if (!turn->step.first_seen && (type == OC_EV_TEXT || type == OC_EV_THINKING || type == OC_EV_TOOL_CALL)) {
+		turn->step.first_seen = true;
+		oc_hist_add_ns(&turn->agent->timing.first_token, oc_now_ns() - turn->step.began_ns);
+	}
 	switch (type) {
 	case OC_EV_TEXT:
 		add_text(turn, payload);
@@ -569,6 +573,7 @@ static void on_done(void *arg, oc_status status, oc_str result)
 	step->call = NULL;
 	if (turn->state != OC_TURN_RUNNING)
 		return;
+	oc_hist_add_ns(&turn->agent->timing.model, oc_now_ns() - step->began_ns);
 	if (status == OC_OK && (step->text.error != OC_OK || turn->reply.error != OC_OK)) {
 		oc_err err = {0};
 		(void)oc_fail(&err, OC_E_LIMIT, "ask for less at once", "the answer is longer than %d bytes", OC_TURN_TEXT_MAX);
@@ -622,7 +627,9 @@ static oc_status begin_step(oc_turn *turn, oc_err *err)
 	step->streamed = false;
 	step->new_segment = !is_continuation(turn);
 	step->reply_start = turn->reply.n;
-	step->began_ms = oc_now_ms();
+	step->began_ns = oc_now_ns();
+	step->began_ms = step->began_ns / 1000000;
+	step->first_seen = false;
 	return step->content != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "cannot call the model");
 }
 

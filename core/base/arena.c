@@ -21,6 +21,11 @@ struct oc_arena {
 	_Alignas(16) char bytes[INLINE_BYTES];
 };
 
+size_t oc_arena_bytes(const oc_arena *arena)
+{
+	return sizeof *arena + arena->used;
+}
+
 /* Memory is zeroed when it is given out, not before. */
 oc_arena *oc_arena_new(size_t max_bytes)
 {

@@ -3,6 +3,8 @@ libocore_la_SOURCES += \
 	%D%/clock.c %D%/clock.h \
 	%D%/err.c %D%/err.h \
 	%D%/fault.h \
+	%D%/hist.c \
+	%D%/hist.h \
 	%D%/id.c %D%/id.h \
 	%D%/log.c %D%/log.h \
 	%D%/mem.c %D%/arena.c %D%/mem.h \

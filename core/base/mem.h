@@ -43,6 +43,7 @@ void *oc_arena_alloc(oc_arena *arena, size_t bytes); /* zeroed, 16-byte aligned;
 char *oc_arena_strdup(oc_arena *arena, const char *s);
 char *oc_arena_memdup(oc_arena *arena, const void *p, size_t n); /* NUL-terminated */
 char *oc_arena_printf(oc_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+size_t oc_arena_bytes(const oc_arena *arena); /* given out so far */
 void oc_arena_free(oc_arena *arena); /* NULL is allowed */
 
 #endif

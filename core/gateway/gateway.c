@@ -14,6 +14,8 @@
 #include "core/base/path.h"
 #include "core/gateway/notify.h"
 
+#define LAG_EVERY_MS 1000
+
 #define DRAIN_MS 30000
 
 /* ---- Status ---- */
@@ -266,10 +268,21 @@ static void say_ready(oc_gateway *gw)
 	cJSON_Delete(model);
 }
 
+/* A timer that comes late says how long everything else had to wait. libuv counts in milliseconds: less is not late. */
+static void sample_lag(void *arg)
+{
+	oc_gateway *gw = arg;
+	uint64_t now = oc_now_ns(), late = now > gw->lag_due_ns + 1000000 ? now - gw->lag_due_ns - 1000000 : 0;
+	oc_hist_add_ns(&gw->lag, late);
+	gw->lag_due_ns = now + LAG_EVERY_MS * 1000000ull;
+}
+
 static void on_started(void *arg)
 {
 	oc_gateway *gw = arg;
 	gw->ready = true;
+	gw->lag_due_ns = oc_now_ns() + LAG_EVERY_MS * 1000000ull;
+	gw->lag_timer = oc_timer_start(gw->rt->owner, LAG_EVERY_MS, LAG_EVERY_MS, sample_lag, gw);
 	gw->ready_ns = oc_now_ns();
 	say_ready(gw);
 	oc_notify("READY=1");

@@ -24,6 +24,9 @@ struct oc_gateway {
 	int64_t started_wall_ms;
 	uint64_t next_subscription;
 	uint64_t requests, rpc_calls, ws_connections, ws_open; /* for metrics */
+	oc_hist lag; /* how late the loop's timers are */
+	uint64_t lag_due_ns;
+	oc_watch *lag_timer;
 	uint64_t status_class[6];                              /* answers by hundreds of the status */
 	oc_err config_error; /* of the last reload that failed; code OC_OK: none */
 	int exit_code;
@@ -62,5 +65,13 @@ cJSON *oc_gateway_store_status(oc_gateway *gateway);
 char *oc_store_backup_name(void);
 /* metrics.c */
 void oc_gateway_metrics(oc_gateway *gateway, oc_sbuf *out);
+uint64_t oc_gateway_resident_bytes(void);
+#define OC_GATEWAY_QUEUES 12
+typedef struct oc_gateway_queue {
+	const char *name;
+	uint64_t depth, capacity;
+} oc_gateway_queue;
+/* Every bounded queue; of those that each module has, the fullest. Returns how many. */
+size_t oc_gateway_queues(const oc_gateway *gateway, oc_gateway_queue queues[OC_GATEWAY_QUEUES]);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/str.h"
@@ -50,6 +51,7 @@ struct hook_run {
 	oc_hook_merge merge;
 	oc_hook_sub **subs;    /* who was subscribed when it was fired; each referenced */
 	oc_hook_turn **turns;  /* the open ones, by index of subs */
+	uint64_t began_ns;
 	size_t n, at, pending; /* at: the next to run */
 	bool stepping, stopped;
 	char *reason, *by;
@@ -67,6 +69,8 @@ struct oc_hooks {
 	size_t n_subs;
 	hook_run *runs;
 	oc_hook_turn *late; /* timed out, still owing their answer */
+	oc_hist timing;
+	uint64_t failures;
 };
 
 oc_status oc_hooks_new(oc_loop *loop, oc_hooks **ret, oc_err *err)
@@ -366,6 +370,9 @@ static void run_over(void *arg)
 		.failed = run->failed,
 		.timed_out = run->timed_out,
 	};
+	if (run->n > 0)
+		oc_hist_add_ns(&run->hooks->timing, oc_now_ns() - run->began_ns);
+	run->hooks->failures += run->failed + run->timed_out;
 	run_unlink(run); /* done may end the hooks themselves */
 	if (run->done != NULL)
 		run->done(run->arg, &result);
@@ -479,6 +486,7 @@ oc_status oc_hooks_fire(oc_hooks *hooks, oc_hook_id hook, cJSON *payload, oc_own
 		return OC_E_NOMEM;
 	}
 	run->hooks = hooks;
+	run->began_ns = oc_now_ns();
 	run->hook = hook;
 	run->info = oc_hook_info_of(hook);
 	run->payload = payload;
@@ -497,6 +505,16 @@ oc_status oc_hooks_fire(oc_hooks *hooks, oc_hook_id hook, cJSON *payload, oc_own
 		return OC_E_NOMEM;
 	}
 	return OC_OK;
+}
+
+const oc_hist *oc_hooks_timing(const oc_hooks *hooks)
+{
+	return &hooks->timing;
+}
+
+uint64_t oc_hooks_failures(const oc_hooks *hooks)
+{
+	return hooks->failures;
 }
 
 /* ---- Leaving ---- */

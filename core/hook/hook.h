@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "core/base/err.h"
+#include "core/base/hist.h"
 #include "core/data/json.h"
 #include "core/loop/loop.h"
 
@@ -201,6 +202,10 @@ bool oc_hooks_wanted(const oc_hooks *hooks, oc_hook_id hook);
  * and payload is freed. */
 oc_status oc_hooks_fire(oc_hooks *hooks, oc_hook_id hook, cJSON *payload, oc_owner *owner,
 			void (*done)(void *arg, const oc_hook_result *result), void *arg);
+/* How long firings took that somebody listened to, since the start. */
+const oc_hist *oc_hooks_timing(const oc_hooks *hooks);
+/* Handlers that failed or took too long. */
+uint64_t oc_hooks_failures(const oc_hooks *hooks);
 /* Everything for `system.*` and the dashboard: the table and its subscribers with counts. The caller's. */
 cJSON *oc_hooks_describe(const oc_hooks *hooks);
 

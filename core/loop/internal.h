@@ -103,6 +103,8 @@ struct oc_loop {
 	oc_frame frames[OC_FRAMES_MAX];
 	unsigned depth;
 	unsigned n_jobs; /* in the pool */
+	uint64_t woke_ns; /* 0: it sleeps, or never slept yet */
+	oc_hist busy;
 };
 
 /* Puts a new item under an owner; false when the owner takes nothing any more. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/loop/internal.h"
 
@@ -74,6 +75,13 @@ void oc_loop_stop(oc_loop *loop)
 {
 	loop->stop = true;
 	uv_stop(&loop->uv);
+}
+
+void oc_loop_get_stats(const oc_loop *loop, oc_loop_stats *ret)
+{
+	*ret = (oc_loop_stats){.turns = loop->busy.n, .busy = loop->busy, .jobs = loop->n_jobs};
+	for (const oc_link *l = loop->owners.next; l != &loop->owners; l = l->next)
+		ret->owners++;
 }
 
 /* ---- Posting ---- */
@@ -215,12 +223,22 @@ static void run_deferred(oc_loop *loop)
 
 static void on_prepare(uv_prepare_t *prepare)
 {
-	run_deferred(prepare->loop->data);
+	oc_loop *loop = prepare->loop->data;
+
+	run_deferred(loop);
+	if (loop->woke_ns != 0)
+		oc_hist_add_ns(&loop->busy, oc_now_ns() - loop->woke_ns);
+	loop->woke_ns = 0;
 }
 
 static void on_check(uv_check_t *check)
 {
-	run_deferred(check->loop->data);
+	oc_loop *loop = check->loop->data;
+
+	/* The first callback of an owner has noted when the loop woke up; what has no owner is short. */
+	if (loop->woke_ns == 0 && loop->deferred.next != &loop->deferred)
+		loop->woke_ns = oc_now_ns();
+	run_deferred(loop);
 }
 
 /* ---- The end ---- */

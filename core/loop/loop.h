@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "core/base/err.h"
+#include "core/base/hist.h"
 
 typedef struct oc_loop oc_loop;
 typedef struct oc_owner oc_owner;
@@ -34,6 +35,14 @@ oc_status oc_loop_post(oc_loop *loop, void (*fn)(void *arg), void *arg);
 /* As above from the loop thread: after the current callback, before the loop sleeps; for "never from inside a call".
  * A sweep of the owner (which may be NULL) drops it. OC_E_NOMEM, OC_E_STATE when the owner is being freed. */
 oc_status oc_loop_defer(oc_loop *loop, oc_owner *owner, void (*fn)(void *arg), void *arg);
+
+/* How busy the loop is: the time from waking up to going to sleep again, which is what everything else had to wait. */
+typedef struct oc_loop_stats {
+	uint64_t turns;
+	oc_hist busy;
+	uint64_t owners, jobs; /* alive; in the pool or waiting for it */
+} oc_loop_stats;
+void oc_loop_get_stats(const oc_loop *loop, oc_loop_stats *ret);
 
 /* ---- Owners ---- */
 

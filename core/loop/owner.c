@@ -183,6 +183,8 @@ uint64_t oc_owner_enter(oc_owner *owner)
 
 	oc_owner_ref(owner);
 	if (loop != NULL) {
+		if (loop->woke_ns == 0)
+			loop->woke_ns = now;
 		if (loop->depth < OC_FRAMES_MAX)
 			loop->frames[loop->depth] = (oc_frame){.owner = owner, .start_ns = now};
 		loop->depth++;

@@ -65,6 +65,23 @@ static void add_guests(cJSON *o, const oc_module *module)
 	(void)oc_json_set(o, "interfaces", list);
 }
 
+void oc_module_get_stats(const oc_module *m, oc_module_stats *ret)
+{
+	oc_owner_stats stats = {0};
+
+	if (m->owner != NULL)
+		oc_owner_get_stats(m->owner, &stats);
+	*ret = (oc_module_stats){
+		.calls_open = m->n_calls, .calls_started = m->counts.started, .calls_ok = m->counts.ok,
+		.calls_failed = m->counts.failed, .calls_timed_out = m->counts.timed_out,
+		.calls_canceled = m->counts.canceled, .violations = m->counts.violations,
+		.bytes = atomic_load(&m->bytes), .bytes_limit = atomic_load(&m->limit), .blocks = atomic_load(&m->blocks),
+		.posts = atomic_load(&m->posts), .calls_max = OC_CALL_MAX_OPEN, .posts_max = OC_POSTS_MAX,
+		.callbacks = stats.callbacks, .callback_ns = stats.total_ns, .callback_max_ns = stats.max_ns,
+		.over_10ms = stats.over_10ms, .over_100ms = stats.over_100ms,
+	};
+}
+
 static void add_counts(cJSON *o, const oc_module *m)
 {
 	cJSON *calls = cJSON_CreateObject(), *memory = cJSON_CreateObject(), *callbacks = cJSON_CreateObject();

@@ -105,6 +105,15 @@ oc_status oc_module_check(oc_module *module, oc_err *err);
 /* SHA-256 of the file as 64 hexadecimal digits and NUL, computed now. */
 oc_status oc_module_sha256(const oc_module *module, char out[65], oc_err *err);
 
+/* Figures of one module. */
+typedef struct oc_module_stats {
+	uint64_t calls_open, calls_started, calls_ok, calls_failed, calls_timed_out, calls_canceled, violations;
+	uint64_t bytes, bytes_limit, blocks; /* through host->alloc */
+	uint64_t posts;			     /* things other threads posted that wait */
+	uint64_t calls_max, posts_max;
+	uint64_t callbacks, callback_ns, callback_max_ns, over_10ms, over_100ms;
+} oc_module_stats;
+void oc_module_get_stats(const oc_module *module, oc_module_stats *ret);
 /* JSON for `module list`, `modules.list` and the dashboard; the caller's. detail: manifest, guests, counts. */
 cJSON *oc_modules_describe(oc_modules *modules);
 cJSON *oc_module_describe(oc_module *module, bool detail);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/net/server_inner.h"
 
@@ -49,8 +50,10 @@ static void req_release(oc_conn *c)
 {
 	oc_http_req *req = &c->req;
 
-	if (req->active)
+	if (req->active) {
 		c->server->stats.active--;
+		oc_hist_add_ns(&c->server->timing, oc_now_ns() - req->began_ns);
+	}
 	req->active = false;
 	oc_sbuf_free(&req->extra);
 	oc_sbuf_free(&req->body);
@@ -155,6 +158,7 @@ static void begin_request(oc_conn *c)
 	memset(req, 0, sizeof(*req));
 	req->conn = c;
 	req->active = true;
+	req->began_ns = oc_now_ns();
 	req->left = -1;
 	oc_sbuf_init(&req->extra, 65536);
 	c->stage = OC_CONN_BODY;

@@ -167,6 +167,16 @@ void oc_http_server_free(oc_http_server *server)
 	oc_server_unref(server);
 }
 
+const oc_hist *oc_http_server_timing(const oc_http_server *server)
+{
+	return &server->timing;
+}
+
+uint32_t oc_http_server_max_conns(const oc_http_server *server)
+{
+	return server->options.max_conns;
+}
+
 void oc_http_server_get_stats(const oc_http_server *server, oc_http_server_stats *ret)
 {
 	*ret = server->stats;

@@ -85,6 +85,9 @@ void oc_http_server_drain(oc_http_server *server, uint32_t deadline_ms, void (*d
 /* Cuts everything; requests not yet ended are told by on_close and stay valid until they are. NULL is allowed. */
 void oc_http_server_free(oc_http_server *server);
 void oc_http_server_get_stats(const oc_http_server *server, oc_http_server_stats *ret);
+/* From a request's head to the end of its answer. */
+const oc_hist *oc_http_server_timing(const oc_http_server *server);
+uint32_t oc_http_server_max_conns(const oc_http_server *server);
 
 /* ---- The request ---- */
 

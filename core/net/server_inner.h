@@ -26,6 +26,7 @@ struct oc_http_req {
 	bool gone;   /* the client went */
 	bool head_sent, chunked, no_body;
 	bool streams;
+	uint64_t began_ns;
 	int64_t left; /* of the announced length; -1: not announced */
 	oc_sbuf extra; /* added headers as they are sent */
 	oc_sbuf body;
@@ -88,6 +89,7 @@ struct oc_http_server {
 	void *drained_arg;
 	bool draining, freed;
 	oc_http_server_stats stats;
+	oc_hist timing;
 	int64_t date_s;
 	char date[32]; /* "Sun, 06 Nov 1994 08:49:37 GMT" */
 };

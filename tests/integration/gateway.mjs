@@ -168,7 +168,7 @@ test('openclaw agent goes through the running gateway and streams', async () => 
 test('/metrics is what Prometheus reads', async () => {
 	const text = await (await gw.fetch('/metrics')).text();
 	for (const line of text.trim().split('\n'))
-		match(line, /^(# (HELP|TYPE) openclaw_\w+ .+|openclaw_\w+(\{[^}]*\})? -?[0-9.e+-]+)$/);
+		match(line, /^(# (HELP|TYPE) (openclaw|process)_\w+ .+|(openclaw|process)_\w+(\{[^}]*\})? -?[0-9.e+-]+)$/);
 	match(text, /openclaw_turns_total\{result="ok"\} [1-9]/);
 });
 

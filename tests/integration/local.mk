@@ -25,6 +25,7 @@ integration_tests += %D%/openai-client.test
 integration_tests += %D%/tools.test
 integration_tests += %D%/ws.test
 integration_tests += %D%/subagents.test
+integration_tests += %D%/metrics.test
 integration_tests += %D%/providers.test
 
 # Runs one channel module for a script; see there.
@@ -41,5 +42,6 @@ EXTRA_DIST += %D%/fake-telegram.mjs %D%/channel-driver.mjs %D%/telegram-module.m
 EXTRA_DIST += %D%/lib.mjs %D%/errors.mjs %D%/gateway.mjs %D%/openai-client.mjs %D%/ws.mjs
 EXTRA_DIST += %D%/tools.mjs %D%/subagents.mjs
 EXTRA_DIST += %D%/store.mjs
+EXTRA_DIST += %D%/tools.mjs %D%/subagents.mjs %D%/metrics.mjs
 EXTRA_DIST += $(integration_tests)
 TESTS += $(integration_tests)

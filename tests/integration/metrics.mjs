@@ -1,0 +1,147 @@
+import { spawnSync } from 'node:child_process';
+import { Gateway, done, equal, match, ok, test, writeConfig } from './lib.mjs';
+
+writeConfig({ gateway: { mode: 'local' }, agents: { defaults: { model: { primary: 'offline/echo' }, skipBootstrap: true } } });
+const gw = await new Gateway().start();
+const scrape = async () => (await gw.fetch('/metrics')).text();
+const say = (text, session) => gw.rpc('session.message', { session, text, wait: true });
+
+// The exposition format, version 0.0.4, strictly: {name: {type, help, samples: Map('name{labels}' -> value)}}.
+function parse(text) {
+	ok(text.endsWith('\n'), 'the last line ends with a line feed');
+	const families = new Map();
+	let now = null;
+	const seen = new Set();
+	for (const line of text.slice(0, -1).split('\n')) {
+		const meta = /^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.*)$/.exec(line);
+		if (meta) {
+			const [, what, name, rest] = meta;
+			if (what === 'HELP') {
+				ok(!families.has(name), `${name}: a family comes in one piece`);
+				now = { name, help: rest, samples: new Map() };
+				families.set(name, now);
+			} else {
+				equal(now?.name, name, `${name}: TYPE follows HELP`);
+				equal(now.type, undefined);
+				ok(['counter', 'gauge', 'histogram'].includes(rest), line);
+				equal(now.samples.size, 0, `${name}: TYPE comes before the samples`);
+				now.type = rest;
+			}
+			continue;
+		}
+		const m = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (\S+)$/.exec(line);
+		ok(m, `a sample: ${line}`);
+		const [, name, labels = '', value] = m;
+		const base = now.type === 'histogram' ? name.replace(/_(bucket|sum|count)$/, '') : name;
+		equal(base, now.name, `${name} is among its family`);
+		ok(!labels.endsWith(','), line);
+		const names = [...labels.matchAll(/([a-zA-Z_][a-zA-Z0-9_]*)="/g)].map((l) => l[1]);
+		equal(new Set(names).size, names.length, line);
+		const id = `${name}{${labels}}`;
+		ok(!seen.has(id), `twice: ${id}`);
+		seen.add(id);
+		ok(value === '+Inf' || value === 'NaN' || Number.isFinite(Number(value)), line);
+		if (now.type === 'counter' || now.type === 'histogram')
+			ok(Number(value) >= 0, line);
+		if (now.type === 'counter')
+			match(name, /_total$/);
+		else
+			ok(!/_total$/.test(name), name);
+		now.samples.set(id, Number(value));
+	}
+	for (const f of families.values()) {
+		ok(f.type, `${f.name} has a type`);
+		ok(f.samples.size > 0 || /^openclaw_module_/.test(f.name), `${f.name} has samples`);
+		ok(!/milli|micro|_ms\b|_us\b/.test(f.name), `${f.name}: base units`);
+		if (f.type === 'histogram')
+			check(f);
+	}
+	return families;
+}
+
+function check(f) {
+	const series = new Map();
+	for (const [id, value] of f.samples) {
+		const [, name, labels] = /^(\w+)\{(.*)\}$/.exec(id);
+		const le = /(?:^|,)le="([^"]*)"/.exec(labels)?.[1];
+		const rest = labels.replace(/(?:^|,)le="[^"]*"/, '');
+		const s = series.get(rest) ?? series.set(rest, { buckets: [] }).get(rest);
+		if (name.endsWith('_bucket'))
+			s.buckets.push([le === '+Inf' ? Infinity : Number(le), value]);
+		else
+			s[name.slice(f.name.length + 1)] = value;
+	}
+	for (const [labels, s] of series) {
+		const what = `${f.name}{${labels}}`;
+		for (let i = 1; i < s.buckets.length; i++)
+			ok(s.buckets[i][0] > s.buckets[i - 1][0] && s.buckets[i][1] >= s.buckets[i - 1][1], `${what}: ascending and cumulative`);
+		equal(s.buckets.at(-1)[0], Infinity, what);
+		equal(s.buckets.at(-1)[1], s.count, what);
+		ok(s.sum !== undefined && (s.count > 0 || s.sum === 0), what);
+	}
+}
+const value = (families, id) => families.get(/^\w+/.exec(id)[0].replace(/_(bucket|sum|count)$/, (x) => (families.has(/^\w+/.exec(id)[0]) ? x : '')))?.samples.get(id.includes('{') ? id : `${id}{}`);
+
+let before;
+test('/metrics follows the text format to the letter', async () => {
+	await say('/tool read {"path":"AGENTS.md"}', 'one');
+	await say('/error invalid', 'two').catch(() => 0);
+	before = parse(await scrape());
+	const type = (await gw.fetch('/metrics')).headers.get('content-type');
+	equal(type, 'text/plain; version=0.0.4; charset=utf-8');
+	equal((await fetch(`${gw.url}/metrics`)).status, 401);
+});
+
+test('promtool finds nothing to complain about', async () => {
+	const r = spawnSync('promtool', ['check', 'metrics'], { input: await scrape(), encoding: 'utf8' });
+	if (r.error?.code === 'ENOENT')
+		return console.log('# promtool is not installed; the parser above judged alone');
+	equal(r.status, 0, r.stdout + r.stderr);
+	equal(r.stderr + r.stdout, '');
+});
+
+test('the figures count what happened', async () => {
+	const at = (id) => value(before, id);
+	equal(at('openclaw_turns_total{result="ok"}'), 1);
+	equal(at('openclaw_turns_total{result="failed"}'), 1);
+	equal(at('openclaw_turn_duration_seconds_count{result="ok"}'), 1);
+	equal(at('openclaw_turn_duration_seconds_count{result="other"}'), 1);
+	equal(at('openclaw_turn_wait_seconds_count'), 2);
+	equal(at('openclaw_tool_calls_total'), 1);
+	equal(at('openclaw_tool_duration_seconds_count'), 1);
+	ok(at('openclaw_model_duration_seconds_count') >= 2);
+	ok(at('openclaw_model_first_token_seconds_count') >= 2);
+	ok(at('openclaw_tokens_total{kind="input"}') > 0);
+	ok(at('openclaw_store_commits_total') > 0);
+	equal(at('openclaw_store_commit_seconds_count'), at('openclaw_store_commits_total'));
+	ok(at('openclaw_http_request_duration_seconds_count') >= 1);
+	ok(at('openclaw_loop_busy_seconds_count') > 0);
+	equal(at('openclaw_sessions'), 2);
+	ok(at('process_resident_memory_bytes') > 1e6);
+	ok(at('process_open_fds') > 3);
+	ok(at('process_cpu_seconds_total') > 0);
+	ok(Math.abs(at('process_start_time_seconds') - Date.now() / 1000) < 600);
+	for (const queue of ['store_writes', 'turns_running', 'turns_waiting', 'http_connections', 'subagents', 'module_calls', 'module_posts']) {
+		ok(at(`openclaw_queue_capacity{queue="${queue}"}`) > 0, queue);
+		ok(at(`openclaw_queue_depth{queue="${queue}"}`) <= at(`openclaw_queue_capacity{queue="${queue}"}`), queue);
+	}
+	for (const owner of ['modules', 'turns', 'store'])
+		ok(at(`openclaw_memory_bytes{owner="${owner}"}`) >= 0, owner);
+	equal(at('openclaw_module_up{module="core",from="core",state="started"}'), 1);
+});
+
+test('the number of series does not grow with what people do', async () => {
+	const series = (families) => [...families.values()].reduce((n, f) => n + f.samples.size, 0);
+	for (let i = 0; i < 30; i++)
+		await say(`/echo ${i}`, `person-${i}`);
+	const after = parse(await scrape());
+	equal(series(after), series(before));
+	equal(value(after, 'openclaw_turns_total{result="ok"}'), 31);
+});
+
+test('it stops', async () => {
+	equal(await gw.stop(), { code: 0, signal: null });
+	ok(!/Sanitizer|runtime error/.test(gw.log), gw.log);
+});
+
+await done();

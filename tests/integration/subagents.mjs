@@ -234,6 +234,21 @@ test('a sub-agent that takes too long is ended and reported', async () => {
 	release();
 });
 
+test('sub-agents have a concurrency of their own', async () => {
+	await start({ maxConcurrent: 1, maxChildrenPerAgent: 10 });
+	play = (text, role) => (isTask(text) ? { wait: true, text: 'did it' } : usual(text, role));
+	for (const task of ['a', 'b', 'c'])
+		equal((await tool('sessions_spawn', { task }, 'conc')).status, 'accepted');
+	await until('one to ask', () => held.length === 1);
+	equal(await wait('hello', 'other'), 'nothing'); // people are served meanwhile
+	equal(held.length, 1);
+	for (let i = 0; i < 3; i++) {
+		await until('the next to ask', () => held.length === 1);
+		release();
+	}
+	await until('all reports', async () => (await history('conc')).filter((l) => /reported: did it/.test(l)).length === 3);
+});
+
 // ---- Stopping ----
 
 test('stopping a conversation stops what it started, without a report; so does /subagents stop', async () => {

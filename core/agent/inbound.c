@@ -99,11 +99,15 @@ static void choose_agent(inbound *in)
 static const char *linked_name(const inbound *in)
 {
 	const cJSON *person, *id;
-	oc_auto_free char *full = oc_asprintf("%s:%s", in->channel, in->sender);
+	size_t n = strlen(in->channel);
 	cJSON_ArrayForEach(person, oc_config_get(in->agent->config, "session.identityLinks"))
 	{
-		cJSON_ArrayForEach(id, person) if (cJSON_IsString(id) && full != NULL && strcmp(id->valuestring, full) == 0) return person
-			->string;
+		cJSON_ArrayForEach(id, person)
+		{
+			const char *text = cJSON_IsString(id) ? id->valuestring : "";
+			if (strncmp(text, in->channel, n) == 0 && text[n] == ':' && strcmp(text + n + 1, in->sender) == 0)
+				return person->string;
+		}
 	}
 	return in->sender[0] != 0 ? in->sender : in->chat;
 }
@@ -137,16 +141,17 @@ static bool make_deliver(inbound *in)
 {
 	bool dm = strcmp(in->chat_type, "dm") == 0;
 	in->deliver = cJSON_CreateObject();
-	oc_json_opt(in->deliver, "channel", in->channel);
-	oc_json_opt(in->deliver, "account", in->account);
-	oc_json_opt(in->deliver, "to", in->chat);
-	oc_json_opt(in->deliver, "thread", in->thread);
+	/* A reply that goes elsewhere is worse than none. */
+	if (!oc_json_set_str(in->deliver, "channel", in->channel) || !oc_json_set_str(in->deliver, "account", in->account) ||
+	    !oc_json_set_str(in->deliver, "to", in->chat) ||
+	    (in->thread[0] != 0 && !oc_json_set_str(in->deliver, "thread", in->thread)))
+		return false;
 	/* In a group it must be seen who is answered. */
 	const cJSON *mode = oc_channel_setting(in->agent->config, in->channel, in->account, "replyToMode");
 	const char *when = cJSON_IsString(mode) ? mode->valuestring : dm ? "off" : "first";
 	if (strcmp(when, "off") != 0)
-		oc_json_opt(in->deliver, "replyTo", in->id);
-	return in->deliver != NULL;
+		return oc_json_set_str(in->deliver, "replyTo", in->id);
+	return true;
 }
 
 void oc_inbound_say(oc_agent *agent, const cJSON *deliver, const char *session, const char *key, const char *text)
@@ -284,7 +289,7 @@ static void overhear(inbound *in)
 }
 
 /* The message as the model reads it: who says it, to what it answers, what was said before. */
-static char *compose(inbound *in)
+static oc_status compose(inbound *in, char **ret)
 {
 	bool dm = strcmp(in->chat_type, "dm") == 0;
 	oc_sbuf b;
@@ -296,7 +301,6 @@ static char *compose(inbound *in)
 		for (int i = 0; i < g->n; i++)
 			oc_sbuf_printf(&b, "%s\n", g->lines[(g->first + i) % OVERHEARD_DEFAULT]);
 		oc_sbuf_z(&b, "\n[The message for you]\n");
-		clear_group(g);
 	}
 	const cJSON *reply = oc_json_get(in->m, "replyTo");
 	const char *quoted = oc_json_str(reply, "text", "");
@@ -305,9 +309,19 @@ static char *compose(inbound *in)
 	if (!dm)
 		oc_sbuf_printf(&b, "%s: ", name_of(in));
 	oc_sbuf_z(&b, in->text);
+	oc_status status = b.error;
 	char *out = oc_sbuf_take(&b);
 	oc_sbuf_free(&b);
-	return out;
+	if (status == OC_OK && out == NULL)
+		status = OC_E_NOMEM;
+	if (status != OC_OK) {
+		oc_free(out);
+		return status;
+	}
+	if (g != NULL)
+		clear_group(g);
+	*ret = out;
+	return OC_OK;
 }
 
 /* ---- Taking in ---- */
@@ -317,9 +331,12 @@ static oc_status submit(inbound *in, oc_err *err)
 	oc_agent *agent = in->agent;
 	oc_str rest;
 	bool command = oc_slash_find(agent, in->session, oc_str_of(in->text), &rest) != NULL;
-	oc_auto_free char *text = command ? oc_strdup(in->text) : compose(in);
-	if (text == NULL || !make_deliver(in))
-		return oc_fail(err, OC_E_LIMIT, NULL, "the message is too long");
+	oc_auto_free char *text = command ? oc_strdup(in->text) : NULL;
+	oc_status status = !command ? compose(in, &text) : text != NULL ? OC_OK : OC_E_NOMEM;
+	if (status == OC_OK && !make_deliver(in))
+		status = OC_E_NOMEM;
+	if (status != OC_OK)
+		return oc_fail(err, status, NULL, status == OC_E_NOMEM ? "no memory for the message" : "the message is too long");
 	char origin[80];
 	snprintf(origin, sizeof origin, "channel:%s", in->channel);
 	oc_inbox_ref ref = {in->channel, in->account, in->chat, in->id};

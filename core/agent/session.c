@@ -11,25 +11,54 @@ static bool is_plain(char c)
 
 /* ---- Writing ---- */
 
+/* A key while it is written: without memory of its own, so that naming a session can only fail for the name. */
+typedef struct writer {
+	char text[OC_SESSION_KEY_MAX];
+	size_t n;
+	bool full;
+} writer;
+
+static void add_char(writer *w, char c)
+{
+	if (w->n + 1 >= sizeof w->text)
+		w->full = true;
+	else
+		w->text[w->n++] = c;
+}
+
+static void add_text(writer *w, const char *text)
+{
+	for (; *text != 0; text++)
+		add_char(w, *text);
+}
+
+static void add_hex(writer *w, char c)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	add_char(w, '%');
+	add_char(w, digits[(unsigned char)c >> 4]);
+	add_char(w, digits[(unsigned char)c & 15]);
+}
+
 /* Everything that has a meaning in keys, URLs or terminals becomes %XX. */
-static void add_escaped(oc_sbuf *b, const char *part)
+static void add_escaped(writer *w, const char *part)
 {
 	for (const char *p = part; *p != 0; p++) {
 		if (is_plain(*p))
-			oc_sbuf_char(b, *p);
+			add_char(w, *p);
 		else
-			oc_sbuf_printf(b, "%%%02X", (unsigned char)*p);
+			add_hex(w, *p);
 	}
 }
 
 /* Names are written by people and by us ("api:7f"); colons are theirs to use. */
-static void add_name(oc_sbuf *b, const char *name)
+static void add_name(writer *w, const char *name)
 {
 	for (const char *p = name; *p != 0; p++) {
 		if (is_plain(*p) || *p == ':' || *p == '/')
-			oc_sbuf_char(b, *p);
+			add_char(w, *p);
 		else
-			oc_sbuf_printf(b, "%%%02X", (unsigned char)*p);
+			add_hex(w, *p);
 	}
 }
 
@@ -47,8 +76,7 @@ static bool is_network_kind(const char *kind)
 
 oc_status oc_session_key_build(const oc_session_key *k, char out[OC_SESSION_KEY_MAX], oc_err *err)
 {
-	oc_sbuf b;
-	oc_sbuf_init(&b, OC_SESSION_KEY_MAX - 1);
+	writer w = {.n = 0};
 	bool named = strcmp(k->kind, "main") == 0 || strcmp(k->kind, "named") == 0 || strcmp(k->kind, "subagent") == 0;
 	bool thread = strcmp(k->kind, "thread") == 0;
 	bool dm = strcmp(k->kind, "dm") == 0;
@@ -56,38 +84,37 @@ oc_status oc_session_key_build(const oc_session_key *k, char out[OC_SESSION_KEY_
 			(named || is_network_kind(k->kind)) && (!thread || k->thread[0] != 0) &&
 			(named || dm || (k->channel[0] != 0 && k->account[0] != 0)) &&
 			(k->account[0] == 0 || k->channel[0] != 0);
-	if (!complete) {
-		oc_sbuf_free(&b);
+	if (!complete)
 		return oc_fail(err, OC_E_INVALID, NULL, "a session of kind '%s' needs more parts", k->kind);
-	}
-	oc_sbuf_z(&b, "agent:");
-	add_escaped(&b, k->agent);
-	oc_sbuf_char(&b, ':');
+	add_text(&w, "agent:");
+	add_escaped(&w, k->agent);
+	add_char(&w, ':');
 	if (named) {
-		add_name(&b, k->name);
+		add_name(&w, k->name);
 	} else {
 		if (k->channel[0] != 0) {
-			oc_sbuf_z(&b, "channel:");
-			add_escaped(&b, k->channel);
-			oc_sbuf_char(&b, ':');
+			add_text(&w, "channel:");
+			add_escaped(&w, k->channel);
+			add_char(&w, ':');
 		}
 		if (k->account[0] != 0) {
-			oc_sbuf_z(&b, "account:");
-			add_escaped(&b, k->account);
-			oc_sbuf_char(&b, ':');
+			add_text(&w, "account:");
+			add_escaped(&w, k->account);
+			add_char(&w, ':');
 		}
-		oc_sbuf_printf(&b, "%s:", k->kind);
-		add_escaped(&b, k->peer);
+		add_text(&w, k->kind);
+		add_char(&w, ':');
+		add_escaped(&w, k->peer);
 		if (thread) {
-			oc_sbuf_char(&b, '/');
-			add_escaped(&b, k->thread);
+			add_char(&w, '/');
+			add_escaped(&w, k->thread);
 		}
 	}
-	oc_status status = b.error;
-	if (status == OC_OK)
-		memcpy(out, b.p, b.n + 1);
-	oc_sbuf_free(&b);
-	return status == OC_OK ? OC_OK : oc_fail(err, status, NULL, "the session's key would be too long");
+	if (w.full)
+		return oc_fail(err, OC_E_LIMIT, NULL, "the session's key would be too long");
+	memcpy(out, w.text, w.n);
+	out[w.n] = 0;
+	return OC_OK;
 }
 
 /* ---- Reading ---- */

@@ -10,12 +10,15 @@ static void batch_go_on(oc_modules *modules);
 
 /* ---- Batches: who waits for what ---- */
 
+/* NULL: there is no memory, and whoever waits was told so. */
 static oc_batch *batch_new(oc_modules *modules, oc_modules_done *done, void *arg)
 {
 	oc_batch *b = oc_alloc(sizeof(*b));
 
 	if (b == NULL) {
 		oc_error("module", "out of memory while modules change state");
+		if (done != NULL)
+			done(arg, 0, 1);
 		return NULL;
 	}
 	*b = (oc_batch){.registry = modules, .done = done, .arg = arg, .pending = 1};

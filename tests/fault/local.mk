@@ -18,6 +18,16 @@ tests_fault_wire_la_CFLAGS = $(module_cflags)
 tests_fault_wire_la_LDFLAGS = -module -rpath /nowhere $(module_ldflags)
 $(tests_fault_wire_la_OBJECTS): %D%/wire.json
 
+# Memory that runs out: every allocation of these programs and of the libraries linked in goes through tests/fault/oom.h.
+oom_tests = %D%/t_oom_turn
+if HAVE_CMOCKA
+check_PROGRAMS += $(oom_tests)
+TESTS += $(oom_tests)
+endif
+EXTRA_DIST += $(oom_tests:=.c) %D%/oom.h
+oom_ldflags = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+tests_fault_t_oom_turn_LDFLAGS = $(oom_ldflags)
+
 fault_tests = %D%/crash.test
 TESTS += $(fault_tests)
 EXTRA_DIST += $(fault_tests) %D%/crash.mjs %D%/network.mjs %D%/wire.json

@@ -89,12 +89,16 @@ const cJSON *oc_model_catalog(oc_agent *agent, const oc_config *config)
 	uint64_t generation = oc_modules_generation(agent->modules);
 	if (agent->catalog != NULL && agent->catalog_config == config && agent->catalog_generation == generation)
 		return agent->catalog;
+	unsigned long refused = oc_mem_refused();
 	cJSON *catalog = cJSON_CreateObject();
-	if (catalog == NULL)
-		return agent->catalog;
 	if (strcmp(oc_config_str(config, "models.mode", "merge"), "replace") != 0)
 		add_known(agent, catalog);
 	add_configured(config, catalog);
+	if (catalog == NULL || refused != oc_mem_refused()) {
+		/* Half a catalog would be wrong until the next change of settings; none is wrong once. */
+		cJSON_Delete(catalog);
+		return NULL;
+	}
 	cJSON_Delete(agent->catalog);
 	agent->catalog = catalog;
 	agent->catalog_config = config;
@@ -175,10 +179,13 @@ oc_status oc_model_find(oc_agent *agent, const oc_config *config, oc_arena *aren
 	char provider_id[65] = "";
 	if (slash != NULL && slash > ref && (size_t)(slash - ref) < sizeof provider_id && slash[1] != 0)
 		memcpy(provider_id, ref, (size_t)(slash - ref));
-	const cJSON *provider = oc_json_get(oc_model_catalog(agent, config), provider_id);
+	unsigned long refused = oc_mem_refused();
+	const cJSON *catalog = oc_model_catalog(agent, config), *provider = oc_json_get(catalog, provider_id);
 	if (provider_id[0] == 0)
 		return oc_fail(err, OC_E_INVALID, "write it as provider/model, for example anthropic/claude-sonnet-4-5",
 			       "'%s' names no model", ref);
+	if (catalog == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot look up the model %s", ref);
 	if (provider == NULL)
 		return oc_fail(err, OC_E_NOT_FOUND,
 			       "set models.providers.<name> in the configuration or enable the provider's module",
@@ -204,7 +211,7 @@ oc_status oc_model_find(oc_agent *agent, const oc_config *config, oc_arena *aren
 		m.params_json = text != NULL ? oc_arena_strdup(arena, text) : NULL;
 	}
 	if (m.ref == NULL || m.provider == NULL || m.id == NULL || m.api == NULL || m.base_url == NULL ||
-	    m.headers_json == NULL || m.secret == NULL || m.name == NULL || m.params_json == NULL)
+	    m.headers_json == NULL || m.secret == NULL || m.name == NULL || m.params_json == NULL || refused != oc_mem_refused())
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot look up the model");
 	*ret = m;
 	return OC_OK;

@@ -10,6 +10,7 @@
 #define CACHED_BYTES 1024u
 
 static atomic_ulong live;
+static _Thread_local unsigned long refused;
 static atomic_ulong fail_in; /* 0: never; n: the n-th allocation from now and all later ones fail */
 
 static int must_fail(void)
@@ -34,6 +35,11 @@ unsigned long oc_mem_live(void)
 	return atomic_load(&live);
 }
 
+unsigned long oc_mem_refused(void)
+{
+	return refused;
+}
+
 void *oc_alloc(size_t bytes)
 {
 	return oc_calloc(1, bytes);
@@ -42,8 +48,10 @@ void *oc_alloc(size_t bytes)
 void *oc_calloc(size_t n, size_t size)
 {
 	size_t bytes;
-	if (must_fail() || __builtin_mul_overflow(n, size, &bytes))
+	if (must_fail() || __builtin_mul_overflow(n, size, &bytes)) {
+		refused++;
 		return NULL;
+	}
 	if (bytes == 0)
 		bytes = 1;
 	void *p = bytes <= CACHED_BYTES ? malloc(bytes) : calloc(1, bytes);
@@ -51,15 +59,17 @@ void *oc_calloc(size_t n, size_t size)
 		memset(p, 0, bytes);
 	if (p != NULL)
 		atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+	else
+		refused++;
 	return p;
 }
 
 void *oc_realloc(void *ptr, size_t bytes)
 {
-	if (must_fail())
-		return NULL;
-	void *p = realloc(ptr, bytes == 0 ? 1 : bytes);
-	if (p != NULL && ptr == NULL)
+	void *p = must_fail() ? NULL : realloc(ptr, bytes == 0 ? 1 : bytes);
+	if (p == NULL)
+		refused++;
+	else if (ptr == NULL)
 		atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
 	return p;
 }

@@ -34,6 +34,10 @@ void oc_mem_fail_at(unsigned long n);
 /* Allocations made so far by this process, for tests of oc_mem_fail_at and for leak checks: live blocks. */
 unsigned long oc_mem_live(void);
 
+/* Allocations that this thread was refused so far. What is built of many small pieces (a tree, a catalog) is whole when this
+ * is the same after as before; that saves a check after each piece. [any] */
+unsigned long oc_mem_refused(void);
+
 /* ---- Arena: a bump allocator freed as a whole; not for sharing between threads. ---- */
 
 typedef struct oc_arena oc_arena;

@@ -71,6 +71,7 @@ typedef struct oc_task {
 	oc_item item;         /* deferred with an owner */
 	void (*fn)(void *arg);
 	void *arg;
+	struct oc_wake *wake; /* whose it is, when it is not to be freed after it ran */
 } oc_task;
 
 /* Deeper nesting than this is not timed. */

@@ -113,6 +113,67 @@ oc_status oc_loop_post(oc_loop *loop, void (*fn)(void *arg), void *arg)
 	return status;
 }
 
+struct oc_wake {
+	oc_task task;
+	oc_loop *loop;
+	bool waits, dead; /* under the loop's lock */
+};
+
+oc_wake *oc_wake_new(oc_loop *loop, void (*fn)(void *arg), void *arg)
+{
+	oc_wake *wake = oc_alloc(sizeof(*wake));
+
+	if (wake == NULL)
+		return NULL;
+	wake->loop = loop;
+	wake->task.fn = fn;
+	wake->task.arg = arg;
+	wake->task.wake = wake;
+	return wake;
+}
+
+void oc_wake_post(oc_wake *wake)
+{
+	oc_loop *loop = wake->loop;
+
+	(void)pthread_mutex_lock(&loop->lock);
+	if (!loop->closed && !wake->waits) {
+		bool first = loop->post_head == NULL;
+
+		wake->waits = true;
+		wake->task.next = NULL;
+		*loop->post_tail = &wake->task;
+		loop->post_tail = &wake->task.next;
+		if (first)
+			(void)uv_async_send(&loop->async);
+	}
+	(void)pthread_mutex_unlock(&loop->lock);
+}
+
+void oc_wake_free(oc_wake *wake)
+{
+	if (wake == NULL)
+		return;
+	(void)pthread_mutex_lock(&wake->loop->lock);
+	wake->dead = true;
+	bool waits = wake->waits;
+	(void)pthread_mutex_unlock(&wake->loop->lock);
+	if (!waits)
+		oc_free(wake); /* else when its turn comes */
+}
+
+/* false: it was freed in the meantime. */
+static bool wake_taken(oc_wake *wake)
+{
+	(void)pthread_mutex_lock(&wake->loop->lock);
+	wake->waits = false;
+	(void)pthread_mutex_unlock(&wake->loop->lock);
+	if (!wake->dead)
+		return true;
+	oc_free(wake);
+	return false;
+}
+
 static void run_posted(oc_loop *loop)
 {
 	oc_task *task, *next;
@@ -127,7 +188,10 @@ static void run_posted(oc_loop *loop)
 		void *arg = task->arg;
 
 		next = task->next;
-		oc_free(task);
+		if (task->wake == NULL)
+			oc_free(task);
+		else if (!wake_taken(task->wake))
+			continue;
 		fn(arg);
 	}
 }

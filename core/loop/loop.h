@@ -32,7 +32,13 @@ bool oc_loop_is_thread(const oc_loop *loop);
 
 /* Runs fn(arg) on the loop thread, in order of posting. [any] OC_E_NOMEM, OC_E_STATE when the loop is gone. */
 oc_status oc_loop_post(oc_loop *loop, void (*fn)(void *arg), void *arg);
-/* As above from the loop thread: after the current callback, before the loop sleeps; for "never from inside a call".
+/* The same for who must not fail for want of memory when the time comes: made beforehand, posted as often as needed. Posted
+ * again before it ran it still runs once. Freed on the loop thread, it runs no more; NULL is allowed. */
+typedef struct oc_wake oc_wake;
+oc_wake *oc_wake_new(oc_loop *loop, void (*fn)(void *arg), void *arg);
+void oc_wake_post(oc_wake *wake); /* [any] */
+void oc_wake_free(oc_wake *wake);
+/* As oc_loop_post from the loop thread: after the current callback, before the loop sleeps; for "never from inside a call".
  * A sweep of the owner (which may be NULL) drops it. OC_E_NOMEM, OC_E_STATE when the owner is being freed. */
 oc_status oc_loop_defer(oc_loop *loop, oc_owner *owner, void (*fn)(void *arg), void *arg);
 

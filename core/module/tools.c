@@ -235,22 +235,33 @@ static void add_known(cJSON *out, const oc_module *m, const cJSON *list)
 	}
 }
 
+/* All of it or NULL: a list with holes looks like modules that are not there. */
+static cJSON *whole(cJSON *list, unsigned long refused)
+{
+	if (refused == oc_mem_refused())
+		return list;
+	cJSON_Delete(list);
+	return NULL;
+}
+
 cJSON *oc_modules_known_providers(oc_modules *modules)
 {
+	unsigned long refused = oc_mem_refused();
 	cJSON *out = cJSON_CreateArray();
 
 	for (size_t i = 0; out != NULL && i < modules->n; i++)
 		if (modules->list[i]->enabled)
 			add_known(out, modules->list[i], modules->list[i]->manifest->providers);
-	return out;
+	return whole(out, refused);
 }
 
 cJSON *oc_modules_known_channels(oc_modules *modules)
 {
+	unsigned long refused = oc_mem_refused();
 	cJSON *out = cJSON_CreateArray();
 
 	for (size_t i = 0; out != NULL && i < modules->n; i++)
 		if (modules->list[i]->enabled)
 			add_known(out, modules->list[i], modules->list[i]->manifest->channels);
-	return out;
+	return whole(out, refused);
 }

@@ -75,11 +75,6 @@ typedef struct oc_chores {
 	uint64_t rounds, postponed, pruned_sessions, pruned_messages, pruned_events, pruned_rows;
 } oc_chores;
 
-/* Outlives the store when a posted wake-up is still under way. */
-typedef struct oc_store_link {
-	oc_store *store;
-} oc_store_link;
-
 struct oc_store {
 	char *path;
 	oc_loop *loop;
@@ -90,10 +85,10 @@ struct oc_store {
 	pthread_mutex_t mutex;
 	pthread_cond_t wake, finished;
 	pthread_t thread;
-	bool has_thread, stopping, settling, posted;
+	bool has_thread, stopping, settling;
 	oc_job_list queue, done;
 	size_t in_work; /* jobs the writer took and has not finished */
-	oc_store_link *link;
+	oc_wake *tell; /* the loop, that jobs are done; NULL without a loop */
 	oc_store_stats stats;
 	/* The disk refuses: what may wait waits, the rest is told why. */
 	bool stalled;
@@ -149,6 +144,8 @@ oc_status oc_schema_version_check(sqlite3 *db, const char *path, int64_t *ret_ve
 /* writer.c */
 void oc_writer_init(oc_store *store);
 void oc_writer_stop(oc_store *store);
+/* On the loop: tells whoever waits that their jobs are done. */
+void oc_writer_deliver(void *arg);
 /* As oc_store_write; again and hold as in oc_job. */
 oc_status oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, bool hold,
 			oc_err *err);

@@ -42,7 +42,10 @@ bool oc_row_json(cJSON *obj, const char *name, sqlite3_stmt *stmt, int column)
 	if (s[0] == 0)
 		return true;
 	/* What we wrote is not checked again: the wall stood before it was written. */
+	unsigned long refused = oc_mem_refused();
 	cJSON *value = cJSON_Parse(s);
+	if (value == NULL && refused != oc_mem_refused())
+		return false;
 	return value == NULL ? oc_json_set_str(obj, name, s) : oc_json_set(obj, name, value);
 }
 

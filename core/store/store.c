@@ -129,10 +129,10 @@ oc_status oc_store_open(const char *path, oc_loop *loop, int mode, oc_store **re
 	store->mode = mode;
 	store->loop = loop;
 	store->path = oc_strdup(path);
-	store->link = oc_alloc(sizeof *store->link);
+	store->tell = loop != NULL ? oc_wake_new(loop, oc_writer_deliver, store) : NULL;
 	oc_writer_init(store);
 	oc_status status = OC_E_NOMEM;
-	if (store->path != NULL && store->link != NULL)
+	if (store->path != NULL && (store->tell != NULL || loop == NULL))
 		status = open_store(store, err);
 	else
 		(void)oc_fail(err, OC_E_NOMEM, NULL, "cannot open the store");
@@ -140,7 +140,6 @@ oc_status oc_store_open(const char *path, oc_loop *loop, int mode, oc_store **re
 		oc_store_close(store);
 		return status;
 	}
-	store->link->store = store;
 	store->chores.behind = true; /* an index may have been left behind */
 	*ret = store;
 	return OC_OK;

@@ -129,14 +129,11 @@ static void put_back(oc_store *store, oc_job_list *group, const oc_err *why)
 
 /* ---- The thread ---- */
 
-static void deliver(void *arg);
-
-/* Called with the mutex held. When the loop cannot be told for lack of memory, the next finished group tells it. */
+/* Called with the mutex held. */
 static void tell_loop(oc_store *store)
 {
-	if (store->posted || store->loop == NULL || store->done.first == NULL)
-		return;
-	store->posted = oc_loop_post(store->loop, deliver, store->link) == OC_OK;
+	if (store->tell != NULL && store->done.first != NULL)
+		oc_wake_post(store->tell);
 }
 
 static void take_group(oc_store *store, oc_job_list *group)
@@ -298,18 +295,12 @@ static void finish(oc_job *job)
 		oc_free(job);
 }
 
-static void deliver(void *arg)
+void oc_writer_deliver(void *arg)
 {
-	oc_store_link *link = arg;
-	oc_store *store = link->store;
-	if (store == NULL) {
-		oc_free(link);
-		return;
-	}
+	oc_store *store = arg;
 	oc_job_list done;
 	list_init(&done);
 	pthread_mutex_lock(&store->mutex);
-	store->posted = false;
 	list_move(&done, &store->done);
 	pthread_mutex_unlock(&store->mutex);
 	for (oc_job *job = done.first, *next; job != NULL; job = next) {
@@ -455,10 +446,7 @@ void oc_writer_stop(oc_store *store)
 	}
 	oc_tx_forget(&store->tx);
 	oc_stmts_clear(&store->tx.stmts);
-	if (store->link != NULL && store->posted)
-		store->link->store = NULL; /* deliver frees it */
-	else
-		oc_free(store->link);
+	oc_wake_free(store->tell);
 	pthread_cond_destroy(&store->finished);
 	pthread_cond_destroy(&store->wake);
 	pthread_mutex_destroy(&store->mutex);

@@ -28,6 +28,11 @@ EXTRA_DIST += $(oom_tests:=.c) %D%/oom.h
 oom_ldflags = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 tests_fault_t_oom_turn_LDFLAGS = $(oom_ldflags)
 
+# Every single allocation, which takes minutes.
+check-oom:
+	OC_OOM_STEP=1 OC_OOM_FROM=1 $(MAKE) check TESTS='$(oom_tests)' OC_TEST_TIMEOUT=$${OC_TEST_TIMEOUT:-3600}
+.PHONY: check-oom
+
 fault_tests = %D%/crash.test
 TESTS += $(fault_tests)
 EXTRA_DIST += $(fault_tests) %D%/crash.mjs %D%/network.mjs %D%/wire.json

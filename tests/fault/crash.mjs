@@ -309,7 +309,7 @@ test('commits that fail now and then', async () => {
 test('the usual program has none of this', () => {
 	const makefile = fs.readFileSync(path.join(process.env.OC_TOP_BUILDDIR, 'config.h'), 'utf8');
 	const usual = fs.readFileSync(fs.existsSync(`${path.dirname(process.env.OC_BIN)}/.libs/openclaw`) ? `${path.dirname(process.env.OC_BIN)}/.libs/openclaw` : process.env.OC_BIN);
-	const names = [...all.keys(), 'OPENCLAW_FAULT'].filter((name) => usual.includes(`\0${name}\0`));
+	const names = [...all.keys(), 'OPENCLAW_FAULT'].filter((name) => usual.includes(`${name}\0`));
 	if (/#define OC_FAULT_POINTS 1/.test(makefile))
 		ok(names.length > 0, 'configured with --enable-fault-points');
 	else

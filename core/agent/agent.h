@@ -17,6 +17,7 @@
 #include "core/base/err.h"
 #include "core/base/hist.h"
 #include "core/base/str.h"
+#include "core/base/trace.h"
 #include "core/config/config.h"
 #include "core/hook/hook.h"
 #include "core/loop/loop.h"
@@ -82,6 +83,7 @@ typedef struct oc_agent_event {
 	const char *run;     /* "" when not of a run */
 	const char *session; /* key, "" when none */
 	const char *agent;   /* id */
+	const char *trace;   /* of a run: what it belongs to; NULL otherwise */
 	oc_str text;
 	const cJSON *data; /* an object, or NULL */
 } oc_agent_event;
@@ -111,6 +113,7 @@ typedef struct oc_turn_input {
 	bool has_temperature;
 	bool no_tools;
 	oc_str idempotency;  /* the same key again gives the same run */
+	const char *trace;   /* what it belongs to (core/base/trace.h); NULL or "": what the thread works for, else a new one */
 	/* The limit it counts against: NULL: agents.defaults.maxConcurrent; "subagent": agents.defaults.subagents.maxConcurrent;
 	 * "cron": cron.maxConcurrentRuns. */
 	const char *lane;
@@ -131,6 +134,7 @@ typedef struct oc_run_ref {
 	char run[37];
 	bool duplicate; /* the idempotency key was known: on_event is not called, use oc_agent_wait */
 	char session[OC_SESSION_KEY_MAX];
+	char trace[OC_TRACE_MAX]; /* "" of a duplicate */
 } oc_run_ref;
 
 /* Queues a turn. Errors found at once: OC_E_INVALID (text, session), OC_E_UNAVAILABLE (draining), OC_E_BUSY (queue full).

@@ -4,12 +4,14 @@
 #include "core/agent/toolrun.h"
 #include "core/agent/workspace.h"
 #include "core/base/id.h"
+#include "core/base/trace.h"
 
 typedef struct direct {
 	oc_map_node node; /* in agent->direct_runs, by id */
 	oc_agent *agent;
 	oc_owner *owner;
 	oc_toolrun *run;
+	char trace[OC_TRACE_MAX];
 	char id[37], agent_id[65], session[OC_SESSION_KEY_MAX];
 	oc_session_key key;
 	char *workspace;
@@ -91,6 +93,10 @@ oc_status oc_agent_tool_execute(oc_agent *agent, const oc_tool_input *in, char r
 	d->done = in->done;
 	d->arg = in->arg;
 	oc_id_uuid(d->id);
+	if (oc_trace_now()[0] != 0)
+		memcpy(d->trace, oc_trace_now(), sizeof d->trace);
+	else
+		oc_trace_new(d->trace);
 	oc_status status = prepare(d, in, err);
 	if (status != OC_OK) {
 		free_direct(d);
@@ -103,6 +109,7 @@ oc_status oc_agent_tool_execute(oc_agent *agent, const oc_tool_input *in, char r
 			   .sender_name = ""},
 		.owner = d->owner,
 		.run = d->id,
+		.trace = d->trace,
 		.session = d->session,
 		.workspace = d->workspace,
 		.call_id = d->id,

@@ -4,6 +4,7 @@
 #include "core/agent/internal.h"
 #include "core/base/clock.h"
 #include "core/base/mem.h"
+#include "core/base/trace.h"
 
 struct oc_agent_sub {
 	oc_agent_sub *next;
@@ -123,6 +124,7 @@ void oc_agent_error(oc_agent *agent, const char *where, const char *session, con
 	oc_json_opt(payload, "where", where);
 	oc_json_opt(payload, "session", session);
 	oc_json_opt(payload, "run", run);
+	oc_json_opt(payload, "trace", oc_trace_now());
 	oc_json_opt(payload, "code", oc_status_name(err->code));
 	oc_json_opt(payload, "message", err->text);
 	oc_json_opt(payload, "remedy", err->remedy);

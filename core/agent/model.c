@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/base/trace.h"
 
 #define CONTEXT_WINDOW_DEFAULT 128000
 
@@ -198,6 +199,7 @@ oc_status oc_model_find(oc_agent *agent, const oc_config *config, oc_arena *aren
 		.api = oc_arena_strdup(arena, oc_json_str(entry, "api", oc_json_str(provider, "api", ""))),
 		.base_url = oc_arena_strdup(arena, oc_json_str(provider, "baseUrl", "")),
 		.headers_json = headers_of(arena, provider, entry),
+		.tell_trace = oc_config_bool(config, "diagnostics.traceProviders", false),
 		.secret = has_key(config, provider) || needs_key(provider)
 				  ? oc_arena_printf(arena, "models.providers.%s.apiKey", provider_id)
 				  : "",
@@ -336,7 +338,16 @@ void oc_model_endpoint(const oc_model *model, oc_sbuf *out)
 	oc_sbuf_json(out, oc_str_of(model->provider));
 	oc_sbuf_z(out, ",\"baseUrl\":");
 	oc_sbuf_json(out, oc_str_of(model->base_url));
-	oc_sbuf_printf(out, ",\"headers\":%s", model->headers_json);
+	/* Off by default: the header tells the provider which requests belong together. */
+	const char *own = strchr(model->headers_json, '"'); /* NULL: an empty object */
+	if (model->tell_trace && oc_trace_now()[0] != 0) {
+		char header[OC_TRACEPARENT_MAX];
+		oc_trace_header(oc_trace_now(), header);
+		oc_sbuf_printf(out, ",\"headers\":{\"traceparent\":\"%s\"%s%s", header, own != NULL ? "," : "",
+			       own != NULL ? own : "}");
+	} else {
+		oc_sbuf_printf(out, ",\"headers\":%s", model->headers_json);
+	}
 	if (model->secret[0] != 0) {
 		oc_sbuf_z(out, ",\"secret\":");
 		oc_sbuf_json(out, oc_str_of(model->secret));

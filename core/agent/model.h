@@ -11,6 +11,7 @@ typedef struct oc_model {
 	const char *api;      /* the protocol: names the guest */
 	const char *base_url;
 	const char *headers_json; /* an object */
+	bool tell_trace;	  /* diagnostics.traceProviders: requests carry the trace */
 	const char *secret;   /* the name of its key for the module, "" when it needs none */
 	int64_t context_window, max_tokens; /* max_tokens 0: not known */
 	double cost_input, cost_output, cost_cache_read, cost_cache_write; /* USD per million tokens */

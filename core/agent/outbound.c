@@ -8,6 +8,7 @@
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/base/trace.h"
 #include "core/config/config.h"
 
 #define CALL_MS 120000
@@ -171,6 +172,7 @@ static void emit_delivery(oc_agent *agent, const row *r, bool ok, const oc_err *
 	cJSON *data = cJSON_CreateObject();
 	oc_json_opt(data, "key", r->key);
 	oc_json_opt(data, "run", r->run);
+	oc_json_opt(data, "trace", oc_json_str(r->message, "trace", NULL));
 	oc_json_opt(data, "channel", r->channel);
 	oc_json_opt(data, "account", r->account);
 	oc_json_opt(data, "to", oc_json_str(r->message, "to", NULL));
@@ -292,6 +294,8 @@ static void delivered(stream *s, oc_str result)
 	oc_free(s->ids_json);
 	s->ids_json = ids != NULL ? oc_json_print(ids) : NULL;
 	agent->stats.delivered++;
+	oc_debug("outbound", "%s: delivered to %s in %llu ms", r->key, r->channel,
+		 (unsigned long long)((oc_now_ns() - s->sent_ns) / 1000000));
 	oc_channels_note(agent, r->channel, r->account, false, NULL);
 	note_delivery(s);
 }
@@ -335,6 +339,7 @@ static void on_done(void *arg, oc_status status, oc_str result)
 	stream *s = arg;
 	oc_outbound *o = s->outbound;
 	row *r = s->first;
+	OC_TRACE(oc_json_str(r->message, "trace", NULL));
 	s->call = NULL;
 	oc_hist_add_ns(&o->agent->timing.delivery, oc_now_ns() - s->sent_ns);
 	OC_FAULT_POINT("send-finished");

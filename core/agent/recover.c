@@ -151,6 +151,7 @@ static oc_status take_up(oc_agent *agent, const cJSON *r, bool resumed, oc_err *
 		.text = oc_json_ostr(input, "text"),
 		.media = oc_json_get(input, "media"),
 		.origin = oc_json_str(input, "origin", "recovered"),
+		.trace = oc_json_str(input, "trace", NULL),
 		.model = oc_json_ostr(input, "model"),
 		.thinking = oc_json_ostr(input, "thinking"),
 		.extra_system = oc_json_ostr(input, "extraSystem"),

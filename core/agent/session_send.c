@@ -28,7 +28,7 @@ typedef struct exchange {
 	oc_call *call; /* NULL: answered */
 	phase phase;
 	char requester[OC_SESSION_KEY_MAX], target[OC_SESSION_KEY_MAX];
-	char id[37], run[37];
+	char id[37], run[37], trace[OC_TRACE_MAX];
 	char *message, *first, *latest;
 	int64_t left, seconds;
 	bool requester_speaks;
@@ -111,7 +111,7 @@ static oc_status speak(exchange *x, const char *speaker, const char *text, uint6
 	oc_run_ref ref = {0};
 	oc_json_opt(sender, "id", strcmp(speaker, x->target) == 0 ? x->requester : x->target);
 	oc_turn_input in = {.session = oc_str_of(speaker), .text = oc_str_of(text), .origin = "sessions_send", .sender = sender,
-			    .extra_system = oc_str_of(system != NULL ? system : "")};
+			    .trace = x->trace, .extra_system = oc_str_of(system != NULL ? system : "")};
 	if (oc_subagent_key(speaker))
 		in.lane = "subagent";
 	oc_status status = oc_agent_submit(x->agent, &in, &ref, err);
@@ -300,6 +300,7 @@ static void invoke(const oc_builtin_call *call)
 	agent->exchanges = x;
 	agent->n_exchanges++;
 	oc_id_uuid(x->id);
+	snprintf(x->trace, sizeof x->trace, "%s", oc_trace_now());
 	memcpy(x->target, key, sizeof key);
 	snprintf(x->requester, sizeof x->requester, "%s", call->session);
 	const char *message = oc_json_str(call->args, "message", "");

@@ -140,6 +140,7 @@ cJSON *oc_subagent_json(const oc_subagent *sub)
 	oc_json_opt(o, "sessionKey", sub->key);
 	oc_json_opt(o, "requester", sub->requester);
 	oc_json_opt(o, "run", sub->run);
+	oc_json_opt(o, "trace", sub->trace);
 	oc_json_opt(o, "agent", sub->agent_id);
 	oc_json_opt(o, "label", sub->label);
 	oc_json_opt(o, "model", sub->model);
@@ -193,6 +194,7 @@ static bool parse_record(oc_subagent *sub, const char *key, const cJSON *o)
 	copy(sub->id, sizeof sub->id, id + 10);
 	copy(sub->requester, sizeof sub->requester, oc_json_str(o, "requester", ""));
 	copy(sub->run, sizeof sub->run, oc_json_str(o, "run", ""));
+	copy(sub->trace, sizeof sub->trace, oc_json_str(o, "trace", ""));
 	copy(sub->agent_id, sizeof sub->agent_id, oc_json_str(o, "agent", ""));
 	copy(sub->label, sizeof sub->label, oc_json_str(o, "label", ""));
 	copy(sub->model, sizeof sub->model, oc_json_str(o, "model", ""));
@@ -409,7 +411,7 @@ static void launch(oc_subagent *sub)
 	oc_turn_input in = {.session = oc_str_of(sub->key), .text = oc_str_of(text), .origin = "subagent",
 			    .model = oc_str_of(sub->model), .thinking = oc_str_of(sub->thinking),
 			    .extra_system = oc_str_of(system), .timeout_ms = sub->timeout_ms, .idempotency = oc_str_of(key),
-			    .lane = "subagent"};
+			    .trace = sub->trace, .lane = "subagent"};
 	if (status == OC_OK)
 		status = oc_agent_submit(agent, &in, &ref, &err);
 	if (status != OC_OK) {
@@ -597,6 +599,7 @@ oc_status oc_subagent_start(oc_agent *agent, const oc_subagent_spawn *sp, oc_err
 			     .thread = sp->thread, .depth = oc_subagent_depth(agent, sp->requester) + 1, .spawned = sp->done,
 			     .spawned_arg = sp->arg};
 	oc_id_uuid(sub->id);
+	copy(sub->trace, sizeof sub->trace, oc_trace_now());
 	copy(sub->agent_id, sizeof sub->agent_id, id);
 	copy(sub->requester, sizeof sub->requester, sp->requester);
 	copy(sub->label, sizeof sub->label, sp->label);

@@ -35,6 +35,7 @@ typedef struct oc_subagent {
 	char requester[OC_SESSION_KEY_MAX];
 	char id[37];   /* the key's last part */
 	char run[37], announce_run[37];
+	char trace[OC_TRACE_MAX]; /* the requester's: what it does belongs to the same */
 	char agent_id[65];
 	char label[129], model[129], thinking[17];
 	char *task;

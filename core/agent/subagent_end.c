@@ -178,7 +178,8 @@ static void submit_tell(void *arg)
 	oc_auto_free char *key = oc_asprintf("announce:v1:%s:%s", sub->key, sub->run);
 	oc_status status = text != NULL && key != NULL ? OC_OK : oc_fail(&err, OC_E_NOMEM, NULL, "out of memory");
 	oc_turn_input in = {.session = oc_str_of(sub->requester), .text = oc_str_of(text != NULL ? text : ""), .origin = "subagent",
-			    .idempotency = oc_str_of(key != NULL ? key : ""), .deliver = sub->origin};
+			    .idempotency = oc_str_of(key != NULL ? key : ""), .deliver = sub->origin,
+			    .trace = sub->trace};
 	/* A sub-agent's own turn goes on in its lane, under its rules; a person's conversation in the common one. */
 	const oc_subagent *parent = oc_subagent_find(agent, sub->requester);
 	oc_auto_free char *rules = parent != NULL ? oc_subagent_rules(parent) : NULL;

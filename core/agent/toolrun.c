@@ -7,6 +7,7 @@
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/log.h"
+#include "core/base/trace.h"
 #include "core/data/schema.h"
 
 #define RESULT_BYTES_MAX ((size_t)48 << 20)
@@ -87,6 +88,7 @@ static void report(void *arg)
 {
 	oc_toolrun *t = arg;
 	oc_agent *agent = t->in.policy.agent;
+	OC_TRACE(t->in.trace);
 	agent->stats.tool_calls++;
 	if (t->is_error)
 		agent->stats.tool_errors++;
@@ -95,6 +97,8 @@ static void report(void *arg)
 	t->duration_ms = t->began_ms != 0 ? oc_now_ms() - t->began_ms : 0;
 	if (t->began_ns != 0)
 		oc_hist_add_ns(&agent->timing.tool, oc_now_ns() - t->began_ns);
+	oc_debug("tool", "%s: %s after %llu ms", t->tool, t->blocked ? "blocked" : t->is_error ? "failed" : "done",
+		 (unsigned long long)t->duration_ms);
 	t->in.on_done(t->in.arg, t);
 }
 
@@ -148,6 +152,7 @@ static cJSON *hook_payload(const oc_toolrun *t)
 	oc_json_opt(o, "toolCallId", t->call_id);
 	(void)oc_json_set(o, "params", cJSON_Duplicate(t->arguments, true));
 	oc_json_opt(o, "run", t->in.run);
+	oc_json_opt(o, "trace", t->in.trace);
 	oc_json_opt(o, "session", t->in.session);
 	oc_json_opt(o, "agent", t->in.policy.agent_id);
 	oc_json_opt(o, "channel", t->in.policy.channel);
@@ -157,6 +162,7 @@ static cJSON *hook_payload(const oc_toolrun *t)
 	oc_json_opt(ctx, "toolName", t->tool);
 	oc_json_opt(ctx, "toolCallId", t->call_id);
 	oc_json_opt(ctx, "runId", t->in.run);
+	oc_json_opt(ctx, "traceId", t->in.trace);
 	return o;
 }
 
@@ -273,6 +279,7 @@ static void persist(oc_toolrun *t)
 static void after_hook(void *arg, const oc_hook_result *result)
 {
 	oc_toolrun *t = arg;
+	OC_TRACE(t->in.trace);
 	const cJSON *changed = oc_json_get(result->changes, "result");
 	if (changed != NULL)
 		take_result(t, changed);
@@ -307,6 +314,7 @@ static oc_status on_event(void *arg, uint32_t type, oc_str payload)
 static void on_done(void *arg, oc_status status, oc_str result)
 {
 	oc_toolrun *t = arg;
+	OC_TRACE(t->in.trace);
 	t->call = NULL;
 	t->status = status;
 	OC_FAULT_POINT("tool-finished");
@@ -343,6 +351,7 @@ static char *context_json(const oc_toolrun *t)
 	oc_json_opt(o, "session", t->in.session);
 	oc_json_opt(o, "agent", p->agent_id);
 	oc_json_opt(o, "run", t->in.run);
+	oc_json_opt(o, "trace", t->in.trace);
 	oc_json_opt(o, "workspace", t->in.workspace);
 	oc_json_opt(o, "channel", p->channel);
 	if (t->in.sender != NULL)
@@ -405,6 +414,7 @@ static bool arguments_fit(oc_toolrun *t)
 static void before_hook(void *arg, const oc_hook_result *result)
 {
 	oc_toolrun *t = arg;
+	OC_TRACE(t->in.trace);
 	const cJSON *params = oc_json_get(result->changes, "params");
 	const char *reason = result->reason[0] != 0 ? result->reason : oc_json_str(result->changes, "blockReason", "");
 	const cJSON *approval = oc_json_get(result->changes, "requireApproval");
@@ -462,6 +472,7 @@ static void check(oc_toolrun *t)
 
 oc_toolrun *oc_toolrun_start(const oc_toolrun_input *input)
 {
+	OC_TRACE(input->trace);
 	oc_toolrun *t = oc_alloc(sizeof *t);
 	if (t == NULL)
 		return NULL;

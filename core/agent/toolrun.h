@@ -14,6 +14,7 @@ typedef struct oc_toolrun_input {
 	oc_policy_context policy; /* its texts must live until done */
 	oc_owner *owner;	  /* its sweep ends the call; done is not called then */
 	const char *run, *session, *workspace, *call_id, *tool;
+	const char *trace; /* what it belongs to */
 	const cJSON *sender;
 	const cJSON *arguments; /* an object; NULL: {} */
 	uint64_t timeout_ms;	/* the most; 0: the tool's */

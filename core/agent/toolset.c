@@ -245,6 +245,7 @@ static void start(slot *s)
 	oc_toolrun_input in = {
 		.owner = turn->owner,
 		.run = turn->run,
+		.trace = turn->trace,
 		.session = turn->session,
 		.workspace = turn->workspace,
 		.call_id = oc_json_str(s->part, "id", ""),

@@ -70,6 +70,7 @@ void oc_turn_emit(oc_turn *turn, int type, oc_str text, const cJSON *data)
 		.run = turn->run,
 		.session = turn->session,
 		.agent = turn->agent_id,
+		.trace = turn->trace,
 		.text = text,
 		.data = data,
 	};
@@ -203,6 +204,7 @@ static void send_typing(void *arg)
 
 void oc_turn_begin(oc_turn *turn)
 {
+	OC_TRACE(turn->trace);
 	turn->began_ns = oc_now_ns();
 	turn->began_ms = turn->began_ns / 1000000;
 	if (turn->ready_ns != 0)

@@ -7,6 +7,7 @@
 #include "core/agent/outbound.h"
 #include "core/agent/queue.h"
 #include "core/base/mem.h"
+#include "core/base/trace.h"
 
 enum {
 	OC_TURN_ITERATIONS_MAX = 64,	/* model calls of one turn */
@@ -58,6 +59,7 @@ struct oc_turn {
 	oc_config *config;
 	/* who and where */
 	char run[37];
+	char trace[OC_TRACE_MAX];
 	char session[OC_SESSION_KEY_MAX];
 	oc_session_key key;
 	char agent_id[65];

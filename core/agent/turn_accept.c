@@ -10,6 +10,7 @@
 #include "core/agent/take.h"
 #include "core/base/clock.h"
 #include "core/base/id.h"
+#include "core/base/log.h"
 #include "core/security/validate.h"
 
 #define TIMEOUT_SECONDS_DEFAULT 600
@@ -92,6 +93,7 @@ char *oc_turn_input_json(const oc_turn *turn)
 	oc_auto_json cJSON *o = cJSON_CreateObject();
 	(void)oc_json_set_str(o, "text", turn->text);
 	oc_json_opt(o, "origin", turn->origin);
+	oc_json_opt(o, "trace", turn->trace);
 	oc_json_opt(o, "agent", turn->agent_id);
 	oc_json_opt(o, "model", turn->model_override);
 	oc_json_opt(o, "thinking", turn->thinking);
@@ -353,6 +355,12 @@ oc_status oc_turn_submit(oc_agent *agent, const oc_turn_input *in, const oc_inbo
 	oc_turn *turn = new_turn(agent, in, inbox);
 	if (turn == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot take the message");
+	if (in->trace != NULL && oc_trace_ok(in->trace))
+		memcpy(turn->trace, in->trace, sizeof turn->trace);
+	else if (oc_trace_now()[0] != 0)
+		memcpy(turn->trace, oc_trace_now(), sizeof turn->trace);
+	else
+		oc_trace_new(turn->trace);
 	if (recovery != NULL)
 		recover(turn, recovery);
 	else
@@ -379,6 +387,9 @@ oc_status oc_turn_submit(oc_agent *agent, const oc_turn_input *in, const oc_inbo
 		oc_map_add(&agent->keys, &turn->by_key, turn->idempotency);
 	memcpy(ret->run, turn->run, sizeof ret->run);
 	memcpy(ret->session, turn->session, sizeof ret->session);
+	memcpy(ret->trace, turn->trace, sizeof ret->trace);
+	OC_TRACE(turn->trace);
+	oc_debug("turn", "%s: a message of %s is taken, run %s", turn->session, turn->origin, turn->run);
 	return OC_OK;
 }
 

@@ -11,6 +11,7 @@
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/log.h"
+#include "core/base/trace.h"
 
 #define END_RETRY_MAX_MS 5000
 
@@ -41,6 +42,7 @@ static cJSON *result_json(const oc_turn *turn, oc_status status, const oc_err *e
 	oc_json_opt(o, "stopReason", turn->stop_reason);
 	(void)oc_json_set_i64(o, "durationMs", turn->began_ms != 0 ? (int64_t)(oc_now_ms() - turn->began_ms) : 0);
 	oc_json_opt(o, "model", turn->model.ref);
+	oc_json_opt(o, "trace", turn->trace);
 	(void)oc_json_set(o, "usage", oc_usage_json(&turn->usage));
 	if (status != OC_OK) {
 		cJSON *error = cJSON_AddObjectToObject(o, "error");
@@ -69,13 +71,29 @@ static void count(oc_agent *agent, const oc_turn *turn, oc_status status)
 	oc_hist_add_ns(status == OC_OK ? &agent->timing.turn_ok : &agent->timing.turn_other, took);
 }
 
+static void tell_log(const oc_turn *turn, oc_status status, const oc_err *err)
+{
+	uint64_t ms = turn->began_ns != 0 ? (oc_now_ns() - turn->began_ns) / 1000000 : 0;
+	if (status == OC_OK)
+		oc_debug("turn", "%s: answered in %llu ms by %s: %lld model calls, %lld tokens in, %lld out", turn->session,
+			 (unsigned long long)ms, turn->model.ref != NULL ? turn->model.ref : "the gateway",
+			 (long long)turn->usage.calls, (long long)turn->usage.input, (long long)turn->usage.output);
+	else if (status == OC_E_CANCELED || turn->agent->one_shot)
+		oc_debug("turn", "%s: %s after %llu ms: %s", turn->session, oc_status_text(status), (unsigned long long)ms, err->text);
+	else
+		oc_warn("turn", "%s: no answer after %llu ms: %s%s%s%s", turn->session, (unsigned long long)ms, err->text,
+			err->remedy[0] != 0 ? " (" : "", err->remedy, err->remedy[0] != 0 ? ")" : "");
+}
+
 void oc_turn_close(oc_turn *turn, oc_status status, const oc_err *err)
 {
 	oc_agent *agent = turn->agent;
+	OC_TRACE(turn->trace);
 	oc_take_release(turn);
 	cJSON *result = result_json(turn, status, err);
 	count(agent, turn, status);
 	oc_owner_sweep(turn->owner);
+	tell_log(turn, status, err);
 	if (status != OC_OK && status != OC_E_CANCELED) {
 		cJSON *data = cJSON_CreateObject();
 		oc_json_opt(data, "code", oc_status_name(status));
@@ -187,6 +205,7 @@ void oc_turn_put_reply(oc_turn *turn, oc_batch *b, const char *text)
 	oc_auto_free char *shown = rest;
 	bool edits = oc_preview_message(turn)[0] != 0;
 	snprintf(turn->outbox_key, sizeof turn->outbox_key, "run:%s", turn->run);
+	oc_json_opt(message, "trace", turn->trace);
 	if (!oc_json_set_str(message, "text", shown == NULL ? text : shown[0] == 0 && edits ? "📎" : shown) ||
 	    (edits && !oc_json_set_str(message, "editOf", oc_preview_message(turn)))) {
 		oc_batch_spoil(b);
@@ -338,15 +357,16 @@ static void commit_failure(oc_turn *turn)
 		oc_auto_json cJSON *data = cJSON_CreateObject();
 		oc_json_opt(data, "code", oc_status_name(status));
 		oc_json_opt(data, "message", turn->model_err.text);
+		oc_json_opt(data, "trace", turn->trace);
 		oc_auto_free char *text = oc_json_print(data);
 		oc_batch_event(b, turn->session, status == OC_E_CANCELED ? "state_changed" : "error", turn->run, text);
 		oc_auto_json cJSON *result = result_json(turn, status, &turn->model_err);
 		oc_auto_free char *json = oc_json_print(result);
 		oc_batch_run_state(b, turn->run, run_state_of(status), json);
 		if (turn->deliver != NULL && status != OC_E_CANCELED) {
-			oc_auto_free char *words = oc_asprintf("⚠️ %s%s%s", turn->model_err.text,
+			oc_auto_free char *words = oc_asprintf("⚠️ %s%s%s\n(reference: %.12s)", turn->model_err.text,
 							       turn->model_err.remedy[0] != 0 ? "\n" : "",
-							       turn->model_err.remedy);
+							       turn->model_err.remedy, turn->trace);
 			/* Words that were shown already stay readable above the error. */
 			oc_auto_free char *all = words != NULL && turn->reply.n > 0 && oc_preview_message(turn)[0] != 0
 							 ? oc_asprintf("%s\n\n%s", turn->reply.p, words)

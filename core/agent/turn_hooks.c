@@ -19,7 +19,9 @@ static cJSON *base(const oc_turn *turn)
 	oc_json_opt(o, "agent", turn->agent_id);
 	oc_json_opt(o, "origin", turn->origin);
 	oc_json_opt(o, "channel", channel);
+	oc_json_opt(o, "trace", turn->trace);
 	oc_json_opt(ctx, "runId", turn->run);
+	oc_json_opt(ctx, "traceId", turn->trace);
 	oc_json_opt(ctx, "agentId", turn->agent_id);
 	oc_json_opt(ctx, "sessionKey", turn->session);
 	oc_json_opt(ctx, "workspaceDir", turn->workspace);
@@ -410,6 +412,7 @@ static void go_before(oc_turn *turn)
 static void before_done(void *arg, const oc_hook_result *result)
 {
 	oc_turn *turn = arg;
+	OC_TRACE(turn->trace);
 	if (before[turn->hook_step - 1].apply(turn, result)) {
 		go_before(turn);
 		return;
@@ -441,6 +444,7 @@ void oc_turn_before(oc_turn *turn)
 static void after_done(void *arg, const oc_hook_result *result)
 {
 	oc_turn *turn = arg;
+	OC_TRACE(turn->trace);
 	(void)after[turn->hook_step - 1].apply(turn, result);
 	if (advance(turn, after, COUNT(after), after_done))
 		turn->hook_next(turn, turn->withheld);

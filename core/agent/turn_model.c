@@ -569,11 +569,14 @@ static void failed(oc_turn *turn, oc_status status, uint64_t retry_after_ms)
 static void on_done(void *arg, oc_status status, oc_str result)
 {
 	oc_turn *turn = arg;
+	OC_TRACE(turn->trace);
 	oc_turn_step *step = &turn->step;
 	step->call = NULL;
 	if (turn->state != OC_TURN_RUNNING)
 		return;
 	oc_hist_add_ns(&turn->agent->timing.model, oc_now_ns() - step->began_ns);
+	oc_debug("model", "%s: %s after %llu ms", turn->model.ref, status == OC_OK ? "answered" : oc_status_text(status),
+		 (unsigned long long)((oc_now_ns() - step->began_ns) / 1000000));
 	if (status == OC_OK && (step->text.error != OC_OK || turn->reply.error != OC_OK)) {
 		oc_err err = {0};
 		(void)oc_fail(&err, OC_E_LIMIT, "ask for less at once", "the answer is longer than %d bytes", OC_TURN_TEXT_MAX);
@@ -635,6 +638,7 @@ static oc_status begin_step(oc_turn *turn, oc_err *err)
 
 void oc_turn_call_model(oc_turn *turn)
 {
+	OC_TRACE(turn->trace);
 	oc_err err = {0};
 	oc_sbuf request;
 	oc_sbuf_init(&request, OC_TURN_REQUEST_MAX);

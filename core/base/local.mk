@@ -5,6 +5,8 @@ libocore_la_SOURCES += \
 	%D%/fault.h \
 	%D%/hist.c \
 	%D%/hist.h \
+	%D%/trace.c \
+	%D%/trace.h \
 	%D%/id.c %D%/id.h \
 	%D%/log.c %D%/log.h \
 	%D%/mem.c %D%/arena.c %D%/mem.h \

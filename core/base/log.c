@@ -13,6 +13,7 @@
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/base/str.h"
+#include "core/base/trace.h"
 
 #define LINE_MAX_BYTES 16384
 #define SECRETS_MAX 256
@@ -269,6 +270,9 @@ static void write_text(int level, const char *where, const char *message, const 
 				    level_names[level], where);
 	n = n < 256 ? n : 255;
 	n += plain_text(message, line + n, sizeof line - n - 8);
+	const char *trace = oc_trace_now();
+	if (trace[0] != 0 && n + 64 < sizeof line)
+		n += (size_t)snprintf(line + n, 48, " [%.12s]", trace);
 	n += (size_t)snprintf(line + n, 8, "%s\n", coloured ? "\033[0m" : "");
 	write_fd(2, line, n);
 }
@@ -286,6 +290,9 @@ static void emit(int level, const char *where, char *message, bool cut)
 		oc_sbuf_init(&b, 4 * LINE_MAX_BYTES + 4096);
 		oc_sbuf_printf(&b, "{\"time\":\"%s\",\"level\":\"%s\",\"where\":", when, level_names[level]);
 		oc_sbuf_json(&b, oc_str_of(where));
+		const char *trace = oc_trace_now();
+		if (trace[0] != 0)
+			oc_sbuf_printf(&b, ",\"trace\":\"%s\"", trace);
 		oc_sbuf_z(&b, ",\"message\":");
 		oc_sbuf_json(&b, oc_str_of(message));
 		oc_sbuf_z(&b, "}\n");

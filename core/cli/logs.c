@@ -25,12 +25,16 @@ static void on_signal(int signum)
 	ended = 1;
 }
 
+static const char *only_trace; /* NULL: every line */
+
 static void print_line(oc_str line, bool json, int level)
 {
 	oc_auto_json cJSON *tree = NULL;
 	if (oc_json_parse(line, NULL, &tree, NULL) != OC_OK)
 		return; /* cut by a crash or by the window */
 	if (oc_log_level_parse(oc_json_str(tree, "level", "info")) > level)
+		return;
+	if (only_trace != NULL && !oc_str_starts(oc_json_ostr(tree, "trace"), only_trace))
 		return;
 	if (json) {
 		printf("%.*s\n", OC_STR_ARG(line));
@@ -135,6 +139,13 @@ static int run_logs(const oc_args *args)
 	int level = name != NULL ? oc_log_level_parse(name) : OC_LOG_TRACE;
 	if (level == 0)
 		return oc_cli_usage(args, "--level is error, warn, info, debug or trace, not \"%s\"", name);
+	only_trace = oc_arg(args, "trace");
+	if (only_trace != NULL) {
+		if (strspn(only_trace, "0123456789abcdef") != strlen(only_trace) || strlen(only_trace) < 6)
+			return oc_cli_usage(args, "--trace takes at least the first 6 hexadecimal digits of a reference");
+		if (oc_arg(args, "lines") == NULL)
+			lines = 100000; /* of all that is at hand */
+	}
 	oc_config *config = NULL;
 	oc_auto_free char *dir = oc_path_state("logs");
 	const char *file = oc_config_load(NULL, &config, NULL) == OC_OK ? oc_config_str(config, "logging.file", "gateway.log")
@@ -176,6 +187,7 @@ const oc_command oc_cmd_logs = {
 	.opts = (const oc_opt[]){{"follow", 'f', NULL, "go on with what is added"},
 				 {"lines", 'n', "NUMBER", "how many of the last lines (100)"},
 				 {"level", 'l', "LEVEL", "only error, warn, info, debug … and what is worse"},
+				 {"trace", 't', "ID", "only what belongs to it: a reference from an error message, or its beginning"},
 				 {"path", 0, NULL, "print the file's name"},
 				 {"json", 0, NULL, "the lines as they are: one JSON object each"},
 				 {0}},

@@ -436,6 +436,9 @@ static void submit(struct completion *c, const cJSON *body, struct parsed *p, oc
 	input->extra_system = oc_sbuf_view(&p->system);
 	input->media = cJSON_GetArraySize(p->media) > 0 ? p->media : NULL;
 	input->thinking = oc_json_ostr(body, "reasoning_effort");
+	char trace[OC_TRACE_MAX] = "";
+	(void)oc_trace_parse(oc_http_header(c->req, "traceparent"), trace);
+	input->trace = trace;
 	input->origin = "http";
 	input->on_event = on_event;
 	input->arg = c;

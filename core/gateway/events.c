@@ -32,6 +32,8 @@ void oc_events_write(oc_sbuf *b, const oc_agent_event *e, uint64_t subscription)
 	add_member(b, "run", e->run);
 	add_member(b, "session", e->session);
 	add_member(b, "agent", e->agent);
+	if (e->trace != NULL)
+		add_member(b, "trace", e->trace);
 	if (e->text.n > 0) {
 		oc_sbuf_z(b, ",\"text\":");
 		oc_sbuf_json(b, e->text);

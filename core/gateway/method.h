@@ -12,6 +12,7 @@
 
 #include "core/base/err.h"
 #include "core/base/str.h"
+#include "core/base/trace.h"
 #include "core/data/json.h"
 
 typedef struct oc_gateway oc_gateway;
@@ -35,6 +36,7 @@ struct oc_client {
 	oc_gateway *gateway;
 	unsigned refs, scopes;
 	bool gone;      /* the connection is closed */
+	char trace[OC_TRACE_MAX]; /* of the request's traceparent header, "" when it has none */
 	bool can_events; /* notify works */
 	void (*notify)(oc_client *client, oc_str json); /* sends one message */
 	struct oc_event_sub *subs; /* its subscriptions (events.c) */

@@ -99,6 +99,8 @@ static void session_message(oc_method_call *call, const cJSON *params)
 		return;
 	}
 	t->call = call;
+	char parent[OC_TRACE_MAX] = "";
+	(void)oc_trace_parse(oc_json_ostr(params, "traceparent"), parent);
 	t->stream = oc_json_bool(params, "stream", false) && oc_method_client(call)->can_events;
 	oc_turn_input input = {
 		.session = oc_json_ostr(params, "session"),
@@ -110,6 +112,7 @@ static void session_message(oc_method_call *call, const cJSON *params)
 		.thinking = oc_json_ostr(params, "thinking"),
 		.timeout_ms = (uint64_t)oc_json_i64(params, "timeoutMs", 0),
 		.idempotency = oc_json_ostr(params, "idempotencyKey"),
+		.trace = parent[0] != 0 ? parent : oc_method_client(call)->trace,
 		.queue = queue != NULL && strcmp(queue, "default") == 0 ? "" : queue,
 		.on_event = wait ? on_event : NULL,
 		.arg = wait ? t : NULL,
@@ -143,6 +146,7 @@ const oc_method oc_method_session_message = {
 		   "\"media\":{\"type\":\"array\",\"maxItems\":10,\"items\":{\"type\":\"object\"}},"
 		   "\"stream\":{\"type\":\"boolean\"},\"wait\":{\"type\":\"boolean\"},"
 		   "\"timeoutMs\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":86400000},"
+		   "\"traceparent\":{\"type\":\"string\",\"maxLength\":200},"
 		   "\"idempotencyKey\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":200}"),
 	session_message};
 

@@ -43,6 +43,7 @@ void oc_gateway_rpc(oc_gateway *gw, oc_http_req *req, unsigned scopes)
 	}
 	client_init(&post->client, gw, scopes);
 	post->req = req;
+	(void)oc_trace_parse(oc_http_header(req, "traceparent"), post->client.trace);
 	gw->rpc_calls++;
 	oc_jsonrpc_handle(&post->client, oc_http_body(req), post_done, post);
 }

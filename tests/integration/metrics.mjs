@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { Gateway, done, equal, match, ok, test, writeConfig } from './lib.mjs';
+import { Gateway, cli, done, equal, match, ok, test, until, writeConfig } from './lib.mjs';
 
-writeConfig({ gateway: { mode: 'local' }, agents: { defaults: { model: { primary: 'offline/echo' }, skipBootstrap: true } } });
+writeConfig({ gateway: { mode: 'local' }, logging: { level: 'debug' }, agents: { defaults: { model: { primary: 'offline/echo' }, skipBootstrap: true } } });
 const gw = await new Gateway().start();
 const scrape = async () => (await gw.fetch('/metrics')).text();
 const say = (text, session) => gw.rpc('session.message', { session, text, wait: true });
@@ -137,6 +137,50 @@ test('the number of series does not grow with what people do', async () => {
 	const after = parse(await scrape());
 	equal(series(after), series(before));
 	equal(value(after, 'openclaw_turns_total{result="ok"}'), 31);
+});
+
+// ---- Traces ----
+
+const ID = '4bf92f3577b34da6a3ce929d0e0e4736';
+const rpc = async (headers, params) => (await (await gw.fetch('/rpc', { method: 'POST', headers,
+	body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'session.message', params: { wait: true, ...params } }) })).json()).result;
+const logged = (trace, ...more) => cli(['logs', '--trace', trace, ...more]).out.trim().split('\n').filter(Boolean);
+
+test('a trace comes from the request, or is made; wrong ones are not taken', async () => {
+	const given = await rpc({ traceparent: `00-${ID}-00f067aa0ba902b7-01` }, { session: 'tr', text: '/echo a' });
+	equal(given.trace, ID);
+	const param = await rpc({}, { session: 'tr', text: '/echo a', traceparent: `00-${ID}-00f067aa0ba902b7-00` });
+	equal(param.trace, ID);
+	for (const wrong of ['', 'x', `00-${ID}`, `00-${ID.toUpperCase()}-00f067aa0ba902b7-01`, `00-${'0'.repeat(32)}-00f067aa0ba902b7-01`,
+		`ff-${ID}-00f067aa0ba902b7-01`, `00-${ID}-${'0'.repeat(16)}-01`, `00-${ID}-00f067aa0ba902b7-01-more`]) {
+		const made = await rpc(wrong ? { traceparent: wrong } : {}, { session: 'tr', text: '/echo a' });
+		match(made.trace, /^[0-9a-f]{32}$/);
+		ok(made.trace !== ID && made.trace !== '0'.repeat(32), wrong);
+	}
+	equal((await rpc({ traceparent: `01-${ID}-00f067aa0ba902b7-01-later` }, { session: 'tr', text: '/echo a' })).trace, ID);
+});
+
+test('openclaw logs --trace shows what belongs together, sub-agents too', async () => {
+	const id = ID.replace('4bf9', 'aaaa');
+	await rpc({ traceparent: `00-${id}-00f067aa0ba902b7-01` }, { session: 'tr2', text: '/tool sessions_spawn {"task":"\\n/echo from below"}' });
+	const lines = await until('the report of the sub-agent', () => {
+		const found = logged(id);
+		return found.filter((l) => /turn: .*answered in/.test(l)).length === 3 ? found : null;
+	});
+	const text = lines.join('\n');
+	match(text, /turn: agent:main:tr2: a message of rpc is taken/);
+	match(text, /tool: sessions_spawn: done/);
+	match(text, /model: offline\/echo: answered/);
+	match(text, /turn: agent:main:subagent:[0-9a-f-]+: answered/);
+	ok(logged(id.slice(0, 12)).length >= lines.length);
+	equal(logged('123456789abc'), []);
+	for (const line of logged(id, '--json'))
+		equal(JSON.parse(line).trace, id);
+	equal(cli(['logs', '--trace', 'zz']).code, 2);
+	// A failure says its reference where people read it, and the log says the same.
+	const failed = await gw.rpcRaw('session.message', { session: 'tr3', text: '/error invalid', wait: true, traceparent: `00-${id.replace('aaaa', 'bbbb')}-00f067aa0ba902b7-01` });
+	ok(JSON.stringify(failed).includes(id.replace('aaaa', 'bbbb')), JSON.stringify(failed));
+	match(logged(id.replace('aaaa', 'bbbb')).join('\n'), /warn +turn: agent:main:tr3: no answer/);
 });
 
 test('it stops', async () => {

@@ -9,6 +9,7 @@
 #include "core/agent/memory.h"
 #include "core/agent/prune.h"
 #include "core/agent/recover.h"
+#include "core/agent/retention.h"
 #include "core/agent/services.h"
 #include "core/agent/session_tools.h"
 #include "core/agent/subagent.h"
@@ -127,7 +128,7 @@ oc_status oc_agent_start(oc_agent *agent, oc_err *err)
 	oc_recover(agent);
 	oc_subagents_recover(agent);
 	oc_outbound_resume(agent);
-	return OC_OK;
+	return oc_retention_start(agent) == OC_OK ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "cannot start the agent");
 }
 
 void oc_agent_reload(oc_agent *agent, oc_config *config)

@@ -264,7 +264,8 @@ static const char *name_of(const inbound *in)
 static void overhear(inbound *in)
 {
 	oc_agent *agent = in->agent;
-	int64_t limit = oc_config_i64(agent->config, "messages.groupChat.historyLimit", OVERHEARD_DEFAULT);
+	int64_t limit = strcmp(in->chat_type, "dm") == 0 ? OVERHEARD_DEFAULT
+						      : oc_config_i64(agent->config, "messages.groupChat.historyLimit", OVERHEARD_DEFAULT);
 	oc_map_node *node = oc_map_find(&agent->groups, in->session);
 	group *g = node != NULL ? OC_MAP_OWNER(node, group, node) : NULL;
 	if (limit <= 0 || (g == NULL && agent->groups.n >= OVERHEARD_GROUPS_MAX))
@@ -283,8 +284,13 @@ static void overhear(inbound *in)
 		g->first = (g->first + 1) % OVERHEARD_DEFAULT;
 		g->n--;
 	}
-	char *line = oc_asprintf("%s: %.*s", name_of(in), OVERHEARD_LINE_MAX, in->text);
-	if (line != NULL)
+	char *line = oc_asprintf("%s%s: %.*s", name_of(in),
+				 oc_json_bool(in->m, "edited", false) ? " changed an earlier message to" : "", OVERHEARD_LINE_MAX, in->text);
+	/* Networks report more than changes of the text as edits. */
+	const char *last = g->n > 0 ? g->lines[(g->first + g->n - 1) % OVERHEARD_DEFAULT] : "";
+	if (line != NULL && strcmp(line, last) == 0)
+		oc_free(line);
+	else if (line != NULL)
 		g->lines[(g->first + g->n++) % OVERHEARD_DEFAULT] = line;
 }
 
@@ -294,10 +300,10 @@ static oc_status compose(inbound *in, char **ret)
 	bool dm = strcmp(in->chat_type, "dm") == 0;
 	oc_sbuf b;
 	oc_sbuf_init(&b, OC_TURN_MESSAGE_MAX);
-	oc_map_node *node = dm ? NULL : oc_map_find(&in->agent->groups, in->session);
+	oc_map_node *node = oc_map_find(&in->agent->groups, in->session);
 	group *g = node != NULL ? OC_MAP_OWNER(node, group, node) : NULL;
 	if (g != NULL && g->n > 0) {
-		oc_sbuf_z(&b, "[Said here since your last answer]\n");
+		oc_sbuf_z(&b, dm ? "[Since your last answer]\n" : "[Said here since your last answer]\n");
 		for (int i = 0; i < g->n; i++)
 			oc_sbuf_printf(&b, "%s\n", g->lines[(g->first + i) % OVERHEARD_DEFAULT]);
 		oc_sbuf_z(&b, "\n[The message for you]\n");
@@ -397,13 +403,20 @@ static oc_status decide(inbound *in, oc_err *err)
 {
 	oc_agent *agent = in->agent;
 	char reason[120];
-	if (oc_json_bool(oc_json_get(in->m, "sender"), "isBot", false) || oc_json_bool(in->m, "edited", false))
+	if (oc_json_bool(oc_json_get(in->m, "sender"), "isBot", false))
 		return OC_E_STATE;
 	choose_agent(in);
 	oc_status status = choose_session(in, err);
 	if (status != OC_OK)
 		return status;
-	switch (ask_access(in, reason)) {
+	oc_access access = ask_access(in, reason);
+	if (oc_json_bool(in->m, "edited", false)) {
+		/* People correct what was answered already: no second answer, but the next one knows. */
+		if ((access == OC_ACCESS_ALLOWED || access == OC_ACCESS_OVERHEARD) && in->text[0] != 0)
+			overhear(in);
+		return OC_E_STATE;
+	}
+	switch (access) {
 	case OC_ACCESS_PAIRING:
 		return start_pairing(in);
 	case OC_ACCESS_OVERHEARD:

@@ -62,6 +62,7 @@ struct oc_agent {
 	/* workspace.c */
 	oc_map seeded; /* workspaces looked after by this process */
 	/* the others' own */
+	struct oc_media_folder *media_folders; /* services.c */
 	oc_channels *channels;
 	oc_outbound *outbound;
 	oc_map subagents, subagent_runs; /* subagent.c: by session, and by the run they wait for */

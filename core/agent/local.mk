@@ -62,6 +62,8 @@ libocore_la_SOURCES += \
 	%D%/recover.h \
 	%D%/reset.c \
 	%D%/reset.h \
+	%D%/retention.c \
+	%D%/retention.h \
 	%D%/seeds.c \
 	%D%/seeds.h \
 	%D%/services.c \

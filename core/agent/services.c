@@ -25,6 +25,11 @@ static bool owns_channel(oc_self *self, oc_agent *agent, const char *channel)
 
 /* ---- channel ---- */
 
+typedef struct oc_media_folder {
+	struct oc_media_folder *next;
+	char *path; /* ends with the module's name */
+} media_folder;
+
 typedef struct receiving {
 	void (*done)(void *arg, oc_status status);
 	void *arg;
@@ -116,20 +121,26 @@ static void state(oc_self *self, oc_str text)
 	oc_modules_each_guest(agent->modules, OC_KIND_CHANNEL, report_state, both);
 }
 
-/* The folder's text lives as long as the module: it is freed by the owner's sweep. */
+/* One a module, made once; the text lives as long as the agent. */
 static oc_str media_dir(oc_self *self)
 {
 	oc_agent *agent = agent_of(self);
+	for (const media_folder *f = agent != NULL ? agent->media_folders : NULL; f != NULL; f = f->next)
+		if (strcmp(oc_path_base(f->path), oc_module_name(self)) == 0)
+			return oc_str_of(f->path);
 	char name[160];
 	snprintf(name, sizeof name, "media/inbound/%s", oc_module_name(self));
 	char *path = agent != NULL ? oc_path_join(agent->state_dir, name) : NULL;
 	oc_err err = {0};
-	if (path == NULL || oc_path_mkdirs(path, 0700, &err) != OC_OK ||
-	    oc_owner_track(oc_module_owner(self), oc_free, path) == NULL) {
+	media_folder *folder = oc_alloc(sizeof *folder);
+	if (path == NULL || folder == NULL || oc_path_mkdirs(path, 0700, &err) != OC_OK) {
 		oc_log_err(OC_LOG_ERROR, "channel", "no folder for media", &err);
 		oc_free(path);
+		oc_free(folder);
 		return OC_STR_NONE;
 	}
+	*folder = (media_folder){agent->media_folders, path};
+	agent->media_folders = folder;
 	return oc_str_of(path);
 }
 
@@ -236,5 +247,11 @@ oc_status oc_services_provide(oc_agent *agent, oc_err *err)
 
 void oc_services_withdraw(oc_agent *agent)
 {
+	while (agent->media_folders != NULL) {
+		media_folder *f = agent->media_folders;
+		agent->media_folders = f->next;
+		oc_free(f->path);
+		oc_free(f);
+	}
 	(void)oc_modules_set_context(agent->modules, "agent", NULL);
 }

@@ -568,6 +568,10 @@ static const char proxy_keys[] = "url string # HTTP proxy for what the gateway a
 				 "* any\n";
 
 static const char any_keys[] = "* any\n";
+static const char media_keys[] =
+	"ttlHours number 0.. =168 # Files of messages are removed so long after they came; 0: never\n"
+	"maxTotalMb integer 0.. =2048 # The oldest go earlier when all have more than this; 0: no limit\n"
+	"* any\n";
 static const char no_keys[] = "";
 
 const oc_config_section oc_config_sections[] = {
@@ -607,7 +611,7 @@ const oc_config_section oc_config_sections[] = {
 	{"broadcast object", any_keys},
 	{"attachments object", any_keys},
 	{"audio object", any_keys},
-	{"media object", any_keys},
+	{"media object", media_keys},
 	{"tts object", any_keys},
 	{"approvals object", any_keys},
 	{"transcripts object", any_keys},

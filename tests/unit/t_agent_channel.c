@@ -363,6 +363,30 @@ static void crowds_of_strangers_are_ignored(void **state)
 	assert_int_equal(f->n_sent, 3);
 }
 
+#define DM_EDIT(id, text)                                                                                       \
+	"{\"channel\":\"chat\",\"id\":\"" id "\",\"edited\":true,\"chat\":{\"type\":\"dm\",\"id\":\"7\"}," \
+	"\"sender\":{\"id\":\"7\",\"name\":\"Ann\"},\"text\":\"" text "\"}"
+
+/* What somebody changes afterwards starts nothing; the next message brings it along, once. */
+static void changes_are_told_with_the_next_message(void **state)
+{
+	fixture *f = *state;
+	inbound(f, DM_EDIT("1:5", "two, not three"));
+	inbound(f, DM_EDIT("1:5", "two, not three")); /* the network says it again */
+	UNTIL(f, idle);
+	assert_int_equal(f->n_requests, 0);
+	inbound(f, "{\"channel\":\"chat\",\"id\":\"2\",\"chat\":{\"type\":\"dm\",\"id\":\"7\"},\"sender\":{\"id\":\"7\",\"name\":\"Ann\"},\"text\":\"so?\"}");
+	wait_sent(f, 1);
+	oc_auto_json cJSON *r = cJSON_Parse(f->requests[0]);
+	assert_string_equal(last_user_text(r), "[Since your last answer]\nAnn changed an earlier message to: two, not three\n\n"
+					       "[The message for you]\nso?");
+	UNTIL(f, idle);
+	inbound(f, "{\"channel\":\"chat\",\"id\":\"3\",\"chat\":{\"type\":\"dm\",\"id\":\"7\"},\"sender\":{\"id\":\"7\",\"name\":\"Ann\"},\"text\":\"and?\"}");
+	wait_sent(f, 2);
+	oc_auto_json cJSON *second = cJSON_Parse(f->requests[1]);
+	assert_string_equal(last_user_text(second), "and?");
+}
+
 static void groups_listen_and_answer_when_meant(void **state)
 {
 	fixture *f = *state;
@@ -640,7 +664,7 @@ int main(void)
 		T(errors_are_told_in_words), T(stopping_from_a_chat), T(tries_again), T(gives_up), T(sending_without_a_turn),
 		T(the_reply_grows_in_place), T_WITH(no_preview_when_switched_off, setup_no_streaming),
 		T_WITH(strangers_ask_to_be_let_in, setup_pairing), T_WITH(crowds_of_strangers_are_ignored, setup_pairing),
-		T(groups_listen_and_answer_when_meant), T(access_rules), T_WITH(scopes_and_bindings, setup_scoped),
+		T(groups_listen_and_answer_when_meant), T(changes_are_told_with_the_next_message), T(access_rules), T_WITH(scopes_and_bindings, setup_scoped),
 		T(after_a_crash), T(accounts_follow_the_configuration), T(probing), T(the_channel_service), T(the_kv_service),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

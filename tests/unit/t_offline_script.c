@@ -153,6 +153,19 @@ static void test_plain(void **state)
 	prv_text_free(&request);
 }
 
+/* "/help" is the gateway's own. */
+static void test_help(void **state)
+{
+	(void)state;
+	char *got = script_of("{\"messages\":[{\"role\":\"user\",\"content\":\"/offline\"}]}");
+	assert_non_null(strstr(got, "/tool NAME {json}"));
+	assert_non_null(strstr(got, "/offline - this list"));
+	free(got);
+	got = script_of("{\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}");
+	assert_non_null(strstr(got, "write /offline."));
+	free(got);
+}
+
 static void test_steady(void **state)
 {
 	(void)state;
@@ -243,7 +256,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_instructions), cmocka_unit_test(test_calls),  cmocka_unit_test(test_rounds),
-		cmocka_unit_test(test_plain),	     cmocka_unit_test(test_steady), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_plain),	     cmocka_unit_test(test_steady), cmocka_unit_test(test_help), cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_hashing),	     cmocka_unit_test(test_hashing_requests),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@
 	"/think TEXT - think it before answering\n"                                                               \
 	"/error rate|auth|quota|context|invalid|unavailable|timeout|cut [5s] - fail like that\n"                  \
 	"/system, /tools, /context - what the agent told me\n"                                                    \
-	"/help - this list"
+	"/offline - this list"
 
 typedef struct maker {
 	off_script *script;
@@ -273,7 +273,7 @@ static bool follow(maker *m, oc_str line)
 		do_context(m);
 	else if (prv_str_eq(word, "/system"))
 		do_system(m);
-	else if (prv_str_eq(word, "/help"))
+	else if (prv_str_eq(word, "/offline"))
 		say(m, OC_STR(OFF_HELP));
 	else
 		return false;
@@ -342,7 +342,7 @@ static void plain_answer(maker *m, oc_str message, size_t images)
 	prv_text_z(
 		t,
 		" To connect a model, set ANTHROPIC_API_KEY or OPENAI_API_KEY, or start Ollama, and run: openclaw onboard. "
-		"To try tools and streaming without one, write /help.");
+		"To try tools and streaming without one, write /offline.");
 }
 
 /* A channel may put who wrote and when in brackets before the text. */

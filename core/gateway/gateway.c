@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -17,6 +18,8 @@
 #define LAG_EVERY_MS 1000
 
 #define DRAIN_MS 30000
+#define DESCRIPTORS_WANTED 65536
+#define CONNECTIONS_MAX 16384
 
 /* ---- Status ---- */
 
@@ -320,6 +323,22 @@ static oc_status set_up_log(const oc_config *config, bool verbose, oc_err *err)
 			       : oc_log_open_file(path, (uint64_t)oc_config_i64(config, "logging.maxFileBytes", 10 << 20), 5, err);
 }
 
+/* A running turn has two connections, to its client and to its model; systems give 1024 descriptors unless asked. The
+ * number of connections that are accepted leaves room for the other half and for files. */
+static uint32_t raise_descriptors(void)
+{
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return 0;
+	if (files.rlim_cur < DESCRIPTORS_WANTED) {
+		files.rlim_cur = files.rlim_max < DESCRIPTORS_WANTED ? files.rlim_max : DESCRIPTORS_WANTED;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+		(void)getrlimit(RLIMIT_NOFILE, &files);
+	}
+	uint64_t half = files.rlim_cur / 2;
+	return half > CONNECTIONS_MAX ? CONNECTIONS_MAX : half > 64 ? (uint32_t)half - 32 : (uint32_t)half;
+}
+
 static oc_status build(oc_gateway *gw, const oc_gateway_options *o, oc_err *err)
 {
 	oc_config *config = NULL;
@@ -337,6 +356,7 @@ static oc_status build(oc_gateway *gw, const oc_gateway_options *o, oc_err *err)
 	log_problems(gw->rt->config);
 	oc_http_server_options server = {
 		.handler = {oc_gateway_head, oc_gateway_request, gw},
+		.max_conns = raise_descriptors(),
 	};
 	status = oc_auth_setup(&gw->auth, gw->rt->config, o->token, err);
 	if (status == OC_OK)

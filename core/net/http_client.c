@@ -372,8 +372,10 @@ static void destroy(void *arg)
 
 oc_status oc_http_client_new(oc_loop *loop, const oc_http_client_options *options, oc_http_client **ret, oc_err *err)
 {
-	static const oc_http_client_options defaults = {.max_conns = 256,
-							.max_host_conns = 64,
+	/* What limits the load is the number of turns (agents.defaults.maxConcurrent); here only runaways are stopped, since a
+	 * request that waits in libcurl for a place looks like a silent server. */
+	static const oc_http_client_options defaults = {.max_conns = 16384,
+							.max_host_conns = 10240,
 							.connect_ms = 15000,
 							.backoff_ms = 500,
 							.backoff_max_ms = 30000};

@@ -20,8 +20,8 @@ typedef struct oc_http_client_options {
 	const char *no_proxy;   /* NULL: NO_PROXY of the environment */
 	const char *ca_file;    /* NULL: SSL_CERT_FILE, or libcurl's own (the system's) */
 	const char *user_agent; /* NULL: "openclaw" */
-	uint32_t max_conns;      /* in all; 0: 256 */
-	uint32_t max_host_conns; /* to one host; 0: 64 */
+	uint32_t max_conns;      /* in each of four pools; 0: 16,384 */
+	uint32_t max_host_conns; /* to one host; 0: 10,240 */
 	uint32_t connect_ms;     /* 0: 15,000 */
 	uint32_t backoff_ms;     /* before the first retry; doubled each time, with jitter; 0: 500 */
 	uint32_t backoff_max_ms; /* 0: 30,000; a longer Retry-After ends the request instead */

@@ -15,9 +15,15 @@ bench_programs += %D%/bench_store
 EXTRA_PROGRAMS += %D%/bench_store
 tests_bench_bench_store_SOURCES = %D%/bench_store.c
 tests_bench_bench_store_LDADD = $(OC_LIBS)
-EXTRA_DIST += %D%/run.sh %D%/http.sh
+# Many streaming turns at once.
+bench_programs += %D%/bench_streams
+EXTRA_PROGRAMS += %D%/bench_streams
+tests_bench_bench_streams_SOURCES = %D%/bench_streams.c
+tests_bench_bench_streams_LDADD = $(llhttp_libs) $(UV_LIBS)
+EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh
 
 bench: all $(bench_programs)
 	$(srcdir)/tests/bench/run.sh .
 	$(srcdir)/tests/bench/http.sh .
+	$(srcdir)/tests/bench/streams.sh .
 .PHONY: bench

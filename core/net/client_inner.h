@@ -30,6 +30,8 @@ struct oc_http_client {
 	char *proxy, *no_proxy, *ca_file, *user_agent;
 	oc_pool pools[OC_POOLS];
 	oc_http_call *calls; /* all that live */
+	unsigned n_over;     /* of them to be freed */
+	oc_http_call *todo, **todo_tail; /* to be started or resumed, in order */
 	oc_client_socket *sockets;
 	unsigned in_curl; /* depth: curl functions must not be entered again */
 	unsigned stacked; /* callbacks of ours being run */
@@ -54,6 +56,7 @@ typedef enum oc_call_state {
 struct oc_http_call {
 	oc_http_client *client;
 	oc_http_call *next, **prev;
+	oc_http_call *todo_next, **todo_prev; /* todo_prev NULL: nothing to do */
 	oc_owner *owner;
 	oc_ticket *ticket;
 	oc_watch *timer;   /* total and idle limits */
@@ -105,8 +108,8 @@ struct oc_http_call {
 
 /* http_client.c */
 uint64_t oc_client_now(const oc_http_client *client);
-/* Starts what waits and can be started, soon. */
-void oc_client_catch_up(oc_http_client *client);
+/* Starts or resumes the call soon, in its turn. */
+void oc_call_look_after(oc_http_call *call);
 /* Frees calls that are over. */
 void oc_client_reap(oc_http_client *client);
 /* The file of trusted certificates; NULL: libcurl's own. */
@@ -116,7 +119,7 @@ void oc_call_release(oc_http_call *call);
 void oc_call_finish(oc_http_call *call, oc_status status, const char *message);
 
 /* http_pool.c */
-/* Chooses the call's pool by its URL. False: it is being made ready (oc_client_catch_up follows), or the call was ended. */
+/* Chooses the call's pool by its URL. False: it is being made ready (it is looked after then), or the call was ended. */
 bool oc_pool_ready(oc_http_call *call);
 /* Tells libcurl which certificates to trust, in the way that lets it cache them. */
 void oc_pool_set_ca(const oc_curl *curl, CURL *easy, const char *ca_file);

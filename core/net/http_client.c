@@ -14,6 +14,7 @@
 #define BYTES_DEFAULT ((uint64_t)16 << 20)
 #define RETRIES_MAX 20u
 #define REDIRECTS_MAX 20u
+#define STARTS_AT_ONCE 16
 #define HEAD_MAX ((size_t)256 * 1024)
 
 uint64_t oc_client_now(const oc_http_client *client)
@@ -28,9 +29,15 @@ const char *oc_client_ca_file(const oc_http_client *client)
 
 /* ---- The end of calls ---- */
 
+static void todo_remove(oc_http_call *call);
+
+
 static void call_free(oc_http_call *call)
 {
 	oc_exchange_clear(call);
+	todo_remove(call);
+	if (call->state == OC_CALL_OVER)
+		call->client->n_over--;
 	*call->prev = call->next;
 	if (call->next != NULL)
 		call->next->prev = call->prev;
@@ -50,15 +57,17 @@ static void call_free(oc_http_call *call)
 /* Frees what is over, when curl is not on the stack. */
 static void reap(void *arg)
 {
-	oc_client_reap(arg);
+	oc_http_client *client = arg;
+
+	client->reap_scheduled = false;
+	oc_client_reap(client);
 }
 
 void oc_client_reap(oc_http_client *client)
 {
 	oc_http_call *next;
 
-	client->reap_scheduled = false;
-	if (client->in_curl > 0)
+	if (client->in_curl > 0 || client->n_over == 0)
 		return;
 	for (oc_http_call *call = client->calls; call != NULL; call = next) {
 		next = call->next;
@@ -80,6 +89,7 @@ void oc_call_release(oc_http_call *call)
 	if (call->state == OC_CALL_OVER)
 		return;
 	call->state = OC_CALL_OVER;
+	client->n_over++;
 	oc_owner_forget(call->ticket);
 	call->ticket = NULL;
 	oc_watch_end(call->timer);
@@ -167,34 +177,61 @@ static void arm(oc_http_call *call)
 
 /* ---- Work that must not happen inside curl or inside the caller ---- */
 
-static void catch_up(void *arg)
-{
-	oc_http_client *client = arg;
-	bool more;
+static void catch_up(void *arg);
 
-	client->catch_up_scheduled = false;
-	do { /* a callback may change the list: look it through again after each */
-		more = false;
-		for (oc_http_call *call = client->calls; call != NULL && !more; call = call->next) {
-			if (call->state == OC_CALL_WAITING && oc_pool_ready(call)) {
-				oc_exchange_start(call);
-				more = true;
-			} else if (call->unpause && call->state == OC_CALL_RUNNING) {
-				call->unpause = false;
-				client->in_curl++;
-				(void)client->curl->easy_pause(call->easy, CURLPAUSE_CONT);
-				client->in_curl--;
-				more = true;
-			}
-		}
-	} while (more);
-	oc_client_reap(client);
-}
-
-void oc_client_catch_up(oc_http_client *client)
+static void schedule_catch_up(oc_http_client *client)
 {
 	if (!client->catch_up_scheduled)
 		client->catch_up_scheduled = oc_loop_defer(client->loop, client->owner, catch_up, client) == OC_OK;
+}
+
+void oc_call_look_after(oc_http_call *call)
+{
+	oc_http_client *client = call->client;
+
+	if (call->todo_prev == NULL) {
+		call->todo_next = NULL;
+		call->todo_prev = client->todo_tail;
+		*client->todo_tail = call;
+		client->todo_tail = &call->todo_next;
+	}
+	schedule_catch_up(client);
+}
+
+static void todo_remove(oc_http_call *call)
+{
+	if (call->todo_prev == NULL)
+		return;
+	*call->todo_prev = call->todo_next;
+	if (call->todo_next != NULL)
+		call->todo_next->todo_prev = call->todo_prev;
+	else
+		call->client->todo_tail = call->todo_prev;
+	call->todo_prev = NULL;
+}
+
+/* A few at a time: starting a request takes libcurl some 0.2 ms, and others want the loop too. */
+static void catch_up(void *arg)
+{
+	oc_http_client *client = arg;
+
+	client->catch_up_scheduled = false;
+	for (int i = 0; i < STARTS_AT_ONCE && client->todo != NULL; i++) {
+		oc_http_call *call = client->todo;
+
+		todo_remove(call);
+		if (call->state == OC_CALL_WAITING && oc_pool_ready(call)) {
+			oc_exchange_start(call);
+		} else if (call->unpause && call->state == OC_CALL_RUNNING) {
+			call->unpause = false;
+			client->in_curl++;
+			(void)client->curl->easy_pause(call->easy, CURLPAUSE_CONT);
+			client->in_curl--;
+		}
+	}
+	oc_client_reap(client);
+	if (client->todo != NULL)
+		schedule_catch_up(client);
 }
 
 void oc_http_client_pause(oc_http_call *call, uint32_t paused)
@@ -205,7 +242,7 @@ void oc_http_client_pause(oc_http_call *call, uint32_t paused)
 	if (paused == 0) {
 		call->unpause = true;
 		call->active_ms = oc_client_now(call->client);
-		oc_client_catch_up(call->client);
+		oc_call_look_after(call);
 	}
 }
 
@@ -338,7 +375,7 @@ oc_status oc_http_client_start(oc_http_client *client, oc_owner *owner, const oc
 	call->state = OC_CALL_WAITING;
 	client->stats.requests++;
 	client->stats.active++;
-	oc_client_catch_up(client);
+	oc_call_look_after(call);
 	if (ret != NULL)
 		*ret = call;
 	return OC_OK;
@@ -386,6 +423,7 @@ oc_status oc_http_client_new(oc_loop *loop, const oc_http_client_options *option
 	if (client == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the HTTP client");
 	client->loop = loop;
+	client->todo_tail = &client->todo;
 	client->options = options != NULL ? *options : defaults;
 #define DEFAULT(member)                    \
 	if (client->options.member == 0)   \

@@ -251,7 +251,10 @@ static void prepared(void *arg, oc_status status)
 			(void)curl->multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
 			(void)curl->multi_setopt(pool->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)o->max_conns);
 			(void)curl->multi_setopt(pool->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)o->max_host_conns);
-			oc_client_catch_up(pool->client);
+			for (oc_http_call *call = pool->client->calls; call != NULL; call = call->next) {
+				if (call->state == OC_CALL_WAITING && call->pool == pool)
+					oc_call_look_after(call);
+			}
 		}
 	}
 	oc_free(job->ca_file);

@@ -13,6 +13,7 @@
 #include "core/store/internal.h"
 
 #define GROUP_MAX 1024u
+#define DELIVER_NS 4000000u
 
 static void list_init(oc_job_list *list)
 {
@@ -295,18 +296,34 @@ static void finish(oc_job *job)
 		oc_free(job);
 }
 
+/* A group may hold a thousand jobs, and what they start takes time: a slice at a time, so that others get the loop too. */
 void oc_writer_deliver(void *arg)
 {
 	oc_store *store = arg;
+	uint64_t until = oc_now_ns() + DELIVER_NS;
+	bool closed = false; /* by a callback: the store is gone then, what was taken is still told */
 	oc_job_list done;
 	list_init(&done);
 	pthread_mutex_lock(&store->mutex);
 	list_move(&done, &store->done);
 	pthread_mutex_unlock(&store->mutex);
-	for (oc_job *job = done.first, *next; job != NULL; job = next) {
-		next = job->next;
+	store->closed_by_callback = &closed;
+	while (done.first != NULL && (closed || oc_now_ns() < until)) {
+		oc_job *job = done.first;
+		done.first = job->next;
+		done.n--;
 		finish(job);
 	}
+	if (closed)
+		return;
+	store->closed_by_callback = NULL;
+	if (done.first == NULL)
+		return;
+	pthread_mutex_lock(&store->mutex);
+	list_move(&done, &store->done);
+	store->done = done;
+	tell_loop(store);
+	pthread_mutex_unlock(&store->mutex);
 }
 
 static oc_status enqueue(oc_store *store, oc_job *job, oc_err *err)
@@ -426,6 +443,8 @@ void oc_store_settle(oc_store *store)
 
 void oc_writer_stop(oc_store *store)
 {
+	if (store->closed_by_callback != NULL)
+		*store->closed_by_callback = true;
 	pthread_mutex_lock(&store->mutex);
 	store->stopping = true;
 	bool threaded = store->has_thread;

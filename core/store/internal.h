@@ -89,7 +89,7 @@ struct oc_store {
 	oc_job_list queue, done;
 	size_t in_work; /* jobs the writer took and has not finished */
 	oc_wake *tell; /* the loop, that jobs are done; NULL without a loop */
-	bool *closed_by_callback; /* of the delivery that runs, on its stack */
+	bool delivering, closed; /* the loop's: closed by a callback, the delivery frees the memory */
 	oc_store_stats stats;
 	/* The disk refuses: what may wait waits, the rest is told why. */
 	bool stalled;

@@ -154,7 +154,9 @@ void oc_store_close(oc_store *store)
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);
 	oc_free(store->path);
-	oc_free(store);
+	store->closed = true;
+	if (!store->delivering)
+		oc_free(store);
 }
 
 const char *oc_store_path(const oc_store *store)

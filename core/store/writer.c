@@ -301,22 +301,24 @@ void oc_writer_deliver(void *arg)
 {
 	oc_store *store = arg;
 	uint64_t until = oc_now_ns() + DELIVER_NS;
-	bool closed = false; /* by a callback: the store is gone then, what was taken is still told */
 	oc_job_list done;
 	list_init(&done);
 	pthread_mutex_lock(&store->mutex);
 	list_move(&done, &store->done);
 	pthread_mutex_unlock(&store->mutex);
-	store->closed_by_callback = &closed;
-	while (done.first != NULL && (closed || oc_now_ns() < until)) {
+	store->delivering = true;
+	/* When a callback closes the store, what was taken is still told. */
+	while (done.first != NULL && (store->closed || oc_now_ns() < until)) {
 		oc_job *job = done.first;
 		done.first = job->next;
 		done.n--;
 		finish(job);
 	}
-	if (closed)
+	store->delivering = false;
+	if (store->closed) {
+		oc_free(store);
 		return;
-	store->closed_by_callback = NULL;
+	}
 	if (done.first == NULL)
 		return;
 	pthread_mutex_lock(&store->mutex);
@@ -443,8 +445,6 @@ void oc_store_settle(oc_store *store)
 
 void oc_writer_stop(oc_store *store)
 {
-	if (store->closed_by_callback != NULL)
-		*store->closed_by_callback = true;
 	pthread_mutex_lock(&store->mutex);
 	store->stopping = true;
 	bool threaded = store->has_thread;

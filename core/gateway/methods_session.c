@@ -57,8 +57,11 @@ static void reply_done(struct turn *t, const cJSON *data)
 	const cJSON *error = oc_json_get(data, "error");
 	if (cJSON_IsObject(error)) {
 		oc_err err;
-		oc_fail(&err, oc_status_by_name(oc_json_str(error, "code", "internal")), oc_json_str(error, "remedy", ""),
-			"%s", oc_json_str(error, "message", "the turn failed"));
+		char remedy[sizeof err.remedy];
+		const char *what = oc_json_str(error, "remedy", "");
+		snprintf(remedy, sizeof remedy, "%.200s%s(reference: %.12s)", what, what[0] != 0 ? " " : "", oc_json_str(data, "trace", ""));
+		oc_fail(&err, oc_status_by_name(oc_json_str(error, "code", "internal")), remedy, "%s",
+			oc_json_str(error, "message", "the turn failed"));
 		oc_method_fail(t->call, &err);
 	} else {
 		cJSON *result = accepted(&t->ref);

@@ -179,7 +179,7 @@ test('openclaw logs --trace shows what belongs together, sub-agents too', async 
 	equal(cli(['logs', '--trace', 'zz']).code, 2);
 	// A failure says its reference where people read it, and the log says the same.
 	const failed = await gw.rpcRaw('session.message', { session: 'tr3', text: '/error invalid', wait: true, traceparent: `00-${id.replace('aaaa', 'bbbb')}-00f067aa0ba902b7-01` });
-	ok(JSON.stringify(failed).includes(id.replace('aaaa', 'bbbb')), JSON.stringify(failed));
+	match(failed.error.data.remedy, new RegExp(`\\(reference: ${id.replace('aaaa', 'bbbb').slice(0, 12)}\\)`));
 	match(logged(id.replace('aaaa', 'bbbb')).join('\n'), /warn +turn: agent:main:tr3: no answer/);
 });
 

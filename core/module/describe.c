@@ -110,6 +110,8 @@ static void add_counts(cJSON *o, const oc_module *m)
 	(void)oc_json_set(o, "callbacks", callbacks);
 	(void)oc_json_set(o, "initMs", cJSON_CreateNumber((double)m->init_us / 1e3));
 	set_num(o, "violations", m->counts.violations);
+	if (m->desc.name != NULL)
+		(void)oc_json_set_bool(o, "threads", (m->desc.flags & OC_MODULE_THREADS) != 0);
 }
 
 cJSON *oc_module_describe(oc_module *m, bool detail)

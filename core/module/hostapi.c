@@ -110,6 +110,7 @@ static oc_buf *host_buf_new(oc_self *self, oc_str bytes)
 typedef struct job {
 	oc_module *module;
 	unsigned instance;
+	bool foreign; /* posted from a thread that is neither the loop's nor the pool's */
 	void (*fn)(void *arg);
 	void (*done)(void *arg, oc_status status);
 	void *arg;
@@ -124,6 +125,10 @@ static void run_posted(void *arg)
 	(void)atomic_fetch_sub(&j.module->posts, 1);
 	/* Not for an instance that has ended. */
 	if (j.instance == atomic_load(&j.module->instance) && j.module->inited) {
+		if (j.foreign && (j.module->desc.flags & OC_MODULE_THREADS) == 0 && !j.module->threads_told) {
+			j.module->threads_told = true;
+			oc_module_violation(j.module, "a post from a thread of its own, without OC_MODULE_THREADS");
+		}
 		visit = oc_visit_begin(j.module);
 		j.fn(j.arg);
 		oc_visit_end(j.module, visit);
@@ -144,7 +149,8 @@ static oc_status host_post(oc_self *self, void (*fn)(void *arg), void *arg)
 	}
 	j = oc_alloc(sizeof(*j));
 	if (j != NULL)
-		*j = (job){.module = self, .instance = atomic_load(&self->instance), .fn = fn, .arg = arg};
+		*j = (job){.module = self, .instance = atomic_load(&self->instance), .fn = fn, .arg = arg,
+			   .foreign = !oc_loop_is_thread(self->registry->loop) && oc_module_current() != self};
 	(void)atomic_fetch_add(&self->refs, 1);
 	st = j == NULL ? OC_E_NOMEM : oc_loop_post(self->registry->loop, run_posted, j);
 	if (st != OC_OK) {

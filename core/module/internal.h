@@ -131,6 +131,7 @@ struct oc_self {
 	oc_module_desc desc;          /* a copy, zero-filled; name NULL: not opened */
 	void *inst;
 	bool inited;
+	bool threads_told; /* that it has threads it did not announce */
 	bool ended; /* the host takes nothing new from it: between the last call and fini */
 	oc_owner *owner; /* NULL without a loop */
 	char *config;    /* JSON text as handed to init or reload */

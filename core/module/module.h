@@ -33,7 +33,7 @@ typedef struct oc_guest oc_guest;
 	X(STOPPED, "stopped")                                                               \
 	X(DISABLED, "disabled")   /* in order, but not enabled */                           \
 	X(REFUSED, "refused")     /* not loaded, or failed to start */                      \
-	X(QUARANTINED, "quarantined")
+	X(QUARANTINED, "quarantined") /* nothing sets it yet: for modules that crash in processes of their own */
 
 typedef enum oc_module_state {
 	OC_MODULE_STATE_UNSET = 0,

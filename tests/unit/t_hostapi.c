@@ -105,6 +105,10 @@ static void posts_come_from_any_thread_and_are_limited(void **state)
 	run_ms(f, 100);
 	assert_int_equal(posted, 1024);
 	assert_int_equal(host->post(self, NULL, NULL), OC_E_INVALID);
+	/* It did not say that it has threads: told once. */
+	assert_int_equal(number(f, "violations"), 1);
+	assert_int_equal(oc_module_get_state(f->module), OC_MODULE_DEGRADED);
+	assert_non_null(strstr(oc_module_reason(f->module), "OC_MODULE_THREADS"));
 }
 
 static void work_fn(void *arg)

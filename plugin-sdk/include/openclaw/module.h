@@ -328,7 +328,11 @@ typedef struct oc_module_desc {
 	oc_status (*reload)(void *inst, oc_str config);
 } oc_module_desc;
 
-enum { OC_MODULE_THREADS = 1 /* starts threads of its own */ };
+enum {
+	/* Starts threads of its own. It changes nothing for the module; operators see it, and a module that posts from such a
+	 * thread without having said so is shown as degraded. Threads that never call the host are not noticed. */
+	OC_MODULE_THREADS = 1
+};
 
 /* ---- Host services (oc_host_api.query) ------------------------------------ */
 

@@ -1,8 +1,15 @@
 # ipc-bridge: guests in processes of their own.
 libocore_la_SOURCES += \
+	%D%/bridge.c %D%/bridge.h \
+	%D%/discover.c \
 	%D%/frame.c %D%/frame.h \
+	%D%/hostcall.c \
 	%D%/nng.c %D%/nng.h \
 	%D%/peer.c %D%/peer.h \
+	%D%/plugin.h \
+	%D%/process.c \
+	%D%/proxy.c \
+	%D%/snapshot.c \
 	%D%/transport.h %D%/transport_nng.c
 
 EXTRA_DIST += %D%/PROTOCOL.md

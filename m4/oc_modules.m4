@@ -29,5 +29,6 @@ AC_MSG_NOTICE([
     libraries    $oc_deps_seen
     modules      $oc_modules_on ($oc_where)
     left out     ${oc_modules_off:- nothing}
+    plugins       $enable_plugins (TypeScript, in Node.js)
     hardening     $enable_hardening, sanitizers $enable_sanitizers, coverage $enable_coverage, fuzzing $enable_fuzzing
     unit tests    $have_cmocka (cmocka)])])

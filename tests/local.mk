@@ -27,7 +27,7 @@ npm-deps:
 	$(MKDIR_P) npm
 	cp $(srcdir)/tests/npm/package.json $(srcdir)/tests/npm/package-lock.json npm/
 	cd npm && npm ci --no-audit --no-fund
-clean-local:
+clean-local: bridge-clean
 	-rm -rf npm
 
 lint:

@@ -19,6 +19,7 @@ extern const oc_command oc_cmd_memory;
 extern const oc_command oc_cmd_module;
 extern const oc_command oc_cmd_onboard;
 extern const oc_command oc_cmd_pairing;
+extern const oc_command oc_cmd_plugins;
 extern const oc_command oc_cmd_sessions;
 extern const oc_command oc_cmd_status;
 extern const oc_command oc_cmd_store;
@@ -31,6 +32,7 @@ extern const oc_command oc_cmd_store;
 	&oc_cmd_doctor, \
 	&oc_cmd_config, \
 	&oc_cmd_module, \
+	&oc_cmd_plugins, \
 	&oc_cmd_sessions, \
 	&oc_cmd_store, \
 	&oc_cmd_memory, \

@@ -12,6 +12,7 @@ libocore_la_SOURCES += \
 	%D%/onboard.c \
 	%D%/out.c \
 	%D%/pairing.c \
+	%D%/plugins.c \
 	%D%/remote.c %D%/remote.h \
 	%D%/session_export.c \
 	%D%/session_source.c %D%/session_source.h \

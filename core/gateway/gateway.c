@@ -289,6 +289,7 @@ static void on_started(void *arg)
 	gw->ready_ns = oc_now_ns();
 	say_ready(gw);
 	oc_notify("READY=1");
+	oc_runtime_ready(gw->rt);
 	oc_hooks_fire(gw->rt->hooks, OC_HOOK_GATEWAY_START, cJSON_CreateObject(), gw->rt->owner, NULL, NULL);
 	oc_err err = {0};
 	if (oc_config_watch_start(gw->rt->owner, gw->rt->config, 0, on_config, gw, &gw->watch, &err) != OC_OK)

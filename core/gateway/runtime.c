@@ -226,7 +226,11 @@ oc_status oc_runtime_new(oc_config *config, bool one_shot, oc_runtime **ret, oc_
 	if (status == OC_OK)
 		status = oc_agent_new(rt->loop, config, rt->store, rt->modules, rt->hooks, &agent, &rt->agent, err);
 	if (status == OC_OK)
+		status = oc_bridge_new(rt->loop, config, rt->modules, rt->hooks, NULL, rt, &rt->bridge, err);
+	if (status == OC_OK)
 		status = oc_modules_scan(rt->modules, err);
+	if (status == OC_OK)
+		status = oc_bridge_scan(rt->bridge, err);
 	if (status == OC_OK && oc_modules_refine(rt->modules, config) != OC_OK)
 		status = oc_fail(err, OC_E_NOMEM, NULL, "starting: out of memory");
 	if (status != OC_OK) {
@@ -263,6 +267,11 @@ void oc_runtime_start(oc_runtime *rt, void (*done)(void *arg), void *arg)
 	oc_modules_start(rt->modules, on_modules_started, rt);
 }
 
+void oc_runtime_ready(oc_runtime *rt)
+{
+	oc_bridge_start(rt->bridge);
+}
+
 void oc_runtime_configure(oc_runtime *rt, oc_config *config)
 {
 	oc_err err = {0};
@@ -274,6 +283,7 @@ void oc_runtime_configure(oc_runtime *rt, oc_config *config)
 	if (!rt->one_shot)
 		configure_retention(rt);
 	oc_modules_configure(rt->modules, config, NULL, NULL);
+	oc_bridge_configure(rt->bridge, config);
 	oc_agent_reload(rt->agent, config);
 }
 
@@ -285,10 +295,16 @@ static void on_modules_stopped(void *arg, unsigned stopped, unsigned failed)
 	finish(arg);
 }
 
-static void on_drained(void *arg)
+static void on_plugins_stopped(void *arg)
 {
 	oc_runtime *rt = arg;
 	oc_modules_stop(rt->modules, ((struct runtime *)rt)->stop_deadline, on_modules_stopped, rt);
+}
+
+static void on_drained(void *arg)
+{
+	oc_runtime *rt = arg;
+	oc_bridge_stop(rt->bridge, on_plugins_stopped, rt);
 }
 
 void oc_runtime_stop(oc_runtime *rt, uint64_t deadline_ms, void (*done)(void *arg), void *arg)
@@ -306,6 +322,7 @@ void oc_runtime_free(oc_runtime *rt)
 	struct runtime *self = (struct runtime *)rt;
 	oc_agent_free(rt->agent);
 	oc_modules_free(rt->modules);
+	oc_bridge_free(rt->bridge);
 	oc_hooks_free(rt->hooks);
 	oc_procs_free(rt->procs);
 	oc_http_client_free(self->http);

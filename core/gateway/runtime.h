@@ -12,6 +12,7 @@
 #include "core/module/module.h"
 #include "core/security/process.h"
 #include "core/store/store.h"
+#include "ipc-bridge/bridge.h"
 
 typedef struct oc_runtime {
 	oc_loop *loop;
@@ -22,6 +23,7 @@ typedef struct oc_runtime {
 	oc_hooks *hooks;
 	oc_modules *modules;
 	oc_agent *agent;
+	oc_bridge *bridge; /* TypeScript plugins */
 	void (*done)(void *arg); /* of the step that is under way */
 	void *arg;
 	bool one_shot;
@@ -32,6 +34,8 @@ typedef struct oc_runtime {
 oc_status oc_runtime_new(oc_config *config, bool one_shot, oc_runtime **ret, oc_err *err);
 /* Starts modules and agent; done later. What fails is a module's state, shown in status. */
 void oc_runtime_start(oc_runtime *rt, void (*done)(void *arg), void *arg);
+/* The gateway answers: what may take longer than its start begins now. */
+void oc_runtime_ready(oc_runtime *rt);
 /* Takes over a new configuration (the reference is added). */
 void oc_runtime_configure(oc_runtime *rt, oc_config *config);
 /* Drains the agent, stops the modules; done later. */

@@ -4,6 +4,7 @@ bridge_sources = \
 	%D%/lib/api.js \
 	%D%/lib/channel.js \
 	%D%/lib/entry.js \
+	%D%/lib/events.js \
 	%D%/lib/frame.js \
 	%D%/lib/http.js \
 	%D%/lib/load.js \
@@ -19,3 +20,28 @@ bridge_sources = \
 	%D%/sdk/entry.js \
 	%D%/sdk/index.js
 EXTRA_DIST += $(bridge_sources) %D%/bundle.mjs %D%/package.json %D%/package-lock.json
+
+# The tree as it is installed, with the packages it brings along; made beside the program, so that a build tree runs plugins too.
+bridge_dir = $(pkgdatadir)/bridge
+if PLUGINS
+bridge_tree = bridge/.made
+endif
+bridge/.made: $(bridge_sources) %D%/bundle.mjs %D%/package.json %D%/package-lock.json
+	$(AM_V_GEN)rm -rf bridge bridge-npm && $(MKDIR_P) bridge/lib bridge/sdk bridge-npm && \
+	for f in main.js `cd $(srcdir)/%D% && echo lib/*.js sdk/*.js`; do cp $(srcdir)/%D%/$$f bridge/$$f || exit 1; done && \
+	cp $(srcdir)/%D%/package.json $(srcdir)/%D%/package-lock.json $(srcdir)/%D%/bundle.mjs bridge-npm/ && \
+	(cd bridge-npm && $(NPM) ci --silent --no-audit --no-fund --ignore-scripts && $(NODE) bundle.mjs ../bridge/vendor) && \
+	rm -rf bridge-npm && touch $@
+all-local: $(bridge_tree)
+install-data-local: $(bridge_tree)
+	@if test -n "$(bridge_tree)"; then \
+	  for d in . lib sdk vendor; do \
+	    $(MKDIR_P) "$(DESTDIR)$(bridge_dir)/$$d" && \
+	    for f in bridge/$$d/*; do test ! -f "$$f" || $(INSTALL_DATA) "$$f" "$(DESTDIR)$(bridge_dir)/$$d/" || exit 1; done; \
+	  done; \
+	fi
+uninstall-local:
+	-rm -rf "$(DESTDIR)$(bridge_dir)"
+bridge-clean:
+	-rm -rf bridge bridge-npm
+.PHONY: bridge-clean

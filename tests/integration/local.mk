@@ -28,6 +28,7 @@ integration_tests += %D%/ws.test
 integration_tests += %D%/subagents.test
 integration_tests += %D%/metrics.test
 integration_tests += %D%/providers.test
+integration_tests += %D%/plugins.test
 
 # Runs one channel module for a script; see there.
 check_PROGRAMS += %D%/channel_driver
@@ -45,5 +46,6 @@ EXTRA_DIST += %D%/tools.mjs %D%/subagents.mjs
 EXTRA_DIST += %D%/store.mjs
 EXTRA_DIST += %D%/tools.mjs %D%/subagents.mjs %D%/metrics.mjs
 EXTRA_DIST += %D%/tools.mjs %D%/streams.mjs
+EXTRA_DIST += %D%/plugins.mjs %D%/store.mjs
 EXTRA_DIST += $(integration_tests)
 TESTS += $(integration_tests)

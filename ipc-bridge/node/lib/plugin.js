@@ -11,6 +11,8 @@ const { Transpiler } = require('./transpile.js');
 const { createRuntime } = require('./runtime.js');
 const { createSdk } = require('../sdk/index.js');
 
+const { hookArguments } = require('./events.js');
+
 const REGISTER_MAX_MS = 20000;
 
 // Replaces what an object holds without replacing the object: plugins keep references to api.config.
@@ -70,9 +72,8 @@ class Plugin {
 		}
 		const snapshot = { plugin: { id: info.id, name: info.name, description: info.description, version: info.version,
 			kind: definition.kind ?? manifest.kind }, ...structuredClone(plainData(this.registry.out)) };
-		for (const [index, tool] of snapshot.tools.entries())
-			if (tool.fixed)
-				snapshot.tools[index].resolved = this.tools.resolve(tool.factory, {}, (level, message) => this.registry.diagnostic(level, message));
+		for (const tool of snapshot.tools)
+			tool.resolved = this.#usualTools(tool);
 		this.registry.later = (more) => this.link.notify('register', plainData(more));
 		return snapshot;
 	}
@@ -91,6 +92,20 @@ class Plugin {
 		clearTimeout(timer);
 	}
 
+	// What a factory gives in the usual case, so that the gateway can list its tools; their numbers are not kept.
+	#usualTools(row) {
+		const ctx = row.fixed ? {} : { config: this.config, workspaceDir: this.params.workspaceDir, agentId: 'main',
+			sessionKey: 'agent:main:main', sandboxed: false };
+		try {
+			const made = this.tools.resolve(row.factory, ctx, (level, message) => this.registry.diagnostic(level, message));
+			this.tools.release(made.map((one) => one.tool));
+			return made.map(({ tool, ...description }) => description);
+		} catch (error) {
+			this.registry.diagnostic('error', `plugin tool failed (${this.info.id}): ${error?.message ?? error}`);
+			return [];
+		}
+	}
+
 	configChanged({ config, pluginConfig }) {
 		if (config)
 			become(this.config, config);
@@ -100,9 +115,9 @@ class Plugin {
 			this.api.pluginConfig = this.pluginConfig = pluginConfig;
 	}
 
-	async hook({ handler: number, event, ctx }, call) {
+	async hook({ handler: number, payload }, call) {
 		const { name, handler, synchronous } = this.registry.fn('handler', number);
-		const context = { ...ctx };
+		const { event, ctx: context } = hookArguments(name, payload ?? {});
 		if (name.startsWith('gateway_'))
 			context.config ??= this.config;
 		context.abortSignal = call.signal;
@@ -122,6 +137,23 @@ class Plugin {
 			own.context.cfg = this.config;
 		await handler(own);
 		return { messages: own.messages, context: plainData({ ...own.context, cfg: undefined }) };
+	}
+
+	// One call of a tool: made by its factory for this context, executed, forgotten.
+	async runTool({ factory, name, params, context }, call) {
+		const ctx = { config: this.config, workspaceDir: context.workspace ?? this.params.workspaceDir, agentId: context.agent,
+			sessionKey: context.session, sessionId: context.sessionId, messageChannel: context.channel,
+			agentAccountId: context.account, requesterSenderId: context.sender?.id ?? context.sender,
+			senderIsOwner: context.senderIsOwner, sandboxed: context.sandbox !== undefined && context.sandbox !== 'off' };
+		const made = this.tools.resolve(factory, ctx, (level, message) => this.registry.diagnostic(level, message));
+		const tool = made.find((one) => one.name === name);
+		try {
+			if (!tool)
+				throw Object.assign(new Error(`${this.info.id} does not offer ${name} here`), { code: 'UNAVAILABLE' });
+			return await this.tools.execute({ tool: tool.tool, toolCallId: context.callId ?? '', params }, call);
+		} finally {
+			this.tools.release(made.map((one) => one.tool));
+		}
 	}
 
 	async command({ command: number, ctx }) {
@@ -201,6 +233,7 @@ class Plugin {
 			internalHook: (params) => this.internalHook(params),
 			'tool.resolve': ({ factory, ctx }) => this.tools.resolve(factory, { ...ctx, config: this.config },
 				(level, message) => this.registry.diagnostic(level, message)),
+			'tool.run': (params, call) => this.runTool(params, call),
 			'tool.execute': (params, call) => this.tools.execute(params, call),
 			'tool.release': ({ tools }) => this.tools.release(tools),
 			command: (params) => this.command(params),

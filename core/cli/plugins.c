@@ -1,0 +1,216 @@
+/*
+ * openclaw plugins: TypeScript plugins.
+ *
+ * A running gateway knows what they registered and how their processes are; without one the folders and the configuration
+ * are looked at here.
+ */
+#include <stdio.h>
+
+#include "core/base/mem.h"
+#include "core/cli/commands.h"
+#include "core/cli/remote.h"
+#include "ipc-bridge/bridge.h"
+
+/* ---- Looking without a gateway ---- */
+
+typedef struct look {
+	oc_config *config;
+	oc_loop *loop;
+	oc_bridge *bridge;
+} look;
+
+static void look_end(look *l)
+{
+	oc_bridge_free(l->bridge);
+	oc_loop_free(l->loop);
+	oc_config_unref(l->config);
+}
+
+static oc_status look_begin(look *l, oc_err *err)
+{
+	*l = (look){0};
+	oc_status status = oc_config_load(NULL, &l->config, err);
+	if (status == OC_OK)
+		status = oc_loop_new(&l->loop, err);
+	if (status == OC_OK)
+		status = oc_bridge_new(l->loop, l->config, NULL, NULL, NULL, NULL, &l->bridge, err);
+	if (status == OC_OK)
+		status = oc_bridge_scan(l->bridge, err);
+	if (status != OC_OK)
+		look_end(l);
+	return status;
+}
+
+static oc_status get_list(cJSON **ret, oc_err *err)
+{
+	look l;
+	if (oc_remote_alive()) {
+		oc_auto_json cJSON *result = NULL;
+		oc_status status = oc_remote_call("plugins.list", NULL, 0, &result, err);
+		if (status == OC_OK)
+			*ret = cJSON_DetachItemFromObjectCaseSensitive(result, "plugins");
+		return status == OC_OK && *ret == NULL ? oc_fail(err, OC_E_PROTOCOL, NULL, "the gateway answered without a list")
+						       : status;
+	}
+	oc_status status = look_begin(&l, err);
+	if (status != OC_OK)
+		return status;
+	*ret = oc_bridge_describe(l.bridge);
+	look_end(&l);
+	return *ret != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
+}
+
+static oc_status get_info(const char *id, cJSON **ret, oc_err *err)
+{
+	look l;
+	if (oc_remote_alive()) {
+		cJSON *params = cJSON_CreateObject();
+		(void)oc_json_set_str(params, "id", id);
+		return oc_remote_call("plugins.info", params, 0, ret, err);
+	}
+	oc_status status = look_begin(&l, err);
+	if (status != OC_OK)
+		return status;
+	const oc_plugin *plugin = oc_bridge_find(l.bridge, id);
+	if (plugin == NULL)
+		status = oc_fail(err, OC_E_NOT_FOUND, "openclaw plugins list", "there is no plugin \"%s\"", id);
+	else
+		*ret = oc_plugin_describe(plugin, true);
+	look_end(&l);
+	return status;
+}
+
+/* ---- list, info ---- */
+
+static int run_list(const oc_args *args)
+{
+	static const char *const heads[] = {"ID", "VERSION", "FROM", "STATUS", "PROCESS", "NOTE"};
+	oc_err err = {0};
+	cJSON *list = NULL;
+	const cJSON *p;
+	if (get_list(&list, &err) != OC_OK)
+		return oc_cli_fail(&err);
+	if (oc_arg_flag(args, "json"))
+		return oc_cli_print_json(list);
+	if (cJSON_GetArraySize(list) == 0) {
+		puts("No TypeScript plugins. A plugin's folder goes into the state folder's extensions/.");
+		cJSON_Delete(list);
+		return OC_EXIT_OK;
+	}
+	oc_cli_clean(list);
+	oc_table *table = oc_table_new(heads, sizeof heads / sizeof heads[0]);
+	cJSON_ArrayForEach(p, list)
+	{
+		const char *cells[] = {oc_json_str(p, "id", ""), oc_json_str(p, "version", ""), oc_json_str(p, "origin", ""),
+				       oc_json_str(p, "status", ""), oc_json_str(p, "process", ""),
+				       oc_json_str(p, "error", oc_json_str(p, "reason", ""))};
+		oc_table_row(table, cells);
+	}
+	oc_table_print(table, stdout);
+	cJSON_Delete(list);
+	return OC_EXIT_OK;
+}
+
+/* "tools  a, b" for one kind of registration. */
+static void print_names(const cJSON *names, const char *title)
+{
+	const cJSON *name;
+	if (cJSON_GetArraySize(names) == 0)
+		return;
+	printf("  %-16s", title);
+	cJSON_ArrayForEach(name, names)
+		printf("%s%s", name != names->child ? ", " : "", name->valuestring);
+	putchar('\n');
+}
+
+static int run_info(const oc_args *args)
+{
+	oc_err err = {0};
+	oc_auto_json cJSON *info = NULL;
+	if (get_info(args->pos[0], &info, &err) != OC_OK)
+		return oc_cli_fail(&err);
+	if (oc_arg_flag(args, "json"))
+		return oc_cli_print_json(cJSON_Duplicate(info, true));
+	oc_cli_clean(info);
+	const cJSON *r = oc_json_get(info, "registered");
+	printf("%s%s%s %s\n", oc_bold(), oc_json_str(info, "name", ""), oc_plain(), oc_json_str(info, "version", ""));
+	printf("  %-16s%s\n  %-16s%s (process %s)\n", "source", oc_json_str(info, "source", ""), "status", oc_json_str(info, "status", ""),
+	       oc_json_str(info, "process", ""));
+	const char *note = oc_json_str(info, "error", oc_json_str(info, "reason", ""));
+	if (note[0] != 0)
+		printf("  %-16s%s\n", "note", note);
+	static const struct {
+		const char *kind, *title, *member;
+	} kinds[] = {{"tools", "tools", "resolved"},	   {"hooks", "hooks", "name"},	  {"commands", "commands", "name"},
+		     {"services", "services", "id"},	   {"httpRoutes", "routes", "path"}, {"gatewayMethods", "methods", "method"},
+		     {"channels", "channels", "id"},	   {"providers", "providers", "id"}, {"cli", "command line", "commands"},
+		     {"contextEngines", "engines", "id"}, {"internalHooks", "events", "events"}};
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		const cJSON *rows = oc_json_get(r, kinds[i].kind), *row;
+		cJSON *flat = cJSON_CreateArray();
+		cJSON_ArrayForEach(row, rows)
+		{
+			const cJSON *value = oc_json_get(row, kinds[i].member), *one;
+			if (cJSON_IsString(value))
+				(void)cJSON_AddItemToArray(flat, cJSON_CreateString(value->valuestring));
+			if (!cJSON_IsArray(value))
+				continue;
+			cJSON_ArrayForEach(one, value)
+				(void)cJSON_AddItemToArray(flat, cJSON_CreateString(cJSON_IsString(one) ? one->valuestring : oc_json_str(one, "name", "?")));
+		}
+		print_names(flat, kinds[i].title);
+		cJSON_Delete(flat);
+	}
+	return OC_EXIT_OK;
+}
+
+/* ---- enable, disable ---- */
+
+static int set_enabled(const oc_args *args, bool enabled)
+{
+	oc_err err = {0};
+	oc_auto_json cJSON *info = NULL;
+	oc_auto_json cJSON *value = cJSON_CreateBool(enabled);
+	oc_auto_free char *path = oc_asprintf("plugins.entries.%s.enabled", args->pos[0]);
+	if (get_info(args->pos[0], &info, &err) != OC_OK)
+		return oc_cli_fail(&err);
+	if (path == NULL || value == NULL || oc_config_edit(NULL, path, value, &err) != OC_OK)
+		return oc_cli_fail(&err);
+	printf("%s is %s%s.\n", args->pos[0], enabled ? "enabled" : "disabled",
+	       oc_remote_alive() ? "; the gateway takes it up at once" : "");
+	return OC_EXIT_OK;
+}
+
+static int run_enable(const oc_args *args)
+{
+	return set_enabled(args, true);
+}
+
+static int run_disable(const oc_args *args)
+{
+	return set_enabled(args, false);
+}
+
+static const oc_opt json_opt[] = {
+	{"json", 0, NULL, "one JSON document"},
+	{0},
+};
+
+static const oc_command list_command = {
+	.name = "list", .summary = "every plugin found, its state and why", .opts = json_opt, .run = run_list};
+static const oc_command info_command = {
+	.name = "info", .args = "ID", .summary = "one plugin and what it registered", .opts = json_opt, .min_args = 1, .max_args = 1,
+	.run = run_info};
+static const oc_command enable_command = {
+	.name = "enable", .args = "ID", .summary = "let a plugin run", .min_args = 1, .max_args = 1, .run = run_enable};
+static const oc_command disable_command = {
+	.name = "disable", .args = "ID", .summary = "keep a plugin from running", .min_args = 1, .max_args = 1, .run = run_disable};
+static const oc_command *const subs[] = {&list_command, &info_command, &enable_command, &disable_command, NULL};
+
+const oc_command oc_cmd_plugins = {
+	.name = "plugins",
+	.summary = "TypeScript plugins",
+	.help = "A plugin's folder is copied into the state folder's extensions/.  Each plugin runs in a Node.js process of its own,\n"
+		"in the sandbox, and is started when it is needed.\n",
+	.subs = subs,
+};

@@ -1,0 +1,328 @@
+#include "ipc-bridge/bridge.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/base/path.h"
+#include "ipc-bridge/plugin.h"
+
+/* ---- What the bridge needs around it ---- */
+
+/* Where the JavaScript side is: OPENCLAW_BRIDGE_DIR, beside the program (a build tree), or where it was installed. */
+static char *find_node_side(void)
+{
+	char self[PATH_MAX];
+	const char *named = getenv("OPENCLAW_BRIDGE_DIR");
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (named != NULL && named[0] == '/')
+		return oc_strdup(named);
+	if (n > 0) {
+		self[n] = 0;
+		*strrchr(self, '/') = 0;
+		oc_auto_free char *beside = oc_path_join(self, "bridge");
+		oc_auto_free char *main_js = beside != NULL ? oc_path_join(beside, "main.js") : NULL;
+		if (main_js != NULL && access(main_js, R_OK) == 0)
+			return oc_strdup(beside);
+	}
+	return oc_strdup(OC_BRIDGEDIR);
+}
+
+/* plugins.node, else the first "node" of PATH; NULL: none. */
+static char *find_node(const oc_config *config)
+{
+	const char *path = getenv("PATH"), *named = oc_config_str(config, "plugins.node", NULL);
+	if (named != NULL)
+		return oc_path_expand(named, NULL);
+	oc_str rest = oc_str_of(path != NULL ? path : "/usr/local/bin:/usr/bin:/bin");
+	while (rest.p != NULL) {
+		oc_str folder = oc_str_cut(&rest, ':');
+		oc_auto_free char *candidate = folder.n > 0 ? oc_asprintf("%.*s/node", OC_STR_ARG(folder)) : NULL;
+		if (candidate != NULL && access(candidate, X_OK) == 0)
+			return oc_strdup(candidate);
+	}
+	return NULL;
+}
+
+static oc_status configure_procs(oc_bridge *bridge, oc_err *err)
+{
+	oc_auto_free char *extensions = oc_path_join(bridge->state, "extensions");
+	oc_auto_free char *states = oc_path_join(bridge->state, "plugins");
+	oc_auto_free char *sockets = oc_path_join(bridge->state, "run/bridge");
+	oc_auto_free char *cache = oc_path_join(bridge->state, "cache/plugins");
+	oc_auto_free char *workspace =
+		oc_path_expand(oc_config_str(bridge->config, "agents.defaults.workspace", "workspace"), bridge->state);
+	const char *open[] = {extensions, states, sockets, cache, workspace, NULL};
+	oc_procs_options options = {.level = OC_SANDBOX_OFF, .network = true, .state_dir = bridge->state, .open = open, .max_processes = 256};
+	if (extensions == NULL || states == NULL || sockets == NULL || cache == NULL || workspace == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for plugins");
+	options.allow_downgrade = oc_config_bool(bridge->config, "tools.exec.sandbox.allowDowngrade", false);
+	return bridge->procs == NULL ? oc_procs_new(bridge->loop, &options, &bridge->procs, err)
+				     : oc_procs_configure(bridge->procs, &options, err);
+}
+
+oc_status oc_bridge_new(oc_loop *loop, oc_config *config, oc_modules *modules, oc_hooks *hooks, const oc_bridge_host *host,
+			void *arg, oc_bridge **ret, oc_err *err)
+{
+	oc_bridge *bridge = oc_alloc(sizeof(*bridge));
+	if (bridge == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for plugins");
+	*bridge = (oc_bridge){.loop = loop, .config = oc_config_ref(config), .modules = modules, .hooks = hooks, .host = host,
+			      .host_arg = arg, .owner = oc_owner_new(loop, "plugins"), .state = oc_path_state_dir(),
+			      .node_dir = find_node_side(), .node = find_node(config)};
+	oc_status status = OC_OK;
+	if (bridge->owner == NULL || bridge->state == NULL || bridge->node_dir == NULL)
+		status = oc_fail(err, OC_E_NOMEM, NULL, "no memory for plugins");
+	if (status == OC_OK && modules != NULL)
+		status = oc_modules_set_context(modules, "bridge", bridge);
+	if (status != OC_OK) {
+		oc_bridge_free(bridge);
+		return status;
+	}
+	*ret = bridge;
+	return OC_OK;
+}
+
+void oc_bridge_free(oc_bridge *bridge)
+{
+	if (bridge == NULL)
+		return;
+	bridge->stopping = true;
+	for (oc_plugin *p = bridge->plugins, *next; p != NULL; p = next) {
+		next = p->next;
+		oc_plugin_withdraw(p);
+		oc_peer_close(p->peer);
+		oc_plugin_free(p);
+	}
+	oc_procs_free(bridge->procs);
+	oc_owner_free(bridge->owner);
+	oc_config_unref(bridge->config);
+	oc_free(bridge->state);
+	oc_free(bridge->node_dir);
+	oc_free(bridge->node);
+	oc_free(bridge);
+}
+
+/* ---- Life ---- */
+
+oc_status oc_bridge_scan(oc_bridge *bridge, oc_err *err)
+{
+	oc_status status = oc_plugins_discover(bridge, err);
+	if (status != OC_OK || bridge->plugins == NULL)
+		return status;
+	oc_plugins_decide(bridge);
+	status = configure_procs(bridge, err);
+	for (oc_plugin *p = bridge->plugins; status == OC_OK && p != NULL; p = p->next) {
+		oc_err own = {0};
+		if (!p->enabled)
+			continue;
+		oc_snapshot_load(p);
+		if (p->snapshot != NULL && bridge->modules != NULL && oc_plugin_present(p, &own) != OC_OK)
+			oc_plugin_refuse(p, NULL, "%s", own.text);
+	}
+	return status;
+}
+
+static bool must_start(const oc_plugin *plugin)
+{
+	return plugin->snapshot == NULL || cJSON_GetArraySize(oc_json_get(plugin->snapshot, "services")) > 0 ||
+	       cJSON_GetArraySize(oc_json_get(plugin->snapshot, "channels")) > 0;
+}
+
+void oc_bridge_start(oc_bridge *bridge)
+{
+	bridge->started = true;
+	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next) {
+		if (!p->enabled || !must_start(p))
+			continue;
+		if (bridge->node == NULL)
+			oc_plugin_refuse(p, "install Node.js 20 or newer, or set plugins.node to its path",
+					 "TypeScript plugins run in Node.js, which is not here");
+		else
+			(void)oc_plugin_wake(p, NULL, NULL);
+	}
+}
+
+void oc_bridge_configure(oc_bridge *bridge, oc_config *config)
+{
+	oc_err err = {0};
+	oc_config_unref(bridge->config);
+	bridge->config = oc_config_ref(config);
+	if (oc_plugins_discover(bridge, &err) != OC_OK || configure_procs(bridge, &err) != OC_OK)
+		oc_log_err(OC_LOG_ERROR, "plugins", "the new configuration", &err);
+	oc_plugins_decide(bridge);
+	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next) {
+		oc_auto_free char *key = p->enabled ? oc_plugin_key(p) : NULL;
+		if (p->enabled && p->key != NULL && key != NULL && strcmp(key, p->key) == 0)
+			continue; /* as before */
+		oc_plugin_withdraw(p);
+		oc_plugin_halt(p);
+		p->failures = 0;
+		p->not_before_ms = 0;
+		if (p->enabled) {
+			cJSON_Delete(p->snapshot);
+			p->snapshot = NULL;
+			oc_snapshot_load(p);
+			if (p->snapshot != NULL)
+				(void)oc_plugin_present(p, &err);
+			else
+				(void)oc_plugin_wake(p, NULL, NULL);
+		}
+	}
+}
+
+void oc_bridge_stop(oc_bridge *bridge, void (*done)(void *arg), void *arg)
+{
+	bridge->stopping = true;
+	bridge->stop_done = done;
+	bridge->stop_arg = arg;
+	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
+		bridge->stop_pending += p->proc != NULL;
+	bool none = bridge->stop_pending == 0;
+	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
+		oc_plugin_halt(p);
+	if (none)
+		done(arg);
+}
+
+/* ---- Asking ---- */
+
+struct oc_plugin_call {
+	oc_plugin *plugin;
+	char *method;
+	char *payload;
+	size_t payload_n;
+	uint32_t deadline_ms, id;
+	bool cancelled;
+	void (*on_event)(void *arg, uint32_t type, oc_str payload);
+	void (*on_done)(void *arg, oc_status status, oc_str result);
+	void *arg;
+};
+
+static void ask_done(void *arg, oc_status status, oc_str result)
+{
+	oc_plugin_call *c = arg;
+	c->on_done(c->arg, status, result);
+	oc_free(c->method);
+	oc_free(c->payload);
+	oc_free(c);
+}
+
+static void ask_event(void *arg, uint32_t type, oc_str payload)
+{
+	const oc_plugin_call *c = arg;
+	if (c->on_event != NULL)
+		c->on_event(c->arg, type, payload);
+}
+
+static void ask_now(void *arg, oc_status status, const char *why)
+{
+	oc_plugin_call *c = arg;
+	if (status == OC_OK && c->cancelled)
+		status = OC_E_CANCELED;
+	if (status == OC_OK) {
+		oc_peer_call call = {.method = c->method, .payload = {c->payload, c->payload_n}, .deadline_ms = c->deadline_ms,
+				     .on_event = ask_event, .on_done = ask_done, .arg = c};
+		status = oc_peer_call_start(c->plugin->peer, &call, &c->id);
+		if (status == OC_OK)
+			return;
+		why = oc_status_text(status);
+	}
+	ask_done(c, status, oc_str_of(why));
+}
+
+static void ask_later(void *arg)
+{
+	oc_plugin_call *c = arg;
+	if (c->plugin->phase == OC_PLUGIN_UP)
+		ask_now(c, OC_OK, "");
+	else if (oc_plugin_wake(c->plugin, ask_now, c) != OC_OK)
+		ask_done(c, OC_E_NOMEM, OC_STR("no memory for a plugin"));
+}
+
+oc_status oc_plugin_ask(oc_plugin *plugin, const oc_plugin_request *request, oc_plugin_call **ret)
+{
+	oc_plugin_call *c = oc_alloc(sizeof(*c));
+	if (c == NULL)
+		return OC_E_NOMEM;
+	*c = (oc_plugin_call){.plugin = plugin, .method = oc_strdup(request->method), .payload = oc_memdup(request->payload.p, request->payload.n),
+			      .payload_n = request->payload.n, .deadline_ms = request->deadline_ms, .on_event = request->on_event,
+			      .on_done = request->on_done, .arg = request->arg};
+	oc_status status = c->method == NULL || c->payload == NULL ? OC_E_NOMEM : OC_OK;
+	if (status == OC_OK)
+		status = plugin->phase == OC_PLUGIN_UP ? oc_loop_defer(plugin->bridge->loop, NULL, ask_later, c)
+						       : oc_plugin_wake(plugin, ask_now, c);
+	if (status != OC_OK) {
+		oc_free(c->method);
+		oc_free(c->payload);
+		oc_free(c);
+		return status;
+	}
+	if (ret != NULL)
+		*ret = c;
+	return OC_OK;
+}
+
+void oc_plugin_call_cancel(oc_plugin_call *call)
+{
+	call->cancelled = true;
+	if (call->id != 0 && call->plugin->peer != NULL)
+		oc_peer_cancel(call->plugin->peer, call->id);
+}
+
+/* ---- Reading ---- */
+
+const char *oc_plugin_id(const oc_plugin *plugin)
+{
+	return plugin->id;
+}
+
+static const char *state_of(const oc_plugin *plugin)
+{
+	if (plugin->broken)
+		return "error";
+	if (!plugin->enabled)
+		return "disabled";
+	return plugin->snapshot != NULL ? "loaded" : "loading";
+}
+
+static const char *phase_of(const oc_plugin *plugin)
+{
+	static const char *const names[] = {"", "idle", "starting", "running", "ending", "stopping"};
+	return names[plugin->phase];
+}
+
+cJSON *oc_plugin_describe(const oc_plugin *plugin, bool detail)
+{
+	cJSON *o = cJSON_CreateObject();
+	(void)oc_json_set_str(o, "id", plugin->id);
+	(void)oc_json_set_str(o, "name", plugin->name != NULL ? plugin->name : plugin->id);
+	(void)oc_json_set_str(o, "version", plugin->version != NULL ? plugin->version : "");
+	(void)oc_json_set_str(o, "origin", plugin->origin);
+	(void)oc_json_set_str(o, "source", plugin->entry);
+	(void)oc_json_set_bool(o, "enabled", plugin->enabled);
+	(void)oc_json_set_str(o, "status", state_of(plugin));
+	(void)oc_json_set_str(o, "process", phase_of(plugin));
+	if (plugin->why != NULL)
+		(void)oc_json_set_str(o, plugin->broken ? "error" : "reason", plugin->why);
+	if (plugin->remedy != NULL)
+		(void)oc_json_set_str(o, "remedy", plugin->remedy);
+	if (plugin->proc != NULL)
+		(void)oc_json_set_i64(o, "pid", oc_proc_pid(plugin->proc));
+	if (plugin->missing != NULL)
+		(void)oc_json_set(o, "missing", cJSON_Duplicate(plugin->missing, true));
+	if (detail && plugin->snapshot != NULL)
+		(void)oc_json_set(o, "registered", cJSON_Duplicate(plugin->snapshot, true));
+	return o;
+}
+
+cJSON *oc_bridge_describe(oc_bridge *bridge)
+{
+	cJSON *list = cJSON_CreateArray();
+	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
+		(void)cJSON_AddItemToArray(list, oc_plugin_describe(p, false));
+	return list;
+}

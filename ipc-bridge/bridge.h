@@ -1,0 +1,59 @@
+/*
+ * TypeScript plugins: finds them, runs each in a Node process of its own when it is needed, and makes a module of what it
+ * registers, so that nothing above knows the difference.  All functions are for the loop thread.
+ */
+#ifndef OC_BRIDGE_BRIDGE_H
+#define OC_BRIDGE_BRIDGE_H
+
+#include "core/config/config.h"
+#include "core/hook/hook.h"
+#include "core/module/module.h"
+
+typedef struct oc_bridge oc_bridge;
+typedef struct oc_plugin oc_plugin;
+
+/* What plugins ask of the floors above. */
+typedef struct oc_bridge_host {
+	/* A call of api.runtime: answer with oc_bridge_answer, once. false: there is no such path. */
+	bool (*runtime)(void *arg, oc_plugin *plugin, uint32_t id, const char *path, const cJSON *args);
+	/* An event for connected clients. */
+	void (*broadcast)(void *arg, oc_plugin *plugin, const char *event, const cJSON *payload);
+} oc_bridge_host;
+
+/* config is referenced. host is static and may be NULL. modules NULL: only for looking (the CLI). */
+oc_status oc_bridge_new(oc_loop *loop, oc_config *config, oc_modules *modules, oc_hooks *hooks, const oc_bridge_host *host,
+			void *arg, oc_bridge **ret, oc_err *err);
+/* Finds plugins and presents those whose registrations are known from before: costs a few system calls a plugin and starts
+ * nothing. Before oc_modules_start. */
+oc_status oc_bridge_scan(oc_bridge *bridge, oc_err *err);
+/* The gateway answers now: starts the plugins that are new or changed, and those that must run (services). */
+void oc_bridge_start(oc_bridge *bridge);
+/* A new configuration, as oc_modules_configure. */
+void oc_bridge_configure(oc_bridge *bridge, oc_config *config);
+/* Ends all processes; done later. */
+void oc_bridge_stop(oc_bridge *bridge, void (*done)(void *arg), void *arg);
+void oc_bridge_free(oc_bridge *bridge); /* NULL is allowed */
+
+/* For lists and `plugins info`; the caller's. */
+cJSON *oc_bridge_describe(oc_bridge *bridge);
+oc_plugin *oc_bridge_find(oc_bridge *bridge, const char *id);
+cJSON *oc_plugin_describe(const oc_plugin *plugin, bool detail);
+const char *oc_plugin_id(const oc_plugin *plugin);
+
+/* Calls a method of PROTOCOL.md in the plugin's process, which is started when it does not run. on_done once, later. */
+typedef struct oc_plugin_request {
+	const char *method;
+	oc_str payload; /* copied */
+	uint32_t deadline_ms;
+	void (*on_event)(void *arg, uint32_t type, oc_str payload); /* may be NULL */
+	void (*on_done)(void *arg, oc_status status, oc_str result);
+	void *arg;
+} oc_plugin_request;
+typedef struct oc_plugin_call oc_plugin_call;
+/* ret may be NULL; valid until on_done. */
+oc_status oc_plugin_ask(oc_plugin *plugin, const oc_plugin_request *request, oc_plugin_call **ret);
+void oc_plugin_call_cancel(oc_plugin_call *call);
+
+void oc_bridge_answer(oc_plugin *plugin, uint32_t id, oc_status status, oc_str result);
+
+#endif

@@ -1,0 +1,99 @@
+/* What a plugin's process tells and asks. */
+#include <string.h>
+
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "ipc-bridge/plugin.h"
+
+enum { MISSING_MAX = 200 /* names kept of each kind */ };
+
+void oc_bridge_answer(oc_plugin *plugin, uint32_t id, oc_status status, oc_str result)
+{
+	if (plugin->peer != NULL)
+		oc_peer_answer(plugin->peer, id, status, result);
+}
+
+void oc_plugin_called(oc_plugin *plugin, uint32_t id, oc_str name, oc_str payload, uint32_t deadline_ms)
+{
+	(void)deadline_ms;
+	oc_auto_json cJSON *params = NULL;
+	oc_err err = {0};
+	const oc_bridge_host *host = plugin->bridge->host;
+	if (!oc_str_eqz(name, "runtime")) {
+		oc_bridge_answer(plugin, id, OC_E_UNSUPPORTED, OC_STR("there is no such method"));
+		return;
+	}
+	if (oc_json_parse(payload, NULL, &params, &err) != OC_OK) {
+		oc_bridge_answer(plugin, id, OC_E_INVALID, oc_str_of(err.text));
+		return;
+	}
+	const char *path = oc_json_str(params, "path", "");
+	if (host == NULL || !host->runtime(plugin->bridge->host_arg, plugin, id, path, oc_json_get(params, "args"))) {
+		oc_auto_free char *why = oc_asprintf("api.runtime.%s is not there in this gateway", path);
+		oc_bridge_answer(plugin, id, OC_E_UNSUPPORTED, oc_str_of(why));
+	}
+}
+
+static void take_log(const oc_plugin *plugin, const cJSON *params)
+{
+	char where[96];
+	int level = oc_log_level_parse(oc_json_str(params, "level", "info"));
+	(void)snprintf(where, sizeof(where), "plugin %s", plugin->id);
+	oc_log(level != 0 ? level : OC_LOG_INFO, where, "%s", oc_json_str(params, "message", ""));
+}
+
+/* Remembered once a name, for `plugins doctor`. */
+static void take_missing(oc_plugin *plugin, const cJSON *params)
+{
+	const char *kind = oc_json_str(params, "kind", "other"), *name = oc_json_str(params, "name", "?");
+	if (plugin->missing == NULL)
+		plugin->missing = cJSON_CreateObject();
+	cJSON *list = cJSON_GetObjectItemCaseSensitive(plugin->missing, kind);
+	const cJSON *known;
+	if (list == NULL && (list = cJSON_AddArrayToObject(plugin->missing, kind)) == NULL)
+		return;
+	cJSON_ArrayForEach(known, list)
+	{
+		if (cJSON_IsString(known) && strcmp(known->valuestring, name) == 0)
+			return;
+	}
+	if (cJSON_GetArraySize(list) < MISSING_MAX)
+		(void)cJSON_AddItemToArray(list, cJSON_CreateString(name));
+	oc_warn("plugins", "%s asked for %s %s, which this gateway does not have", plugin->id, kind, name);
+}
+
+/* Registrations that came after the first ones. */
+static void take_register(oc_plugin *plugin, const cJSON *more)
+{
+	const cJSON *list, *item;
+	oc_err err = {0};
+	if (plugin->snapshot == NULL)
+		return;
+	cJSON_ArrayForEach(list, more)
+	{
+		cJSON *into = cJSON_GetObjectItemCaseSensitive(plugin->snapshot, list->string);
+		cJSON_ArrayForEach(item, list)
+		{
+			if (cJSON_IsArray(into))
+				(void)cJSON_AddItemToArray(into, cJSON_Duplicate(item, true));
+		}
+	}
+	if (oc_plugin_present(plugin, &err) != OC_OK)
+		oc_log_err(OC_LOG_WARN, "plugins", plugin->id, &err);
+}
+
+void oc_plugin_noted(oc_plugin *plugin, oc_str name, oc_str payload)
+{
+	oc_auto_json cJSON *params = NULL;
+	const oc_bridge_host *host = plugin->bridge->host;
+	if (oc_json_parse(payload, NULL, &params, NULL) != OC_OK)
+		return;
+	if (oc_str_eqz(name, "log"))
+		take_log(plugin, params);
+	else if (oc_str_eqz(name, "missing"))
+		take_missing(plugin, params);
+	else if (oc_str_eqz(name, "register"))
+		take_register(plugin, params);
+	else if (oc_str_eqz(name, "broadcast") && host != NULL)
+		host->broadcast(plugin->bridge->host_arg, plugin, oc_json_str(params, "event", ""), oc_json_get(params, "payload"));
+}

@@ -1,0 +1,117 @@
+/* One TypeScript plugin, as the files of ipc-bridge see it; nobody else includes this. */
+#ifndef OC_BRIDGE_PLUGIN_H
+#define OC_BRIDGE_PLUGIN_H
+
+#include "core/module/call.h"
+#include "core/security/process.h"
+#include "ipc-bridge/bridge.h"
+#include "ipc-bridge/peer.h"
+
+typedef enum oc_plugin_phase {
+	OC_PLUGIN_DOWN = 1,
+	OC_PLUGIN_STARTING, /* spawned, until its registrations came */
+	OC_PLUGIN_UP,
+	OC_PLUGIN_ENDING,  /* the connection is gone, the process not yet */
+	OC_PLUGIN_STOPPING /* we asked it to end */
+} oc_plugin_phase;
+
+/* What waits for the process to be up. */
+typedef struct oc_plugin_wait {
+	struct oc_plugin_wait *next;
+	void (*fn)(void *arg, oc_status status, const char *why);
+	void *arg;
+} oc_plugin_wait;
+
+typedef struct oc_passing oc_passing;
+typedef struct oc_plugin_hook oc_plugin_hook;
+
+struct oc_plugin {
+	oc_plugin *next;
+	oc_bridge *bridge;
+	/* What it is (discover.c). */
+	char *id, *name, *version, *root, *entry;
+	const char *origin; /* "config", "workspace", "global"; static */
+	cJSON *manifest;    /* NULL: none that can be used */
+	cJSON *config;      /* its own part, checked, defaults filled in */
+	char *key;	    /* of its contents and configuration: the snapshot is good for this */
+	bool enabled;
+	char *why;	  /* it is disabled or in error: the reason; NULL */
+	char *remedy;	  /* NULL */
+	bool broken;	  /* the reason is an error */
+	/* What it registered. */
+	cJSON *snapshot; /* NULL: not known yet */
+	oc_module *module;
+	oc_module_desc desc;
+	oc_iface ifaces[1];
+	char *module_name, *tools_json;
+	oc_passing *passing; /* tool calls under way */
+	oc_plugin_hook *hooks;
+	/* Its process (process.c). */
+	oc_plugin_phase phase;
+	oc_owner *owner;
+	oc_proc *proc;
+	oc_peer *peer;
+	oc_plugin_wait *waits, **waits_tail;
+	unsigned failures; /* in a row */
+	uint64_t started_ms, not_before_ms; /* monotonic */
+	oc_watch *retry;
+	cJSON *missing; /* what it asked for and did not get: {"sdk":[…],…} */
+	char *line; /* of its output, not ended yet */
+};
+
+struct oc_bridge {
+	oc_loop *loop;
+	oc_owner *owner;
+	oc_config *config;
+	oc_modules *modules;
+	oc_hooks *hooks;
+	oc_procs *procs;
+	char *state, *node_dir, *node;
+	oc_plugin *plugins;
+	bool started, stopping;
+	const oc_bridge_host *host;
+	void *host_arg;
+	unsigned stop_pending;
+	void (*stop_done)(void *arg);
+	void *stop_arg;
+};
+
+/* ---- discover.c ---- */
+
+/* Finds the plugins of the configuration's folders; what is known already stays. */
+oc_status oc_plugins_discover(oc_bridge *bridge, oc_err *err);
+/* Decides about each of them from the configuration and checks its settings. */
+void oc_plugins_decide(oc_bridge *bridge);
+void oc_plugin_free(oc_plugin *plugin);
+void oc_plugin_refuse(oc_plugin *plugin, const char *remedy, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- snapshot.c ---- */
+
+/* The key of what the plugin's folder, manifest and configuration hold now; oc_free it. */
+char *oc_plugin_key(const oc_plugin *plugin);
+void oc_snapshot_load(oc_plugin *plugin);
+void oc_snapshot_save(oc_plugin *plugin);
+void oc_snapshot_forget(const oc_plugin *plugin);
+
+/* ---- process.c ---- */
+
+/* Calls fn, later, once the process is up (status OC_OK) or cannot be had (why). OC_E_NOMEM: not called. */
+oc_status oc_plugin_wake(oc_plugin *plugin, void (*fn)(void *arg, oc_status status, const char *why), void *arg);
+/* Ends it: asks, then signals. Open calls end with OC_E_RETRY. */
+void oc_plugin_halt(oc_plugin *plugin);
+/* Without waiting. */
+void oc_plugin_kill(oc_plugin *plugin);
+
+/* ---- proxy.c ---- */
+
+/* Makes what the snapshot says available (again): tools as a module, hooks. */
+oc_status oc_plugin_present(oc_plugin *plugin, oc_err *err);
+void oc_plugin_withdraw(oc_plugin *plugin);
+
+/* ---- hostcall.c ---- */
+
+/* A call and a notification of the plugin. */
+void oc_plugin_called(oc_plugin *plugin, uint32_t id, oc_str name, oc_str payload, uint32_t deadline_ms);
+void oc_plugin_noted(oc_plugin *plugin, oc_str name, oc_str payload);
+
+#endif

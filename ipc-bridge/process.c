@@ -1,0 +1,401 @@
+/*
+ * A plugin's process: started when something needs it, its output in the log, ended with patience, started again after a
+ * back-off when it dies, given up after dying too often.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/id.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/base/path.h"
+#include "ipc-bridge/plugin.h"
+
+enum {
+	FAILURES_MAX = 5,	  /* in a row: then it is left alone until it is enabled again */
+	BACKOFF_FIRST_MS = 500,
+	BACKOFF_MAX_MS = 60 * 1000,
+	STEADY_MS = 60 * 1000,	  /* up for so long: what failed before is forgotten */
+	INIT_MS = 60 * 1000,	  /* loading may transpile a lot, the first time */
+	STOP_MS = 5000,
+	LINE_MAX_BYTES = 4096,
+	ENV_MAX = 64,
+};
+
+static void try_again(void *arg);
+
+/* ---- Who waits ---- */
+
+static void tell_waiting(oc_plugin *plugin, oc_status status, const char *why)
+{
+	while (plugin->waits != NULL) {
+		oc_plugin_wait *wait = plugin->waits;
+		plugin->waits = wait->next;
+		if (plugin->waits == NULL)
+			plugin->waits_tail = &plugin->waits;
+		wait->fn(wait->arg, status, why);
+		oc_free(wait);
+	}
+}
+
+/* ---- Its output ---- */
+
+static void log_line(oc_plugin *plugin, oc_str line)
+{
+	char where[96];
+	(void)snprintf(where, sizeof(where), "plugin %s", plugin->id);
+	line = oc_str_trim(line);
+	if (line.n > 0)
+		oc_info(where, "%.*s", OC_STR_ARG(line));
+}
+
+static void on_output(void *arg, uint32_t stream, oc_str data)
+{
+	oc_plugin *plugin = arg;
+	(void)stream;
+	while (data.n > 0) {
+		const char *end = memchr(data.p, '\n', data.n);
+		size_t n = end != NULL ? (size_t)(end - data.p) : data.n;
+		size_t kept = plugin->line != NULL ? strlen(plugin->line) : 0;
+		size_t room = LINE_MAX_BYTES - kept;
+		char *line = oc_asprintf("%s%.*s", kept > 0 ? plugin->line : "", (int)(n < room ? n : room), data.p);
+		oc_free(plugin->line);
+		plugin->line = line;
+		if (end != NULL && line != NULL) {
+			log_line(plugin, oc_str_of(line));
+			oc_free(plugin->line);
+			plugin->line = NULL;
+		}
+		n += end != NULL;
+		data = (oc_str){data.p + n, data.n - n};
+	}
+}
+
+/* ---- Its end ---- */
+
+static uint64_t backoff(unsigned failures)
+{
+	uint64_t ms = BACKOFF_FIRST_MS;
+	for (unsigned i = 1; i < failures && ms < BACKOFF_MAX_MS; i++)
+		ms *= 2;
+	return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
+}
+
+static bool must_run(const oc_plugin *plugin)
+{
+	return cJSON_GetArraySize(oc_json_get(plugin->snapshot, "services")) > 0 ||
+	       cJSON_GetArraySize(oc_json_get(plugin->snapshot, "channels")) > 0;
+}
+
+static void stopped(oc_plugin *plugin)
+{
+	oc_bridge *bridge = plugin->bridge;
+	if (bridge->stopping && bridge->stop_pending > 0 && --bridge->stop_pending == 0 && bridge->stop_done != NULL)
+		bridge->stop_done(bridge->stop_arg);
+}
+
+/* It failed: says so, and decides whether it is tried again. */
+static void failed(oc_plugin *plugin, const char *why)
+{
+	char text[512];
+	(void)snprintf(text, sizeof(text), "%s", why);
+	if (plugin->started_ms != 0 && oc_now_ms() - plugin->started_ms > STEADY_MS)
+		plugin->failures = 0;
+	plugin->failures++;
+	if (plugin->failures >= FAILURES_MAX) {
+		oc_plugin_refuse(plugin, "see openclaw plugins logs, mend it and enable it again",
+				 "it ended %d times in a row, at last: %s", FAILURES_MAX, text);
+		oc_error("plugins", "%s: %s", plugin->id, plugin->why);
+	} else {
+		uint64_t ms = backoff(plugin->failures);
+		oc_warn("plugins", "%s: %s; it may start again in %llu ms", plugin->id, text, (unsigned long long)ms);
+		plugin->not_before_ms = oc_now_ms() + ms;
+	}
+	/* Who asked meanwhile waits for the next one. */
+	if (plugin->enabled && !plugin->bridge->stopping && (plugin->waits != NULL || must_run(plugin)))
+		(void)oc_plugin_wake(plugin, NULL, NULL);
+	else
+		tell_waiting(plugin, OC_E_UNAVAILABLE, text);
+}
+
+static void on_exit_of(void *arg, oc_status status, int exit_code, int signal, oc_str message)
+{
+	oc_plugin *plugin = arg;
+	char why[400];
+	bool asked = plugin->phase == OC_PLUGIN_STOPPING;
+	plugin->proc = NULL;
+	oc_peer_close(plugin->peer);
+	plugin->peer = NULL;
+	plugin->phase = OC_PLUGIN_DOWN;
+	if (status != OC_OK)
+		(void)snprintf(why, sizeof(why), "its process: %.*s", OC_STR_ARG(message));
+	else if (signal != 0)
+		(void)snprintf(why, sizeof(why), "its process was ended by signal %d", signal);
+	else
+		(void)snprintf(why, sizeof(why), "its process ended with status %d", exit_code);
+	if (asked) {
+		tell_waiting(plugin, OC_E_UNAVAILABLE, "it was stopped");
+		stopped(plugin);
+	} else {
+		failed(plugin, why);
+	}
+}
+
+void oc_plugin_kill(oc_plugin *plugin)
+{
+	if (plugin->proc != NULL)
+		(void)oc_proc_kill(plugin->proc, 9);
+}
+
+static void too_slow(void *arg)
+{
+	oc_plugin_kill(arg);
+}
+
+static void on_stop_answer(void *arg, oc_status status, oc_str result)
+{
+	(void)status;
+	(void)result;
+	oc_plugin *plugin = arg;
+	if (plugin->proc != NULL)
+		(void)oc_proc_kill(plugin->proc, 15);
+}
+
+void oc_plugin_halt(oc_plugin *plugin)
+{
+	oc_watch_end(plugin->retry);
+	plugin->retry = NULL;
+	if (plugin->proc == NULL) {
+		tell_waiting(plugin, OC_E_UNAVAILABLE, "it was stopped");
+		return;
+	}
+	if (plugin->phase == OC_PLUGIN_STOPPING)
+		return;
+	plugin->phase = OC_PLUGIN_STOPPING;
+	(void)oc_timer_start(plugin->owner, STOP_MS, 0, too_slow, plugin);
+	if (plugin->peer == NULL || !oc_peer_ready(plugin->peer) ||
+	    oc_peer_call_start(plugin->peer, &(oc_peer_call){.method = "shutdown", .payload = OC_STR("{\"reason\":\"stop\"}"),
+							    .deadline_ms = STOP_MS, .on_done = on_stop_answer, .arg = plugin}, NULL) != OC_OK)
+		(void)oc_proc_kill(plugin->proc, 15);
+}
+
+/* ---- Its start ---- */
+
+/* Registrations came: what is new is kept, who waited goes on. */
+static void on_registered(void *arg, oc_status status, oc_str result)
+{
+	oc_plugin *plugin = arg;
+	cJSON *snapshot = NULL;
+	oc_err err = {0};
+	if (plugin->phase != OC_PLUGIN_STARTING)
+		return;
+	if (status == OC_OK)
+		status = oc_json_parse(result, NULL, &snapshot, &err);
+	else
+		(void)oc_fail(&err, status, NULL, "%.*s", OC_STR_ARG(result));
+	if (status != OC_OK) {
+		/* An error of its code comes again each time: no restarts. */
+		plugin->failures = FAILURES_MAX - 1;
+		plugin->phase = OC_PLUGIN_STOPPING;
+		oc_plugin_kill(plugin);
+		oc_plugin_refuse(plugin, "see openclaw plugins logs", "it could not be loaded: %s", err.text);
+		oc_error("plugins", "%s: %s", plugin->id, plugin->why);
+		tell_waiting(plugin, OC_E_UNAVAILABLE, err.text);
+		return;
+	}
+	bool changed = plugin->snapshot == NULL || !oc_json_equal(plugin->snapshot, snapshot);
+	cJSON_Delete(plugin->snapshot);
+	plugin->snapshot = snapshot;
+	plugin->phase = OC_PLUGIN_UP;
+	if (changed)
+		oc_snapshot_save(plugin);
+	if ((changed || plugin->module == NULL) && oc_plugin_present(plugin, &err) != OC_OK)
+		oc_plugin_refuse(plugin, NULL, "%s", err.text);
+	tell_waiting(plugin, OC_OK, "");
+}
+
+static char *init_params(const oc_plugin *plugin, const char *folder)
+{
+	oc_bridge *bridge = plugin->bridge;
+	oc_auto_json cJSON *o = cJSON_CreateObject();
+	oc_auto_free char *state = oc_asprintf("%s/plugins/%s", bridge->state, plugin->id);
+	oc_auto_free char *cache = oc_path_join(bridge->state, "cache/plugins");
+	oc_auto_free char *http = oc_path_join(folder, "http");
+	oc_auto_free char *workspace = oc_path_expand(oc_config_str(bridge->config, "agents.defaults.workspace", "workspace"), bridge->state);
+	const cJSON *entry = oc_json_get(oc_config_get(bridge->config, "plugins.entries"), plugin->id);
+	bool full = oc_json_bool(entry, "fullConfig", false);
+	cJSON *config = oc_config_to_json(bridge->config, NULL, !full);
+	if (state == NULL || cache == NULL || http == NULL || workspace == NULL || config == NULL || o == NULL) {
+		cJSON_Delete(config);
+		return NULL;
+	}
+	(void)oc_json_set_str(o, "id", plugin->id);
+	(void)oc_json_set_str(o, "root", plugin->root);
+	(void)oc_json_set_str(o, "entry", plugin->entry);
+	(void)oc_json_set_str(o, "origin", plugin->origin);
+	(void)oc_json_set(o, "manifest", cJSON_Duplicate(plugin->manifest, true));
+	(void)oc_json_set(o, "config", config);
+	(void)oc_json_set(o, "pluginConfig", cJSON_Duplicate(plugin->config, true));
+	(void)oc_json_set_str(o, "stateDir", state);
+	(void)oc_json_set_str(o, "workspaceDir", workspace);
+	(void)oc_json_set_str(o, "cacheDir", cache);
+	(void)oc_json_set_str(o, "http", http);
+	(void)oc_json_set_bool(o, "verbose", oc_log_level() >= OC_LOG_DEBUG);
+	return oc_json_print(o);
+}
+
+static void on_ready(void *arg, oc_str hello)
+{
+	(void)hello;
+	oc_plugin *plugin = arg;
+	oc_auto_free char *folder = oc_asprintf("%s/run/bridge/%s", plugin->bridge->state, plugin->module_name);
+	oc_auto_free char *params = folder != NULL ? init_params(plugin, folder) : NULL;
+	oc_peer_call call = {.method = "init", .payload = oc_str_of(params), .deadline_ms = INIT_MS, .on_done = on_registered, .arg = plugin};
+	oc_status status = params != NULL ? oc_peer_call_start(plugin->peer, &call, NULL) : OC_E_NOMEM;
+	if (status != OC_OK)
+		on_registered(plugin, status, oc_str_of(oc_status_text(status)));
+}
+
+static void on_call(void *arg, uint32_t id, oc_str name, oc_str payload, uint32_t deadline_ms)
+{
+	oc_plugin_called(arg, id, name, payload, deadline_ms);
+}
+
+static void on_notify(void *arg, oc_str name, oc_str payload)
+{
+	oc_plugin_noted(arg, name, payload);
+}
+
+/* The process's end follows, by itself or by our hand. */
+static void on_closed(void *arg, const char *why)
+{
+	oc_plugin *plugin = arg;
+	if (plugin->phase != OC_PLUGIN_STOPPING) {
+		oc_warn("plugins", "%s: %s", plugin->id, why);
+		plugin->phase = OC_PLUGIN_ENDING;
+	}
+	if (plugin->proc != NULL)
+		(void)oc_proc_kill(plugin->proc, 15);
+}
+
+static const oc_peer_events peer_events = {on_ready, on_call, NULL, on_notify, on_closed};
+
+static oc_status make_folder(char *path, oc_err *err)
+{
+	if (path == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a plugin");
+	return oc_path_mkdirs(path, 0700, err);
+}
+
+/* Variables the operator grants by name, besides the few that everybody gets. */
+static size_t granted_env(const oc_plugin *plugin, char **env)
+{
+	const cJSON *names = oc_json_get(oc_json_get(oc_config_get(plugin->bridge->config, "plugins.entries"), plugin->id), "env"), *name;
+	size_t n = 0;
+	cJSON_ArrayForEach(name, names)
+	{
+		const char *value = cJSON_IsString(name) && n < ENV_MAX ? oc_config_env(plugin->bridge->config, name->valuestring) : NULL;
+		if (value != NULL && (env[n] = oc_asprintf("%s=%s", name->valuestring, value)) != NULL)
+			n++;
+	}
+	return n;
+}
+
+static oc_status spawn(oc_plugin *plugin, const char *folder, const char *socket, const char *secret, oc_err *err)
+{
+	oc_bridge *bridge = plugin->bridge;
+	const cJSON *entry = oc_json_get(oc_config_get(bridge->config, "plugins.entries"), plugin->id);
+	oc_auto_free char *state = oc_asprintf("%s/plugins/%s", bridge->state, plugin->id);
+	oc_auto_free char *cache = oc_path_join(bridge->state, "cache/plugins");
+	oc_auto_free char *workspace = oc_path_expand(oc_config_str(bridge->config, "agents.defaults.workspace", "workspace"), bridge->state);
+	oc_auto_free char *main_js = oc_path_join(bridge->node_dir, "main.js");
+	oc_status status = make_folder(state, err);
+	if (status == OC_OK)
+		status = make_folder(cache, err);
+	if (status == OC_OK)
+		status = make_folder(workspace, err);
+	if (status != OC_OK || main_js == NULL)
+		return status != OC_OK ? status : OC_E_NOMEM;
+	char *env[ENV_MAX + 8] = {0};
+	size_t n = granted_env(plugin, env);
+	env[n++] = oc_asprintf("OPENCLAW_BRIDGE_SOCKET=%s", socket);
+	env[n++] = oc_asprintf("OPENCLAW_BRIDGE_SECRET=%s", secret);
+	env[n++] = oc_asprintf("OPENCLAW_BRIDGE_ID=%s", plugin->id);
+	const char *read[] = {bridge->node_dir, plugin->root, bridge->node, NULL};
+	const char *write[] = {folder, state, cache, workspace, NULL};
+	const char *argv[] = {bridge->node, "--max-old-space-size=1024", main_js, NULL};
+	oc_proc_options options = {
+		.profile = {.level = oc_sandbox_level_parse(oc_json_str(entry, "sandbox", "strict")), .network = true, .read = read,
+			    .write = write, .cwd = plugin->root, .argv = argv, .env = (const char *const *)env,
+			    .limits = {.memory_bytes = UINT64_C(8) << 30}},
+		.flags = OC_PROC_MERGE,
+		.on_output = on_output,
+		.on_exit = on_exit_of,
+		.arg = plugin,
+	};
+	status = oc_proc_spawn(bridge->procs, plugin->owner, &options, &plugin->proc, err);
+	for (size_t i = 0; i < n; i++) {
+		oc_wipe(env[i], env[i] != NULL ? strlen(env[i]) : 0);
+		oc_free(env[i]);
+	}
+	return status;
+}
+
+static oc_status start(oc_plugin *plugin, oc_err *err)
+{
+	char secret[33];
+	oc_auto_free char *folder = oc_asprintf("%s/run/bridge/%s", plugin->bridge->state, plugin->module_name);
+	oc_auto_free char *socket = folder != NULL ? oc_path_join(folder, "s") : NULL;
+	oc_status status = make_folder(folder, err);
+	if (status != OC_OK)
+		return status;
+	(void)oc_id_token(secret, sizeof(secret) - 1);
+	oc_peer_options peer = {.name = plugin->id, .path = socket, .secret = secret, .version = PACKAGE_VERSION,
+				.events = &peer_events, .arg = plugin};
+	status = oc_peer_open(plugin->bridge->loop, &peer, &plugin->peer, err);
+	if (status == OC_OK)
+		status = spawn(plugin, folder, socket, secret, err);
+	oc_wipe(secret, sizeof(secret));
+	if (status != OC_OK) {
+		oc_peer_close(plugin->peer);
+		plugin->peer = NULL;
+		return status;
+	}
+	plugin->phase = OC_PLUGIN_STARTING;
+	plugin->started_ms = oc_now_ms();
+	return OC_OK;
+}
+
+static void try_again(void *arg)
+{
+	oc_plugin *plugin = arg;
+	oc_err err = {0};
+	oc_watch_end(plugin->retry);
+	plugin->retry = NULL;
+	if (plugin->phase != OC_PLUGIN_DOWN)
+		return;
+	if (!plugin->enabled || plugin->bridge->stopping)
+		tell_waiting(plugin, OC_E_UNAVAILABLE, plugin->why != NULL ? plugin->why : "the gateway stops");
+	else if (start(plugin, &err) != OC_OK)
+		failed(plugin, err.text);
+}
+
+oc_status oc_plugin_wake(oc_plugin *plugin, void (*fn)(void *arg, oc_status status, const char *why), void *arg)
+{
+	if (fn != NULL) {
+		oc_plugin_wait *wait = oc_alloc(sizeof(*wait));
+		if (wait == NULL)
+			return OC_E_NOMEM;
+		*wait = (oc_plugin_wait){.fn = fn, .arg = arg};
+		*plugin->waits_tail = wait;
+		plugin->waits_tail = &wait->next;
+	}
+	if (plugin->retry == NULL && plugin->phase == OC_PLUGIN_DOWN) {
+		uint64_t now = oc_now_ms();
+		plugin->retry = oc_timer_start(plugin->owner, plugin->not_before_ms > now ? plugin->not_before_ms - now : 0, 0, try_again, plugin);
+		if (plugin->retry == NULL)
+			return OC_E_NOMEM;
+	}
+	return OC_OK;
+}

@@ -1,0 +1,314 @@
+/*
+ * A plugin as a module: its snapshot fills a descriptor and vtables whose functions ask the plugin's process.  Above this
+ * file nobody knows that there is one.
+ */
+#include <string.h>
+
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "ipc-bridge/plugin.h"
+
+enum { TOOL_MS = 30 * 60 * 1000, TEXT_MAX = 16 << 20 };
+
+/* ---- One tool call handed through ---- */
+
+struct oc_passing {
+	oc_passing *next;
+	oc_plugin *plugin;
+	oc_call *call;
+	oc_plugin_call *asked;
+};
+
+static void on_event(void *arg, uint32_t type, oc_str payload)
+{
+	const oc_passing *p = arg;
+	oc_auto_json cJSON *partial = NULL;
+	const cJSON *block;
+	(void)type;
+	if (oc_json_parse(payload, NULL, &partial, NULL) != OC_OK)
+		return;
+	cJSON_ArrayForEach(block, oc_json_get(partial, "content"))
+	{
+		oc_str text = oc_json_ostr(block, "text");
+		if (text.n > 0)
+			(void)oc_call_event(p->call, OC_EV_PROGRESS, text);
+	}
+}
+
+static void on_done(void *arg, oc_status status, oc_str result)
+{
+	oc_passing *p = arg, **at = &p->plugin->passing;
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	oc_call_done(p->call, status, result);
+	oc_free(p);
+}
+
+static void cancel(void *inst, oc_call *call)
+{
+	const oc_plugin *plugin = inst;
+	for (oc_passing *p = plugin->passing; p != NULL; p = p->next)
+		if (p->call == call)
+			oc_plugin_call_cancel(p->asked);
+}
+
+/* ---- Tools ---- */
+
+static oc_str tools(void *inst)
+{
+	const oc_plugin *plugin = inst;
+	return oc_str_of(plugin->tools_json);
+}
+
+/* The factory that makes a tool of this name. -1: none. */
+static int factory_of(const oc_plugin *plugin, oc_str name)
+{
+	const cJSON *row, *made;
+	cJSON_ArrayForEach(row, oc_json_get(plugin->snapshot, "tools"))
+	{
+		cJSON_ArrayForEach(made, oc_json_get(row, "resolved"))
+		{
+			if (oc_str_eqz(name, oc_json_str(made, "name", "")))
+				return (int)oc_json_i64(row, "factory", -1);
+		}
+	}
+	return -1;
+}
+
+static void invoke(void *inst, oc_call *call, oc_str tool, oc_str args, oc_str context)
+{
+	oc_plugin *plugin = inst;
+	oc_passing *p = oc_alloc(sizeof(*p));
+	oc_sbuf b;
+	oc_sbuf_init(&b, TEXT_MAX);
+	oc_sbuf_printf(&b, "{\"factory\":%d,\"name\":", factory_of(plugin, tool));
+	oc_sbuf_json(&b, tool);
+	oc_sbuf_z(&b, ",\"params\":");
+	oc_sbuf_str(&b, args.n > 0 ? args : OC_STR("{}"));
+	oc_sbuf_z(&b, ",\"context\":");
+	oc_sbuf_str(&b, context.n > 0 ? context : OC_STR("{}"));
+	oc_sbuf_char(&b, '}');
+	oc_status status = p == NULL ? OC_E_NOMEM : b.error;
+	if (status == OC_OK) {
+		*p = (oc_passing){.next = plugin->passing, .plugin = plugin, .call = call};
+		plugin->passing = p;
+		status = oc_plugin_ask(plugin, &(oc_plugin_request){.method = "tool.run", .payload = oc_sbuf_view(&b),
+								    .deadline_ms = (uint32_t)oc_call_remaining(call),
+								    .on_event = on_event, .on_done = on_done, .arg = p}, &p->asked);
+		if (status != OC_OK)
+			plugin->passing = p->next;
+	}
+	oc_sbuf_free(&b);
+	if (status != OC_OK) {
+		oc_free(p);
+		oc_call_done(call, status, OC_STR("the plugin's process cannot be asked"));
+	}
+}
+
+static const oc_tool_vtbl tool_vtbl = {.struct_size = sizeof(tool_vtbl), .tools = tools, .invoke = invoke, .cancel = cancel};
+
+/* The specs of all tools that the snapshot has resolved. */
+static char *tool_specs(const oc_plugin *plugin)
+{
+	oc_auto_json cJSON *list = cJSON_CreateArray();
+	const cJSON *row, *made;
+	cJSON_ArrayForEach(row, oc_json_get(plugin->snapshot, "tools"))
+	{
+		cJSON_ArrayForEach(made, oc_json_get(row, "resolved"))
+		{
+			cJSON *spec = cJSON_CreateObject();
+			(void)oc_json_set_str(spec, "name", oc_json_str(made, "name", ""));
+			(void)oc_json_set_str(spec, "description", oc_json_str(made, "description", ""));
+			(void)oc_json_set(spec, "parameters", cJSON_Duplicate(oc_json_get(made, "parameters"), true));
+			(void)oc_json_set_str(spec, "group", "plugins");
+			(void)oc_json_set_i64(spec, "timeoutMs", TOOL_MS);
+			if (oc_json_bool(row, "optional", false))
+				(void)oc_json_set_bool(spec, "optional", true);
+			(void)cJSON_AddItemToArray(list, spec);
+		}
+	}
+	return list != NULL ? oc_json_print(list) : NULL;
+}
+
+/* ---- Hooks: each handler is a subscriber of its own, because order goes across plugins ---- */
+
+struct oc_plugin_hook {
+	oc_plugin_hook *next;
+	oc_plugin *plugin;
+	int handler;
+	oc_hook_sub *sub;
+};
+
+typedef struct firing {
+	oc_hook_turn *turn; /* NULL: nobody waits any more */
+	oc_plugin_call *asked;
+} firing;
+
+static void hook_done(void *arg, oc_status status, oc_str result)
+{
+	firing *f = arg;
+	oc_auto_json cJSON *changes = NULL;
+	oc_err err = {0};
+	if (f->turn != NULL) {
+		*oc_hook_turn_data(f->turn) = NULL;
+		if (status == OC_OK)
+			status = oc_json_parse(result, NULL, &changes, &err);
+		else
+			(void)oc_fail(&err, status, NULL, "%.*s", OC_STR_ARG(result));
+		oc_hook_answer(f->turn, status, cJSON_IsObject(changes) ? changes : NULL, err.text);
+	}
+	oc_free(f);
+}
+
+static void hook_fired(void *arg, oc_hook_turn *turn, oc_hook_id hook, const cJSON *payload)
+{
+	oc_plugin_hook *h = arg;
+	firing *f = oc_alloc(sizeof(*f));
+	oc_sbuf b;
+	(void)hook;
+	(void)payload;
+	oc_sbuf_init(&b, TEXT_MAX);
+	oc_sbuf_printf(&b, "{\"handler\":%d,\"payload\":", h->handler);
+	oc_sbuf_str(&b, oc_hook_turn_text(turn));
+	oc_sbuf_char(&b, '}');
+	oc_status status = f == NULL ? OC_E_NOMEM : b.error;
+	if (status == OC_OK) {
+		f->turn = turn;
+		*oc_hook_turn_data(turn) = f;
+		status = oc_plugin_ask(h->plugin, &(oc_plugin_request){.method = "hook", .payload = oc_sbuf_view(&b),
+								       .deadline_ms = oc_hook_turn_timeout(turn), .on_done = hook_done,
+								       .arg = f}, &f->asked);
+	}
+	oc_sbuf_free(&b);
+	if (status != OC_OK) {
+		oc_free(f);
+		oc_hook_answer(turn, status, NULL, "the plugin's process cannot be asked");
+	}
+}
+
+static void hook_cancelled(void *arg, oc_hook_turn *turn)
+{
+	(void)arg;
+	firing *f = *oc_hook_turn_data(turn);
+	if (f == NULL)
+		return;
+	f->turn = NULL;
+	oc_plugin_call_cancel(f->asked);
+}
+
+static void unsubscribe(oc_plugin *plugin)
+{
+	while (plugin->hooks != NULL) {
+		oc_plugin_hook *h = plugin->hooks;
+		plugin->hooks = h->next;
+		oc_hooks_unsubscribe(h->sub);
+		oc_free(h);
+	}
+}
+
+static oc_status subscribe(oc_plugin *plugin, const cJSON *row, oc_err *err)
+{
+	oc_plugin_hook *h = oc_alloc(sizeof(*h));
+	oc_auto_free char *by = oc_asprintf("plugin %s", plugin->id);
+	int64_t priority = oc_json_i64(row, "priority", 0), timeout = oc_json_i64(row, "timeoutMs", 0);
+	if (h == NULL || by == NULL) {
+		oc_free(h);
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a plugin's hooks");
+	}
+	*h = (oc_plugin_hook){.next = plugin->hooks, .plugin = plugin, .handler = (int)oc_json_i64(row, "handler", -1)};
+	oc_hook_subscription subscription = {
+		.hook = oc_json_str(row, "name", ""),
+		.priority = (int32_t)(priority > 1000000 ? 1000000 : priority < -1000000 ? -1000000 : priority),
+		.timeout_ms = (uint32_t)(timeout < 0 ? 0 : timeout > 600000 ? 600000 : timeout),
+		.by = by,
+		.fn = hook_fired,
+		.cancel = hook_cancelled,
+		.arg = h,
+	};
+	oc_status status = oc_hooks_subscribe(plugin->bridge->hooks, &subscription, &h->sub, err);
+	if (status != OC_OK)
+		oc_free(h);
+	else
+		plugin->hooks = h;
+	return status;
+}
+
+/* ---- The module ---- */
+
+static oc_status init(const oc_host_api *host, oc_self *self, oc_str config, void **ret_inst)
+{
+	(void)host;
+	(void)config;
+	oc_bridge *bridge = oc_modules_context(oc_module_registry(self), "bridge");
+	for (oc_plugin *p = bridge != NULL ? bridge->plugins : NULL; p != NULL; p = p->next)
+		if (strcmp(p->module_name, oc_module_name(self)) == 0) {
+			*ret_inst = p;
+			return OC_OK;
+		}
+	return OC_E_NOT_FOUND;
+}
+
+static void fini(void *inst)
+{
+	(void)inst; /* the bridge's */
+}
+
+static oc_status add_module(oc_plugin *plugin, oc_err *err)
+{
+	oc_auto_json cJSON *manifest = cJSON_CreateObject();
+	cJSON *abi = cJSON_AddObjectToObject(manifest, "abi");
+	static const char *const kinds[] = {"tool"};
+	(void)oc_json_set_i64(abi, "major", OC_ABI_MAJOR);
+	(void)oc_json_set_i64(abi, "minor", OC_ABI_MINOR);
+	(void)oc_json_set_str(manifest, "name", plugin->module_name);
+	(void)oc_json_set_str(manifest, "version", plugin->version[0] != 0 ? plugin->version : "0.0.0");
+	(void)oc_json_set_str(manifest, "license", "see the plugin");
+	(void)oc_json_set_str(manifest, "description", oc_json_str(plugin->manifest, "description", plugin->name));
+	(void)oc_json_set(manifest, "kinds", cJSON_CreateStringArray(kinds, 1));
+	oc_auto_free char *text = oc_json_print(manifest);
+	if (text == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a plugin");
+	plugin->ifaces[0] = (oc_iface){OC_KIND_TOOL, 1, 0, plugin->id, &tool_vtbl};
+	plugin->desc = (oc_module_desc){
+		.magic = OC_MODULE_MAGIC,
+		.struct_size = sizeof(plugin->desc),
+		.abi_major = OC_ABI_MAJOR,
+		.abi_minor = OC_ABI_MINOR,
+		.name = plugin->module_name,
+		.version = plugin->version[0] != 0 ? plugin->version : "0.0.0",
+		.ifaces = plugin->ifaces,
+		.n_ifaces = 1,
+		.init = init,
+		.fini = fini,
+	};
+	return oc_modules_add(plugin->bridge->modules, oc_str_of(text), &plugin->desc, "plugin", &plugin->module, err);
+}
+
+oc_status oc_plugin_present(oc_plugin *plugin, oc_err *err)
+{
+	const cJSON *row;
+	oc_status status = OC_OK;
+	oc_plugin_withdraw(plugin);
+	oc_free(plugin->tools_json);
+	plugin->tools_json = tool_specs(plugin);
+	if (plugin->tools_json == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a plugin's tools");
+	cJSON_ArrayForEach(row, oc_json_get(plugin->snapshot, "hooks"))
+	{
+		if (status == OC_OK)
+			status = subscribe(plugin, row, err);
+	}
+	if (status == OC_OK && plugin->module == NULL && strcmp(plugin->tools_json, "[]") != 0)
+		status = add_module(plugin, err);
+	if (status == OC_OK && plugin->module != NULL && plugin->bridge->started)
+		oc_module_restart(plugin->module, NULL, NULL);
+	return status;
+}
+
+void oc_plugin_withdraw(oc_plugin *plugin)
+{
+	unsubscribe(plugin);
+	if (plugin->module != NULL && oc_module_running(plugin->module))
+		oc_module_stop(plugin->module, 1000, NULL, NULL);
+}

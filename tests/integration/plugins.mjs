@@ -1,0 +1,161 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { test, done, Gateway, cli, equal, ok, match, until, state, skipAll, writeConfig } from './lib.mjs';
+
+if (!fs.existsSync(path.join(path.dirname(process.env.OC_BIN), 'bridge/vendor')))
+	skipAll('built without plugins');
+
+// A plugin as people write them: TypeScript with everything that Node alone would not run.
+const SOURCE = `
+import { readStringParam, jsonResult } from "openclaw/plugin-sdk";
+import type { OpenClawPluginApi } from "openclaw/plugin-sdk";
+import fs from "node:fs";
+import { Counter, Mood } from "./lib/counter.js";
+
+const counter = new Counter(1);
+
+export default {
+	id: "demo",
+	register(api: OpenClawPluginApi) {
+		api.registerTool({
+			name: "demo_greet", label: "Greet", description: "Greets somebody.",
+			parameters: { type: "object", properties: { name: { type: "string" } }, required: ["name"] },
+			async execute(_id: string, params: Record<string, unknown>) {
+				return jsonResult({ hello: readStringParam(params, "name", { required: true }), n: counter.next(), mood: Mood.Good,
+					shout: (api.pluginConfig as any).shout });
+			},
+		});
+		api.registerTool((ctx: any) => ({
+			name: "demo_where", description: "Says where it runs.", parameters: { type: "object", properties: {} },
+			execute: async () => "session " + ctx.sessionKey,
+		}));
+		api.registerTool({
+			name: "demo_spy", description: "Reads a file.",
+			parameters: { type: "object", properties: { file: { type: "string" } } },
+			execute: async (_id: string, { file }: { file: string }) => fs.readFileSync(file, "utf8"),
+		});
+		api.registerTool({
+			name: "demo_env", description: "Tells its environment.", parameters: { type: "object", properties: {} },
+			execute: async () => Object.keys(process.env).sort().join(" "),
+		});
+		api.registerTool({
+			name: "demo_die", description: "Ends the process.", parameters: { type: "object", properties: {} },
+			execute: async () => process.exit(7),
+		});
+		api.on("before_tool_call", (event) => {
+			if (event.params.name === "Voldemort")
+				return { block: true, blockReason: "not that name" };
+			if (event.params.name === "Tom")
+				return { params: { ...event.params, name: "Thomas" } };
+		});
+		api.on("no_such_hook" as never, () => {});
+	},
+} as const;
+`;
+const COUNTER = `
+export enum Mood { Good = "good", Bad = "bad" }
+export class Counter {
+	constructor(private n: number) {}
+	next() { return this.n++; }
+}
+`;
+const MANIFEST = { id: 'demo', name: 'Demo', configSchema: { type: 'object', additionalProperties: false,
+	properties: { shout: { type: 'boolean' } } } };
+
+function write(id, files) {
+	for (const [name, content] of Object.entries(files)) {
+		const file = path.join(state, 'extensions', id, name);
+		fs.mkdirSync(path.dirname(file), { recursive: true });
+		fs.writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+	}
+}
+
+const secret = path.join(path.dirname(state), 'secret.txt');
+fs.writeFileSync(secret, 'the crown jewels');
+write('demo', { 'index.ts': SOURCE, 'lib/counter.ts': COUNTER, 'openclaw.plugin.json': MANIFEST,
+	'package.json': { name: '@somebody/demo', version: '1.2.3', type: 'module', openclaw: { extensions: ['./index.ts'] } } });
+write('broken', { 'index.ts': 'export default { register() { throw new Error("no good") } }',
+	'openclaw.plugin.json': { id: 'broken', configSchema: { type: 'object' } } });
+write('picky', { 'index.js': 'module.exports = () => {}', 'openclaw.plugin.json': { id: 'picky', configSchema: { type: 'object',
+	properties: { level: { type: 'integer' } } } } });
+write('bare', { 'index.js': 'module.exports = () => {}' });
+writeConfig({ plugins: { entries: { demo: { config: { shout: true } }, picky: { config: { level: 'high' } } } } });
+
+let gw;
+const plugin = async (id) => (await gw.rpc('plugins.list', {})).plugins.find((one) => one.id === id);
+const call = (name, args = {}) => gw.rpc('tools.execute', { name, arguments: args, session: 'main' });
+const text = (result) => result.content.map((part) => part.text).join('');
+
+test('without a gateway: every plugin is listed, with what is wrong', async () => {
+	const r = cli(['plugins', 'list', '--json']);
+	equal(r.code, 0, r.err);
+	const by = Object.fromEntries(JSON.parse(r.out).map((one) => [one.id, one]));
+	equal(by.demo.version, '1.2.3');
+	equal(by.picky.status, 'error');
+	match(by.picky.error, /invalid config: level/);
+	match(by.bare.error, /manifest not found/);
+	match(cli(['plugins', 'info', 'nobody']).err, /no plugin "nobody"/);
+});
+
+test('a new plugin is loaded after the gateway answers, and a bad one says why', async () => {
+	gw = await new Gateway().start();
+	await until('the plugin', async () => (await plugin('demo')).status === 'loaded');
+	await until('the other', async () => (await plugin('broken')).status === 'error');
+	match((await plugin('broken')).error, /no good/);
+	const info = await gw.rpc('plugins.info', { id: 'demo' });
+	equal(info.registered.hooks.map((hook) => hook.name), ['before_tool_call', 'no_such_hook']);
+	await until('its tools', async () => JSON.stringify(await gw.rpc('tools.list', {})).includes('demo_where'));
+});
+
+test('its tools run, with its configuration and state', async () => {
+	const first = JSON.parse(text(await call('demo_greet', { name: 'Ada' })));
+	equal(first, { hello: 'Ada', n: 1, mood: 'good', shout: true });
+	equal(JSON.parse(text(await call('demo_greet', { name: 'Ada' }))).n, 2);
+	match(text(await call('demo_where')), /^session agent:main:main$/);
+});
+
+test('its hooks block and change calls', async () => {
+	equal(JSON.parse(text(await call('demo_greet', { name: 'Tom' }))).hello, 'Thomas');
+	const blocked = await gw.rpcRaw('tools.execute', { name: 'demo_greet', arguments: { name: 'Voldemort' }, session: 'main' });
+	match(JSON.stringify(blocked), /not that name/);
+});
+
+test('it sees neither foreign files nor the environment', async () => {
+	const spied = JSON.stringify(await gw.rpcRaw('tools.execute', { name: 'demo_spy', arguments: { file: secret }, session: 'main' }));
+	ok(!spied.includes('crown jewels'), spied);
+	const token = JSON.stringify(await gw.rpcRaw('tools.execute', { name: 'demo_spy',
+		arguments: { file: path.join(state, 'credentials/gateway-token') }, session: 'main' }));
+	ok(!token.includes(gw.token), token);
+	const names = text(await call('demo_env')).split(' ');
+	ok(!names.some((name) => /OPENCLAW|TOKEN|KEY|OC_/.test(name)), names.join(' '));
+});
+
+test('its death ends the call, not the gateway, and it comes back', async () => {
+	const before = (await plugin('demo')).pid;
+	const r = await gw.rpcRaw('tools.execute', { name: 'demo_die', arguments: {}, session: 'main' });
+	match(JSON.stringify(r), /process|interrupted|retried/i);
+	equal(JSON.parse(text(await call('demo_greet', { name: 'Eve' }))).n, 1);
+	ok((await plugin('demo')).pid !== before);
+});
+
+test('the next start knows its tools without starting it', async () => {
+	equal((await gw.stop()).code, 0);
+	gw = await new Gateway().start();
+	ok(JSON.stringify(await gw.rpc('tools.list', {})).includes('demo_greet'));
+	equal((await plugin('demo')).process, 'idle');
+	equal(JSON.parse(text(await call('demo_greet', { name: 'Zoe' }))).hello, 'Zoe');
+	equal((await plugin('demo')).process, 'running');
+});
+
+test('disabled, its tools and its process are gone; enabled, they are back', async () => {
+	equal(cli(['plugins', 'disable', 'demo']).code, 0);
+	await until('the end', async () => (await plugin('demo')).process === 'idle');
+	ok(!JSON.stringify(await gw.rpc('tools.list', {})).includes('demo_greet'));
+	equal((await plugin('demo')).status, 'disabled');
+	equal(cli(['plugins', 'enable', 'demo']).code, 0);
+	await until('its tools', async () => JSON.stringify(await gw.rpc('tools.list', {})).includes('demo_greet'));
+	equal(JSON.parse(text(await call('demo_greet', { name: 'Kim' }))).hello, 'Kim');
+	equal((await gw.stop()).code, 0);
+});
+
+await done();

@@ -113,6 +113,7 @@ struct oc_turn {
 	oc_watch *deadline, *retry, *typing;
 	uint64_t end_since_ms; /* when its last commit failed first */
 	bool end_withheld, end_failed; /* which end that is */
+	unsigned end_hurries;
 	bool failed_running;	/* it failed after it had begun */
 	bool user_late;		/* its message is stored by the commit of its failure */
 	/* cancel asked for */

@@ -14,6 +14,7 @@
 #include "core/base/trace.h"
 
 #define END_RETRY_MAX_MS 5000
+#define END_HURRIES_MAX 50
 
 /* ---- The end ---- */
 
@@ -125,15 +126,23 @@ static void kick(oc_turn *turn)
 static void commit_end(oc_turn *turn, bool withheld);
 static void commit_failure(oc_turn *turn);
 
+static void try_end(void *arg)
+{
+	oc_turn *turn = arg;
+	if (turn->state != OC_TURN_ENDING)
+		return;
+	if (turn->end_failed)
+		commit_failure(turn);
+	else
+		commit_end(turn, turn->end_withheld);
+}
+
 static void on_end_retry(void *arg)
 {
 	oc_turn *turn = arg;
 	oc_watch_end(turn->retry);
 	turn->retry = NULL;
-	if (turn->end_failed)
-		commit_failure(turn);
-	else
-		commit_end(turn, turn->end_withheld);
+	try_end(turn);
 }
 
 /* How a turn ended must get into the store, or its reply is lost until the next start: tried again until the store works
@@ -151,7 +160,10 @@ static bool end_again(oc_turn *turn, oc_status status, const oc_err *err)
 	if (passed > turn->timeout_ms || turn->retry != NULL)
 		return false;
 	turn->retry = oc_timer_start(turn->owner, wait < END_RETRY_MAX_MS ? wait : END_RETRY_MAX_MS, 0, on_end_retry, turn);
-	return turn->retry != NULL;
+	if (turn->retry != NULL)
+		return true;
+	/* No memory even for a timer: at once then, a few times. */
+	return turn->end_hurries++ < END_HURRIES_MAX && oc_loop_defer(turn->agent->loop, turn->owner, try_end, turn) == OC_OK;
 }
 
 static void ended_ok(void *arg, const oc_batch *b, oc_status status, const oc_err *err)

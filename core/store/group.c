@@ -69,6 +69,9 @@ static void roll_back(oc_store *store)
 	oc_tx_forget(&store->tx);
 	if (store->tx.stmts.db != NULL && sqlite3_get_autocommit(store->tx.stmts.db) == 0)
 		(void)simple(store, "ROLLBACK", NULL);
+	/* Without memory even that can fail; a connection that is gone rolls back for sure. */
+	if (store->tx.stmts.db != NULL && sqlite3_get_autocommit(store->tx.stmts.db) == 0)
+		oc_stmts_clear(&store->tx.stmts);
 }
 
 static oc_status end(oc_store *store, oc_err *err)

@@ -21,9 +21,19 @@ EXTRA_PROGRAMS += %D%/bench_streams
 tests_bench_bench_streams_SOURCES = %D%/bench_streams.c
 tests_bench_bench_streams_LDADD = $(llhttp_libs) $(UV_LIBS)
 EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh
+# Turns: a model server, and a client of it and of the gateway.
+bench_programs += %D%/bench_model %D%/bench_turns
+EXTRA_PROGRAMS += %D%/bench_model %D%/bench_turns
+tests_bench_bench_model_SOURCES = %D%/bench_model.c
+tests_bench_bench_model_LDADD = $(llhttp_libs) $(UV_LIBS)
+tests_bench_bench_turns_SOURCES = %D%/bench_turns.c
+tests_bench_bench_turns_LDADD = $(llhttp_libs) $(UV_LIBS)
+EXTRA_DIST += %D%/turns.sh
+EXTRA_DIST += %D%/run.sh %D%/http.sh
 
 bench: all $(bench_programs)
 	$(srcdir)/tests/bench/run.sh .
 	$(srcdir)/tests/bench/http.sh .
 	$(srcdir)/tests/bench/streams.sh .
+	$(srcdir)/tests/bench/turns.sh .
 .PHONY: bench

@@ -36,4 +36,7 @@ bench: all $(bench_programs)
 	$(srcdir)/tests/bench/http.sh .
 	$(srcdir)/tests/bench/streams.sh .
 	$(srcdir)/tests/bench/turns.sh .
+	%D%/bench_store append
+	%D%/bench_store open
+	%D%/bench_store search
 .PHONY: bench

@@ -458,7 +458,7 @@ static void dead_letters(void **state)
 	fixture *f = *state;
 	oc_batch *b = oc_batch_new(f->store);
 	for (int i = 0; i < 4; i++) {
-		char key[8];
+		char key[16];
 		snprintf(key, sizeof key, "k%d", i);
 		oc_batch_outbox_put(b, key, KEY, NULL, "telegram", "default", "{\"to\":\"1\",\"text\":\"x\"}");
 		if (i > 0)

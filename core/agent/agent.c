@@ -60,18 +60,23 @@ const cJSON *oc_agent_setting(const oc_config *config, const char *agent_id, con
 	return own != NULL ? own : full != NULL ? oc_config_get(config, full) : NULL;
 }
 
-char *oc_agent_workspace(oc_agent *agent, const oc_config *config, const char *agent_id)
+char *oc_agent_workspace_in(const char *state_dir, const oc_config *config, const char *agent_id)
 {
 	char fallback[65];
 	const char *own = oc_json_str(oc_agent_entry(config, agent_id), "workspace", "");
 	if (own[0] != 0)
-		return oc_path_expand(own, agent->state_dir);
+		return oc_path_expand(own, state_dir);
 	if (strcmp(agent_id, oc_agent_default_id(config, fallback)) != 0) {
 		oc_auto_free char *name = oc_asprintf("workspace-%s", agent_id);
-		return name != NULL ? oc_path_join(agent->state_dir, name) : NULL;
+		return name != NULL ? oc_path_join(state_dir, name) : NULL;
 	}
 	const char *shared = oc_config_str(config, "agents.defaults.workspace", "");
-	return shared[0] != 0 ? oc_path_expand(shared, agent->state_dir) : oc_path_join(agent->state_dir, "workspace");
+	return shared[0] != 0 ? oc_path_expand(shared, state_dir) : oc_path_join(state_dir, "workspace");
+}
+
+char *oc_agent_workspace(oc_agent *agent, const oc_config *config, const char *agent_id)
+{
+	return oc_agent_workspace_in(agent->state_dir, config, agent_id);
 }
 
 /* ---- Life ---- */

@@ -121,6 +121,7 @@ const char *oc_agent_default_id(const oc_config *config, char out[65]);
 const char *oc_agent_main_key(const oc_config *config);
 /* Absolute; oc_free it. */
 char *oc_agent_workspace(oc_agent *agent, const oc_config *config, const char *agent_id);
+char *oc_agent_workspace_in(const char *state_dir, const oc_config *config, const char *agent_id);
 /* agents.list[].<path> when set, else agents.defaults.<path>. */
 const cJSON *oc_agent_setting(const oc_config *config, const char *agent_id, const char *path);
 

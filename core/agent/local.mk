@@ -24,6 +24,8 @@ libocore_la_SOURCES += \
 	%D%/embed.c \
 	%D%/embed.h \
 	%D%/events.c \
+	%D%/front.c \
+	%D%/front.h \
 	%D%/history.c \
 	%D%/history.h \
 	%D%/fair.c \
@@ -87,6 +89,8 @@ libocore_la_SOURCES += \
 	%D%/toolset.c \
 	%D%/transcript.c \
 	%D%/transcript.h \
+	%D%/skills.c \
+	%D%/skills.h \
 	%D%/turn.c \
 	%D%/turn.h \
 	%D%/turn_accept.c \

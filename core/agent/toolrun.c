@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/agent/transcript.h"
+#include "core/agent/skills.h"
 #include "core/agent/workspace.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
@@ -344,7 +345,33 @@ static void on_done(void *arg, oc_status status, oc_str result)
 	after_tool(t);
 }
 
-static char *context_json(const oc_toolrun *t)
+static bool needs(const oc_tool_info *tool, const char *capability)
+{
+	const cJSON *one;
+	cJSON_ArrayForEach(one, oc_json_get(tool->spec, "capabilities")) if (cJSON_IsString(one) &&
+									     strcmp(one->valuestring, capability) == 0) return true;
+	return false;
+}
+
+/* Skills outside the workspace may be read, and programs get the variables of skills. */
+static void add_skills(cJSON *o, const oc_toolrun *t, const oc_tool_info *tool)
+{
+	const oc_policy_context *p = &t->in.policy;
+	bool reads = needs(tool, "fs.read"), runs = needs(tool, "exec");
+	oc_arena *arena = reads || runs ? oc_arena_new(0) : NULL;
+	oc_skills skills;
+	if (arena != NULL && t->in.workspace != NULL &&
+	    oc_skills_load(p->config, p->agent->state_dir, t->in.workspace, p->agent_id, arena, &skills, NULL) == OC_OK) {
+		cJSON *folders = reads ? oc_skills_folders(&skills) : NULL, *env = runs ? oc_skills_env(p->config, &skills) : NULL;
+		if (folders != NULL)
+			(void)oc_json_set(o, "readable", folders);
+		if (env != NULL)
+			(void)oc_json_set(o, "env", env);
+	}
+	oc_arena_free(arena);
+}
+
+static char *context_json(const oc_toolrun *t, const oc_tool_info *tool)
 {
 	const oc_policy_context *p = &t->in.policy;
 	oc_auto_json cJSON *o = cJSON_CreateObject();
@@ -356,6 +383,7 @@ static char *context_json(const oc_toolrun *t)
 	oc_json_opt(o, "channel", p->channel);
 	if (t->in.sender != NULL)
 		(void)oc_json_set(o, "sender", cJSON_Duplicate(t->in.sender, true));
+	add_skills(o, t, tool);
 	oc_json_opt(o, "callId", t->call_id);
 	oc_json_opt(o, "sandbox", oc_config_str(p->config, "tools.exec.sandbox.level", "strict"));
 	return oc_json_print(o);
@@ -368,7 +396,7 @@ static void invoke(oc_toolrun *t)
 		refuse(t, OC_E_NOT_FOUND, false, NULL, "The tool %s is no longer there.", t->tool);
 		return;
 	}
-	oc_auto_free char *context = context_json(t), *args = oc_json_print(t->arguments);
+	oc_auto_free char *context = context_json(t, &tool), *args = oc_json_print(t->arguments);
 	if (context == NULL || args == NULL) {
 		refuse(t, OC_E_NOMEM, false, NULL, "There is not enough memory for the call.");
 		return;

@@ -10,6 +10,7 @@
 #include "core/agent/recover.h"
 #include "core/agent/shown.h"
 #include "core/agent/take.h"
+#include "core/agent/skills.h"
 #include "core/agent/toolrun.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
@@ -75,8 +76,27 @@ static oc_status choose(oc_turn *turn, size_t from, oc_err *err)
 	return first.code;
 }
 
+/* "/name …": somebody asks for a skill by name, also for one that the model is not told of. */
+static void call_skill(oc_turn *turn)
+{
+	oc_arena *arena = turn->text[0] == '/' ? oc_arena_new(0) : NULL;
+	oc_skills skills;
+	const oc_skill *s = NULL;
+	if (arena != NULL && oc_skills_load(turn->config, turn->agent->state_dir, turn->workspace, turn->agent_id, arena, &skills,
+					    NULL) == OC_OK)
+		s = oc_skills_called(&skills, oc_str_of(turn->text));
+	if (s != NULL) {
+		oc_auto_free char *words = oc_asprintf("%s%s(The user calls the skill \"%s\": read %s and do as it says. What follows "
+						       "the name is its input.)",
+						       turn->hook_before, turn->hook_before[0] != 0 ? "\n\n" : "", s->name, s->location);
+		turn->hook_before = words != NULL ? oc_turn_text(turn, words) : turn->hook_before;
+	}
+	oc_arena_free(arena);
+}
+
 static oc_status add_user(oc_turn *turn, oc_err *err)
 {
+	call_skill(turn);
 	oc_auto_free char *content = oc_context_user_content(turn, false);
 	if (content == NULL || oc_context_add(turn, "user", content, NULL, NULL, NULL, false) == NULL)
 		return oc_fail(err, OC_E_LIMIT, "send less at once", "the message with its attachments is too large");

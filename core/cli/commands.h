@@ -21,6 +21,7 @@ extern const oc_command oc_cmd_onboard;
 extern const oc_command oc_cmd_pairing;
 extern const oc_command oc_cmd_plugins;
 extern const oc_command oc_cmd_sessions;
+extern const oc_command oc_cmd_skills;
 extern const oc_command oc_cmd_status;
 extern const oc_command oc_cmd_store;
 
@@ -36,6 +37,7 @@ extern const oc_command oc_cmd_store;
 	&oc_cmd_sessions, \
 	&oc_cmd_store, \
 	&oc_cmd_memory, \
+	&oc_cmd_skills, \
 	&oc_cmd_pairing, \
 	&oc_cmd_daemon, \
 	&oc_cmd_logs, \

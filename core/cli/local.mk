@@ -18,5 +18,6 @@ libocore_la_SOURCES += \
 	%D%/session_source.c %D%/session_source.h \
 	%D%/sessions.c %D%/sessions.h \
 	%D%/store.c \
+	%D%/skills.c \
 	%D%/service.c %D%/service.h \
 	%D%/status.c %D%/status.h

@@ -17,6 +17,7 @@ integration_tests += %D%/version.test
 integration_tests += %D%/gateway.test
 integration_tests += %D%/queue.test
 integration_tests += %D%/cli.test
+integration_tests += %D%/skills.test
 integration_tests += %D%/memory.test
 integration_tests += %D%/model-errors.test
 integration_tests += %D%/context.test
@@ -35,7 +36,7 @@ check_PROGRAMS += %D%/channel_driver
 tests_integration_channel_driver_LDADD = $(OC_LIBS) -ldl
 
 # What the .test files load.
-EXTRA_DIST += %D%/memory.mjs %D%/model-errors.mjs %D%/config-live.mjs %D%/context.mjs
+EXTRA_DIST += %D%/skills.mjs %D%/memory.mjs %D%/model-errors.mjs %D%/config-live.mjs %D%/context.mjs
 EXTRA_DIST += %D%/fake-telegram.mjs %D%/channel-driver.mjs %D%/telegram-module.mjs
 EXTRA_DIST += %D%/providers.mjs %D%/lib.mjs %D%/errors.mjs %D%/gateway.mjs %D%/openai-client.mjs %D%/ws.mjs
 EXTRA_DIST += %D%/queue.mjs %D%/lib.mjs %D%/modules-live.mjs %D%/errors.mjs %D%/gateway.mjs %D%/openai-client.mjs %D%/ws.mjs

@@ -41,7 +41,7 @@ const classes = {
 	instream: { serve: (res) => { stream(res, `data: ${JSON.stringify({ error: { message: 'upstream overloaded', type: 'overloaded_error' } })}\n\n`); res.end(); }, calls: 3, words: /overloaded/, rests: true },
 	malformed: { serve: (res) => { stream(res, 'data: {"choices":[{"index":0,"delta":{"content":\n\n'); res.end(); }, calls: 3, words: /understood|stream|JSON|cut off/i, rests: true },
 	// On a connection that was used before, the HTTP client itself asks again.
-	reset: { serve: (res) => res.destroy(), calls: [3, 6], words: /127\.0\.0\.1/, rests: true },
+	reset: { serve: (res) => res.destroy(), calls: [3, 99], words: /127\.0\.0\.1/, rests: true },
 	refusal: { serve: (res) => { stream(res, chunk({}, 'content_filter'), 'data: [DONE]\n\n'); res.end(); }, calls: 1, words: /declined/, remedy: /another/, rests: false, final: true },
 	empty: { serve: good(' '), calls: 2, words: /empty answer/, remedy: /another/, rests: false, final: true },
 };

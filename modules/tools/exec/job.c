@@ -309,7 +309,7 @@ static bool add_string(cJSON *array, const char *text)
 	return cJSON_AddItemToArray(array, cJSON_CreateString(text));
 }
 
-static bool add_env(cJSON *spec, const ex_inst *inst, const cJSON *args)
+static bool add_env(cJSON *spec, const ex_inst *inst, const cJSON *args, const cJSON *context)
 {
 	const cJSON *given = cJSON_GetObjectItemCaseSensitive(args, "env"), *item;
 	cJSON *env = cJSON_AddObjectToObject(spec, "env");
@@ -318,6 +318,12 @@ static bool add_env(cJSON *spec, const ex_inst *inst, const cJSON *args)
 	cJSON_ArrayForEach(item, given)
 	{
 		if (cJSON_IsString(item))
+			ok = ok && cJSON_AddStringToObject(env, item->string, item->valuestring) != NULL;
+	}
+	/* What the operator gave to skills; the call's own come before them. */
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(context, "env"))
+	{
+		if (cJSON_IsString(item) && cJSON_GetObjectItemCaseSensitive(env, item->string) == NULL)
 			ok = ok && cJSON_AddStringToObject(env, item->string, item->valuestring) != NULL;
 	}
 	if (ok && inst->config.path != NULL && cJSON_GetObjectItemCaseSensitive(env, "PATH") == NULL)
@@ -353,7 +359,7 @@ static char *make_spec(const ex_inst *inst, const ex_job *job, const cJSON *args
 {
 	cJSON *spec = cJSON_CreateObject();
 	const char *level = tk_str(context, "sandbox", NULL);
-	bool ok = spec != NULL && cJSON_AddStringToObject(spec, "cwd", job->cwd) != NULL && add_env(spec, inst, args)
+	bool ok = spec != NULL && cJSON_AddStringToObject(spec, "cwd", job->cwd) != NULL && add_env(spec, inst, args, context)
 		  && add_argv(spec, inst, job->command, job->pty) && add_paths(spec, inst, tk_str(context, "workspace", "/"))
 		  && cJSON_AddNumberToObject(spec, "timeoutMs", (double)job->timeout_ms) != NULL
 		  && cJSON_AddBoolToObject(spec, "network", inst->config.network) != NULL

@@ -60,6 +60,7 @@ struct running {
 	oc_call *call;
 	void (*tool)(fs_job *job);
 	cJSON *args, *context;
+	bool reads_only;
 	fs_job job;
 };
 
@@ -127,6 +128,22 @@ static oc_str list_tools(void *inst)
 	return (oc_str){tool_list, sizeof tool_list - 1};
 }
 
+/* The folder that the call is about: the workspace, or for reading one that the host allows besides. */
+static const char *world_of(const struct running *r, const char *workspace)
+{
+	const cJSON *folder, *path = cJSON_GetObjectItemCaseSensitive(r->args, "path");
+	if (r->tool == NULL || !r->reads_only || !cJSON_IsString(path) || path->valuestring[0] != '/')
+		return workspace;
+	cJSON_ArrayForEach(folder, cJSON_GetObjectItemCaseSensitive(r->context, "readable"))
+	{
+		size_t n = cJSON_IsString(folder) ? strlen(folder->valuestring) : 0;
+		if (n > 1 && strncmp(path->valuestring, folder->valuestring, n) == 0 &&
+		    (path->valuestring[n] == '/' || path->valuestring[n] == 0))
+			return folder->valuestring;
+	}
+	return workspace;
+}
+
 static void invoke(void *inst_arg, oc_call *call, oc_str tool, oc_str args, oc_str context)
 {
 	instance *inst = inst_arg;
@@ -147,6 +164,7 @@ static void invoke(void *inst_arg, oc_call *call, oc_str tool, oc_str args, oc_s
 	for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
 		if (strcmp(tools[i].name, tool.p) == 0)
 			r->tool = tools[i].run;
+	r->reads_only = strcmp(tool.p, "write") != 0 && strcmp(tool.p, "edit") != 0;
 	r->args = tk_parse(args);
 	r->context = tk_parse(context);
 	r->job.args = r->args;
@@ -156,7 +174,7 @@ static void invoke(void *inst_arg, oc_call *call, oc_str tool, oc_str args, oc_s
 	if (r->tool == NULL || r->args == NULL || !cJSON_IsString(workspace)) {
 		status = OC_E_INVALID;
 	} else {
-		r->job.workspace = workspace->valuestring;
+		r->job.workspace = world_of(r, workspace->valuestring);
 		r->job.root = fs_root_open(r->job.workspace);
 		if (r->job.root < 0) {
 			status = OC_E_IO;

@@ -17,6 +17,7 @@
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_MAX_MS (5 * 60 * 1000)
 #define RESUME_MAX 10000
+#define STREAM_MAX 100 /* rows of one conversation in memory; what is more waits in the store */
 #define LOOK_AGAIN_MS 2000
 #define NOTE_AGAIN_MS 500
 
@@ -35,6 +36,8 @@ typedef struct stream {
 	oc_outbound *outbound;
 	row *first, **tail;
 	uint64_t sent_ns; /* handed to the channel */
+	size_t n;
+	bool more; /* there are more in the store: they are read when these are over */
 	bool busy; /* the first row is being sent, or its delivery is being noted */
 	oc_call *call;
 	char *ids_json; /* of the delivery that is being noted */
@@ -158,8 +161,14 @@ static bool add_row(oc_outbound *o, cJSON *from)
 			free_row(r);
 			return true;
 		}
+	if (s->more || s->n >= STREAM_MAX) {
+		s->more = true;
+		free_row(r);
+		return true;
+	}
 	*s->tail = r;
 	s->tail = &r->next;
+	s->n++;
 	o->agent->stats.outbox_pending++;
 	pump(s);
 	return true;
@@ -209,6 +218,7 @@ static void row_over(stream *s, bool ok, const oc_err *err)
 	s->first = r->next;
 	if (s->first == NULL)
 		s->tail = &s->first;
+	s->n--;
 	agent->stats.outbox_pending--;
 	emit_delivery(agent, r, ok, err);
 	oc_agent_observe(agent, OC_HOOK_MESSAGE_SENT, hook_payload(r, ok, err));
@@ -408,12 +418,56 @@ static void forget(stream *s)
 	oc_free(s);
 }
 
+static void look_again(oc_outbound *o);
+
+/* The rows that had no place. The stream's key has what they have in common. */
+static void read_more(stream *s)
+{
+	oc_outbound *o = s->outbound;
+	oc_auto_json cJSON *rows = NULL;
+	oc_auto_free char *copy = oc_strdup(s->key);
+	oc_err err = {0};
+	const char *part[4] = {"", "", "", ""};
+	char *at = copy;
+	for (int i = 0; i < 4 && at != NULL; i++) {
+		part[i] = at;
+		at = strchr(at, '\n');
+		if (at != NULL)
+			*at++ = 0;
+	}
+	s->more = false;
+	if (copy == NULL || oc_store_outbox_to(o->agent->store, part[0], part[1], part[2], part[3], STREAM_MAX, &rows, &err) != OC_OK) {
+		oc_log_err(OC_LOG_ERROR, "outbound", "messages wait that cannot be read", &err);
+		look_again(o);
+		forget(s);
+		return;
+	}
+	if (cJSON_GetArraySize(rows) == 0) {
+		forget(s);
+		return;
+	}
+	bool all = cJSON_GetArraySize(rows) < STREAM_MAX;
+	s->busy = true; /* no row is sent before all are there */
+	cJSON *one;
+	cJSON_ArrayForEach(one, rows) if (!add_row(o, one)) look_again(o);
+	s->busy = false;
+	s->more = !all;
+	if (s->first != NULL)
+		pump(s);
+	else
+		forget(s); /* there was no memory: look_again comes back to them */
+}
+
 static void pump(stream *s)
 {
 	oc_outbound *o = s->outbound;
 	row *r = s->first;
 	if (s->busy)
 		return;
+	if (r == NULL && s->more) {
+		read_more(s);
+		return;
+	}
 	if (r == NULL) {
 		forget(s);
 		return;

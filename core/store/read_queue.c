@@ -80,6 +80,23 @@ oc_status oc_store_outbox(oc_store *store, int64_t limit, cJSON **ret_array, oc_
 	return oc_read_rows(store, s, outbox_row, "cannot read the outbox", ret_array, err);
 }
 
+oc_status oc_store_outbox_to(oc_store *store, const char *channel, const char *account, const char *to, const char *thread,
+			     int64_t limit, cJSON **ret_array, oc_err *err)
+{
+	sqlite3_stmt *s = oc_read_stmt(store,
+				       "SELECT " OUTBOX_COLUMNS " FROM outbox WHERE state = 'pending' AND channel = ?1"
+				       " AND account = ?2 AND coalesce(json_extract(message, '$.to'), '') = ?3"
+				       " AND coalesce(json_extract(message, '$.thread'), '') = ?4 ORDER BY id LIMIT ?5",
+				       err);
+	if (s == NULL)
+		return oc_read_failed(err);
+	const char *const texts[] = {channel, account, to, thread};
+	for (int i = 0; i < 4; i++)
+		oc_sql_bind(s, i + 1, texts[i]);
+	sqlite3_bind_int64(s, 5, oc_read_limit(limit, 100, 10000));
+	return oc_read_rows(store, s, outbox_row, "cannot read the outbox", ret_array, err);
+}
+
 oc_status oc_store_outbox_row(oc_store *store, const char *key, cJSON **ret_object, oc_err *err)
 {
 	sqlite3_stmt *s = oc_read_stmt(store, "SELECT " OUTBOX_COLUMNS " FROM outbox WHERE key = ?1", err);

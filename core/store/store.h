@@ -235,6 +235,9 @@ oc_status oc_store_run_by_key(oc_store *store, const char *idempotency, cJSON **
 oc_status oc_store_open_runs(oc_store *store, cJSON **ret_array, oc_err *err);
 /* Pending outbox rows, oldest first: [{"key","session","run","channel","account","message":{…},"attempts","nextAt","error"?}]. */
 oc_status oc_store_outbox(oc_store *store, int64_t limit, cJSON **ret_array, oc_err *err);
+/* The same of one conversation; to and thread "" when the message has none. */
+oc_status oc_store_outbox_to(oc_store *store, const char *channel, const char *account, const char *to, const char *thread,
+			     int64_t limit, cJSON **ret_array, oc_err *err);
 /* One row, whatever its state (then with "state"). */
 oc_status oc_store_outbox_row(oc_store *store, const char *key, cJSON **ret_object, oc_err *err);
 /* {"pending":n,"delivered":n,"dead":n}. */

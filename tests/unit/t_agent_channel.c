@@ -221,6 +221,38 @@ static void tries_again(void **state)
 	assert_int_equal(stats.delivered, 2);
 }
 
+enum { LONG_QUEUE = 230 };
+
+static bool all_delivered(fixture *f)
+{
+	oc_agent_stats stats;
+	oc_agent_get_stats(f->agent, &stats);
+	return stats.delivered >= LONG_QUEUE && nothing_pending(f);
+}
+
+/* What does not fit into memory waits in the store, and the order stays. */
+static void a_long_queue_to_one_chat(void **state)
+{
+	fixture *f = *state;
+	char key[80], text[40];
+	f->fail_sends = 1;
+	f->send_status = OC_E_UNAVAILABLE;
+	for (int i = 0; i < LONG_QUEUE; i++) {
+		oc_auto_json cJSON *m = cJSON_Parse("{\"channel\":\"chat\",\"to\":\"9\"}");
+		snprintf(text, sizeof text, "m%d", i);
+		(void)oc_json_set_str(m, "text", text);
+		assert_int_equal(oc_agent_send(f->agent, m, OC_STR(""), key, NULL, NULL, NULL), OC_OK);
+	}
+	UNTIL(f, all_delivered);
+	int last = -1;
+	for (int i = 0; i < LONG_QUEUE; i++) {
+		snprintf(text, sizeof text, "send 9: m%d", i);
+		assert_int_equal(noted_times(text), 1);
+		assert_true(noted_at(text) > last);
+		last = noted_at(text);
+	}
+}
+
 static int deliveries_failed;
 
 static void on_delivery(void *arg, const oc_agent_event *e)
@@ -661,7 +693,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_message_and_its_answer), T(duplicates_are_answered_once), T(not_messages), T(silence),
-		T(errors_are_told_in_words), T(stopping_from_a_chat), T(tries_again), T(gives_up), T(sending_without_a_turn),
+		T(errors_are_told_in_words), T(stopping_from_a_chat), T(tries_again), T(a_long_queue_to_one_chat), T(gives_up), T(sending_without_a_turn),
 		T(the_reply_grows_in_place), T_WITH(no_preview_when_switched_off, setup_no_streaming),
 		T_WITH(strangers_ask_to_be_let_in, setup_pairing), T_WITH(crowds_of_strangers_are_ignored, setup_pairing),
 		T(groups_listen_and_answer_when_meant), T(changes_are_told_with_the_next_message), T(access_rules), T_WITH(scopes_and_bindings, setup_scoped),

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/agent/commands.h"
 #include "core/agent/outbound.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
@@ -188,6 +189,25 @@ static void on_connected(void *arg, oc_status status, oc_str result)
 		oc_channels_sync(a->agent);
 }
 
+/* What a network may show as a menu; channels.<id>.commands.native or commands.native false: nothing. */
+static void add_commands(cJSON *message, const account *a)
+{
+	const oc_config *config = a->agent->config;
+	const cJSON *own = oc_json_get(oc_channel_setting(config, a->channel, a->name, "commands"), "native");
+	const oc_slash *s;
+	if (cJSON_IsFalse(own != NULL ? own : oc_config_get(config, "commands.native")) ||
+	    !oc_config_bool(config, "commands.text", true))
+		return;
+	cJSON *list = cJSON_AddArrayToObject(message, "commands");
+	for (size_t i = 0; (s = oc_slash_row(i)) != NULL; i++) {
+		cJSON *o = (s->flags & OC_SLASH_MENU) != 0 ? cJSON_CreateObject() : NULL;
+		oc_json_opt(o, "name", s->name);
+		oc_json_opt(o, "description", s->help);
+		if (o != NULL && !cJSON_AddItemToArray(list, o))
+			cJSON_Delete(o);
+	}
+}
+
 static void connect_account(account *a)
 {
 	oc_agent *agent = a->agent;
@@ -199,6 +219,7 @@ static void connect_account(account *a)
 	(void)oc_json_set_str(message, "account", a->name);
 	(void)oc_json_set(message, "config", config);
 	config = NULL;
+	add_commands(message, a);
 	oc_auto_free char *json = oc_json_print(message);
 	oc_call_options options = {.deadline_ms = CONNECT_MS, .owner = agent->channels->owner, .on_done = on_connected, .arg = a};
 	a->reported = false;

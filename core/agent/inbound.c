@@ -14,6 +14,7 @@
 #define OVERHEARD_DEFAULT 50
 #define OVERHEARD_GROUPS_MAX 500
 #define OVERHEARD_LINE_MAX 2000
+#define OVERHEARD_BYTES_MAX ((size_t)2 << 20) /* in all groups together */
 
 /* One message while it is decided on. */
 typedef struct inbound {
@@ -234,25 +235,32 @@ typedef struct group {
 	char key[OC_SESSION_KEY_MAX];
 } group;
 
-static void clear_group(group *g)
+static void drop_line(oc_agent *agent, group *g)
 {
-	for (; g->n > 0; g->n--, g->first = (g->first + 1) % OVERHEARD_DEFAULT) {
-		oc_free(g->lines[g->first]);
-		g->lines[g->first] = NULL;
-	}
+	char **line = &g->lines[g->first];
+	agent->groups_bytes -= strlen(*line);
+	oc_free(*line);
+	*line = NULL;
+	g->first = (g->first + 1) % OVERHEARD_DEFAULT;
+	g->n--;
+}
+
+static void forget_group(oc_agent *agent, group *g)
+{
+	while (g->n > 0)
+		drop_line(agent, g);
+	oc_map_remove(&agent->groups, &g->node);
+	oc_free(g);
 }
 
 static void free_group(void *arg, oc_map_node *node)
 {
-	(void)arg;
-	group *g = OC_MAP_OWNER(node, group, node);
-	clear_group(g);
-	oc_free(g);
+	forget_group(arg, OC_MAP_OWNER(node, group, node));
 }
 
 void oc_inbound_free(oc_agent *agent)
 {
-	oc_map_each(&agent->groups, free_group, NULL);
+	oc_map_each(&agent->groups, free_group, agent);
 	oc_map_free(&agent->groups);
 }
 
@@ -278,20 +286,21 @@ static void overhear(inbound *in)
 		oc_map_add(&agent->groups, &g->node, g->key);
 	}
 	int max = limit < OVERHEARD_DEFAULT ? (int)limit : OVERHEARD_DEFAULT;
-	while (g->n >= max) {
-		oc_free(g->lines[g->first]);
-		g->lines[g->first] = NULL;
-		g->first = (g->first + 1) % OVERHEARD_DEFAULT;
-		g->n--;
-	}
 	char *line = oc_asprintf("%s%s: %.*s", name_of(in),
 				 oc_json_bool(in->m, "edited", false) ? " changed an earlier message to" : "", OVERHEARD_LINE_MAX, in->text);
 	/* Networks report more than changes of the text as edits. */
 	const char *last = g->n > 0 ? g->lines[(g->first + g->n - 1) % OVERHEARD_DEFAULT] : "";
-	if (line != NULL && strcmp(line, last) == 0)
+	if (line == NULL || strcmp(line, last) == 0) {
 		oc_free(line);
-	else if (line != NULL)
-		g->lines[(g->first + g->n++) % OVERHEARD_DEFAULT] = line;
+		return;
+	}
+	while (g->n >= max)
+		drop_line(agent, g);
+	g->lines[(g->first + g->n++) % OVERHEARD_DEFAULT] = line;
+	agent->groups_bytes += strlen(line);
+	/* Any of the others: what is said in them next begins their memory anew. */
+	for (oc_map_node *other; agent->groups_bytes > OVERHEARD_BYTES_MAX && (other = oc_map_any(&agent->groups)) != NULL;)
+		forget_group(agent, OC_MAP_OWNER(other, group, node));
 }
 
 /* The message as the model reads it: who says it, to what it answers, what was said before. */
@@ -325,7 +334,7 @@ static oc_status compose(inbound *in, char **ret)
 		return status;
 	}
 	if (g != NULL)
-		clear_group(g);
+		forget_group(in->agent, g);
 	*ret = out;
 	return OC_OK;
 }

@@ -73,6 +73,7 @@ struct oc_agent {
 	struct exchange *exchanges; /* session_send.c */
 	unsigned n_exchanges;
 	oc_map groups; /* inbound.c: what was said in groups without being meant for us */
+	size_t groups_bytes;
 	/* drain */
 	void (*drained)(void *arg);
 	void *drained_arg;

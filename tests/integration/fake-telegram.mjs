@@ -340,6 +340,11 @@ export class FakeTelegram {
 			if (!this.messages.delete(`${params.chat_id}:${params.message_id}`))
 				throw bad('message to delete not found');
 			return true;
+		case 'setMyCommands':
+			if (!Array.isArray(params.commands) || params.commands.some((c) => !/^[a-z0-9_]{1,32}$/.test(c.command) || !c.description))
+				throw bad('BOT_COMMAND_INVALID');
+			this.menu = params.commands;
+			return true;
 		case 'sendChatAction':
 			return true;
 		default:

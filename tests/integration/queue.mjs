@@ -48,6 +48,12 @@ test('collect: what came meanwhile is one message for the model', async () => {
 	equal(await metric('turns_queued_total{as="merged"}'), 1);
 });
 
+test('the bot shows the commands as its menu', () => {
+	const names = tg.menu.map((c) => c.command);
+	for (const name of ['new', 'stop', 'status', 'help', 'model', 'queue', 'compact'])
+		ok(names.includes(name), name);
+});
+
 test('commands answer while the model talks; /stop ends it', async () => {
 	tg.messages.clear();
 	tg.say(7, '/slow 400 50ms');

@@ -33,6 +33,7 @@ void tg_account_unref(tg_account *a)
 	tg_wipe(a->token, sizeof a->token);
 	tg_wipe(a->webhook_secret, sizeof a->webhook_secret);
 	tg_sent_end(a);
+	cJSON_Delete(a->commands);
 	tg_config_free(&a->config);
 	free(a);
 }
@@ -129,6 +130,43 @@ void tg_account_retry(tg_account *a, const tg_answer *answer, uint64_t least_ms,
 
 /* ---- Login ---- */
 
+static void go(tg_account *a)
+{
+	if (*a->config.webhook_url != 0)
+		tg_webhook_start(a);
+	else
+		tg_poll_start(a);
+}
+
+static void on_commands(void *arg, const tg_answer *answer)
+{
+	tg_account *a = arg;
+	a->request = NULL;
+	if (answer->status != OC_OK)
+		tg_log(a->m, a, OC_LOG_WARN, "the menu of commands was not set: %s", answer->description);
+	go(a);
+}
+
+/* [{"name","description"}] as Telegram takes them; its names have letters, digits and underscores. */
+static cJSON *menu_of(const cJSON *commands)
+{
+	cJSON *menu = cJSON_IsArray(commands) ? cJSON_CreateArray() : NULL;
+	const cJSON *c;
+	cJSON_ArrayForEach(c, commands)
+	{
+		const char *name = tg_json_str(c, "name", "");
+		size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+		if (n == 0 || n > 32 || name[n] != 0 || cJSON_GetArraySize(menu) >= 100)
+			continue;
+		cJSON *o = cJSON_CreateObject();
+		cJSON_AddStringToObject(o, "command", name);
+		cJSON_AddStringToObject(o, "description", tg_json_str(c, "description", name));
+		if (o != NULL && !cJSON_AddItemToArray(menu, o))
+			cJSON_Delete(o);
+	}
+	return menu;
+}
+
 static void on_login(void *arg, const tg_answer *answer)
 {
 	tg_account *a = arg;
@@ -145,10 +183,15 @@ static void on_login(void *arg, const tg_answer *answer)
 		return;
 	}
 	a->failures = 0;
-	if (*a->config.webhook_url != 0)
-		tg_webhook_start(a);
-	else
-		tg_poll_start(a);
+	cJSON *params = a->commands != NULL ? cJSON_CreateObject() : NULL;
+	if (params != NULL) {
+		/* Once: a login again after a broken line changes nothing about them. */
+		cJSON_AddItemToObject(params, "commands", a->commands);
+		a->commands = NULL;
+		a->request = tg_call(a, "setMyCommands", params, a->config.call_ms, on_commands, a);
+	}
+	if (a->request == NULL)
+		go(a);
 }
 
 static void login(void *arg)
@@ -214,6 +257,7 @@ void tg_account_connect(tg_module *m, oc_call *call, const cJSON *spec)
 	m->accounts = a;
 	a->connecting = call;
 	tg_window_init(&a->all, 30, 1000);
+	a->commands = menu_of(cJSON_GetObjectItemCaseSensitive(spec, "commands"));
 	tg_account_state(a, "connecting", NULL);
 	if (set_up(a, tg_json_obj(spec, "config")) == OC_OK)
 		login(a);

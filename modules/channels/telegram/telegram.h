@@ -90,6 +90,7 @@ struct tg_account {
 	char token_path[160]; /* where the token belongs in the configuration, for messages */
 	tg_config config;
 	tg_bot bot;
+	cJSON *commands; /* of the bot's menu, as setMyCommands takes them; NULL: nothing to set */
 	tg_phase phase;
 	bool ended, quiet;
 	char state[16]; /* as last reported */

@@ -181,7 +181,8 @@ enum {
 typedef struct oc_channel_vtbl {
 	uint32_t struct_size;
 	uint32_t flags; /* OC_CHANNEL_* */
-	/* * Starts one account. account: {"account":"default","config":{…}}, secrets left out (ask secret()).
+	/* * Starts one account. account: {"account":"default","config":{…},"commands":[{"name","description"}]?},
+	 * secrets left out (ask secret()). commands: what the network may show as a menu of slash commands.
 	 * Completes when the network accepted the login; the account then runs until disconnect. A lost
 	 * connection is the channel's to restore; it reports with oc_channel_host.state(). */
 	void (*connect)(void *inst, oc_call *call, oc_str account);

@@ -50,13 +50,13 @@ EXTRA_DIST += tests/fuzz/corpus
 
 # The provider modules: their pure parts, with the core for its JSON wall.
 fuzz_targets += %D%/fuzz_anthropic_stream %D%/fuzz_openai_events %D%/fuzz_openai_stream %D%/fuzz_provider_request
-tests_fuzz_fuzz_anthropic_stream_SOURCES = %D%/fuzz_anthropic_stream.c modules/providers/anthropic/stream.c
+tests_fuzz_fuzz_anthropic_stream_SOURCES = %D%/fuzz_anthropic_stream.c %D%/prv_stream_fuzz.h modules/providers/anthropic/stream.c
 tests_fuzz_fuzz_anthropic_stream_CPPFLAGS = $(prv_cppflags) -I$(srcdir)/modules/providers/anthropic
 tests_fuzz_fuzz_anthropic_stream_LDADD = modules/libprovider.la $(fuzz_libs)
-tests_fuzz_fuzz_openai_events_SOURCES = %D%/fuzz_openai_events.c modules/providers/openai/events.c
+tests_fuzz_fuzz_openai_events_SOURCES = %D%/fuzz_openai_events.c %D%/prv_stream_fuzz.h modules/providers/openai/events.c
 tests_fuzz_fuzz_openai_events_CPPFLAGS = $(prv_cppflags) -I$(srcdir)/modules/providers/openai
 tests_fuzz_fuzz_openai_events_LDADD = modules/libprovider.la $(fuzz_libs)
-tests_fuzz_fuzz_openai_stream_SOURCES = %D%/fuzz_openai_stream.c modules/providers/openai/echo.c modules/providers/openai/stream.c
+tests_fuzz_fuzz_openai_stream_SOURCES = %D%/fuzz_openai_stream.c %D%/prv_stream_fuzz.h modules/providers/openai/echo.c modules/providers/openai/stream.c
 tests_fuzz_fuzz_openai_stream_CPPFLAGS = $(prv_cppflags) -I$(srcdir)/modules/providers/openai
 tests_fuzz_fuzz_openai_stream_LDADD = modules/libprovider.la $(fuzz_libs)
 tests_fuzz_fuzz_provider_request_SOURCES = %D%/fuzz_provider_request.c modules/providers/anthropic/request.c \

@@ -301,32 +301,32 @@ static void add_messages(builder *b, prv_json request)
 
 /* ---- Parameters ---- */
 
-static bool add_tools(builder *b, prv_json tools)
+bool oai_request_tools(prv_text *out, prv_json tools, unsigned quirks, const char *before, const char *after)
 {
 	prv_json key, tool;
 	size_t at = 0;
 	bool first = true;
-	if ((b->quirks & OAI_NO_TOOLS) != 0)
+	if ((quirks & OAI_NO_TOOLS) != 0)
 		return false;
 	while (prv_json_next(tools, &at, &key, &tool)) {
 		prv_json parameters = prv_json_get(tool, "parameters"), description = prv_json_get(tool, "description");
-		prv_text_z(b->out, first ? ",\"tools\":[" : ",");
-		prv_text_z(b->out, "{\"type\":\"function\",\"function\":{\"name\":");
-		prv_json_copy(b->out, prv_json_get(tool, "name"));
+		prv_text_z(out, first ? ",\"tools\":[" : ",");
+		prv_text_z(out, before);
+		prv_json_copy(out, prv_json_get(tool, "name"));
 		if (prv_json_full(description)) {
-			prv_text_z(b->out, ",\"description\":");
-			prv_json_copy(b->out, description);
+			prv_text_z(out, ",\"description\":");
+			prv_json_copy(out, description);
 		}
-		prv_text_z(b->out, ",\"parameters\":");
+		prv_text_z(out, ",\"parameters\":");
 		if (prv_json_kind(parameters) == PRV_JSON_OBJECT)
-			prv_json_copy(b->out, parameters);
+			prv_json_copy(out, parameters);
 		else
-			prv_text_z(b->out, "{\"type\":\"object\",\"properties\":{}}");
-		prv_text_z(b->out, "}}");
+			prv_text_z(out, "{\"type\":\"object\",\"properties\":{}}");
+		prv_text_z(out, after);
 		first = false;
 	}
 	if (!first)
-		prv_text_char(b->out, ']');
+		prv_text_char(out, ']');
 	return !first;
 }
 
@@ -388,7 +388,7 @@ bool oai_request_build(prv_json request, const prv_endpoint *e, const prv_quirks
 	prv_text_z(out, "{\"model\":");
 	prv_text_json(out, oc_str_of(e->model));
 	add_messages(&b, request);
-	bool tools = add_tools(&b, prv_json_get(request, "tools"));
+	bool tools = oai_request_tools(out, prv_json_get(request, "tools"), b.quirks, "{\"type\":\"function\",\"function\":{\"name\":", "}}");
 	add_parameters(&b, request, tools);
 	prv_text_z(out, ",\"stream\":true");
 	if ((b.quirks & OAI_NO_STREAM_USAGE) == 0)

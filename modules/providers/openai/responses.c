@@ -3,6 +3,7 @@
 
 #include "dialect.h"
 #include "prv_history.h"
+#include "request.h"
 
 typedef struct builder {
 	prv_text *out;
@@ -182,32 +183,6 @@ static void add_input(builder *b)
 	prv_text_char(b->out, ']');
 }
 
-static void add_tools(builder *b, prv_json tools)
-{
-	prv_json key, tool;
-	size_t at = 0;
-	bool first = true;
-	while ((b->quirks & OAI_NO_TOOLS) == 0 && prv_json_next(tools, &at, &key, &tool)) {
-		prv_json parameters = prv_json_get(tool, "parameters"), description = prv_json_get(tool, "description");
-		prv_text_z(b->out, first ? ",\"tools\":[" : ",");
-		prv_text_z(b->out, "{\"type\":\"function\",\"strict\":false,\"name\":");
-		prv_json_copy(b->out, prv_json_get(tool, "name"));
-		if (prv_json_full(description)) {
-			prv_text_z(b->out, ",\"description\":");
-			prv_json_copy(b->out, description);
-		}
-		prv_text_z(b->out, ",\"parameters\":");
-		if (prv_json_kind(parameters) == PRV_JSON_OBJECT)
-			prv_json_copy(b->out, parameters);
-		else
-			prv_text_z(b->out, "{\"type\":\"object\",\"properties\":{}}");
-		prv_text_char(b->out, '}');
-		first = false;
-	}
-	if (!first)
-		prv_text_char(b->out, ']');
-}
-
 static void add_parameters(builder *b, prv_json request, int64_t max_tokens)
 {
 	oai_dialect d = oai_dialect_of(b->e);
@@ -257,7 +232,7 @@ bool oai_responses_build(prv_json request, const prv_endpoint *e, const prv_quir
 		prv_json_copy(out, system);
 	}
 	add_input(&b);
-	add_tools(&b, prv_json_get(request, "tools"));
+	(void)oai_request_tools(b.out, prv_json_get(request, "tools"), b.quirks, "{\"type\":\"function\",\"strict\":false,\"name\":", "}");
 	add_parameters(&b, request, quirks->max_tokens);
 	prv_text_z(out, ",\"store\":false,\"stream\":true}");
 	prv_history_free(&b.h);

@@ -166,18 +166,21 @@ static const char unit_text[] =
 	"LimitNOFILE=65536\n"
 	"LimitCORE=0\n"
 	"NoNewPrivileges=yes\n"
-	"ProtectSystem=full\n"
-	"PrivateTmp=yes\n"
 	"LockPersonality=yes\n"
 	"RestrictRealtime=yes\n"
 	"RestrictSUIDSGID=yes\n"
-	"ProtectClock=yes\n"
-	"ProtectHostname=yes\n"
-	"ProtectKernelModules=yes\n"
-	"CapabilityBoundingSet=\n"
+	"%s"
 	"\n"
 	"[Install]\n"
 	"WantedBy=%s\n";
+
+/* What a manager without privileges cannot do: in a user's unit each of these ends it with 218/CAPABILITIES. */
+static const char system_text[] = "ProtectSystem=full\n"
+				  "PrivateTmp=yes\n"
+				  "ProtectClock=yes\n"
+				  "ProtectHostname=yes\n"
+				  "ProtectKernelModules=yes\n"
+				  "CapabilityBoundingSet=";
 
 /* As systemd reads it back: % begins a specifier everywhere, quotes and backslashes count inside quotes, $ in commands. */
 static char *unit_word(const char *text, bool quoted, bool command)
@@ -215,7 +218,11 @@ static char *make_unit(bool system, const char *user)
 	oc_auto_free char *folder = unit_word(state, false, false);
 	if (program == NULL || environment == NULL || folder == NULL)
 		return NULL;
-	return oc_asprintf(unit_text, program, environment, folder, who, system ? "multi-user.target" : "default.target");
+	/* Root needs one capability, to be itself in the user namespace of a sandbox; others need none. */
+	oc_auto_free char *fences = oc_asprintf("%s%s", system ? system_text : "", !system ? "" : user == NULL ? "CAP_SETFCAP\n" : "\n");
+	if (fences == NULL)
+		return NULL;
+	return oc_asprintf(unit_text, program, environment, folder, who, fences, system ? "multi-user.target" : "default.target");
 }
 
 static char *unit_path(bool system)

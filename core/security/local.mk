@@ -1,7 +1,7 @@
 libocore_la_SOURCES += \
 	%D%/cgroup.c %D%/cgroup.h \
 	%D%/contain.c %D%/contain.h \
-	%D%/process.c %D%/process.h %D%/process_int.h %D%/process_policy.c %D%/process_service.c \
+	%D%/process.c %D%/process.h %D%/process_int.h %D%/process_io.c %D%/process_policy.c %D%/process_service.c %D%/process_spawn.c \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/sandbox_args.c %D%/sandbox_child.c %D%/sandbox_helper.c %D%/sandbox_int.h %D%/sandbox_judge.c \
 	%D%/sandbox_mount.c %D%/sandbox_plan.c %D%/sandbox_rules.c %D%/sandbox_seccomp.c \

@@ -261,6 +261,12 @@ test('the unit says what systemd reads back, for the account it is for', () => {
 	match(root, /^User=root$/m);
 	match(root, /^Environment="OPENCLAW_STATE_DIR=\/root\/\.openclaw"$/m);
 	match(root, /^WantedBy=multi-user\.target$/m);
+	match(root, /^CapabilityBoundingSet=$/m);
+	match(root, /^ProtectSystem=full$/m);
+	/* A user's manager can neither drop capabilities nor make namespaces: the unit would not start. */
+	ok(!/Capabilit|^Protect|^Private/m.test(text), text);
+	/* Root cannot be itself in the sandbox's user namespace without this one. */
+	match(cli(['daemon', 'install', '--print', '--system']).out, /^CapabilityBoundingSet=CAP_SETFCAP$/m);
 	equal(cli(['daemon', 'install', '--print', '--user', 'root']).code, 2);
 	match(cli(['daemon', 'install', '--print', '--system', '--user', 'no\nsuch']).err, /there is no account/);
 	if (!fs.existsSync('/run/systemd/system'))

@@ -132,3 +132,44 @@ bool oc_auth_header_ok(const oc_auth *auth, oc_str header)
 		secret = (oc_str){header.p + 7, header.n - 7};
 	return oc_auth_secret_ok(auth, oc_str_trim(secret));
 }
+
+/* ---- Guessing ---- */
+
+uint64_t oc_auth_locked_ms(const oc_auth_tries *tries, const char *address, uint64_t now)
+{
+	for (size_t i = 0; i < OC_AUTH_ADDRESSES; i++)
+		if (tries->at[i].locked_ms > now && strcmp(tries->at[i].address, address) == 0)
+			return tries->at[i].locked_ms - now;
+	return 0;
+}
+
+void oc_auth_failed(oc_auth_tries *tries, const oc_config *config, const char *address, bool is_loopback, uint64_t now)
+{
+	if (strlen(address) >= sizeof tries->at->address
+	    || (is_loopback && oc_config_bool(config, "gateway.auth.rateLimit.exemptLoopback", true)))
+		return;
+	uint64_t window = (uint64_t)oc_config_i64(config, "gateway.auth.rateLimit.windowMs", 60000);
+	/* Its own place; else the one whose last failure is the longest ago, those locked out last. */
+	size_t place = 0;
+	for (size_t i = 0; i < OC_AUTH_ADDRESSES; i++) {
+		if (strcmp(tries->at[i].address, address) == 0) {
+			place = i;
+			break;
+		}
+		uint64_t age = tries->at[i].locked_ms > now ? UINT64_MAX : tries->at[i].since_ms;
+		uint64_t best = tries->at[place].locked_ms > now ? UINT64_MAX : tries->at[place].since_ms;
+		if (age < best)
+			place = i;
+	}
+	if (strcmp(tries->at[place].address, address) != 0 || now - tries->at[place].since_ms > window) {
+		memcpy(tries->at[place].address, address, strlen(address) + 1);
+		tries->at[place].failures = 0;
+		tries->at[place].since_ms = now;
+		tries->at[place].locked_ms = 0;
+	}
+	if (++tries->at[place].failures < oc_config_i64(config, "gateway.auth.rateLimit.maxAttempts", 10))
+		return;
+	tries->at[place].failures = 0;
+	tries->at[place].locked_ms = now + (uint64_t)oc_config_i64(config, "gateway.auth.rateLimit.lockoutMs", 300000);
+	oc_warn("gateway", "too many wrong tokens from %s: locked out for a while", address);
+}

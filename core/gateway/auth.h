@@ -23,6 +23,24 @@ void oc_auth_free(oc_auth *auth);
 /* The value of an Authorization header ("Bearer …"), or a bare token; constant time. */
 bool oc_auth_header_ok(const oc_auth *auth, oc_str header);
 bool oc_auth_secret_ok(const oc_auth *auth, oc_str secret);
+/* ---- Guessing (gateway.auth.rateLimit) ---- */
+
+#define OC_AUTH_ADDRESSES 128
+
+/* Failed attempts by address. Zero-initialised. */
+typedef struct oc_auth_tries {
+	struct {
+		char address[64];
+		int64_t failures;
+		uint64_t since_ms, locked_ms; /* the first failure of the window; until when it is locked out */
+	} at[OC_AUTH_ADDRESSES];
+} oc_auth_tries;
+
+/* How long the address is locked out still; 0: it may try. */
+uint64_t oc_auth_locked_ms(const oc_auth_tries *tries, const char *address, uint64_t now_ms);
+/* After a failed attempt. Loopback is exempt unless the configuration says otherwise. */
+void oc_auth_failed(oc_auth_tries *tries, const oc_config *config, const char *address, bool is_loopback, uint64_t now_ms);
+
 /* The token a client of the same user uses, without making one: as above; NULL when there is none. The caller's. */
 char *oc_auth_client_token(const oc_config *config);
 

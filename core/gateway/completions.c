@@ -38,7 +38,9 @@ static void fail(oc_gateway *gw, oc_http_req *req, int status, const char *type,
 		oc_sbuf_json(&b, oc_str_of(param));
 	else
 		oc_sbuf_z(&b, "null");
-	oc_sbuf_printf(&b, ",\"code\":\"%s\"}}", code);
+	oc_sbuf_z(&b, ",\"code\":");
+	oc_sbuf_json(&b, oc_str_of(code));
+	oc_sbuf_z(&b, "}}");
 	gw->status_class[status / 100]++;
 	oc_http_respond(req, status, "application/json", oc_sbuf_view(&b));
 	oc_sbuf_free(&b);
@@ -193,7 +195,9 @@ static void respond_error(struct completion *c, const cJSON *data)
 	oc_sbuf_init(&b, 8192);
 	oc_sbuf_z(&b, "data: {\"error\":{\"message\":");
 	oc_sbuf_json(&b, oc_str_of(message));
-	oc_sbuf_printf(&b, ",\"type\":\"%s\",\"param\":null,\"code\":\"%s\"}}\n\n", type, code);
+	oc_sbuf_printf(&b, ",\"type\":\"%s\",\"param\":null,\"code\":", type);
+	oc_sbuf_json(&b, oc_str_of(code));
+	oc_sbuf_z(&b, "}}\n\n");
 	send_bytes(c, &b);
 	oc_http_end(c->req);
 }

@@ -16,6 +16,7 @@ struct oc_gateway {
 	oc_agent *agent; /* rt's */
 	oc_http_server *server;
 	oc_auth auth;
+	oc_auth_tries tries;
 	oc_config_watch *watch;
 	char *socket_path, *host;
 	int port;           /* that it listens on */

@@ -62,23 +62,52 @@ static void rpc(oc_gateway *gw, oc_http_req *req)
 	oc_gateway_rpc(gw, req, OC_SCOPE_ALL);
 }
 
-static bool authorized(const oc_gateway *gw, const oc_http_req *req)
+static uint64_t locked_ms(const oc_gateway *gw, const oc_http_req *req)
+{
+	const oc_http_peer *peer = oc_http_get_peer(req);
+	return peer->is_unix ? 0 : oc_auth_locked_ms(&gw->tries, peer->address, oc_now_ms());
+}
+
+static bool authorized(oc_gateway *gw, const oc_http_req *req)
 {
 	const oc_http_peer *peer = oc_http_get_peer(req);
 	/* On the Unix socket the kernel says who it is; root may do anything anyway. */
 	if (peer->is_unix && (peer->uid == geteuid() || peer->uid == 0))
 		return true;
 	oc_str header = oc_http_header(req, "authorization");
-	return header.n > 0 && oc_auth_header_ok(&gw->auth, header);
+	if (header.n == 0 || locked_ms(gw, req) > 0)
+		return false;
+	bool ok = oc_auth_header_ok(&gw->auth, header);
+	if (!ok)
+		oc_auth_failed(&gw->tries, gw->rt->config, peer->address, peer->is_loopback, oc_now_ms());
+	return ok;
+}
+
+static void refuse_auth(oc_gateway *gw, oc_http_req *req)
+{
+	uint64_t wait = locked_ms(gw, req);
+	if (wait > 0) {
+		char seconds[OC_U64_CHARS];
+		char *end = oc_put_u64(seconds, wait / 1000 + 1);
+		oc_http_add_header(req, "retry-after", oc_str_make(seconds, (size_t)(end - seconds)));
+		refuse(gw, req, 429, "rate_limited", "too many wrong tokens from your address; wait (see Retry-After)");
+		return;
+	}
+	oc_http_add_header(req, "www-authenticate", OC_STR("Bearer realm=\"openclaw\""));
+	refuse(gw, req, 401, "unauthorized",
+	       oc_http_has_header(req, "authorization")
+		       ? "wrong token; `openclaw status` shows where the right one is"
+		       : "send `Authorization: Bearer TOKEN`; `openclaw status` shows where the token is");
 }
 
 /* Browsers cannot send a header with a WebSocket: such a connection starts without scopes and calls auth.login. */
 static void ws(oc_gateway *gw, oc_http_req *req)
 {
-	if (oc_http_has_header(req, "authorization") && !authorized(gw, req))
-		refuse(gw, req, 401, "unauthorized", "wrong token");
+	bool ok = authorized(gw, req);
+	if (!ok && (oc_http_has_header(req, "authorization") || locked_ms(gw, req) > 0))
+		refuse_auth(gw, req);
 	else
-		oc_gateway_ws(gw, req, authorized(gw, req) ? OC_SCOPE_ALL : OC_SCOPE_NONE);
+		oc_gateway_ws(gw, req, ok ? OC_SCOPE_ALL : OC_SCOPE_NONE);
 }
 
 static void front(oc_gateway *gw, oc_http_req *req)
@@ -119,15 +148,6 @@ static bool allowed(const char *allow, oc_str method)
 		if (oc_str_eq(oc_str_trim(oc_str_cut(&rest, ',')), method))
 			return true;
 	return false;
-}
-
-static void refuse_auth(oc_gateway *gw, oc_http_req *req)
-{
-	oc_http_add_header(req, "www-authenticate", OC_STR("Bearer realm=\"openclaw\""));
-	refuse(gw, req, 401, "unauthorized",
-	       oc_http_has_header(req, "authorization")
-		       ? "wrong token; `openclaw status` shows where the right one is"
-		       : "send `Authorization: Bearer TOKEN`; `openclaw status` shows where the token is");
 }
 
 void oc_gateway_head(void *arg, oc_http_req *req)

@@ -38,6 +38,7 @@ struct oc_client {
 	bool gone;      /* the connection is closed */
 	char trace[OC_TRACE_MAX]; /* of the request's traceparent header, "" when it has none */
 	bool can_events; /* notify works */
+	const struct oc_http_peer *peer; /* valid while not gone; NULL: nobody from outside */
 	void (*notify)(oc_client *client, oc_str json); /* sends one message */
 	struct oc_event_sub *subs; /* its subscriptions (events.c) */
 };

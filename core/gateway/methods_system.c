@@ -102,7 +102,16 @@ static void auth_login(oc_method_call *call, const cJSON *params)
 	oc_str secret = oc_json_ostr(params, "token");
 	if (secret.n == 0)
 		secret = oc_json_ostr(params, "password");
-	if (!oc_auth_secret_ok(&client->gateway->auth, secret)) {
+	oc_gateway *gw = client->gateway;
+	const oc_http_peer *peer = client->peer;
+	bool counts = peer != NULL && !peer->is_unix;
+	if (counts && oc_auth_locked_ms(&gw->tries, peer->address, oc_now_ms()) > 0) {
+		oc_method_failf(call, OC_E_RATE_LIMIT, "wait some minutes", "too many wrong tokens from your address");
+		return;
+	}
+	if (!oc_auth_secret_ok(&gw->auth, secret)) {
+		if (counts)
+			oc_auth_failed(&gw->tries, gw->rt->config, peer->address, peer->is_loopback, oc_now_ms());
 		oc_method_failf(call, OC_E_AUTH, "`openclaw status` shows where the token is", "wrong token or password");
 		return;
 	}

@@ -8,8 +8,9 @@
 
 #define LOGIN_MS 10000
 
-static void client_init(oc_client *client, oc_gateway *gw, unsigned scopes)
+static void client_init(oc_client *client, oc_gateway *gw, const oc_http_req *req, unsigned scopes)
 {
+	client->peer = oc_http_get_peer(req);
 	client->gateway = gw;
 	client->refs = 1;
 	client->scopes = scopes;
@@ -41,7 +42,7 @@ void oc_gateway_rpc(oc_gateway *gw, oc_http_req *req, unsigned scopes)
 		oc_http_error(req, 503, "nomem", "out of memory");
 		return;
 	}
-	client_init(&post->client, gw, scopes);
+	client_init(&post->client, gw, req, scopes);
 	post->req = req;
 	(void)oc_trace_parse(oc_http_header(req, "traceparent"), post->client.trace);
 	gw->rpc_calls++;
@@ -112,7 +113,7 @@ void oc_gateway_ws(oc_gateway *gw, oc_http_req *req, unsigned scopes)
 		oc_http_error(req, 503, "nomem", "out of memory");
 		return;
 	}
-	client_init(&conn->client, gw, scopes);
+	client_init(&conn->client, gw, req, scopes);
 	conn->client.notify = notify;
 	conn->client.can_events = scopes != 0;
 	oc_ws_options options = {

@@ -10,6 +10,7 @@
 
 static oc_curl table;
 static atomic_bool loaded;
+static void (*thread_stop)(void); /* OpenSSL's, when libcurl is built with it */
 
 const oc_curl *oc_curl_loaded(void)
 {
@@ -37,7 +38,7 @@ static oc_status load(oc_err *err)
 {
 	static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4", "libcurl.so"};
 	const char *missing = NULL, *why = NULL;
-	void *lib = NULL;
+	void *lib = NULL, *symbol;
 
 	if (loaded)
 		return OC_OK;
@@ -53,6 +54,8 @@ static oc_status load(oc_err *err)
 	/* Never closed: its TLS library leaves handlers behind. */
 	if (!resolve(lib, &missing))
 		return oc_fail(err, OC_E_VERSION, "install libcurl 7.85 or newer", "the installed libcurl has no %s", missing);
+	symbol = dlsym(lib, "OPENSSL_thread_stop");
+	memcpy(&thread_stop, &symbol, sizeof(symbol));
 	if (table.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return oc_fail(err, OC_E_UNAVAILABLE, NULL, "libcurl could not be set up");
 	loaded = true;
@@ -70,4 +73,10 @@ oc_status oc_curl_load(const oc_curl **ret, oc_err *err)
 	if (status == OC_OK)
 		*ret = &table;
 	return status;
+}
+
+void oc_curl_thread_done(void)
+{
+	if (oc_curl_loaded() != NULL && thread_stop != NULL)
+		thread_stop();
 }

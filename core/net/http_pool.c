@@ -208,6 +208,7 @@ static void prepare(void *arg)
 		job->status = oc_fail(&job->err, OC_E_NOMEM, NULL, "no memory for the HTTP client");
 	else if (job->secure)
 		read_certificates(job);
+	oc_curl_thread_done();
 }
 
 static void fail_waiting(oc_pool *pool, const oc_pool_job *job)

@@ -112,15 +112,23 @@ void oc_server_unref(oc_http_server *server)
 	oc_free(server);
 }
 
-static void on_listener_closed(uv_handle_t *handle)
+static void listener_free(oc_listener *l)
 {
-	oc_listener *l = handle->data;
 	oc_http_server *server = l->server;
 
 	oc_tls_server_unref(l->tls);
 	oc_free(l->path);
 	oc_free(l);
 	oc_server_unref(server);
+}
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+	oc_listener *l = handle->data;
+
+	l->closed = true;
+	if (!l->dropping)
+		listener_free(l);
 }
 
 /* Removes the socket file, if it is still ours. */
@@ -257,6 +265,37 @@ void oc_http_server_drain(oc_http_server *server, uint32_t deadline_ms, void (*d
 
 /* ---- Accepting ---- */
 
+static void drop_connection(oc_listener *l);
+
+static void on_dropped(uv_handle_t *handle)
+{
+	oc_listener *l = handle->data;
+
+	l->dropping = false;
+	if (l->closed) {
+		listener_free(l);
+	} else if (l->drop_owed) {
+		l->drop_owed = false;
+		drop_connection(l);
+	}
+}
+
+static void drop_connection(oc_listener *l)
+{
+	uv_loop_t *uv = oc_loop_uv(l->server->loop);
+
+	if (l->dropping) {
+		l->drop_owed = true;
+		return;
+	}
+	if ((l->is_tcp ? uv_tcp_init(uv, &l->drop.tcp) : uv_pipe_init(uv, &l->drop.pipe, 0)) != 0)
+		return;
+	l->dropping = true;
+	l->drop.handle.data = l;
+	(void)uv_accept(&l->uv.stream, &l->drop.stream);
+	uv_close(&l->drop.handle, on_dropped);
+}
+
 static void on_connection(uv_stream_t *stream, int status)
 {
 	oc_listener *l = stream->data;
@@ -269,8 +308,11 @@ static void on_connection(uv_stream_t *stream, int status)
 		return;
 	}
 	c = oc_conn_new(server, l->is_tcp);
-	if (c == NULL)
-		return; /* libuv keeps it and asks again with the next one */
+	if (c == NULL) {
+		server->stats.refused++;
+		drop_connection(l);
+		return;
+	}
 	server->refs++;
 	server->n_conns++;
 	server->stats.connections_total++;

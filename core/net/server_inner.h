@@ -71,6 +71,14 @@ typedef struct oc_listener {
 	char *path; /* of a Unix socket */
 	uint64_t inode, device;
 	bool is_tcp;
+	/* Where a connection goes that there is no memory for: libuv asks for no other until it is accepted. */
+	union {
+		uv_handle_t handle;
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+		uv_pipe_t pipe;
+	} drop;
+	bool dropping, drop_owed, closed;
 } oc_listener;
 
 struct oc_http_server {

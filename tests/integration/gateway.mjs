@@ -196,6 +196,22 @@ test('configuration changes are taken up; a broken file is reported and changes 
 	fs.rmSync(path.join(state, 'openclaw.json'));
 });
 
+test('an address that guesses tokens is locked out for a while', async () => {
+	const limit = (rateLimit) => writeConfig({ logging: { level: 'debug' }, gateway: { auth: { rateLimit } } });
+	const guess = (token) => gw.fetch('/v1/models', { headers: { authorization: `Bearer ${token}` } });
+	for (let i = 0; i < 12; i++)
+		equal((await guess('wrong')).status, 401); // loopback is exempt
+	limit({ maxAttempts: 3, lockoutMs: 1000, exemptLoopback: false });
+	await until('the lock', async () => (await guess('wrong')).status === 429);
+	const locked = await guess(gw.token);
+	equal(locked.status, 429); // else the answer would tell a right guess
+	ok(Number(locked.headers.get('retry-after')) >= 1);
+	equal((await gw.fetch('/health')).status, 200);
+	equal((await unixRequest('/v1/models')).status, 200);
+	await until('the end of the lock', async () => (await guess(gw.token)).status === 200);
+	fs.rmSync(path.join(state, 'openclaw.json'));
+});
+
 test('the log holds no token', () => {
 	ok(!gw.log.includes(gw.token));
 	ok(!fs.readFileSync(path.join(state, 'logs/gateway.log'), 'utf8').includes(gw.token));

@@ -968,6 +968,30 @@ static void t_stats(void **state)
 	assert_true(stats.bytes_in > 80 && stats.bytes_out > 200);
 }
 
+/* A connection that finds no memory is closed, and does not keep later ones out. */
+static void t_no_memory_for_a_connection(void **state)
+{
+	net_fixture *f = *state;
+	int fds[3];
+	char *answer;
+	char byte;
+
+	for (size_t i = 0; i < 3; i++)
+		fds[i] = net_connect(f);
+	oc_mem_fail_at(1);
+	net_wait(f, 20);
+	oc_mem_fail_at(0);
+	for (size_t i = 0; i < 3; i++) {
+		ssize_t got = recv(fds[i], &byte, 1, 0);
+
+		assert_true(got == 0 || (got < 0 && errno != EAGAIN));
+		close(fds[i]);
+	}
+	answer = TALK(f, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	assert_true(net_status(answer) > 0);
+	free(answer);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define QUICK(name) cmocka_unit_test_setup_teardown(name, setup_quick, teardown)
 
@@ -975,6 +999,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(t_simple),
+		T(t_no_memory_for_a_connection),
 		T(t_pipeline_split_everywhere),
 		T(t_deep_pipeline_behind_a_slow_request),
 		T(t_methods_and_bodiless_answers),

@@ -93,7 +93,8 @@ static void tell(oc_embed *e, oc_status status, const oc_embeddings *result, con
 		done(arg, status, NULL, err);
 		return;
 	}
-	oc_auto_free char *ref = e->ref;
+	oc_auto_free char *ref = e->ref; /* result has it */
+	(void)ref;
 	e->ref = NULL;
 	free_embed(e);
 	done(arg, status, result, NULL);

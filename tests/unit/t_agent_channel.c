@@ -262,6 +262,15 @@ static void on_delivery(void *arg, const oc_agent_event *e)
 		deliveries_failed++;
 }
 
+static int64_t letters_changed;
+
+static void on_letters(void *arg, int64_t count, const oc_err *err)
+{
+	(void)arg;
+	assert_int_equal(err->code, OC_OK);
+	letters_changed += count;
+}
+
 static void gives_up(void **state)
 {
 	fixture *f = *state;
@@ -279,6 +288,16 @@ static void gives_up(void **state)
 	assert_int_equal(oc_store_outbox_counts(f->store, &counts, NULL), OC_OK);
 	assert_int_equal(oc_json_i64(counts, "dead", 0), 1);
 	oc_agent_unsubscribe(sub);
+	/* The operator has it tried once more: now it goes out. */
+	oc_err err = {0};
+	letters_changed = 0;
+	assert_int_equal(oc_agent_dead_change(f->agent, "no such key", true, on_letters, f, &err), OC_OK);
+	assert_int_equal(oc_agent_dead_change(f->agent, NULL, false, on_letters, f, &err), OC_OK);
+	wait_sent(f, 2);
+	UNTIL(f, idle);
+	assert_int_equal(letters_changed, 1);
+	assert_string_equal(sent_text(f, 1), "one");
+	assert_int_equal(oc_store_dead_count(f->store), 0);
 }
 
 static int n_queued;

@@ -28,7 +28,7 @@ tests_bench_bench_model_SOURCES = %D%/bench_model.c
 tests_bench_bench_model_LDADD = $(llhttp_libs) $(UV_LIBS)
 tests_bench_bench_turns_SOURCES = %D%/bench_turns.c
 tests_bench_bench_turns_LDADD = $(llhttp_libs) $(UV_LIBS)
-EXTRA_DIST += %D%/turns.sh
+EXTRA_DIST += %D%/turns.sh %D%/idle.mjs
 EXTRA_DIST += %D%/run.sh %D%/http.sh
 
 bench: all $(bench_programs)
@@ -36,6 +36,7 @@ bench: all $(bench_programs)
 	$(srcdir)/tests/bench/http.sh .
 	$(srcdir)/tests/bench/streams.sh .
 	$(srcdir)/tests/bench/turns.sh .
+	$(NODE) $(srcdir)/tests/bench/idle.mjs ./openclaw
 	%D%/bench_store append
 	%D%/bench_store open
 	%D%/bench_store search

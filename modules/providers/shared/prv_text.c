@@ -185,7 +185,13 @@ void prv_text_json_part(prv_text *t, oc_str s)
 	char buf[8];
 	size_t from = 0, i = 0;
 	while (i < s.n) {
-		const char *escape = escape_of((unsigned char)s.p[i], buf);
+		/* Nearly everything is plain. */
+		unsigned char c = (unsigned char)s.p[i];
+		if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+			i++;
+			continue;
+		}
+		const char *escape = escape_of(c, buf);
 		size_t len = escape != NULL ? 1 : prv_utf8_len(s.p + i, s.n - i);
 		if (escape == NULL && len > 0) {
 			i += len;

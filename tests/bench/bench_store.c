@@ -436,11 +436,11 @@ int main(int argc, char **argv)
 	if (mkdtemp(dir) == NULL)
 		fail("mkdtemp", NULL);
 	if (strcmp(what, "append") == 0)
-		append(argc > 2 ? atoi(argv[2]) : 100000);
+		append(argc > 2 ? (int)strtol(argv[2], NULL, 10) : 100000);
 	else if (strcmp(what, "open") == 0)
-		open_large(argc > 2 ? atoll(argv[2]) : 1000000);
+		open_large(argc > 2 ? strtoll(argv[2], NULL, 10) : 1000000);
 	else if (strcmp(what, "search") == 0)
-		search_large(argc > 2 ? atoll(argv[2]) : 1000000);
+		search_large(argc > 2 ? strtoll(argv[2], NULL, 10) : 1000000);
 	else
 		fprintf(stderr, "usage: bench_store append [ROWS] | open [EVENTS] | search [MESSAGES]\n");
 	char command[128];

@@ -464,8 +464,8 @@ static void power_is_cut_at_any_moment(void **state)
 {
 	fixture *f = *state;
 	const char *env = getenv("ROUNDS"), *env_seed = getenv("SEED");
-	int rounds = env != NULL && atoi(env) > 0 ? atoi(env) : 300, cuts = 0, most = rounds * 40;
-	uint32_t seed = env_seed != NULL ? (uint32_t)atoi(env_seed) : (uint32_t)time(NULL);
+	int rounds = env != NULL && strtol(env, NULL, 10) > 0 ? (int)strtol(env, NULL, 10) : 300, cuts = 0, most = rounds * 40;
+	uint32_t seed = env_seed != NULL ? (uint32_t)strtoul(env_seed, NULL, 10) : (uint32_t)time(NULL);
 	load l = {.f = f, .sent = calloc((size_t)most, 1), .acknowledged = calloc((size_t)most, 1)};
 	assert_true(l.sent != NULL && l.acknowledged != NULL);
 	print_message("# seed %u\n", seed);

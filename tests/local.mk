@@ -20,7 +20,7 @@ AM_TESTS_ENVIRONMENT = \
 	OC_NPM="$${OC_NPM:-$(abs_top_builddir)/npm/node_modules}"; export OC_NPM; \
 	NODE='$(NODE)'; export NODE;
 TESTS += tests/lint.test
-EXTRA_DIST += tests/run-test.sh tests/variant.sh tests/lint.sh tests/lint.test tests/npm/load.mjs tests/npm/package.json tests/npm/package-lock.json
+EXTRA_DIST += tests/run-test.sh tests/valgrind.supp tests/variant.sh tests/lint.sh tests/lint.test tests/npm/load.mjs tests/npm/package.json tests/npm/package-lock.json
 
 # Packages for the tests that talk to real third parties; they skip without.
 npm-deps:
@@ -44,12 +44,12 @@ check-integration:
 
 # One command each; in folders of their own below variant/, except valgrind.
 check-tsan:
-	$(SHELL) $(srcdir)/tests/variant.sh tsan check 'CC=$(CC)' 'CXX=$(CXX)' --enable-sanitizers=thread 'CFLAGS=-O1 -g'
+	OC_TEST_TIMEOUT=900 $(SHELL) $(srcdir)/tests/variant.sh tsan check 'CC=$(CC)' 'CXX=$(CXX)' --enable-sanitizers=thread 'CFLAGS=-O1 -g'
 check-asan:
 	$(SHELL) $(srcdir)/tests/variant.sh asan check 'CC=$(CC)' 'CXX=$(CXX)' --enable-sanitizers=address,undefined 'CFLAGS=-O1 -g'
 check-valgrind:
 	$(MAKE) check TESTS='$(unit_tests)' OC_TEST_TIMEOUT=900 \
-	  OC_TEST_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=yes'
+	  OC_TEST_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=yes --suppressions=$(abs_srcdir)/tests/valgrind.supp'
 # FUZZ_SECONDS for each target.
 FUZZ_SECONDS ?= 60
 if FUZZING

@@ -127,7 +127,8 @@ async function round(kill) {
 	await loading;
 	for (const m of victim.log.matchAll(/^.*(?:AddressSanitizer|runtime error|LeakSanitizer|Assertion).*$/gm))
 		network.problems.push(m[0]);
-	if (victim.exit.signal !== 'SIGKILL' && victim.exit.code !== 0)
+	const before = victim.exit.signal === 'SIGTERM' && !/ready in/.test(victim.log); // told to end before it could listen
+	if (victim.exit.signal !== 'SIGKILL' && victim.exit.code !== 0 && !before)
 		network.problems.push(`it ended by itself with ${JSON.stringify(victim.exit)}:\n${victim.log.slice(-2000)}`);
 }
 

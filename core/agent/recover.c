@@ -202,9 +202,13 @@ static bool recover_run(oc_agent *agent, const cJSON *r)
 			 (long long)attempts);
 	} else {
 		oc_err err = {0};
-		if (take_up(agent, r, found == CAN_GO_ON, &err) == OC_OK)
+		oc_status status = take_up(agent, r, found == CAN_GO_ON, &err);
+		if (status == OC_OK)
 			return true;
 		oc_log_err(OC_LOG_ERROR, "agent", "an accepted message cannot be taken up", &err);
+		/* What passes does not end it: its run stays open for the next start. */
+		if (status == OC_E_UNAVAILABLE || status == OC_E_BUSY || status == OC_E_NOMEM || status == OC_E_IO)
+			return true;
 		snprintf(words, sizeof words, "I could not take your message up again: %.200s", err.text);
 	}
 	report(agent, run, session, input, words);
@@ -216,6 +220,8 @@ void oc_recover(oc_agent *agent)
 	oc_auto_json cJSON *runs = NULL;
 	oc_err err = {0};
 	int again = 0, reported = 0;
+	if (agent->draining)
+		return; /* stopped while it started: the next one does it */
 	if (oc_store_open_runs(agent->store, &runs, &err) != OC_OK) {
 		oc_log_err(OC_LOG_ERROR, "agent", "what the last process left cannot be read", &err);
 		return;

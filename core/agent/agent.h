@@ -228,6 +228,11 @@ oc_status oc_agent_dead_change(oc_agent *agent, const char *key_or_null, bool dr
 oc_status oc_agent_pairing_approve(oc_agent *agent, const char *channel, const char *code, cJSON **ret_request,
 				   oc_err *err);
 
+/* One live check of each provider that the default agent would use (at most 8). done is called once for each, maybe before
+ * this returns, which says for how many; not at all when the agent is freed before. took_ms 0: it was not asked. */
+typedef void (*oc_agent_probe_done)(void *arg, const char *provider, bool ok, const char *detail, uint64_t took_ms);
+int oc_agent_probe_providers(oc_agent *agent, oc_agent_probe_done done, void *arg);
+
 /* ---- Figures --------------------------------------------------------------------------- */
 
 typedef struct oc_agent_stats {

@@ -55,6 +55,7 @@ libocore_la_SOURCES += \
 	%D%/policy.c \
 	%D%/policy.h \
 	%D%/preview.c \
+	%D%/probe.c \
 	%D%/prompt.c \
 	%D%/prune.c \
 	%D%/prune.h \

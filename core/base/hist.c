@@ -15,7 +15,8 @@ void oc_hist_add_ns(oc_hist *h, uint64_t ns)
 	while (i < OC_HIST_BOUNDS && ns > oc_hist_bounds_ns[i])
 		i++;
 	h->count[i]++;
-	h->n++;
+	if (h->n++ == 0 || ns < h->min_ns)
+		h->min_ns = ns;
 	h->sum_ns += ns;
 	if (ns > h->max_ns)
 		h->max_ns = ns;
@@ -52,5 +53,7 @@ double oc_hist_quantile_of(const uint64_t *counts, const uint64_t *bounds, size_
 
 double oc_hist_quantile(const oc_hist *h, double q)
 {
-	return oc_hist_quantile_of(h->count, oc_hist_bounds_ns, OC_HIST_BOUNDS, h->max_ns, q);
+	double least = (double)h->min_ns / 1e9;
+	double value = oc_hist_quantile_of(h->count, oc_hist_bounds_ns, OC_HIST_BOUNDS, h->max_ns, q);
+	return value < least ? least : value;
 }

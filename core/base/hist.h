@@ -12,7 +12,7 @@
 
 typedef struct oc_hist {
 	uint64_t count[OC_HIST_BOUNDS + 1]; /* per bucket, not cumulative */
-	uint64_t n, sum_ns, max_ns;
+	uint64_t n, sum_ns, max_ns, min_ns;
 } oc_hist;
 
 /* Upper bounds in nanoseconds, from 100 us to 10 minutes. */

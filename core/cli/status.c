@@ -157,6 +157,125 @@ static void print_store(const cJSON *store)
 	}
 }
 
+/* ---- --deep ---- */
+
+static void print_probes(const char *title, const cJSON *list, const char *key)
+{
+	const cJSON *p;
+	int n = 0;
+	cJSON_ArrayForEach(p, list)
+	{
+		bool ok = oc_json_bool(p, "ok", false);
+		label(n++ == 0 ? title : "");
+		oc_cli_text(stdout, oc_json_ostr(p, key), 140, true);
+		printf(": %s%s%s", ok ? oc_green() : oc_red(), ok ? "ok" : "fails", oc_plain());
+		if (oc_json_i64(p, "ms", 0) > 0)
+			printf(" in %" PRId64 " ms", oc_json_i64(p, "ms", 0));
+		fputs(" - ", stdout);
+		oc_cli_text(stdout, oc_json_ostr(p, "detail"), 200, true);
+		puts("");
+	}
+}
+
+static void print_time(double ms)
+{
+	if (ms >= 10000)
+		printf("%9.1f s ", ms / 1000);
+	else if (ms >= 10)
+		printf("%9.0f ms", ms);
+	else
+		printf("%9.2f ms", ms);
+}
+
+static void print_stages(const cJSON *stages)
+{
+	const cJSON *s;
+	printf("\n%s%-12s %8s %12s %12s %12s%s\n", oc_bold(), "stage", "count", "p50", "p95", "longest", oc_plain());
+	cJSON_ArrayForEach(s, stages)
+	{
+		printf("%-12s %8" PRId64 " ", oc_json_str(s, "name", "?"), oc_json_i64(s, "count", 0));
+		print_time(oc_json_num(s, "p50Ms", 0));
+		putchar(' ');
+		print_time(oc_json_num(s, "p95Ms", 0));
+		putchar(' ');
+		print_time(oc_json_num(s, "maxMs", 0));
+		printf("  %s%s%s\n", oc_dim(), oc_json_str(s, "what", ""), oc_plain());
+	}
+}
+
+static void print_load(const cJSON *deep)
+{
+	const cJSON *q, *m, *loop = oc_json_get(deep, "loop");
+	int n = 0;
+	puts("");
+	cJSON_ArrayForEach(q, oc_json_get(deep, "queues"))
+	{
+		label(n++ == 0 ? "queues" : "");
+		printf("%s: %" PRId64 " of %" PRId64 "\n", oc_json_str(q, "name", "?"), oc_json_i64(q, "depth", 0),
+		       oc_json_i64(q, "capacity", 0));
+	}
+	label("loop");
+	printf("busy %.2f ms (p50), %.1f ms (p99); timers late by %.1f ms (p95), %.0f ms at most\n", oc_json_num(loop, "busyP50Ms", 0),
+	       oc_json_num(loop, "busyP99Ms", 0), oc_json_num(loop, "lagP95Ms", 0), oc_json_num(loop, "lagMaxMs", 0));
+	n = 0;
+	cJSON_ArrayForEach(m, oc_json_get(deep, "modules"))
+	{
+		label(n++ == 0 ? "modules" : "");
+		printf("%s: %" PRId64 " callbacks, longest %.1f ms, %" PRId64 " over 10 ms\n", oc_json_str(m, "name", "?"),
+		       oc_json_i64(m, "callbacks", 0), oc_json_num(m, "maxMs", 0), oc_json_i64(m, "over10ms", 0));
+	}
+	label("memory");
+	printf("%.1f MiB resident, write-ahead log %.1f MiB\n", (double)oc_json_i64(deep, "residentBytes", 0) / 1048576,
+	       (double)oc_json_i64(deep, "walBytes", 0) / 1048576);
+}
+
+static void print_deep(const cJSON *deep)
+{
+	const cJSON *f, *probes = oc_json_get(deep, "probes");
+	bool slow = oc_json_bool(deep, "slow", false);
+	print_probes("providers", oc_json_get(probes, "providers"), "provider");
+	print_probes("channels", oc_json_get(probes, "channels"), "channel");
+	print_stages(oc_json_get(deep, "stages"));
+	print_load(deep);
+	puts("");
+	if (!slow) {
+		label("verdict");
+		printf("%s%s%s\n", oc_green(), oc_json_str(deep, "bottleneck", ""), oc_plain());
+	}
+	int n = 0;
+	cJSON_ArrayForEach(f, oc_json_get(deep, "findings"))
+	{
+		label(n++ == 0 ? "slow" : "");
+		fputs(oc_yellow(), stdout);
+		oc_cli_text(stdout, oc_json_ostr(f, "message"), 400, true);
+		fputs(oc_plain(), stdout);
+		if (oc_json_str(f, "remedy", "")[0] != 0)
+			printf("; %s", oc_json_str(f, "remedy", ""));
+		puts("");
+	}
+}
+
+static int run_deep(bool json, cJSON *status)
+{
+	oc_err err = {0};
+	cJSON *deep = NULL;
+	if (oc_remote_call("system.deep", NULL, 20000, &deep, &err) != OC_OK) {
+		cJSON_Delete(status);
+		return oc_remote_fail(&err);
+	}
+	if (json) {
+		oc_json_set(status, "deep", deep);
+		return oc_cli_print_json(status);
+	}
+	oc_cli_clean(status);
+	oc_cli_clean(deep);
+	oc_status_print_gateway(status);
+	print_deep(deep);
+	cJSON_Delete(deep);
+	cJSON_Delete(status);
+	return OC_EXIT_OK;
+}
+
 static int run_status(const oc_args *args)
 {
 	oc_err err = {0};
@@ -164,6 +283,8 @@ static int run_status(const oc_args *args)
 	bool json = oc_arg_flag(args, "json");
 	if (oc_remote_call("system.status", NULL, 0, &status, &err) != OC_OK)
 		return err.code == OC_E_UNAVAILABLE ? print_offline(json, &err) : oc_remote_fail(&err);
+	if (oc_arg_flag(args, "deep"))
+		return run_deep(json, status);
 	if (json)
 		return oc_cli_print_json(status);
 	oc_cli_clean(status);
@@ -185,6 +306,8 @@ static int run_status(const oc_args *args)
 const oc_command oc_cmd_status = {
 	.name = "status",
 	.summary = "what runs, and what is wrong",
-	.opts = (const oc_opt[]){{"json", 0, NULL, "print JSON"}, {0}},
+	.opts = (const oc_opt[]){{"deep", 0, NULL, "ask channels and providers, and say what is slow"},
+				 {"json", 0, NULL, "print JSON"},
+				 {0}},
 	.run = run_status,
 };

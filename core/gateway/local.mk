@@ -1,6 +1,7 @@
 libocore_la_SOURCES += \
 	%D%/auth.c %D%/auth.h \
 	%D%/completions.c \
+	%D%/deep.c \
 	%D%/events.c %D%/events.h \
 	%D%/gateway.c %D%/gateway.h \
 	%D%/guest.c %D%/http.c \
@@ -9,6 +10,7 @@ libocore_la_SOURCES += \
 	%D%/methods_agent.c %D%/methods_session.c %D%/methods_store.c %D%/methods_system.c \
 	%D%/methods_agent.c %D%/methods_memory.c %D%/methods_session.c %D%/methods_system.c \
 	%D%/methods_agent.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_system.c \
+	%D%/methods_agent.c %D%/methods_memory.c %D%/methods_session.c %D%/methods_store.c %D%/methods_system.c \
 	%D%/metrics.c \
 	%D%/notify.c %D%/notify.h \
 	%D%/rpc.c \

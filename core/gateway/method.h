@@ -78,7 +78,7 @@ void oc_method_cleanup(void);
 	X(pairing_list) X(plugins_info) X(plugins_list) X(session_cancel) X(session_create) \
 	X(session_delete) X(session_end) X(session_events) X(session_get) X(session_history) X(session_list)       \
 	X(session_message) X(session_reset) X(session_search) X(session_stats) X(store_backup) X(store_check)    \
-	X(store_compact) X(store_dead) X(store_drop) X(store_retry) X(store_stats) X(system_health) X(system_methods)  \
+	X(store_compact) X(store_dead) X(store_drop) X(store_retry) X(store_stats) X(system_deep) X(system_health) X(system_methods)  \
 	X(system_reload) X(system_shutdown) X(system_status) X(system_version) X(tools_execute) X(tools_list)
 #define OC_METHOD_DECLARE(name) extern const oc_method oc_method_##name;
 OC_METHOD_LIST(OC_METHOD_DECLARE)

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { Gateway, cli, done, equal, match, ok, test, until, writeConfig } from './lib.mjs';
+import http from 'node:http';
+import { Gateway, cleanup, cli, done, equal, match, ok, spawnCli, test, until, writeConfig } from './lib.mjs';
 
 writeConfig({ gateway: { mode: 'local' }, logging: { level: 'debug' }, agents: { defaults: { model: { primary: 'offline/echo' }, skipBootstrap: true } } });
-const gw = await new Gateway().start();
+let gw = await new Gateway().start();
 const scrape = async () => (await gw.fetch('/metrics')).text();
 const say = (text, session) => gw.rpc('session.message', { session, text, wait: true });
 
@@ -181,6 +182,72 @@ test('openclaw logs --trace shows what belongs together, sub-agents too', async 
 	const failed = await gw.rpcRaw('session.message', { session: 'tr3', text: '/error invalid', wait: true, traceparent: `00-${id.replace('aaaa', 'bbbb')}-00f067aa0ba902b7-01` });
 	match(failed.error.data.remedy, new RegExp(`\\(reference: ${id.replace('aaaa', 'bbbb').slice(0, 12)}\\)`));
 	match(logged(id.replace('aaaa', 'bbbb')).join('\n'), /warn +turn: agent:main:tr3: no answer/);
+});
+
+// ---- What is slow ----
+
+const deep = async () => JSON.parse((await spawnCli(['status', '--deep', '--json'])).out).deep;
+
+test('status --deep measures every stage, and blames the model when it is the model', async () => {
+	await gw.stop();
+	gw = await new Gateway().start();
+	match((await deep()).bottleneck, /no turn has run/);
+	for (let i = 0; i < 3; i++)
+		await say('/slow 8 30ms', 'slow');
+	const d = await deep();
+	equal(d.slow, false, JSON.stringify(d.findings));
+	match(d.bottleneck, /9\d %|100 %/);
+	match(d.bottleneck, /waiting for the model/);
+	equal(d.probes.providers.map((p) => [p.provider, p.ok]), [['offline', true]]);
+	const stage = Object.fromEntries(d.stages.map((s) => [s.name, s]));
+	equal(stage.turn.count, 3);
+	ok(stage.turn.p50Ms >= 180 && stage.turn.p95Ms >= stage.turn.p50Ms && stage.turn.maxMs >= stage.turn.p50Ms, JSON.stringify(stage.turn));
+	equal(stage.model.count, 3);
+	ok(stage.commit.count > 0 && stage.commit.p50Ms > 0);
+	ok(d.queues.every((q) => q.depth <= q.capacity));
+	ok(d.modules.some((m) => m.name === 'offline'));
+	const text = (await spawnCli(['status', '--deep'])).out;
+	match(text, /^stage +count +p50 +p95/m);
+	match(text, /^verdict +Nothing of the gateway is slow: .*waiting for the model/m);
+});
+
+test('status --deep names a provider that does not answer', async () => {
+	await gw.stop();
+	writeConfig({ gateway: { mode: 'local' }, models: { providers: { dead: { baseUrl: 'http://127.0.0.1:9/v1', apiKey: 'k', api: 'openai-completions', models: [{ id: 'm' }] } } },
+		agents: { defaults: { model: { primary: 'dead/m', fallbacks: ['offline/echo'] }, skipBootstrap: true } } });
+	gw = await new Gateway().start();
+	const d = await deep();
+	equal(d.slow, true);
+	match(d.bottleneck, /provider dead does not answer/);
+	equal(d.probes.providers.map((p) => [p.provider, p.ok]).sort(), [['dead', false], ['offline', true]]);
+	match((await spawnCli(['status', '--deep'])).out, /^slow +provider dead does not answer/m);
+});
+
+test('a provider is told the trace only when the configuration says so', async () => {
+	const seen = [];
+	const server = http.createServer((req, res) => {
+		seen.push(req.headers.traceparent);
+		req.resume();
+		res.writeHead(200, { 'content-type': 'text/event-stream' });
+		res.end('data: {"id":"x","object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n');
+	});
+	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+	cleanup(() => server.closeAllConnections());
+	for (const tell of [false, true]) {
+		await gw.stop();
+		writeConfig({ gateway: { mode: 'local' }, diagnostics: { traceProviders: tell },
+			models: { providers: { mock: { baseUrl: `http://127.0.0.1:${server.address().port}/v1`, apiKey: 'k', api: 'openai-completions', headers: { 'x-own': '1' }, models: [{ id: 'm' }] } } },
+			agents: { defaults: { model: { primary: 'mock/m' }, skipBootstrap: true } } });
+		gw = await new Gateway().start();
+		seen.length = 0;
+		const r = await rpc({ traceparent: `00-${ID}-00f067aa0ba902b7-01` }, { session: 'told', text: 'hello' });
+		equal(r.text, 'hi');
+		equal(seen.length, 1);
+		if (tell)
+			match(seen[0], new RegExp(`^00-${ID}-[0-9a-f]{16}-01$`));
+		else
+			equal(seen[0], undefined);
+	}
 });
 
 test('it stops', async () => {

@@ -238,7 +238,7 @@ typedef struct oc_tool_vtbl {
 	 * "capabilities":["fs.read","fs.write","net","exec"],"timeoutMs":n?,"serial":bool?}].
 	 * Arguments are validated by the host against `parameters` before invoke. serial: never two at once in one session. */
 	oc_str (*tools)(void *inst);
-	/* * One call. context: {"session","agent","run","workspace":"/abs/dir","channel"?,"sender"?,"callId",
+	/* * One call. context: {"session","agent","run","trace"?,"workspace":"/abs/dir","channel"?,"sender"?,"callId",
 	 * "sandbox":"off|relaxed|strict","readable"?:["/abs/dir"] (fs.read: further folders),"env"?:{…} (exec: for programs)}. Events: OC_EV_PROGRESS. Result: {"content":[{"type":"text","text":"…"},
 	 * {"type":"image","mime","data"}],"isError":bool?,"details":{…}?}. A failure the model should see is isError;
 	 * a status other than OC_OK is a failure of the tool itself. */

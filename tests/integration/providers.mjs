@@ -68,14 +68,15 @@ if (mock) {
 		providers[`mock-${api}`] = { api, apiKey: KEY, baseUrl: api === 'anthropic-messages' ? mock.url : `${mock.url}/v1`,
 			models: [{ id: api === 'anthropic-messages' ? 'claude-sonnet-4-5' : 'gpt-4.1', contextWindow: 100000, maxTokens: 4000, cost: { input: 1, output: 2 } }] };
 }
-writeConfig({ models: { providers }, logging: { level: 'debug' },
-	agents: { list: [{ id: 'main', default: true }, { id: 'backed', model: { primary: 'quirks/m' } }] } });
 const mocks = mock ? [['openai-completions', 'gpt-4.1'], ['openai-responses', 'gpt-4.1'], ['anthropic-messages', 'claude-sonnet-4-5']] : [];
+writeConfig({ models: { providers }, logging: { level: 'debug' },
+	agents: { list: [{ id: 'main', default: true }, { id: 'backed', model: { primary: 'quirks/m' } },
+		...mocks.map(([api, id]) => ({ id: `backed-${api}`, model: { primary: `mock-${api}/${id}`, fallbacks: ['quirks/m'] } }))] } });
 
 let turn = 0;
-// One turn in a session of its own. {code, out, err, json}
+// One turn in a session of its own. {code, out, err, json}. model null: the agent's, with its fallbacks.
 async function ask(model, message, { session = `s${++turn}`, args = [], timeout } = {}) {
-	const r = await spawnCli(['agent', '--json', '-s', session, '--model', model, ...args, '-m', message], { timeout });
+	const r = await spawnCli(['agent', '--json', '-s', session, ...(model ? ['--model', model] : []), ...args, '-m', message], { timeout });
 	try {
 		r.json = JSON.parse(r.out);
 	} catch {
@@ -190,7 +191,7 @@ for (const [api, id] of mocks) {
 		mock.reset();
 		mock.on({ userMessage: 'go', model: id }, { error: { message: 'Overloaded', type: 'overloaded_error' }, status: 529 });
 		stream('quirks', [delta({ content: 'from the other one' }, 'stop'), 'data: [DONE]', '']);
-		const r = await answers(model, 'go', { args: ['-a', 'backed'], timeout: 60000 });
+		const r = await answers(null, 'go', { args: ['-a', `backed-${api}`], timeout: 60000 });
 		equal(r.text, 'from the other one');
 		equal(r.model, 'quirks/m');
 	});

@@ -63,6 +63,9 @@ bool oc_memory_chunks(oc_str text, size_t tokens, size_t overlap, bool (*each)(v
 		if (end >= text.n)
 			break;
 		size_t next = step_back(text, begin, end, back);
+		/* Without room for the line that follows, a piece would only repeat what the one before had. */
+		if (line_end(text, end, max) - next > max)
+			next = end;
 		line += lines_in(text, begin, next);
 		begin = next;
 	}

@@ -10,6 +10,7 @@ unit_tests += %D%/t_bridge_frame
 unit_tests += %D%/t_bridge_peer
 unit_tests += %D%/t_call
 unit_tests += %D%/t_contain
+unit_tests += %D%/t_context
 unit_tests += %D%/t_config
 unit_tests += %D%/t_config_secrets
 unit_tests += %D%/t_config_watch

@@ -41,6 +41,7 @@ static void heads(void **state)
 	reads("\xef\xbb\xbf---\r\nname: x # note\r\nurl: http://a/b#c\r\n---\r\n", "{\"name\":\"x\",\"url\":\"http://a/b#c\"}");
 	reads("---\nt: true\nf: false\nn: null\ns: 'it''s'\ne:\nnum: 1.5\n---\n",
 	      "{\"t\":true,\"f\":false,\"n\":null,\"s\":\"it's\",\"e\":null,\"num\":\"1.5\"}");
+	reads("---\na:\n  b: [x, y]\nl:\n  - p\n  - q\n---\n",
 	      "{\"a\":{\"b\":[\"x\",\"y\"]},\"l\":[\"p\",\"q\"]}");
 }
 

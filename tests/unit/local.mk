@@ -5,6 +5,7 @@ unit_tests += %D%/t_agent_channel
 unit_tests += %D%/t_agent_queue
 unit_tests += %D%/t_agent_tools
 unit_tests += %D%/t_agent_turn
+unit_tests += %D%/t_subagent
 unit_tests += %D%/t_base
 unit_tests += %D%/t_bridge_frame
 unit_tests += %D%/t_bridge_peer

@@ -142,7 +142,7 @@ SETUP(idle_reset, QUEUE("collect", ""), ",\"session\":{\"reset\":{\"mode\":\"idl
 
 /* ---- Modes ---- */
 
-static const answer slow_then_echo[] = {{.text = "one", .delay_ms = 60}, {.echo = true}, {.echo = true}, {.echo = true},
+static const answer slow_then_echo[] = {{.text = "one", .delay_ms = 400}, {.echo = true}, {.echo = true}, {.echo = true},
 					{.echo = true}, {.echo = true}};
 
 static void what_waits_becomes_one_turn(void **state)
@@ -411,7 +411,7 @@ SETUP(one_place, QUEUE("collect", ""), ",\"session\":{\"dmScope\":\"per-channel-
 static void a_crowd_of_one_starves_nobody(void **state)
 {
 	fixture *f = *state;
-	static const answer script[] = {{.text = "x", .delay_ms = 30}, {.text = "x"}, {.text = "x"}, {.text = "x"},
+	static const answer script[] = {{.text = "x", .delay_ms = 500}, {.text = "x"}, {.text = "x"}, {.text = "x"},
 					{.text = "x"},		       {.text = "x"}, {.text = "x"}};
 	f->script = script;
 	oc_config *config = NULL;
@@ -510,7 +510,8 @@ static void a_tool_at_work_is_reported(void **state)
 	f->script = script;
 	say(f, "a");
 	wait_asked(f, 1);
-	run_ms(f, 20);
+	for (int i = 0; i < 500 && noted_times("invoke hang {}") == 0; i++)
+		run_ms(f, 10);
 	assert_int_equal(noted_times("invoke hang {}"), 1);
 	crash(f, CONFIG(QUEUE("collect", ""), ""));
 	wait_sent(f, 1);

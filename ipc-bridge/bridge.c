@@ -93,6 +93,7 @@ void oc_bridge_free(oc_bridge *bridge)
 	bridge->stopping = true;
 	for (oc_plugin *p = bridge->plugins, *next; p != NULL; p = next) {
 		next = p->next;
+		p->module = NULL; /* the registry went first */
 		oc_plugin_withdraw(p);
 		oc_peer_close(p->peer);
 		oc_plugin_free(p);

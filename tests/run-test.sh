@@ -32,12 +32,12 @@ esac
 # cmocka writes a skipped case as "not ok N # SKIP", which counts as a failure.
 # shellcheck disable=SC2086 # the wrapper is words
 {
-	timeout -k 10 "${OC_TEST_TIMEOUT:-120}" $wrapper "$test" "$@"
+	timeout -k 10 "${OC_TEST_TIMEOUT:-300}" $wrapper "$test" "$@"
 	echo $? >"$dir/status"
 } | sed -u 's/^not ok \([0-9]*\) # SKIP/ok \1 # SKIP/'
 rc=$(cat "$dir/status" 2>/dev/null || echo 99)
 if [ $rc -eq 124 ] || [ $rc -eq 137 ]; then
-	echo "Bail out! no end after ${OC_TEST_TIMEOUT:-120} seconds"
+	echo "Bail out! no end after ${OC_TEST_TIMEOUT:-300} seconds"
 fi
 rm -rf "$dir"
 exit $rc

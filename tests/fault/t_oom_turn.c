@@ -310,8 +310,8 @@ static bool one_round(long n, long how_many)
 static void sound(void)
 {
 	static const char *const holes[] = {
-		"SELECT 1 FROM sessions s LEFT JOIN events e ON e.session = s.id GROUP BY s.id HAVING count(e.seq) != s.last_seq OR"
-		" min(e.seq) != 1 OR max(e.seq) != s.last_seq",
+		("SELECT 1 FROM sessions s LEFT JOIN events e ON e.session = s.id GROUP BY s.id HAVING count(e.seq) != s.last_seq OR"
+		 " min(e.seq) != 1 OR max(e.seq) != s.last_seq"),
 		"SELECT 1 FROM runs WHERE state IN ('accepted', 'running')",
 		"SELECT 1 FROM outbox WHERE state = 'pending'",
 		"SELECT 1 FROM outbox WHERE run IS NOT NULL GROUP BY run HAVING count(*) > 1",

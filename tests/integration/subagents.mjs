@@ -365,7 +365,7 @@ test('sessions_list, sessions_history and sessions_send reach what tools.session
 	await wait('hello', 'work');
 	await wait('spawn: a thing', 'boss');
 	await until('the report', async () => (await history('boss')).some((l) => /reported: did a thing/.test(l)));
-	const [child] = (await children()).filter((c) => c.settings.spawnedBy === 'agent:main:boss');
+	const child = await until('the child in the list', async () => (await children()).find((c) => c.settings?.spawnedBy === 'agent:main:boss'));
 	// tree, the default: itself and what it started
 	const list = await tool('sessions_list', {}, 'boss');
 	equal(list.sessions.map((s) => s.key).sort(), ['agent:main:boss', child.key].sort());

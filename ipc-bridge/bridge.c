@@ -181,7 +181,7 @@ void oc_bridge_stop(oc_bridge *bridge, void (*done)(void *arg), void *arg)
 	bridge->stop_done = done;
 	bridge->stop_arg = arg;
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
-		bridge->stop_pending += p->proc != NULL;
+		bridge->stop_pending += p->phase != OC_PLUGIN_DOWN;
 	bool none = bridge->stop_pending == 0;
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
 		oc_plugin_halt(p);

@@ -45,7 +45,7 @@ void oc_plugin_free(oc_plugin *plugin)
 	cJSON_Delete(plugin->snapshot);
 	cJSON_Delete(plugin->missing);
 	char *texts[] = {plugin->id, plugin->name, plugin->version, plugin->root, plugin->entry, plugin->key, plugin->why,
-			 plugin->remedy, plugin->module_name, plugin->tools_json, plugin->line};
+			 plugin->remedy, plugin->module_name, plugin->tools_json, plugin->line, plugin->ended};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		oc_free(texts[i]);
 	oc_owner_free(plugin->owner);

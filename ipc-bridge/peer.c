@@ -96,6 +96,12 @@ static void lost(oc_peer *peer, const char *why)
 	(void)leave(peer);
 }
 
+void oc_peer_end(oc_peer *peer, const char *why)
+{
+	if (peer->transport != NULL)
+		lost(peer, why);
+}
+
 /* ---- Sending ---- */
 
 static oc_status send_frame(oc_peer *peer, const oc_frame *frame)
@@ -434,6 +440,11 @@ oc_status oc_peer_open(oc_loop *loop, const oc_peer_options *options, oc_peer **
 	}
 	*ret = peer;
 	return OC_OK;
+}
+
+bool oc_peer_connected(const oc_peer *peer)
+{
+	return peer->connected && peer->transport != NULL;
 }
 
 bool oc_peer_ready(const oc_peer *peer)

@@ -43,6 +43,10 @@ typedef struct oc_peer_options {
 oc_status oc_peer_open(oc_loop *loop, const oc_peer_options *options, oc_peer **ret, oc_err *err);
 /* Ends it without further callbacks, open calls included; NULL is allowed. */
 void oc_peer_close(oc_peer *peer);
+/* As if the guest had closed the connection: open calls end with OC_E_RETRY, then events->closed. Nothing when it is over. */
+void oc_peer_end(oc_peer *peer, const char *why);
+/* The guest is there and its connection is not over. */
+bool oc_peer_connected(const oc_peer *peer);
 bool oc_peer_ready(const oc_peer *peer);
 
 typedef struct oc_peer_call {

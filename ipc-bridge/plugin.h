@@ -54,7 +54,8 @@ struct oc_plugin {
 	oc_plugin_wait *waits, **waits_tail;
 	unsigned failures; /* in a row */
 	uint64_t started_ms, not_before_ms; /* monotonic */
-	oc_watch *retry;
+	oc_watch *retry, *patience; /* its next start; how long its end may take */
+	char *ended; /* its process is gone while its connection is not: how it ended */
 	cJSON *missing; /* what it asked for and did not get: {"sdk":[…],…} */
 	char *line; /* of its output, not ended yet */
 };

@@ -19,6 +19,7 @@ enum {
 	STEADY_MS = 60 * 1000,	  /* up for so long: what failed before is forgotten */
 	INIT_MS = 60 * 1000,	  /* loading may transpile a lot, the first time */
 	STOP_MS = 5000,
+	LAST_WORDS_MS = 1000,
 	LINE_MAX_BYTES = 4096,
 	ENV_MAX = 64,
 };
@@ -119,27 +120,60 @@ static void failed(oc_plugin *plugin, const char *why)
 		tell_waiting(plugin, OC_E_UNAVAILABLE, text);
 }
 
-static void on_exit_of(void *arg, oc_status status, int exit_code, int signal, oc_str message)
+static void patient(oc_plugin *plugin, uint64_t ms, void (*fn)(void *arg))
 {
-	oc_plugin *plugin = arg;
-	char why[400];
+	oc_watch_end(plugin->patience);
+	plugin->patience = oc_timer_start(plugin->owner, ms, 0, fn, plugin);
+	if (plugin->patience == NULL)
+		fn(plugin);
+}
+
+/* Both its process and its connection are over. */
+static void gone(oc_plugin *plugin)
+{
 	bool asked = plugin->phase == OC_PLUGIN_STOPPING;
-	plugin->proc = NULL;
+	oc_auto_free char *why = plugin->ended;
+	plugin->ended = NULL;
+	oc_watch_end(plugin->patience);
+	plugin->patience = NULL;
 	oc_peer_close(plugin->peer);
 	plugin->peer = NULL;
 	plugin->phase = OC_PLUGIN_DOWN;
-	if (status != OC_OK)
-		(void)snprintf(why, sizeof(why), "its process: %.*s", OC_STR_ARG(message));
-	else if (signal != 0)
-		(void)snprintf(why, sizeof(why), "its process was ended by signal %d", signal);
-	else
-		(void)snprintf(why, sizeof(why), "its process ended with status %d", exit_code);
 	if (asked) {
 		tell_waiting(plugin, OC_E_UNAVAILABLE, "it was stopped");
 		stopped(plugin);
 	} else {
-		failed(plugin, why);
+		failed(plugin, why != NULL ? why : "its process ended");
 	}
+}
+
+/* A descendant of it holds the connection open. */
+static void not_waiting(void *arg)
+{
+	oc_plugin *plugin = arg;
+	oc_watch_end(plugin->patience);
+	plugin->patience = NULL;
+	oc_peer_end(plugin->peer, plugin->ended != NULL ? plugin->ended : "its process ended");
+}
+
+/* What it said before it went may still be on its way: the end of the connection decides, which tells open calls. */
+static void on_exit_of(void *arg, oc_status status, int exit_code, int signal, oc_str message)
+{
+	oc_plugin *plugin = arg;
+	plugin->proc = NULL;
+	oc_free(plugin->ended);
+	if (status != OC_OK)
+		plugin->ended = oc_asprintf("its process: %.*s", OC_STR_ARG(message));
+	else if (signal != 0)
+		plugin->ended = oc_asprintf("its process was ended by signal %d", signal);
+	else
+		plugin->ended = oc_asprintf("its process ended with status %d", exit_code);
+	if (plugin->phase != OC_PLUGIN_STOPPING)
+		plugin->phase = OC_PLUGIN_ENDING;
+	if (plugin->peer != NULL && oc_peer_connected(plugin->peer))
+		patient(plugin, LAST_WORDS_MS, not_waiting);
+	else
+		gone(plugin);
 }
 
 void oc_plugin_kill(oc_plugin *plugin)
@@ -150,7 +184,10 @@ void oc_plugin_kill(oc_plugin *plugin)
 
 static void too_slow(void *arg)
 {
-	oc_plugin_kill(arg);
+	oc_plugin *plugin = arg;
+	oc_watch_end(plugin->patience);
+	plugin->patience = NULL;
+	oc_plugin_kill(plugin);
 }
 
 static void on_stop_answer(void *arg, oc_status status, oc_str result)
@@ -166,14 +203,14 @@ void oc_plugin_halt(oc_plugin *plugin)
 {
 	oc_watch_end(plugin->retry);
 	plugin->retry = NULL;
-	if (plugin->proc == NULL) {
+	if (plugin->phase == OC_PLUGIN_DOWN)
 		tell_waiting(plugin, OC_E_UNAVAILABLE, "it was stopped");
-		return;
-	}
-	if (plugin->phase == OC_PLUGIN_STOPPING)
+	if (plugin->phase == OC_PLUGIN_DOWN || plugin->phase == OC_PLUGIN_STOPPING)
 		return;
 	plugin->phase = OC_PLUGIN_STOPPING;
-	(void)oc_timer_start(plugin->owner, STOP_MS, 0, too_slow, plugin);
+	if (plugin->proc == NULL)
+		return; /* it is over as soon as its connection is */
+	patient(plugin, STOP_MS, too_slow);
 	if (plugin->peer == NULL || !oc_peer_ready(plugin->peer) ||
 	    oc_peer_call_start(plugin->peer, &(oc_peer_call){.method = "shutdown", .payload = OC_STR("{\"reason\":\"stop\"}"),
 							    .deadline_ms = STOP_MS, .on_done = on_stop_answer, .arg = plugin}, NULL) != OC_OK)
@@ -188,8 +225,8 @@ static void on_registered(void *arg, oc_status status, oc_str result)
 	oc_plugin *plugin = arg;
 	cJSON *snapshot = NULL;
 	oc_err err = {0};
-	if (plugin->phase != OC_PLUGIN_STARTING)
-		return;
+	if (plugin->phase != OC_PLUGIN_STARTING || !oc_peer_connected(plugin->peer))
+		return; /* it ended meanwhile: gone() decides */
 	if (status == OC_OK)
 		status = oc_json_parse(result, NULL, &snapshot, &err);
 	else
@@ -267,7 +304,7 @@ static void on_notify(void *arg, oc_str name, oc_str payload)
 	oc_plugin_noted(arg, name, payload);
 }
 
-/* The process's end follows, by itself or by our hand. */
+/* The process's end follows, by itself or by our hand, when it has not come before. */
 static void on_closed(void *arg, const char *why)
 {
 	oc_plugin *plugin = arg;
@@ -275,8 +312,12 @@ static void on_closed(void *arg, const char *why)
 		oc_warn("plugins", "%s: %s", plugin->id, why);
 		plugin->phase = OC_PLUGIN_ENDING;
 	}
-	if (plugin->proc != NULL)
-		(void)oc_proc_kill(plugin->proc, 15);
+	if (plugin->proc == NULL) {
+		gone(plugin);
+		return;
+	}
+	(void)oc_proc_kill(plugin->proc, 15);
+	patient(plugin, STOP_MS, too_slow);
 }
 
 static const oc_peer_events peer_events = {on_ready, on_call, NULL, on_notify, on_closed};

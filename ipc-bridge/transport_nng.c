@@ -60,7 +60,7 @@ static void end(oc_transport *t, const char *why)
 	t->events->closed(t->arg, why);
 }
 
-static void drain(oc_transport *t);
+static bool drain(oc_transport *t);
 
 /* Its first message may be seen before nng's note of it. */
 static void came(oc_transport *t)
@@ -85,7 +85,8 @@ static void on_note(void *arg)
 	if (t != NULL && !t->over && has_come) {
 		came(t);
 	} else if (t != NULL && !t->over && t->connected) {
-		drain(t); /* what it said before it went */
+		while (drain(t)) /* what it said before it went */
+			;
 		if (d->transport != NULL)
 			end(t, "the process closed the connection");
 	}
@@ -110,25 +111,28 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 
 /* ---- Messages ---- */
 
-/* Reads what is there; at most BURST, the descriptor stays readable for the rest. */
-static void drain(oc_transport *t)
+/* Reads what is there; at most BURST, the descriptor stays readable for the rest: true. */
+static bool drain(oc_transport *t)
 {
 	door *d = t->door;
-	for (int i = 0; i < BURST && d->transport != NULL && !t->over; i++) {
+	for (int i = 0; i < BURST; i++) {
 		nng_msg *msg = NULL;
 		int rc = t->nng->recvmsg(t->socket, &msg, NNG_FLAG_NONBLOCK);
 		if (rc == NNG_EAGAIN)
-			return;
+			return false;
 		if (rc != 0) {
 			end(t, t->nng->strerror(rc));
-			return;
+			return false;
 		}
 		const oc_nng *nng = t->nng;
 		came(t);
 		if (d->transport != NULL)
 			t->events->message(t->arg, (oc_str){nng->msg_body(msg), nng->msg_len(msg)});
 		nng->msg_free(msg);
+		if (d->transport == NULL || t->over)
+			return false;
 	}
+	return true;
 }
 
 static void on_readable(void *arg, uint32_t events)
@@ -137,7 +141,7 @@ static void on_readable(void *arg, uint32_t events)
 	oc_transport *t = arg;
 	door *d = t->door;
 	(void)__atomic_add_fetch(&d->refs, 1, __ATOMIC_ACQ_REL);
-	drain(t);
+	(void)drain(t);
 	if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) == 0)
 		oc_free(d);
 }

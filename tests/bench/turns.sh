@@ -34,14 +34,18 @@ metric() {
 }
 
 measure() {
-	local ms=$1 conns=$2 requests=$3 direct through c0 u0 c1 u1
+	local ms=$1 conns=$2 requests=$3 direct through c0 s0 c1 s1
 	direct=$("$build/tests/bench/bench_turns" "$model" x "$conns" "$requests") || exit 1
-	c0=$(metric store_commits_total) u0=$(metric store_commit_microseconds_total)
+	c0=$(metric store_commit_seconds_count) s0=$(metric store_commit_seconds_sum)
 	through=$("$build/tests/bench/bench_turns" "$gateway" bench "$conns" "$requests") || exit 1
-	c1=$(metric store_commits_total) u1=$(metric store_commit_microseconds_total)
-	echo "$ms $conns $direct $through $((u1 - u0)) $((c1 - c0))" | awk '{
+	c1=$(metric store_commit_seconds_count) s1=$(metric store_commit_seconds_sum)
+	if [ -z "$c0" ] || [ -z "$c1" ]; then
+		echo "turns.sh: the gateway has no metric store_commit_seconds" >&2
+		exit 1
+	fi
+	echo "$ms $conns $direct $through $s0 $s1 $c0 $c1" | awk '{
 		printf "%5d %5d %10.0f %10.0f %7.3f %12.2f %12.2f %10.2f%s\n", $1, $2, $5, $11, $11 / $5, ($12 - $6) / 1000, ($13 - $7) / 1000,
-			$15 / ($16 ? $16 : 1) / 1000, ($10 != 0) ? "  errors: " $10 : "" }'
+			($16 - $15) / ($18 > $17 ? $18 - $17 : 1) * 1000, ($10 != 0) ? "  errors: " $10 : "" }'
 }
 
 printf '%5s %5s %10s %10s %7s %12s %12s %10s\n' ms conns direct/s gateway/s ratio 'p50 +ms' 'p99 +ms' 'commit ms'

@@ -157,8 +157,10 @@ void oc_bridge_configure(oc_bridge *bridge, oc_config *config)
 	oc_plugins_decide(bridge);
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next) {
 		oc_auto_free char *key = p->enabled ? oc_plugin_key(p) : NULL;
-		if (p->enabled && p->key != NULL && key != NULL && strcmp(key, p->key) == 0)
+		if (p->enabled && p->key != NULL && key != NULL && strcmp(key, p->key) == 0) {
+			oc_plugin_tell_config(p);
 			continue; /* as before */
+		}
 		oc_plugin_withdraw(p);
 		oc_plugin_halt(p);
 		p->failures = 0;
@@ -279,6 +281,31 @@ void oc_plugin_call_cancel(oc_plugin_call *call)
 const char *oc_plugin_id(const oc_plugin *plugin)
 {
 	return plugin->id;
+}
+
+oc_module *oc_plugin_module(const oc_plugin *plugin)
+{
+	return plugin->module;
+}
+
+char *oc_plugin_state_dir(const oc_plugin *plugin)
+{
+	return oc_asprintf("%s/plugins/%s", plugin->bridge->state, plugin->id);
+}
+
+const cJSON *oc_bridge_accounts(oc_bridge *bridge, const char *channel)
+{
+	const cJSON *row;
+	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next) {
+		const cJSON *rows = p->enabled ? oc_json_get(p->snapshot, "channels") : NULL;
+		cJSON_ArrayForEach(row, rows)
+		{
+			const cJSON *accounts = oc_json_get(row, "accounts");
+			if (strcmp(oc_json_str(row, "id", ""), channel) == 0 && cJSON_IsArray(accounts))
+				return accounts;
+		}
+	}
+	return NULL;
 }
 
 static const char *state_of(const oc_plugin *plugin)

@@ -12,12 +12,24 @@
 typedef struct oc_bridge oc_bridge;
 typedef struct oc_plugin oc_plugin;
 
+/* A call of a plugin that waits for its answer; copied by value. An answer to a process that has ended meanwhile goes nowhere. */
+typedef struct oc_plugin_ticket {
+	oc_plugin *plugin;
+	uint32_t epoch, id;
+} oc_plugin_ticket;
+
 /* What plugins ask of the floors above. */
 typedef struct oc_bridge_host {
 	/* A call of api.runtime: answer with oc_bridge_answer, once. false: there is no such path. */
-	bool (*runtime)(void *arg, oc_plugin *plugin, uint32_t id, const char *path, const cJSON *args);
+	bool (*runtime)(void *arg, oc_plugin_ticket ticket, const char *path, const cJSON *args);
 	/* An event for connected clients. */
 	void (*broadcast)(void *arg, oc_plugin *plugin, const char *event, const cJSON *payload);
+	/* It wants events of a kind ("agent", "transcript") by oc_bridge_notify, until its process ends. */
+	void (*listen)(void *arg, oc_plugin *plugin, const char *kind);
+	/* Its process ended, or is about to be another: nothing of it is waited for any more. */
+	void (*gone)(void *arg, oc_plugin *plugin);
+	/* The accounts of its channels may be others than before. */
+	void (*channels)(void *arg, oc_plugin *plugin);
 } oc_bridge_host;
 
 /* config is referenced. host is static and may be NULL. modules NULL: only for looking (the CLI). */
@@ -39,6 +51,12 @@ cJSON *oc_bridge_describe(oc_bridge *bridge);
 oc_plugin *oc_bridge_find(oc_bridge *bridge, const char *id);
 cJSON *oc_plugin_describe(const oc_plugin *plugin, bool detail);
 const char *oc_plugin_id(const oc_plugin *plugin);
+/* The module that stands for it; NULL when it registered nothing that needs one. */
+oc_module *oc_plugin_module(const oc_plugin *plugin);
+/* The folder that is its own; oc_free it. */
+char *oc_plugin_state_dir(const oc_plugin *plugin);
+/* The accounts that the plugin of a channel says there are, borrowed; NULL: no plugin has such a channel, or it is not known. */
+const cJSON *oc_bridge_accounts(oc_bridge *bridge, const char *channel);
 
 /* Calls a method of PROTOCOL.md in the plugin's process, which is started when it does not run. on_done once, later. */
 typedef struct oc_plugin_request {
@@ -54,6 +72,16 @@ typedef struct oc_plugin_call oc_plugin_call;
 oc_status oc_plugin_ask(oc_plugin *plugin, const oc_plugin_request *request, oc_plugin_call **ret);
 void oc_plugin_call_cancel(oc_plugin_call *call);
 
-void oc_bridge_answer(oc_plugin *plugin, uint32_t id, oc_status status, oc_str result);
+/* result: JSON, or on an error a text for people. */
+void oc_bridge_answer(oc_plugin_ticket ticket, oc_status status, oc_str result);
+/* An event of the call, before its answer. OC_E_UNAVAILABLE: nobody is there to hear it. */
+oc_status oc_bridge_event(oc_plugin_ticket ticket, oc_str json);
+/* Tells its process something, when it runs. */
+void oc_bridge_notify(oc_plugin *plugin, const char *name, oc_str json);
+/* The configuration as the plugin may see it: secrets are masked but for what is its own (its entry, its channels, its
+ * providers), unless plugins.entries.<id>.fullConfig grants the whole. The caller's; NULL: no memory. */
+cJSON *oc_plugin_config_view(const oc_plugin *plugin);
+/* Whether a part of the configuration is the plugin's own, or was granted to it. */
+bool oc_plugin_owns(const oc_plugin *plugin, const char *path);
 
 #endif

@@ -7,10 +7,23 @@
 
 enum { MISSING_MAX = 200 /* names kept of each kind */ };
 
-void oc_bridge_answer(oc_plugin *plugin, uint32_t id, oc_status status, oc_str result)
+void oc_bridge_answer(oc_plugin_ticket ticket, oc_status status, oc_str result)
 {
-	if (plugin->peer != NULL)
-		oc_peer_answer(plugin->peer, id, status, result);
+	if (ticket.plugin != NULL && ticket.plugin->peer != NULL && ticket.plugin->epoch == ticket.epoch)
+		oc_peer_answer(ticket.plugin->peer, ticket.id, status, result);
+}
+
+oc_status oc_bridge_event(oc_plugin_ticket ticket, oc_str json)
+{
+	if (ticket.plugin == NULL || ticket.plugin->peer == NULL || ticket.plugin->epoch != ticket.epoch)
+		return OC_E_UNAVAILABLE;
+	return oc_peer_event(ticket.plugin->peer, ticket.id, 0, json);
+}
+
+void oc_bridge_notify(oc_plugin *plugin, const char *name, oc_str json)
+{
+	if (plugin->peer != NULL && plugin->phase == OC_PLUGIN_UP)
+		(void)oc_peer_notify(plugin->peer, name, json);
 }
 
 void oc_plugin_called(oc_plugin *plugin, uint32_t id, oc_str name, oc_str payload, uint32_t deadline_ms)
@@ -19,18 +32,19 @@ void oc_plugin_called(oc_plugin *plugin, uint32_t id, oc_str name, oc_str payloa
 	oc_auto_json cJSON *params = NULL;
 	oc_err err = {0};
 	const oc_bridge_host *host = plugin->bridge->host;
+	oc_plugin_ticket ticket = {plugin, plugin->epoch, id};
 	if (!oc_str_eqz(name, "runtime")) {
-		oc_bridge_answer(plugin, id, OC_E_UNSUPPORTED, OC_STR("there is no such method"));
+		oc_bridge_answer(ticket, OC_E_UNSUPPORTED, OC_STR("there is no such method"));
 		return;
 	}
 	if (oc_json_parse(payload, NULL, &params, &err) != OC_OK) {
-		oc_bridge_answer(plugin, id, OC_E_INVALID, oc_str_of(err.text));
+		oc_bridge_answer(ticket, OC_E_INVALID, oc_str_of(err.text));
 		return;
 	}
 	const char *path = oc_json_str(params, "path", "");
-	if (host == NULL || !host->runtime(plugin->bridge->host_arg, plugin, id, path, oc_json_get(params, "args"))) {
+	if (host == NULL || !host->runtime(plugin->bridge->host_arg, ticket, path, oc_json_get(params, "args"))) {
 		oc_auto_free char *why = oc_asprintf("api.runtime.%s is not there in this gateway", path);
-		oc_bridge_answer(plugin, id, OC_E_UNSUPPORTED, oc_str_of(why));
+		oc_bridge_answer(ticket, OC_E_UNSUPPORTED, oc_str_of(why));
 	}
 }
 
@@ -94,6 +108,8 @@ void oc_plugin_noted(oc_plugin *plugin, oc_str name, oc_str payload)
 		take_missing(plugin, params);
 	else if (oc_str_eqz(name, "register"))
 		take_register(plugin, params);
+	else if (oc_str_eqz(name, "listen") && host != NULL)
+		host->listen(plugin->bridge->host_arg, plugin, oc_json_str(params, "kind", ""));
 	else if (oc_str_eqz(name, "broadcast") && host != NULL)
 		host->broadcast(plugin->bridge->host_arg, plugin, oc_json_str(params, "event", ""), oc_json_get(params, "payload"));
 }

@@ -10,7 +10,8 @@ libocore_la_SOURCES += \
 	%D%/process.c \
 	%D%/proxy.c \
 	%D%/snapshot.c \
-	%D%/transport.h %D%/transport_nng.c
+	%D%/transport.h %D%/transport_nng.c \
+	%D%/view.c
 
 EXTRA_DIST += %D%/PROTOCOL.md
 include ipc-bridge/node/local.mk

@@ -51,6 +51,7 @@ struct oc_plugin {
 	oc_owner *owner;
 	oc_proc *proc;
 	oc_peer *peer;
+	uint32_t epoch; /* of the process: grows with each */
 	oc_plugin_wait *waits, **waits_tail;
 	unsigned failures; /* in a row */
 	uint64_t started_ms, not_before_ms; /* monotonic */
@@ -108,6 +109,11 @@ void oc_plugin_kill(oc_plugin *plugin);
 /* Makes what the snapshot says available (again): tools as a module, hooks. */
 oc_status oc_plugin_present(oc_plugin *plugin, oc_err *err);
 void oc_plugin_withdraw(oc_plugin *plugin);
+
+/* ---- view.c ---- */
+
+/* Tells its process the configuration as it is now. */
+void oc_plugin_tell_config(oc_plugin *plugin);
 
 /* ---- hostcall.c ---- */
 

@@ -136,8 +136,11 @@ static void gone(oc_plugin *plugin)
 	plugin->ended = NULL;
 	oc_watch_end(plugin->patience);
 	plugin->patience = NULL;
+	const oc_bridge_host *host = plugin->bridge->host;
 	oc_peer_close(plugin->peer);
 	plugin->peer = NULL;
+	if (host != NULL)
+		host->gone(plugin->bridge->host_arg, plugin);
 	plugin->phase = OC_PLUGIN_DOWN;
 	if (asked) {
 		tell_waiting(plugin, OC_E_UNAVAILABLE, "it was stopped");
@@ -260,9 +263,7 @@ static char *init_params(const oc_plugin *plugin, const char *folder)
 	oc_auto_free char *cache = oc_path_join(bridge->state, "cache/plugins");
 	oc_auto_free char *http = oc_path_join(folder, "http");
 	oc_auto_free char *workspace = oc_path_expand(oc_config_str(bridge->config, "agents.defaults.workspace", "workspace"), bridge->state);
-	const cJSON *entry = oc_json_get(oc_config_get(bridge->config, "plugins.entries"), plugin->id);
-	bool full = oc_json_bool(entry, "fullConfig", false);
-	cJSON *config = oc_config_to_json(bridge->config, NULL, !full);
+	cJSON *config = oc_plugin_config_view(plugin);
 	if (state == NULL || cache == NULL || http == NULL || workspace == NULL || config == NULL || o == NULL) {
 		cJSON_Delete(config);
 		return NULL;
@@ -404,6 +405,7 @@ static oc_status start(oc_plugin *plugin, oc_err *err)
 		return status;
 	}
 	plugin->phase = OC_PLUGIN_STARTING;
+	plugin->epoch++;
 	plugin->started_ms = oc_now_ms();
 	return OC_OK;
 }

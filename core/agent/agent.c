@@ -11,6 +11,7 @@
 #include "core/agent/recover.h"
 #include "core/agent/retention.h"
 #include "core/agent/services.h"
+#include "core/agent/tell.h"
 #include "core/agent/session_tools.h"
 #include "core/agent/subagent.h"
 #include "core/agent/turn.h"
@@ -174,6 +175,7 @@ void oc_agent_free(oc_agent *agent)
 	oc_owner_free(agent->owner);
 	oc_agent_subs_free(agent);
 	oc_inbound_free(agent);
+	oc_tell_free(agent);
 	oc_models_free(agent);
 	oc_budgets_free(agent);
 	oc_prune_forget(agent, NULL);
@@ -562,6 +564,7 @@ oc_status oc_agent_pairing_approve(oc_agent *agent, const char *channel, const c
 	oc_json_opt(deliver, "to", oc_json_str(request, "sender", NULL));
 	char key[60];
 	snprintf(key, sizeof key, "paired:%.20s:%.20s", oc_json_str(request, "channel", ""), code);
+	(void)oc_json_set_bool(deliver, "approval", true); /* a plugin may have its own words for it */
 	oc_inbound_say(agent, deliver, NULL, key, "You are in. Write me anything.");
 	if (ret_request != NULL)
 		*ret_request = request;

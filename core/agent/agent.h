@@ -211,6 +211,30 @@ oc_status oc_agent_tool_cancel(oc_agent *agent, const char *id, oc_err *err);
 /* One message from a channel, as oc_channel_host.receive: committed(arg, OC_OK) once it is stored, a duplicate, or refused
  * by the access rules; OC_E_BUSY: hand it in again later; OC_E_INVALID: not a message. */
 void oc_agent_inbound(oc_agent *agent, oc_str message_json, void (*committed)(void *arg, oc_status status), void *arg);
+/* One message of a channel that decided by itself who may talk and which session it belongs to: {"channel","account",
+ * "id" (of the network, "" when it has none: then a repetition is not noticed),"session","agent"?,"to","thread"?,"replyTo"?,
+ * "dispatch"? (comes back with the answer),"sender":{"id","name"?,"username"?},"text","extraSystem"?,"restricted":bool,
+ * "media":[{"type","path","mime","name"}]?}; paths must be below media_root (NULL: no files). committed as
+ * oc_agent_inbound; a repetition ends with DONE and the stopReason "duplicate". After an error nothing is called. */
+typedef struct oc_routed {
+	const cJSON *message;
+	const char *media_root;
+	void (*committed)(void *arg, oc_status status);
+	oc_agent_event_fn on_event; /* the run's, may be NULL */
+	void *arg;
+} oc_routed;
+oc_status oc_agent_routed(oc_agent *agent, const oc_routed *routed, oc_run_ref *ret, oc_err *err);
+/* Tells a session something that it reads with its next message; kept in memory only. A second one with the same context
+ * ("" none) replaces the first. */
+oc_status oc_agent_tell(oc_agent *agent, oc_str session, const char *text, const char *context, oc_err *err);
+/* A stranger was given a code, by a channel that does that by itself: tells hooks, clients and the log. name may be NULL. */
+void oc_agent_pairing_asked(oc_agent *agent, const char *channel, const char *account, const char *sender, const char *name,
+			    const char *code);
+/* Which accounts a channel has when its module knows better than the configuration: an array of names, borrowed until the
+ * next turn of the loop; NULL: it does not say. */
+void oc_agent_set_accounts(oc_agent *agent, const cJSON *(*fn)(void *arg, const char *channel), void *arg);
+/* They may have changed: connects and disconnects what must be. */
+void oc_agent_sync_channels(oc_agent *agent);
 /* [{"id","label"?,"module","enabled":bool,"accounts":[{"account","state","detail"?,"since","lastInbound"?,"lastOutbound"?,
  * "lastError"?}]}]. */
 oc_status oc_agent_channels(oc_agent *agent, cJSON **ret_array, oc_err *err);

@@ -334,6 +334,15 @@ static bool want_guest(void *arg, oc_guest *guest)
 	if (!cJSON_IsObject(c) || !oc_json_bool(c, "enabled", true) || !oc_config_usable(agent->config, path))
 		return true;
 	const cJSON *accounts = oc_json_get(c, "accounts");
+	const cJSON *told = agent->accounts_fn != NULL ? agent->accounts_fn(agent->accounts_arg, channel) : NULL;
+	if (told != NULL) {
+		cJSON_ArrayForEach(one, told)
+		{
+			if (cJSON_IsString(one) && oc_json_bool(oc_json_get(accounts, one->valuestring), "enabled", true))
+				want(agent, channel, one->valuestring);
+		}
+		return true;
+	}
 	if (cJSON_GetArraySize(accounts) == 0) {
 		want(agent, channel, "default");
 		return true;
@@ -369,6 +378,18 @@ void oc_channels_sync(oc_agent *agent)
 		if (!disconnect_account(a))
 			free_account(c, a);
 	}
+}
+
+void oc_agent_set_accounts(oc_agent *agent, const cJSON *(*fn)(void *arg, const char *channel), void *arg)
+{
+	agent->accounts_fn = fn;
+	agent->accounts_arg = arg;
+}
+
+void oc_agent_sync_channels(oc_agent *agent)
+{
+	if (agent->started)
+		oc_channels_sync(agent);
 }
 
 /* ---- Life ---- */

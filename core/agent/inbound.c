@@ -179,6 +179,21 @@ static oc_status ask_pairing(oc_tx *tx, void *arg, oc_err *err)
 	return oc_pairing_tx_request(tx, &s->ask, err);
 }
 
+void oc_agent_pairing_asked(oc_agent *agent, const char *channel, const char *account, const char *sender, const char *name,
+			    const char *code)
+{
+	oc_info("channel", "%s: %s (%s) asks to be let in; approve with `openclaw pairing approve %s %s`", channel,
+		name != NULL && name[0] != 0 ? name : "somebody", sender, channel, code);
+	cJSON *data = cJSON_CreateObject();
+	oc_json_opt(data, "channel", channel);
+	oc_json_opt(data, "account", account);
+	oc_json_opt(data, "sender", sender);
+	oc_json_opt(data, "name", name);
+	oc_json_opt(data, "code", code);
+	oc_agent_observe(agent, OC_HOOK_CHANNEL_PAIRING_REQUESTED, cJSON_Duplicate(data, true));
+	oc_agent_emit_plain(agent, OC_AGENT_EV_PAIRING, NULL, data);
+}
+
 static void pairing_asked(void *arg, oc_status status, const oc_err *err)
 {
 	stranger *s = arg;
@@ -192,16 +207,7 @@ static void pairing_asked(void *arg, oc_status status, const oc_err *err)
 			 in->channel, in->sender, s->ask.code, in->channel, s->ask.code);
 		snprintf(key, sizeof key, "pair:%.20s:%s", in->channel, s->ask.code);
 		oc_inbound_say(agent, in->deliver, NULL, key, text);
-		oc_info("channel", "%s: %s (%s) asks to be let in; approve with `openclaw pairing approve %s %s`", in->channel,
-			in->sender_name[0] != 0 ? in->sender_name : "somebody", in->sender, in->channel, s->ask.code);
-		cJSON *data = cJSON_CreateObject();
-		oc_json_opt(data, "channel", in->channel);
-		oc_json_opt(data, "account", in->account);
-		oc_json_opt(data, "sender", in->sender);
-		oc_json_opt(data, "name", in->sender_name);
-		oc_json_opt(data, "code", s->ask.code);
-		oc_agent_observe(agent, OC_HOOK_CHANNEL_PAIRING_REQUESTED, cJSON_Duplicate(data, true));
-		oc_agent_emit_plain(agent, OC_AGENT_EV_PAIRING, NULL, data);
+		oc_agent_pairing_asked(agent, in->channel, in->account, in->sender, in->sender_name, s->ask.code);
 	} else if (status != OC_OK && status != OC_E_LIMIT) {
 		oc_log_err(OC_LOG_WARN, "channel", "a pairing request could not be kept", err);
 	}

@@ -64,6 +64,8 @@ struct oc_agent {
 	/* the others' own */
 	struct oc_media_folder *media_folders; /* services.c */
 	oc_channels *channels;
+	const cJSON *(*accounts_fn)(void *arg, const char *channel);
+	void *accounts_arg;
 	oc_outbound *outbound;
 	oc_map subagents, subagent_runs; /* subagent.c: by session, and by the run they wait for */
 	oc_watch *subagent_sweep;
@@ -74,6 +76,7 @@ struct oc_agent {
 	unsigned n_exchanges;
 	oc_map groups; /* inbound.c: what was said in groups without being meant for us */
 	size_t groups_bytes;
+	oc_map told; /* routed.c: what is told to sessions, until their next message */
 	/* drain */
 	void (*drained)(void *arg);
 	void *drained_arg;

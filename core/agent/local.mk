@@ -73,6 +73,8 @@ libocore_la_SOURCES += \
 	%D%/services.h \
 	%D%/session.c \
 	%D%/session.h \
+	%D%/routed.c \
+	%D%/tell.h \
 	%D%/session_send.c \
 	%D%/session_tools.c \
 	%D%/session_tools.h \

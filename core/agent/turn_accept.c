@@ -8,6 +8,7 @@
 #include "core/agent/commands.h"
 #include "core/agent/reset.h"
 #include "core/agent/take.h"
+#include "core/agent/tell.h"
 #include "core/base/clock.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
@@ -63,6 +64,13 @@ static void accepted(void *arg, const oc_batch *b, oc_status status, const oc_er
 		tell_expired(turn);
 	if (turn->duplicate) {
 		turn->agent->stats.inbound_duplicate++;
+		if (turn->on_event != NULL) {
+			cJSON *data = cJSON_CreateObject();
+			(void)oc_json_set_str(data, "status", "ok");
+			(void)oc_json_set_str(data, "text", "");
+			(void)oc_json_set_str(data, "stopReason", "duplicate");
+			oc_turn_emit_data(turn, OC_AGENT_EV_DONE, data);
+		}
 		oc_turn_remove(turn);
 		oc_turn_unref(turn);
 	} else if (status != OC_OK) {
@@ -370,6 +378,8 @@ oc_status oc_turn_submit(oc_agent *agent, const oc_turn_input *in, const oc_inbo
 		status = name_source(turn, err);
 	if (status == OC_OK)
 		status = enter(turn, err);
+	if (status == OC_OK && recovery == NULL)
+		oc_tell_take(turn);
 	if (status != OC_OK) {
 		oc_turn_unref(turn);
 		return status;

@@ -13,5 +13,8 @@ libocore_la_SOURCES += \
 	%D%/methods_agent.c %D%/methods_memory.c %D%/methods_session.c %D%/methods_store.c %D%/methods_system.c \
 	%D%/metrics.c \
 	%D%/notify.c %D%/notify.h \
+	%D%/plugin_events.c \
+	%D%/plugin_host.c %D%/plugin_host.h \
+	%D%/plugin_turns.c \
 	%D%/rpc.c \
 	%D%/runtime.c %D%/runtime.h

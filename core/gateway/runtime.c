@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
+#include "core/gateway/plugin_host.h"
 #include "core/net/http_client.h"
 
 struct runtime {
@@ -199,6 +200,13 @@ static oc_status offer_services(struct runtime *self, oc_err *err)
 	return status;
 }
 
+/* A plugin's channel names its accounts by itself. */
+static const cJSON *accounts_of(void *arg, const char *channel)
+{
+	const oc_runtime *rt = arg;
+	return oc_bridge_accounts(rt->bridge, channel);
+}
+
 oc_status oc_runtime_new(oc_config *config, bool one_shot, oc_runtime **ret, oc_err *err)
 {
 	struct runtime *self = oc_alloc(sizeof *self);
@@ -226,7 +234,9 @@ oc_status oc_runtime_new(oc_config *config, bool one_shot, oc_runtime **ret, oc_
 	if (status == OC_OK)
 		status = oc_agent_new(rt->loop, config, rt->store, rt->modules, rt->hooks, &agent, &rt->agent, err);
 	if (status == OC_OK)
-		status = oc_bridge_new(rt->loop, config, rt->modules, rt->hooks, NULL, rt, &rt->bridge, err);
+		status = oc_bridge_new(rt->loop, config, rt->modules, rt->hooks, &oc_plugin_host, rt, &rt->bridge, err);
+	if (status == OC_OK)
+		oc_agent_set_accounts(rt->agent, accounts_of, rt);
 	if (status == OC_OK)
 		status = oc_modules_scan(rt->modules, err);
 	if (status == OC_OK)
@@ -320,6 +330,8 @@ void oc_runtime_free(oc_runtime *rt)
 	if (rt == NULL)
 		return;
 	struct runtime *self = (struct runtime *)rt;
+	if (rt->agent != NULL)
+		oc_plugin_host_end(rt);
 	oc_agent_free(rt->agent);
 	oc_modules_free(rt->modules);
 	oc_bridge_free(rt->bridge);
@@ -327,6 +339,7 @@ void oc_runtime_free(oc_runtime *rt)
 	oc_procs_free(rt->procs);
 	oc_http_client_free(self->http);
 	oc_store_close(rt->store);
+	oc_plugin_ops_free(rt);
 	oc_owner_free(rt->owner);
 	oc_loop_free(rt->loop);
 	oc_config_unref(rt->config);

@@ -17,7 +17,7 @@ function createRuntime(plugin, params) {
 		},
 		state: { resolveStateDir: () => params.stateDir },
 		system: {
-			enqueueSystemEvent: (text, options) => void plugin.link.call('system.enqueueSystemEvent', [text, options]).catch(() => {}),
+			enqueueSystemEvent: (text, options) => void plugin.link.call('system.event', [text, options]).catch(() => {}),
 			requestHeartbeatNow: (options) => void plugin.link.call('system.requestHeartbeatNow', [options]).catch(() => {}),
 			runCommandWithTimeout,
 			formatNativeDependencyHint: ({ packageName, manager = 'pnpm' }) => `Install it by hand: ${manager} add ${packageName}`,

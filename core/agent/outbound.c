@@ -16,46 +16,66 @@
 #define ATTEMPTS_AWAY_MAX 300 /* while the network cannot be reached or asks for a pause: about a day */
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_MAX_MS (5 * 60 * 1000)
-#define RESUME_MAX 10000
-#define STREAM_MAX 100 /* rows of one conversation in memory; what is more waits in the store */
+#define PAGE_ROWS 256	/* of the store's backlog at a time, between which the loop does other things */
+#define SENDING_MAX 256 /* conversations of one channel that are sent to at once: each holds a message in memory */
 #define LOOK_AGAIN_MS 2000
 #define NOTE_AGAIN_MS 500
 
-/* One undelivered row. */
+/* An undelivered row that is in memory: the first of a conversation, from the try to its end. Texts point into the JSON. */
 typedef struct row {
-	struct row *next;
-	char *key, *session, *run, *channel, *account;
-	cJSON *message;
+	cJSON *root, *message;
+	const char *key, *session, *run, *channel, *account;
 	int64_t attempts;
-	uint64_t not_before_ms; /* monotonic */
 } row;
 
-/* What goes to one conversation goes in order. */
+/* The conversations of one channel. */
+typedef struct network {
+	oc_map_node node;
+	size_t sending;
+	struct stream *ready, **ready_tail; /* could be sent to, but SENDING_MAX others are at it */
+	char name[];
+} network;
+
+/*
+ * What goes to one conversation goes in order.  A conversation knows its rows by their number in the store only, eight bytes
+ * each, and reads one when it is about to be sent: a backlog of any size costs next to nothing.
+ */
 typedef struct stream {
 	oc_map_node node;
 	oc_outbound *outbound;
-	row *first, **tail;
-	uint64_t sent_ns; /* handed to the channel */
-	size_t n;
-	bool more; /* there are more in the store: they are read when these are over */
+	network *network;
+	struct stream *next_ready;
+	int64_t *ids, few[2]; /* ascending: [head, end) */
+	size_t head, end, size;
+	row *first; /* the row of ids[head], when it is in memory */
+	uint64_t not_before_ms; /* monotonic; of the first row */
+	bool waited; /* how long the first row must wait was taken from the store already */
+	bool queued; /* among the ready */
 	bool busy; /* the first row is being sent, or its delivery is being noted */
+	uint64_t sent_ns; /* handed to the channel */
 	oc_call *call;
 	char *ids_json; /* of the delivery that is being noted */
 	oc_watch *timer;
-	char key[];
+	char key[]; /* channel, account, to, thread, with newlines between */
 } stream;
 
 struct oc_outbound {
 	oc_agent *agent;
 	oc_owner *owner;
-	oc_map streams;
+	oc_map streams, networks;
 	size_t busy;
-	oc_watch *look_again; /* the store is asked for rows that could not be read */
+	/* The store's backlog: rows up to `seen` are in their streams. */
+	oc_watch *tick; /* made at the start: what there is no memory for now is tried again, without memory */
+	bool reading, short_of_memory;
+	int64_t seen;
+	size_t taken;
 };
 
 static void pump(stream *s);
 
 /* ---- Life ---- */
+
+static void on_tick(void *arg);
 
 oc_status oc_outbound_new(oc_agent *agent, oc_outbound **ret)
 {
@@ -64,37 +84,38 @@ oc_status oc_outbound_new(oc_agent *agent, oc_outbound **ret)
 		return OC_E_NOMEM;
 	o->agent = agent;
 	o->owner = oc_owner_new(agent->loop, "outbound");
-	if (o->owner == NULL) {
-		oc_free(o);
+	o->tick = o->owner != NULL ? oc_timer_start(o->owner, LOOK_AGAIN_MS, 0, on_tick, o) : NULL;
+	if (o->tick == NULL) {
+		oc_outbound_free(o);
 		return OC_E_NOMEM;
 	}
 	*ret = o;
 	return OC_OK;
 }
 
-static void free_row(row *r)
+static void drop_first(stream *s)
 {
-	if (r == NULL)
-		return;
-	oc_free(r->key);
-	oc_free(r->session);
-	oc_free(r->run);
-	oc_free(r->channel);
-	oc_free(r->account);
-	cJSON_Delete(r->message);
-	oc_free(r);
+	if (s->first != NULL)
+		cJSON_Delete(s->first->root);
+	oc_free(s->first);
+	s->first = NULL;
 }
 
 static void free_stream(void *arg, oc_map_node *node)
 {
 	(void)arg;
 	stream *s = OC_MAP_OWNER(node, stream, node);
-	for (row *r = s->first, *next; r != NULL; r = next) {
-		next = r->next;
-		free_row(r);
-	}
+	drop_first(s);
+	if (s->ids != s->few)
+		oc_free(s->ids);
 	oc_free(s->ids_json);
 	oc_free(s);
+}
+
+static void free_network(void *arg, oc_map_node *node)
+{
+	(void)arg;
+	oc_free(OC_MAP_OWNER(node, network, node));
 }
 
 void oc_outbound_free(oc_outbound *o)
@@ -104,6 +125,8 @@ void oc_outbound_free(oc_outbound *o)
 	oc_owner_free(o->owner);
 	oc_map_each(&o->streams, free_stream, NULL);
 	oc_map_free(&o->streams);
+	oc_map_each(&o->networks, free_network, NULL);
+	oc_map_free(&o->networks);
 	oc_free(o);
 }
 
@@ -112,11 +135,29 @@ size_t oc_outbound_busy(const oc_outbound *o)
 	return o->busy;
 }
 
-static stream *stream_of(oc_outbound *o, const row *r)
+/* ---- Conversations ---- */
+
+static network *network_of(oc_outbound *o, const char *channel)
 {
-	oc_auto_free char *key = oc_asprintf("%s\n%s\n%s\n%s", r->channel, r->account, oc_json_str(r->message, "to", ""),
-					     oc_json_str(r->message, "thread", ""));
-	if (key == NULL)
+	oc_map_node *node = oc_map_find(&o->networks, channel);
+	if (node != NULL)
+		return OC_MAP_OWNER(node, network, node);
+	size_t n = strlen(channel) + 1;
+	network *w = oc_alloc(sizeof *w + n);
+	if (w == NULL)
+		return NULL;
+	memcpy(w->name, channel, n);
+	w->ready_tail = &w->ready;
+	oc_map_add(&o->networks, &w->node, w->name);
+	return w;
+}
+
+/* NULL: out of memory. */
+static stream *stream_of(oc_outbound *o, const char *channel, const char *account, const char *to, const char *thread)
+{
+	oc_auto_free char *key = oc_asprintf("%s\n%s\n%s\n%s", channel, account, to, thread);
+	network *w = network_of(o, channel);
+	if (key == NULL || w == NULL)
 		return NULL;
 	oc_map_node *node = oc_map_find(&o->streams, key);
 	if (node != NULL)
@@ -127,51 +168,101 @@ static stream *stream_of(oc_outbound *o, const row *r)
 		return NULL;
 	memcpy(s->key, key, n);
 	s->outbound = o;
-	s->tail = &s->first;
+	s->network = w;
+	s->ids = s->few;
+	s->size = sizeof s->few / sizeof *s->few;
 	oc_map_add(&o->streams, &s->node, s->key);
 	return s;
 }
 
-/* Takes over what a row of the store says. false: out of memory, or not there. */
-static bool add_row(oc_outbound *o, cJSON *from)
+static void forget(stream *s)
 {
-	row *r = oc_alloc(sizeof *r);
-	if (r == NULL)
-		return false;
-	r->key = oc_strdup(oc_json_str(from, "key", ""));
-	r->session = oc_strdup(oc_json_str(from, "session", ""));
-	r->run = oc_strdup(oc_json_str(from, "run", ""));
-	r->channel = oc_strdup(oc_json_str(from, "channel", ""));
-	r->account = oc_strdup(oc_json_str(from, "account", "default"));
-	r->message = cJSON_DetachItemFromObjectCaseSensitive(from, "message");
-	r->attempts = oc_json_i64(from, "attempts", 0);
-	int64_t wait = oc_json_i64(from, "nextAt", 0) - oc_wall_ms();
-	if (wait > 0)
-		r->not_before_ms = oc_now_ms() + (uint64_t)(wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
-	stream *s = r->key != NULL && r->session != NULL && r->run != NULL && r->channel != NULL && r->account != NULL &&
-				    r->message != NULL
-			    ? stream_of(o, r)
-			    : NULL;
-	if (s == NULL) {
-		free_row(r);
-		return false;
-	}
-	for (const row *known = s->first; known != NULL; known = known->next)
-		if (strcmp(known->key, r->key) == 0) {
-			free_row(r);
-			return true;
-		}
-	if (s->more || s->n >= STREAM_MAX) {
-		s->more = true;
-		free_row(r);
+	oc_watch_end(s->timer);
+	oc_map_remove(&s->outbound->streams, &s->node);
+	free_stream(NULL, &s->node);
+}
+
+static bool has_room(stream *s)
+{
+	if (s->end < s->size)
+		return true;
+	if (s->head >= s->size / 2 && s->head > 0) {
+		memmove(s->ids, s->ids + s->head, (s->end - s->head) * sizeof *s->ids);
+		s->end -= s->head;
+		s->head = 0;
 		return true;
 	}
-	*s->tail = r;
-	s->tail = &r->next;
-	s->n++;
-	o->agent->stats.outbox_pending++;
-	pump(s);
+	int64_t *more = oc_realloc(s->ids == s->few ? NULL : s->ids, s->size * 2 * sizeof *more);
+	if (more == NULL)
+		return false;
+	if (s->ids == s->few)
+		memcpy(more, s->few, sizeof s->few);
+	s->ids = more;
+	s->size *= 2;
 	return true;
+}
+
+/* In the order of the store, whatever order they are found in. false: out of memory. */
+static bool add_id(stream *s, int64_t id)
+{
+	size_t at = s->end;
+	while (at > s->head && s->ids[at - 1] > id)
+		at--;
+	if (at > s->head && s->ids[at - 1] == id)
+		return true;
+	size_t from = at - s->head;
+	if (!has_room(s))
+		return false;
+	at = s->head + from;
+	if (at == s->head && s->first != NULL)
+		at++; /* that one is being sent */
+	memmove(s->ids + at + 1, s->ids + at, (s->end - at) * sizeof *s->ids);
+	s->ids[at] = id;
+	s->end++;
+	s->outbound->agent->stats.outbox_pending++;
+	return true;
+}
+
+/* The first row is over, or not there any more. */
+static void remove_first(stream *s)
+{
+	drop_first(s);
+	s->head++;
+	s->not_before_ms = 0;
+	s->waited = false;
+	s->outbound->agent->stats.outbox_pending--;
+}
+
+/* Takes root over, also on failure. */
+static row *new_row(cJSON *root)
+{
+	row *r = oc_alloc(sizeof *r);
+	if (r == NULL) {
+		cJSON_Delete(root);
+		return NULL;
+	}
+	*r = (row){
+		.root = root,
+		.message = cJSON_GetObjectItemCaseSensitive(root, "message"),
+		.key = oc_json_str(root, "key", ""),
+		.session = oc_json_str(root, "session", ""),
+		.run = oc_json_str(root, "run", ""),
+		.channel = oc_json_str(root, "channel", ""),
+		.account = oc_json_str(root, "account", "default"),
+		.attempts = oc_json_i64(root, "attempts", 0),
+	};
+	return r;
+}
+
+/* A row that was read is the first of its stream from here on. false: out of memory. */
+static bool set_first(stream *s, cJSON *root)
+{
+	int64_t wait = oc_json_i64(root, "nextAt", 0) - oc_wall_ms();
+	s->first = new_row(root);
+	if (s->first != NULL && !s->waited && wait > 0)
+		s->not_before_ms = oc_now_ms() + (uint64_t)(wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
+	s->waited = s->waited || s->first != NULL;
+	return s->first != NULL;
 }
 
 /* ---- After a try ---- */
@@ -214,30 +305,36 @@ static cJSON *hook_payload(const row *r, bool ok, const oc_err *err)
 static void row_over(stream *s, bool ok, const oc_err *err)
 {
 	oc_agent *agent = s->outbound->agent;
-	row *r = s->first;
-	s->first = r->next;
-	if (s->first == NULL)
-		s->tail = &s->first;
-	s->n--;
-	agent->stats.outbox_pending--;
+	const row *r = s->first;
 	emit_delivery(agent, r, ok, err);
 	oc_agent_observe(agent, OC_HOOK_MESSAGE_SENT, hook_payload(r, ok, err));
 	if (r->run[0] != 0)
 		oc_agent_observe(agent, OC_HOOK_AFTER_MESSAGE, hook_payload(r, ok, err));
-	free_row(r);
+	remove_first(s);
+}
+
+static void next_ready(network *w);
+
+/* The first row's try is over, whatever became of it. */
+static void not_busy(stream *s)
+{
+	oc_outbound *o = s->outbound;
+	network *w = s->network;
+	s->busy = false;
+	o->busy--;
+	w->sending--;
+	pump(s);
+	next_ready(w);
+	oc_agent_check_drained(o->agent);
 }
 
 /* The same for a row that was delivered: the next one's turn. */
 static void row_settled(stream *s, bool ok, const oc_err *err)
 {
-	oc_outbound *o = s->outbound;
 	oc_free(s->ids_json);
 	s->ids_json = NULL;
 	row_over(s, ok, err);
-	s->busy = false;
-	o->busy--;
-	pump(s);
-	oc_agent_check_drained(o->agent);
+	not_busy(s);
 }
 
 /*
@@ -327,7 +424,7 @@ static void not_delivered(stream *s, oc_status status, uint64_t retry_after_ms, 
 		wait = BACKOFF_MAX_MS;
 	if (retry_after_ms > 0)
 		wait = retry_after_ms;
-	r->not_before_ms = oc_now_ms() + wait;
+	s->not_before_ms = oc_now_ms() + wait;
 	oc_channels_note(agent, r->channel, r->account, false, err->text);
 	oc_batch *b = oc_batch_new(agent->store);
 	if (b != NULL)
@@ -368,10 +465,7 @@ static void on_done(void *arg, oc_status status, oc_str result)
 		oc_err_prefix(&err, "%s", r->channel);
 		not_delivered(s, status, retry_after_ms, &err);
 	}
-	s->busy = false;
-	o->busy--;
-	pump(s);
-	oc_agent_check_drained(o->agent);
+	not_busy(s);
 }
 
 /* ---- Trying ---- */
@@ -384,11 +478,18 @@ static void on_timer(void *arg)
 	pump(s);
 }
 
+static void look_again(oc_outbound *o)
+{
+	oc_timer_again(o->tick, LOOK_AGAIN_MS);
+}
+
 static void wait_for(stream *s, uint64_t ms)
 {
 	s->timer = oc_timer_start(s->outbound->owner, ms, 0, on_timer, s);
 	if (s->timer == NULL)
-		oc_warn("outbound", "no timer for a delivery: it waits for the next message there");
+		look_again(s->outbound);
+	/* A waiting message is better off in the store. */
+	drop_first(s);
 }
 
 /* {"account","to","thread"?,"text",…} as the channel's vtable wants it. */
@@ -410,75 +511,39 @@ static char *wire_message(const row *r, bool edit)
 	return oc_json_print(m);
 }
 
-static void forget(stream *s)
-{
-	oc_watch_end(s->timer);
-	oc_map_remove(&s->outbound->streams, &s->node);
-	oc_free(s->ids_json);
-	oc_free(s);
-}
-
-static void look_again(oc_outbound *o);
-
-/* The rows that had no place. The stream's key has what they have in common. */
-static void read_more(stream *s)
+/* The first row from the store. false: there is none, or it must wait. */
+static bool load_first(stream *s)
 {
 	oc_outbound *o = s->outbound;
-	oc_auto_json cJSON *rows = NULL;
-	oc_auto_free char *copy = oc_strdup(s->key);
-	oc_err err = {0};
-	const char *part[4] = {"", "", "", ""};
-	char *at = copy;
-	for (int i = 0; i < 4 && at != NULL; i++) {
-		part[i] = at;
-		at = strchr(at, '\n');
-		if (at != NULL)
-			*at++ = 0;
-	}
-	s->more = false;
-	if (copy == NULL || oc_store_outbox_to(o->agent->store, part[0], part[1], part[2], part[3], STREAM_MAX, &rows, &err) != OC_OK) {
+	while (s->first == NULL && s->head < s->end) {
+		cJSON *root = NULL;
+		oc_err err = {0};
+		oc_status status = oc_store_outbox_id(o->agent->store, s->ids[s->head], &root, &err);
+		if (status == OC_E_NOT_FOUND || (status == OC_OK && strcmp(oc_json_str(root, "state", ""), "pending") != 0)) {
+			cJSON_Delete(root);
+			remove_first(s);
+			continue;
+		}
+		if (status == OC_OK && !set_first(s, root))
+			status = oc_fail(&err, OC_E_NOMEM, NULL, "there is no memory for a message");
+		if (status == OC_OK && cJSON_IsObject(s->first->message))
+			break;
+		if (status == OC_OK) {
+			(void)oc_fail(&err, OC_E_INVALID, "see `openclaw store check`", "the message is damaged in the store");
+			not_delivered(s, err.code, 0, &err);
+			continue;
+		}
 		oc_log_err(OC_LOG_ERROR, "outbound", "messages wait that cannot be read", &err);
-		look_again(o);
-		forget(s);
-		return;
+		wait_for(s, LOOK_AGAIN_MS);
+		return false;
 	}
-	if (cJSON_GetArraySize(rows) == 0) {
-		forget(s);
-		return;
-	}
-	bool all = cJSON_GetArraySize(rows) < STREAM_MAX;
-	s->busy = true; /* no row is sent before all are there */
-	cJSON *one;
-	cJSON_ArrayForEach(one, rows) if (!add_row(o, one)) look_again(o);
-	s->busy = false;
-	s->more = !all;
-	if (s->first != NULL)
-		pump(s);
-	else
-		forget(s); /* there was no memory: look_again comes back to them */
+	return s->first != NULL;
 }
 
-static void pump(stream *s)
+static void send_first(stream *s)
 {
 	oc_outbound *o = s->outbound;
 	row *r = s->first;
-	if (s->busy)
-		return;
-	if (r == NULL && s->more) {
-		read_more(s);
-		return;
-	}
-	if (r == NULL) {
-		forget(s);
-		return;
-	}
-	oc_watch_end(s->timer);
-	s->timer = NULL;
-	uint64_t now = oc_now_ms();
-	if (r->not_before_ms > now) {
-		wait_for(s, r->not_before_ms - now);
-		return;
-	}
 	OC_FAULT_POINT("send-call");
 	oc_guest *guest = oc_modules_channel(o->agent->modules, oc_str_of(r->channel));
 	bool edit = oc_json_str(r->message, "editOf", "")[0] != 0 && guest != NULL && oc_guest_has(guest, "edit");
@@ -492,58 +557,158 @@ static void pump(stream *s)
 	if (status == OC_OK) {
 		s->busy = true;
 		o->busy++;
+		s->network->sending++;
 		return;
 	}
 	/* The channel's module does not run (yet): nothing was tried, so nothing counts as an attempt. */
-	wait_for(s, 5000);
+	wait_for(s, status == OC_E_NOMEM ? LOOK_AGAIN_MS : 5000);
+}
+
+static void pump(stream *s)
+{
+	network *w = s->network;
+	if (s->busy || s->queued)
+		return;
+	oc_watch_end(s->timer);
+	s->timer = NULL;
+	if (s->head == s->end) {
+		forget(s);
+		return;
+	}
+	uint64_t now = oc_now_ms();
+	if (s->not_before_ms > now) {
+		wait_for(s, s->not_before_ms - now);
+		return;
+	}
+	if (w->sending >= SENDING_MAX) {
+		s->queued = true;
+		s->next_ready = NULL;
+		*w->ready_tail = s;
+		w->ready_tail = &s->next_ready;
+		drop_first(s);
+		return;
+	}
+	if (load_first(s)) {
+		if (s->not_before_ms > now)
+			wait_for(s, s->not_before_ms - now);
+		else
+			send_first(s);
+	} else if (s->head == s->end) {
+		forget(s);
+	}
+}
+
+static void next_ready(network *w)
+{
+	while (w->ready != NULL && w->sending < SENDING_MAX) {
+		stream *s = w->ready;
+		w->ready = s->next_ready;
+		if (w->ready == NULL)
+			w->ready_tail = &w->ready;
+		s->queued = false;
+		pump(s);
+	}
 }
 
 /* ---- From outside ---- */
 
-static void on_look_again(void *arg)
+static bool on_pending(void *arg, const oc_outbox_place *place)
 {
 	oc_outbound *o = arg;
-	oc_watch_end(o->look_again);
-	o->look_again = NULL;
-	oc_outbound_resume(o->agent);
+	stream *s = stream_of(o, place->channel, place->account, place->to, place->thread);
+	if (s == NULL || !add_id(s, place->id)) {
+		o->short_of_memory = true;
+		return false;
+	}
+	o->seen = place->id;
+	o->taken++;
+	return true;
 }
 
-/* Rows that could not be taken up are in the store: it is asked for all that is pending, a little later. */
-static void look_again(oc_outbound *o)
+static void pump_waiting(void *arg, oc_map_node *node)
 {
-	if (o->look_again == NULL)
-		o->look_again = oc_timer_start(o->owner, LOOK_AGAIN_MS, 0, on_look_again, o);
-	if (o->look_again == NULL)
-		oc_error("outbound", "out of memory: messages wait for the next start");
+	(void)arg;
+	stream *s = OC_MAP_OWNER(node, stream, node);
+	if (s->timer == NULL)
+		pump(s);
+}
+
+/* One page of the backlog; the next one follows when the loop has done what else there is. */
+static void read_page(oc_outbound *o)
+{
+	oc_err err = {0};
+	size_t before = o->taken;
+	o->short_of_memory = false;
+	oc_status status = oc_store_outbox_each(o->agent->store, o->seen, PAGE_ROWS, on_pending, o, &err);
+	if (status != OC_OK || o->short_of_memory) {
+		if (status != OC_OK)
+			oc_log_err(OC_LOG_ERROR, "outbound", "undelivered messages cannot be read", &err);
+		look_again(o);
+	} else if (o->taken - before == PAGE_ROWS) {
+		oc_timer_again(o->tick, 0);
+	} else {
+		o->reading = false;
+		if (o->taken > 0)
+			oc_info("outbound", "%zu undelivered messages are taken up", o->taken);
+	}
+	oc_map_each(&o->streams, pump_waiting, NULL);
+}
+
+static void on_tick(void *arg)
+{
+	oc_outbound *o = arg;
+	if (o->reading)
+		read_page(o);
+	else
+		oc_map_each(&o->streams, pump_waiting, NULL);
 }
 
 void oc_outbound_kick(oc_agent *agent, const char *key)
 {
-	oc_auto_json cJSON *found = NULL;
+	oc_outbound *o = agent->outbound;
+	cJSON *found = NULL;
 	oc_err err = {0};
 	oc_status status = oc_store_outbox_row(agent->store, key, &found, &err);
-	if (status != OC_OK) {
+	if (status == OC_E_NOT_FOUND) {
 		oc_log_err(OC_LOG_ERROR, "outbound", "a message waits", &err);
-		if (status != OC_E_NOT_FOUND)
-			look_again(agent->outbound);
-	} else if (strcmp(oc_json_str(found, "state", ""), "pending") == 0 && !add_row(agent->outbound, found)) {
-		look_again(agent->outbound);
+		return;
 	}
+	int64_t id = oc_json_i64(found, "id", 0);
+	bool pending = strcmp(oc_json_str(found, "state", ""), "pending") == 0;
+	const cJSON *message = oc_json_get(found, "message");
+	/* While the backlog is read, what comes after it keeps its place. */
+	if ((status == OC_OK && !pending) || (o->reading && id > o->seen)) {
+		cJSON_Delete(found);
+		return;
+	}
+	stream *s = status == OC_OK ? stream_of(o, oc_json_str(found, "channel", ""), oc_json_str(found, "account", "default"),
+						oc_json_str(message, "to", ""), oc_json_str(message, "thread", ""))
+				    : NULL;
+	if (s == NULL || !add_id(s, id)) {
+		/* It is in the store: all that is pending there is gone through, a little later. */
+		oc_log_err(OC_LOG_ERROR, "outbound", "a message waits for memory", &err);
+		cJSON_Delete(found);
+		o->reading = true;
+		o->seen = 0;
+		o->taken = 0;
+		look_again(o);
+		return;
+	}
+	if (s->head + 1 == s->end && !s->busy && !s->queued && s->first == NULL && s->not_before_ms == 0)
+		(void)set_first(s, found);
+	else
+		cJSON_Delete(found);
+	if (s->timer == NULL)
+		pump(s);
 }
 
 void oc_outbound_resume(oc_agent *agent)
 {
-	oc_auto_json cJSON *rows = NULL;
-	oc_err err = {0};
-	if (oc_store_outbox(agent->store, RESUME_MAX, &rows, &err) != OC_OK) {
-		oc_log_err(OC_LOG_ERROR, "outbound", "undelivered messages cannot be read", &err);
-		look_again(agent->outbound);
-		return;
-	}
-	cJSON *one;
-	cJSON_ArrayForEach(one, rows) if (!add_row(agent->outbound, one)) look_again(agent->outbound);
-	if (cJSON_GetArraySize(rows) > 0 && !agent->started)
-		oc_info("outbound", "%d undelivered messages are taken up", cJSON_GetArraySize(rows));
+	oc_outbound *o = agent->outbound;
+	o->reading = true;
+	o->seen = 0;
+	o->taken = 0;
+	read_page(o);
 }
 
 typedef struct up {
@@ -554,9 +719,12 @@ static void hurry(void *arg, oc_map_node *node)
 {
 	const up *u = arg;
 	stream *s = OC_MAP_OWNER(node, stream, node);
-	if (s->first == NULL || strcmp(s->first->channel, u->channel) != 0 || strcmp(s->first->account, u->account) != 0)
+	size_t n = strlen(u->channel), m = strlen(u->account);
+	if (strncmp(s->key, u->channel, n) != 0 || s->key[n] != '\n' || strncmp(s->key + n + 1, u->account, m) != 0 ||
+	    s->key[n + 1 + m] != '\n')
 		return;
-	s->first->not_before_ms = 0;
+	s->not_before_ms = 0;
+	s->waited = true;
 	pump(s);
 }
 

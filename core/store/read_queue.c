@@ -64,10 +64,10 @@ static bool outbox_row(cJSON *o, sqlite3_stmt *s)
 	return oc_row_str(o, "key", s, 0) && oc_row_str(o, "session", s, 1) && oc_row_str(o, "run", s, 2) &&
 	       oc_row_str(o, "channel", s, 3) && oc_row_str(o, "account", s, 4) && oc_row_json(o, "message", s, 5) &&
 	       oc_row_i64(o, "attempts", s, 6) && oc_row_i64(o, "nextAt", s, 7) && oc_row_str(o, "error", s, 8) &&
-	       oc_row_i64(o, "createdAt", s, 9) && oc_row_str(o, "state", s, 10);
+	       oc_row_i64(o, "createdAt", s, 9) && oc_row_str(o, "state", s, 10) && oc_row_i64(o, "id", s, 11);
 }
 
-#define OUTBOX_COLUMNS "key, session, run, channel, account, message, attempts, next_ms, error, created_ms, state"
+#define OUTBOX_COLUMNS "key, session, run, channel, account, message, attempts, next_ms, error, created_ms, state, id"
 
 oc_status oc_store_outbox(oc_store *store, int64_t limit, cJSON **ret_array, oc_err *err)
 {
@@ -80,21 +80,42 @@ oc_status oc_store_outbox(oc_store *store, int64_t limit, cJSON **ret_array, oc_
 	return oc_read_rows(store, s, outbox_row, "cannot read the outbox", ret_array, err);
 }
 
-oc_status oc_store_outbox_to(oc_store *store, const char *channel, const char *account, const char *to, const char *thread,
-			     int64_t limit, cJSON **ret_array, oc_err *err)
+oc_status oc_store_outbox_each(oc_store *store, int64_t after_id, int64_t limit,
+			       bool (*each)(void *arg, const oc_outbox_place *place), void *arg, oc_err *err)
 {
 	sqlite3_stmt *s = oc_read_stmt(store,
-				       "SELECT " OUTBOX_COLUMNS " FROM outbox WHERE state = 'pending' AND channel = ?1"
-				       " AND account = ?2 AND coalesce(json_extract(message, '$.to'), '') = ?3"
-				       " AND coalesce(json_extract(message, '$.thread'), '') = ?4 ORDER BY id LIMIT ?5",
+				       "SELECT id, channel, account, coalesce(json_extract(message, '$.to'), ''),"
+				       " coalesce(json_extract(message, '$.thread'), '') FROM outbox WHERE state = 'pending'"
+				       " AND id > ?1 ORDER BY id LIMIT ?2",
 				       err);
 	if (s == NULL)
 		return oc_read_failed(err);
-	const char *const texts[] = {channel, account, to, thread};
-	for (int i = 0; i < 4; i++)
-		oc_sql_bind(s, i + 1, texts[i]);
-	sqlite3_bind_int64(s, 5, oc_read_limit(limit, 100, 10000));
-	return oc_read_rows(store, s, outbox_row, "cannot read the outbox", ret_array, err);
+	sqlite3_bind_int64(s, 1, after_id);
+	sqlite3_bind_int64(s, 2, limit);
+	int rc;
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+		oc_outbox_place place = {sqlite3_column_int64(s, 0), oc_sql_text(s, 1), oc_sql_text(s, 2), oc_sql_text(s, 3),
+					 oc_sql_text(s, 4)};
+		if (sqlite3_errcode(store->reader.db) == SQLITE_NOMEM)
+			continue; /* a text is missing: the next step says so */
+		if (!each(arg, &place))
+			break;
+	}
+	return oc_read_end(store, s, rc, "cannot read the outbox", err);
+}
+
+static oc_status one_outbound(oc_store *store, sqlite3_stmt *s, cJSON **ret_object, oc_err *err)
+{
+	cJSON *array = NULL;
+	oc_status status = oc_read_rows(store, s, outbox_row, "cannot read the outbox", &array, err);
+	if (status != OC_OK)
+		return status;
+	cJSON *found = cJSON_DetachItemFromArray(array, 0);
+	cJSON_Delete(array);
+	if (found == NULL)
+		return oc_fail(err, OC_E_NOT_FOUND, NULL, "there is no such outbound message");
+	*ret_object = found;
+	return OC_OK;
 }
 
 oc_status oc_store_outbox_row(oc_store *store, const char *key, cJSON **ret_object, oc_err *err)
@@ -103,16 +124,17 @@ oc_status oc_store_outbox_row(oc_store *store, const char *key, cJSON **ret_obje
 	if (s == NULL)
 		return oc_read_failed(err);
 	oc_sql_bind(s, 1, key);
-	cJSON *array = NULL;
-	oc_status status = oc_read_rows(store, s, outbox_row, "cannot read the outbox", &array, err);
-	if (status != OC_OK)
-		return status;
-	cJSON *found = cJSON_DetachItemFromArray(array, 0);
-	cJSON_Delete(array);
-	if (found == NULL)
-		return oc_fail(err, OC_E_NOT_FOUND, NULL, "there is no outbound message %s", key);
-	*ret_object = found;
-	return OC_OK;
+	oc_status status = one_outbound(store, s, ret_object, err);
+	return status == OC_E_NOT_FOUND ? oc_fail(err, status, NULL, "there is no outbound message %s", key) : status;
+}
+
+oc_status oc_store_outbox_id(oc_store *store, int64_t id, cJSON **ret_object, oc_err *err)
+{
+	sqlite3_stmt *s = oc_read_stmt(store, "SELECT " OUTBOX_COLUMNS " FROM outbox WHERE id = ?1", err);
+	if (s == NULL)
+		return oc_read_failed(err);
+	sqlite3_bind_int64(s, 1, id);
+	return one_outbound(store, s, ret_object, err);
 }
 
 oc_status oc_store_outbox_counts(oc_store *store, cJSON **ret_object, oc_err *err)
@@ -138,7 +160,7 @@ oc_status oc_store_outbox_counts(oc_store *store, cJSON **ret_object, oc_err *er
 
 static bool dead_row(cJSON *o, sqlite3_stmt *s)
 {
-	return outbox_row(o, s) && oc_row_i64(o, "failedAt", s, 11);
+	return outbox_row(o, s) && oc_row_i64(o, "failedAt", s, 12);
 }
 
 oc_status oc_store_dead(oc_store *store, int64_t limit, cJSON **ret_array, oc_err *err)

@@ -233,13 +233,20 @@ oc_status oc_store_run(oc_store *store, const char *run, cJSON **ret_object, oc_
 oc_status oc_store_run_by_key(oc_store *store, const char *idempotency, cJSON **ret_object, oc_err *err);
 /* Runs that were open when the last process ended, oldest first, with "input". */
 oc_status oc_store_open_runs(oc_store *store, cJSON **ret_array, oc_err *err);
-/* Pending outbox rows, oldest first: [{"key","session","run","channel","account","message":{…},"attempts","nextAt","error"?}]. */
+/* Pending outbox rows, oldest first: [{"key","session","run","channel","account","message":{…},"attempts","nextAt","error"?,
+ * "createdAt","state","id"}]. */
 oc_status oc_store_outbox(oc_store *store, int64_t limit, cJSON **ret_array, oc_err *err);
-/* The same of one conversation; to and thread "" when the message has none. */
-oc_status oc_store_outbox_to(oc_store *store, const char *channel, const char *account, const char *to, const char *thread,
-			     int64_t limit, cJSON **ret_array, oc_err *err);
-/* One row, whatever its state (then with "state"). */
+/* Where the pending rows after after_id go, oldest first, at most limit of them, until each returns false. The texts are
+ * valid during the call; to and thread are "" when the message has none. */
+typedef struct oc_outbox_place {
+	int64_t id;
+	const char *channel, *account, *to, *thread;
+} oc_outbox_place;
+oc_status oc_store_outbox_each(oc_store *store, int64_t after_id, int64_t limit,
+			       bool (*each)(void *arg, const oc_outbox_place *place), void *arg, oc_err *err);
+/* One row, whatever its state, by key or by id. */
 oc_status oc_store_outbox_row(oc_store *store, const char *key, cJSON **ret_object, oc_err *err);
+oc_status oc_store_outbox_id(oc_store *store, int64_t id, cJSON **ret_object, oc_err *err);
 /* {"pending":n,"delivered":n,"dead":n}. */
 oc_status oc_store_outbox_counts(oc_store *store, cJSON **ret_object, oc_err *err);
 

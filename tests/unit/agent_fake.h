@@ -77,6 +77,7 @@ typedef struct fixture {
 	int fail_sends;
 	oc_status send_status;
 	uint64_t send_delay_ms;
+	void (*on_send)(oc_str message);
 	char connected[400];
 	/* what happened, one word each */
 	char notes[MAX_NOTES][160];
@@ -372,6 +373,8 @@ static void fake_send(void *inst, oc_call *call, oc_str message)
 		host->call_done(call, fake->send_status, OC_STR("{\"message\":\"no luck\",\"retryAfterMs\":30}"));
 		return;
 	}
+	if (fake->on_send != NULL)
+		fake->on_send(message);
 	keep_sent("send", message);
 	open_call(call, "send", end_send, fake->send_delay_ms);
 }

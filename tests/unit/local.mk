@@ -2,6 +2,7 @@
 # with the whole core.
 unit_tests =
 unit_tests += %D%/t_agent_channel
+unit_tests += %D%/t_outbound
 unit_tests += %D%/t_agent_queue
 unit_tests += %D%/t_agent_tools
 unit_tests += %D%/t_agent_turn

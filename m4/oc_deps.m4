@@ -58,6 +58,22 @@ AS_IF([test "x$cross_compiling" = xyes],
  [: ${CC_FOR_BUILD=$CC}])
 AC_SUBST([SECCOMP_ARCH])])
 
+# Whether parts of SQLite that are not used can be kept out of the program: see core/store/sql.c.  Not when the archive is
+# one object, or calls them by other names.
+AC_DEFUN([OC_SQLITE_UNUSED],
+[AC_MSG_CHECKING([whether FTS3 and R-trees can be left out of SQLite])
+oc_save_LIBS=$LIBS oc_save_CPPFLAGS=$CPPFLAGS oc_sqlite_parts=no
+LIBS="$SQLITE_LIBS $LIBS" CPPFLAGS="$CPPFLAGS $SQLITE_CFLAGS"
+AS_CASE([$SQLITE_LIBS], [*.a*],
+ [AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <sqlite3.h>
+int sqlite3Fts3Init(sqlite3 *db) { return db == 0; }
+int sqlite3RtreeInit(sqlite3 *db) { return db == 0; }]], [[sqlite3 *db; return sqlite3_open(":memory:", &db);]])],
+   [oc_sqlite_parts=yes])])
+LIBS=$oc_save_LIBS CPPFLAGS=$oc_save_CPPFLAGS
+AC_MSG_RESULT([$oc_sqlite_parts])
+AS_IF([test $oc_sqlite_parts = yes],
+  [AC_DEFINE([OC_SQLITE_PARTS], [1], [SQLite's archive takes our word for its extensions that are not used.])])])
+
 # llhttp: Debian 12 has its C source only (node-llhttp), which is compiled here, and no copy of it is kept; Debian 13 has
 # the library (libllhttp-dev).
 AC_DEFUN([OC_LLHTTP],

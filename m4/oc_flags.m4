@@ -51,9 +51,14 @@ OC_TRY_FLAG([-ffunction-sections], [OC_HARDENING])
 OC_TRY_FLAG([-fdata-sections], [OC_HARDENING])
 OC_TRY_FLAG([-Wl,--gc-sections], [OC_LINK])
 OC_TRY_FLAG([-Wl,--as-needed], [OC_LINK])
+# A thirtieth of the space of relative relocations (glibc 2.36 can read them; the linker makes a program say that it needs that).
+OC_TRY_FLAG([-Wl,-z,pack-relative-relocs], [OC_LINK])
 AS_IF([test "x$enable_hardening" = xyes],
- [m4_foreach_w([OC_flag], [-fstack-protector-strong -fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero],
+ [m4_foreach_w([OC_flag], [-fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero],
     [OC_TRY_FLAG(OC_flag, [OC_HARDENING])])
+  # Checked jumps are on for a program when every part of it has the mark; where the C library's start files lack it
+  # (Debian's do), the code for it would only be weight.
+  OC_TRY_FLAG([-fcf-protection], [OC_HARDENING], [-Wl,-z,cet-report=error])
   # FORTIFY_SOURCE and the sanitizers check the same calls and get in each other's way.
   AS_IF([test "x$enable_sanitizers" = xno && test "x$enable_fuzzing" = xno],
    [OC_TRY_FLAG([-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3], [OC_HARDENING])

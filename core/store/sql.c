@@ -4,6 +4,25 @@
 
 #include "core/store/internal.h"
 
+#ifdef OC_SQLITE_PARTS
+/* SQLite's static archive brings FTS3 and R-trees into every program, 170 KB that the store, which uses FTS5, would carry
+ * for nothing, and both have had their security holes. These two, found by the linker first, keep them out. */
+int sqlite3Fts3Init(sqlite3 *db);
+int sqlite3RtreeInit(sqlite3 *db);
+
+int sqlite3Fts3Init(sqlite3 *db)
+{
+	(void)db;
+	return SQLITE_OK;
+}
+
+int sqlite3RtreeInit(sqlite3 *db)
+{
+	(void)db;
+	return SQLITE_OK;
+}
+#endif
+
 oc_status oc_sql_fail(oc_err *err, sqlite3 *db, int rc, const char *what)
 {
 	oc_status status;

@@ -68,6 +68,8 @@ wait "$pid" 2>/dev/null
 
 echo "== size of a stripped installation"
 make -s -C "$build" install-strip DESTDIR="$dir/dest" >/dev/null 2>&1
-row "binary, helpers and modules" "$(find "$dir/dest" -type f \( -name openclaw -o -name 'openclaw-*' -o -name '*.so' \) \
+row "binary, helpers, modules (limit 4000000)" "$(find "$dir/dest" -type f \( -name openclaw -o -name 'openclaw-*' -o -name '*.so' \) \
 	-size +0 -exec stat -c %s {} + | awk '{ s += $1 } END { print s " bytes" }')"
-row "everything" "$(find "$dir/dest" -type f -exec stat -c %s {} + | awk '{ s += $1 } END { print s " bytes" }')"
+row "JavaScript that runs TypeScript plugins" "$(find "$dir/dest" -type f -name '*.js' -exec stat -c %s {} + |
+	awk '{ s += $1 } END { print s + 0 " bytes" }')"
+row "everything, with headers and manuals" "$(find "$dir/dest" -type f -exec stat -c %s {} + | awk '{ s += $1 } END { print s " bytes" }')"

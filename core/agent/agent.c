@@ -2,10 +2,11 @@
 
 #include <string.h>
 
-#include "core/agent/builtin.h"
 #include "core/agent/budget.h"
+#include "core/agent/builtin.h"
 #include "core/agent/channels.h"
 #include "core/agent/inbound.h"
+#include "core/agent/keyring.h"
 #include "core/agent/memory.h"
 #include "core/agent/prune.h"
 #include "core/agent/recover.h"
@@ -143,6 +144,7 @@ void oc_agent_reload(oc_agent *agent, oc_config *config)
 	agent->config = oc_config_ref(config);
 	agent->catalog_config = NULL;
 	oc_model_rests_free(agent); /* a key may have been corrected */
+	oc_keyring_reset(agent);
 	oc_config_unref(old);
 	if (agent->started)
 		oc_channels_sync(agent);
@@ -177,6 +179,7 @@ void oc_agent_free(oc_agent *agent)
 	oc_inbound_free(agent);
 	oc_tell_free(agent);
 	oc_models_free(agent);
+	oc_keyring_free(agent);
 	oc_budgets_free(agent);
 	oc_prune_forget(agent, NULL);
 	oc_workspaces_free(agent);

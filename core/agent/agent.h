@@ -185,6 +185,9 @@ oc_status oc_agent_agents(oc_agent *agent, cJSON **ret_object, oc_err *err);
 oc_status oc_agent_agent(oc_agent *agent, oc_str agent_id, cJSON **ret_object, oc_err *err);
 /* [{"id","name"?,"provider","contextWindow"?,"maxTokens"?,"input"?,"cost"?,"configured":bool,"source":"config|module"}]. */
 oc_status oc_agent_models(oc_agent *agent, cJSON **ret_array, oc_err *err);
+/* Providers' keys where there are several: [{"provider","profile","agent"?,"source","state":"ok|resting|disabled","reason"?,
+ * "restMs"?,"used","failed"}]; NULL: no memory. */
+cJSON *oc_agent_keys(oc_agent *agent);
 /* What the agent would use: {"model","fallbacks":[…],"usable":bool,"reason"?}; reason: words for people. */
 oc_status oc_agent_model_status(oc_agent *agent, oc_str agent_id, cJSON **ret_object, oc_err *err);
 /* [{"name","description","parameters","group"?,"capabilities"?,"module","allowed":bool,"reason"?}] under the policy of
@@ -267,7 +270,7 @@ typedef struct oc_agent_stats {
 	uint64_t turns_merged, turns_steered, turns_summarized, turns_dropped, turns_refused;
 	uint64_t turns_resumed; /* taken up after a stop or crash */
 	uint64_t tool_calls, tool_errors, tool_blocked;
-	uint64_t model_calls, model_errors, model_retries, model_fallbacks, compactions;
+	uint64_t model_calls, model_errors, model_retries, model_fallbacks, model_key_changes, compactions;
 	uint64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens;
 	double cost; /* USD, of this process */
 	uint64_t inbound, inbound_duplicate, inbound_refused;

@@ -55,6 +55,7 @@ struct oc_agent {
 	const oc_config *catalog_config;
 	uint64_t catalog_generation;
 	oc_map cooldowns;
+	struct oc_keyring *keyring; /* keyring.c: keys, when there are several of a provider */
 	oc_map calibrations; /* budget.c: what a model counts for an estimated token */
 	oc_map memories;     /* memory.c: indexes by agent */
 	struct oc_memory_request *memory_requests;

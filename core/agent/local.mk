@@ -33,6 +33,8 @@ libocore_la_SOURCES += \
 	%D%/inbound.c \
 	%D%/inbound.h \
 	%D%/internal.h \
+	%D%/keyring.c \
+	%D%/keyring.h \
 	%D%/lane.c \
 	%D%/map.c \
 	%D%/map.h \

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/agent/keyring.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/trace.h"
@@ -133,7 +134,7 @@ static const char *key_in_env(const oc_config *config, const cJSON *provider)
 	return NULL;
 }
 
-static bool has_key(const oc_config *config, const cJSON *provider)
+bool oc_model_has_key(const oc_config *config, const cJSON *provider)
 {
 	return oc_json_bool(provider, "hasKey", false) || key_in_env(config, provider) != NULL;
 }
@@ -200,7 +201,7 @@ oc_status oc_model_find(oc_agent *agent, const oc_config *config, oc_arena *aren
 		.base_url = oc_arena_strdup(arena, oc_json_str(provider, "baseUrl", "")),
 		.headers_json = headers_of(arena, provider, entry),
 		.tell_trace = oc_config_bool(config, "diagnostics.traceProviders", false),
-		.secret = has_key(config, provider) || needs_key(provider)
+		.secret = oc_model_has_key(config, provider) || needs_key(provider)
 				  ? oc_arena_printf(arena, "models.providers.%s.apiKey", provider_id)
 				  : "",
 		.params_json = "",
@@ -215,6 +216,8 @@ oc_status oc_model_find(oc_agent *agent, const oc_config *config, oc_arena *aren
 	if (m.ref == NULL || m.provider == NULL || m.id == NULL || m.api == NULL || m.base_url == NULL ||
 	    m.headers_json == NULL || m.secret == NULL || m.name == NULL || m.params_json == NULL || refused != oc_mem_refused())
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot look up the model");
+	char main_id[65];
+	(void)oc_keyring_choose(agent, arena, oc_agent_default_id(config, main_id), "", NULL, &m);
 	*ret = m;
 	return OC_OK;
 }
@@ -260,7 +263,7 @@ static const char *automatic(oc_agent *agent, const oc_config *config, oc_arena 
 		cJSON_ArrayForEach(provider, catalog)
 		{
 			const cJSON *first = cJSON_GetArrayItem(oc_json_get(provider, "models"), 0);
-			bool fits = pass == 0	? has_key(config, provider)
+			bool fits = pass == 0	? oc_model_has_key(config, provider) || oc_keyring_has(agent, provider->string)
 				    : pass == 1 ? oc_json_bool(provider, "configured", false) && !needs_key(provider)
 						: !needs_key(provider) && oc_json_str(provider, "baseUrl", "")[0] == 0;
 			if (first != NULL && fits)
@@ -367,7 +370,7 @@ oc_status oc_model_usable(oc_agent *agent, const oc_config *config, const oc_mod
 	if (guest == NULL || !oc_guest_running(guest))
 		return oc_fail(err, OC_E_UNAVAILABLE, "see `openclaw module list`",
 			       "no running module speaks '%s', which %s needs", model->api, model->ref);
-	if (needs_key(provider) && !has_key(config, provider)) {
+	if (model->profile == NULL && needs_key(provider) && !oc_model_has_key(config, provider)) {
 		const cJSON *env = oc_json_get(provider, "env");
 		const char *name = cJSON_IsString(env) ? env->valuestring : "";
 		const cJSON *first = cJSON_IsArray(env) ? cJSON_GetArrayItem(env, 0) : NULL;
@@ -398,7 +401,8 @@ static bool add_model(oc_agent *agent, cJSON *out, const cJSON *provider, const 
 	oc_auto_free char *ref = oc_asprintf("%s/%s", provider->string, oc_json_str(m, "id", ""));
 	bool ok = ref != NULL && oc_json_set_str(o, "id", ref) && oc_json_set_str(o, "provider", provider->string) &&
 		  oc_json_set_str(o, "name", oc_json_str(m, "name", oc_json_str(m, "id", ""))) &&
-		  oc_json_set_bool(o, "configured", has_key(agent->config, provider) || !needs_key(provider)) &&
+		  oc_json_set_bool(o, "configured", oc_model_has_key(agent->config, provider) || !needs_key(provider) ||
+							     oc_keyring_has(agent, provider->string)) &&
 		  oc_json_set_str(o, "source", oc_json_str(m, "source", "config"));
 	static const char *const members[] = {"contextWindow", "maxTokens", "input", "cost", "reasoning"};
 	for (size_t i = 0; ok && i < sizeof members / sizeof *members; i++) {

@@ -13,6 +13,7 @@ typedef struct oc_model {
 	const char *headers_json; /* an object */
 	bool tell_trace;	  /* diagnostics.traceProviders: requests carry the trace */
 	const char *secret;   /* the name of its key for the module, "" when it needs none */
+	const char *profile;  /* the name of its key for people, NULL when there is only one (keyring.h) */
 	int64_t context_window, max_tokens; /* max_tokens 0: not known */
 	double cost_input, cost_output, cost_cache_read, cost_cache_write; /* USD per million tokens */
 	bool images, reasoning;
@@ -31,6 +32,8 @@ oc_status oc_model_candidates(oc_agent *agent, const oc_config *config, oc_arena
 			      const char *override, bool strict, const char ***ret, size_t *ret_n, oc_err *err);
 /* Whether a call can work: its module runs and its key is there. err says what is missing. */
 oc_status oc_model_usable(oc_agent *agent, const oc_config *config, const oc_model *model, oc_err *err);
+/* Of an entry of the catalog: whether there is a key besides profiles. */
+bool oc_model_has_key(const oc_config *config, const cJSON *provider);
 oc_guest *oc_model_guest(oc_agent *agent, const oc_model *model);
 
 /* What is known of providers: an object by id, each with "models" and "embeddings" lists. Valid until the next call of any
@@ -53,6 +56,8 @@ void oc_model_failed(oc_agent *agent, const char *ref, oc_status status, uint64_
 void oc_model_worked(oc_agent *agent, const char *ref);
 /* Milliseconds it still rests, 0 when it does not. ret_status (may be NULL): why. */
 uint64_t oc_model_resting(oc_agent *agent, const char *ref, oc_status *ret_status);
+/* Milliseconds until a key of a provider rests for none of its models any more. */
+uint64_t oc_model_key_rests(oc_agent *agent, const char *provider, const char *secret, oc_status *ret_status);
 /* Nobody rests any more: the configuration changed. */
 void oc_model_rests_free(oc_agent *agent);
 void oc_models_free(oc_agent *agent);

@@ -103,6 +103,11 @@ void oc_model_failed(oc_agent *agent, const char *ref, oc_status status, uint64_
 		memcpy(c->key, ref, n);
 		oc_map_add(&agent->cooldowns, &c->node, c->key);
 	}
+	/* Turns that ran side by side fail side by side: that is one failure, not as many as there were turns. */
+	if (c->until_ms > now) {
+		c->until_ms = now + retry_after_ms > c->until_ms ? now + retry_after_ms : c->until_ms;
+		return;
+	}
 	double window = oc_config_num(agent->config, "auth.cooldowns.failureWindowHours", 24) * HOUR_MS;
 	if (c->failures > 0 && (double)(now - c->failed_ms) > window)
 		c->failures = 0;
@@ -131,6 +136,34 @@ uint64_t oc_model_resting(oc_agent *agent, const char *ref, oc_status *ret_statu
 	if (ret_status != NULL)
 		*ret_status = c->status;
 	return c->until_ms - now;
+}
+
+typedef struct search {
+	const char *prefix;
+	size_t n;
+	uint64_t until_ms;
+	oc_status status;
+} search;
+
+static void look(void *arg, oc_map_node *node)
+{
+	search *s = arg;
+	const cooldown *c = OC_MAP_OWNER(node, cooldown, node);
+	if (strncmp(c->key, s->prefix, s->n) != 0 || (c->key[s->n] != 0 && c->key[s->n] != ' ') || c->until_ms <= s->until_ms)
+		return;
+	s->until_ms = c->until_ms;
+	s->status = c->status;
+}
+
+uint64_t oc_model_key_rests(oc_agent *agent, const char *provider, const char *secret, oc_status *ret_status)
+{
+	char prefix[400];
+	snprintf(prefix, sizeof prefix, "%s/%s", provider, secret);
+	search s = {.prefix = prefix, .n = strlen(prefix), .until_ms = oc_now_ms()};
+	uint64_t now = s.until_ms;
+	oc_map_each(&agent->cooldowns, look, &s);
+	*ret_status = s.status;
+	return s.until_ms - now;
 }
 
 static void drop(void *arg, oc_map_node *node)

@@ -136,6 +136,7 @@ struct oc_turn {
 	const char **candidates; /* "provider/model" */
 	size_t n_candidates, candidate;
 	oc_model model; /* of the current candidate */
+	const char *profile; /* the key that a person chose, NULL: any */
 	unsigned attempts;	 /* of the current candidate in this step */
 	unsigned continued;	 /* broken answers that were completed */
 	unsigned shrunk;	 /* times the history was cut for a full window */

@@ -7,10 +7,11 @@
 #include "core/agent/aside.h"
 #include "core/agent/budget.h"
 #include "core/agent/compact.h"
+#include "core/agent/keyring.h"
 #include "core/agent/recover.h"
 #include "core/agent/shown.h"
-#include "core/agent/take.h"
 #include "core/agent/skills.h"
+#include "core/agent/take.h"
 #include "core/agent/toolrun.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
@@ -31,6 +32,8 @@ static oc_status use_candidate(oc_turn *turn, size_t i, oc_err *err)
 	oc_model model;
 	oc_status status = oc_model_find(turn->agent, turn->config, turn->arena, turn->candidates[i], &model, err);
 	if (status == OC_OK)
+		(void)oc_keyring_choose(turn->agent, turn->arena, turn->agent_id, turn->session, turn->profile, &model);
+	if (status == OC_OK)
 		status = oc_model_usable(turn->agent, turn->config, &model, err);
 	if (status != OC_OK)
 		return status;
@@ -49,6 +52,10 @@ static oc_status choose(oc_turn *turn, size_t from, oc_err *err)
 	uint64_t shortest = UINT64_MAX;
 	for (size_t i = from; i < turn->n_candidates; i++) {
 		uint64_t rest = oc_model_resting(turn->agent, turn->candidates[i], NULL);
+		if (turn->profile == NULL) {
+			uint64_t keys = oc_keyring_resting(turn->agent, turn->agent_id, turn->candidates[i]);
+			rest = keys > rest ? keys : rest;
+		}
 		if (rest > 0) {
 			if (rest < shortest) {
 				shortest = rest;
@@ -121,6 +128,14 @@ static void session_settings(oc_turn *turn)
 oc_status oc_turn_choose_model(oc_turn *turn, oc_err *err)
 {
 	session_settings(turn);
+	const char *profile = oc_keyring_named(turn->agent, turn->agent_id, turn->model_override);
+	if (profile != NULL) {
+		char *ref = oc_arena_memdup(turn->arena, turn->model_override, (size_t)(profile - 1 - turn->model_override));
+		if (ref == NULL)
+			return oc_fail(err, OC_E_NOMEM, NULL, "cannot choose a model");
+		turn->profile = profile;
+		turn->model_override = ref;
+	}
 	oc_status status = oc_model_candidates(turn->agent, turn->config, turn->arena, turn->agent_id, turn->model_override,
 					       turn->model_strict, &turn->candidates, &turn->n_candidates, err);
 	return status == OC_OK ? choose(turn, 0, err) : status;
@@ -462,6 +477,7 @@ static void answered(oc_turn *turn, oc_str result)
 	if (oc_json_parse(result, NULL, &root, NULL) == OC_OK)
 		turn->stop_reason = oc_turn_text(turn, oc_json_str(root, "stopReason", "stop"));
 	oc_model_worked(turn->agent, turn->model.ref);
+	oc_keyring_worked(turn->agent, &turn->model);
 	count_usage(turn);
 	if (turn->state != OC_TURN_RUNNING)
 		return;
@@ -499,7 +515,8 @@ static bool retry_later(oc_turn *turn, uint64_t after_ms)
 static void next_candidate(oc_turn *turn, uint64_t retry_after_ms)
 {
 	oc_err err = {0}, last = turn->model_err;
-	oc_model_failed(turn->agent, turn->model.ref, last.code, retry_after_ms);
+	if (turn->model.profile == NULL || !oc_keyring_blames_key(last.code))
+		oc_model_failed(turn->agent, turn->model.ref, last.code, retry_after_ms);
 	if (turn->candidate + 1 >= turn->n_candidates || choose(turn, turn->candidate + 1, &err) != OC_OK) {
 		oc_turn_fail(turn, last.code, &last);
 		return;
@@ -508,6 +525,22 @@ static void next_candidate(oc_turn *turn, uint64_t retry_after_ms)
 	oc_turn_notice(turn, "fallback", "%.300s; going on with %s", last.text, turn->model.ref);
 	if (turn->state == OC_TURN_RUNNING)
 		oc_turn_call_model(turn);
+}
+
+/* The key was refused or is used up: the same call with another one, when there is one that does not rest. */
+static bool other_key(oc_turn *turn)
+{
+	oc_model with = turn->model;
+	if (with.profile == NULL || turn->profile != NULL ||
+	    !oc_keyring_choose(turn->agent, turn->arena, turn->agent_id, turn->session, NULL, &with) ||
+	    strcmp(with.secret, turn->model.secret) == 0)
+		return false;
+	turn->agent->stats.model_key_changes++;
+	oc_turn_notice(turn, "key", "%.300s; going on with the key %s", turn->model_err.text, with.profile);
+	turn->model = with;
+	if (turn->state == OC_TURN_RUNNING)
+		oc_turn_call_model(turn);
+	return true;
 }
 
 /* Something was shown already: what is there stays, and a model is asked to go on from it. */
@@ -548,6 +581,7 @@ static void failed(oc_turn *turn, oc_status status, uint64_t retry_after_ms)
 	turn->agent->stats.model_errors++;
 	if (step->usage.output > 0 || step->usage.input > 0)
 		count_usage(turn); /* it was paid for */
+	oc_keyring_failed(turn->agent, &turn->model, status, retry_after_ms);
 	if (turn->state != OC_TURN_RUNNING)
 		return;
 	if (turn->aside != NULL) {
@@ -572,6 +606,8 @@ static void failed(oc_turn *turn, oc_status status, uint64_t retry_after_ms)
 			oc_turn_fail(turn, status, &turn->model_err);
 		return;
 	}
+	if (!step->streamed && oc_keyring_blames_key(status) && other_key(turn))
+		return;
 	if (!step->streamed && oc_model_worth_retrying(status) && turn->attempts < RETRIES_MAX && retry_later(turn, retry_after_ms)) {
 		turn->attempts++;
 		turn->agent->stats.model_retries++;

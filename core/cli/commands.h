@@ -16,6 +16,7 @@ extern const oc_command oc_cmd_doctor;
 extern const oc_command oc_cmd_gateway;
 extern const oc_command oc_cmd_logs;
 extern const oc_command oc_cmd_memory;
+extern const oc_command oc_cmd_models;
 extern const oc_command oc_cmd_module;
 extern const oc_command oc_cmd_onboard;
 extern const oc_command oc_cmd_pairing;
@@ -32,6 +33,7 @@ extern const oc_command oc_cmd_store;
 	&oc_cmd_status, \
 	&oc_cmd_doctor, \
 	&oc_cmd_config, \
+	&oc_cmd_models, \
 	&oc_cmd_module, \
 	&oc_cmd_plugins, \
 	&oc_cmd_sessions, \

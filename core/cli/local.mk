@@ -8,6 +8,7 @@ libocore_la_SOURCES += \
 	%D%/gateway.c \
 	%D%/logs.c \
 	%D%/memory.c \
+	%D%/models.c \
 	%D%/module.c \
 	%D%/onboard.c \
 	%D%/out.c \

@@ -171,11 +171,22 @@ static void find_dead(cJSON *list, const cJSON *probes, const char *part, const 
 	cJSON_ArrayForEach(p, probes)
 	{
 		if (!oc_json_bool(p, "ok", false))
-			finding(list, part, strcmp(part, "provider") == 0 ? "check its key and address: openclaw models" : NULL,
+			finding(list, part, strcmp(part, "provider") == 0 ? "check its key and address: openclaw models status" : NULL,
 				"%s %s does not answer: %s", part, oc_json_str(p, key, "?"), oc_json_str(p, "detail", ""));
 		else if (oc_json_num(p, "ms", 0) > 2000)
 			finding(list, part, NULL, "%s %s took %.1f s to answer a simple question", part, oc_json_str(p, key, "?"),
 				oc_json_num(p, "ms", 0) / 1000);
+	}
+}
+
+static void find_keys(cJSON *list, const cJSON *keys)
+{
+	const cJSON *k;
+	cJSON_ArrayForEach(k, keys)
+	{
+		if (oc_json_i64(k, "restMs", 0) > 0)
+			finding(list, "key", "see openclaw models status", "the key %s rests for %lld s: %s", oc_json_str(k, "profile", "?"),
+				(long long)(oc_json_i64(k, "restMs", 0) + 999) / 1000, oc_json_str(k, "reason", ""));
 	}
 }
 
@@ -212,6 +223,8 @@ static cJSON *findings(const struct deep *d, const oc_store_stats *store, const 
 			(unsigned long long)store->held);
 	find_dead(list, d->providers, "provider", "provider");
 	find_dead(list, d->channels, "channel", "channel");
+	oc_auto_json cJSON *keys = oc_agent_keys(gw->agent);
+	find_keys(list, keys);
 	find_queues(list, queues, n_queues);
 	if (lag > LAG_MS || busy > LAG_MS * 5)
 		finding(list, "loop", s->n > 0 && s->stats[0].over_10ms > 0 ? "the slowest module below is the likely reason" : NULL,

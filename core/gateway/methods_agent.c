@@ -79,10 +79,17 @@ static void models_list(oc_method_call *call, const cJSON *params)
 	cJSON *value = NULL;
 	oc_err err = {0};
 	oc_status status = oc_agent_models(agent_of(call), &value, &err);
-	answer(call, status, "models", value, &err);
+	cJSON *result = status == OC_OK ? cJSON_CreateObject() : NULL;
+	if (result != NULL) {
+		oc_json_set(result, "models", value);
+		oc_json_set(result, "keys", oc_agent_keys(agent_of(call)));
+	} else {
+		cJSON_Delete(value);
+	}
+	answer(call, status, NULL, result, &err);
 }
 
-const oc_method oc_method_models_list = {"models.list", OC_SCOPE_READ, "the models that are known and configured",
+const oc_method oc_method_models_list = {"models.list", OC_SCOPE_READ, "the models that are known and configured, and how their keys are",
 					 OBJECT(""), models_list};
 
 /* ---- tools ---- */

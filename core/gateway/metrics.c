@@ -129,12 +129,31 @@ static void model_metrics(const oc_agent_stats *s, const oc_agent_timing *t, oc_
 	counter(b, "model_errors_total", "Model calls that failed.", s->model_errors);
 	counter(b, "model_retries_total", "Model calls tried again.", s->model_retries);
 	counter(b, "model_fallbacks_total", "Changes to a fallback model.", s->model_fallbacks);
+	counter(b, "model_key_changes_total", "Changes to another key of the same provider.", s->model_key_changes);
 	histogram(b, "model_duration_seconds", "Model calls.", &t->model);
 	histogram(b, "model_first_token_seconds", "From a model call to its first piece.", &t->first_token);
 	FAMILY(b, "tokens_total", "counter", "Tokens by kind.", "kind", {"input", s->input_tokens}, {"output", s->output_tokens},
 	       {"cache_read", s->cache_read_tokens}, {"cache_write", s->cache_write_tokens});
 	head(b, "cost_usd_total", "counter", "Cost of this process's model calls, as far as prices are known.");
 	oc_sbuf_printf(b, "openclaw_cost_usd_total %.9g\n", s->cost);
+}
+
+/* Providers and profiles are named by the operator: JSON's escapes are those of labels. */
+static void key_metrics(const oc_gateway *gw, oc_sbuf *b)
+{
+	oc_auto_json cJSON *keys = oc_agent_keys(gw->agent);
+	const cJSON *k;
+	head(b, "provider_key_up", "gauge", "0 for a key that rests after it was refused; only where a provider has several.");
+	cJSON_ArrayForEach(k, keys)
+	{
+		oc_sbuf_printf(b, "openclaw_provider_key_up{provider=");
+		oc_sbuf_json(b, oc_json_ostr(k, "provider"));
+		oc_sbuf_z(b, ",key=");
+		oc_sbuf_json(b, oc_json_ostr(k, "profile"));
+		oc_sbuf_z(b, ",agent=");
+		oc_sbuf_json(b, oc_json_ostr(k, "agent"));
+		oc_sbuf_printf(b, "} %d\n", oc_json_i64(k, "restMs", 0) > 0 ? 0 : 1);
+	}
 }
 
 static void agent_metrics(const oc_gateway *gw, const oc_agent_gauges *g, oc_sbuf *b)
@@ -160,6 +179,7 @@ static void agent_metrics(const oc_gateway *gw, const oc_agent_gauges *g, oc_sbu
 	gauge(b, "subagents_active", "Sub-agents at work, or not reported yet.", (double)g->subagents_active);
 	gauge(b, "sessions_active", "Sessions with a turn that waits or runs.", (double)g->sessions_active);
 	gauge(b, "sessions", "Sessions in the store.", (double)oc_store_session_count(gw->rt->store));
+	key_metrics(gw, b);
 	histogram(b, "hook_duration_seconds", "Firings of hooks that somebody listens to.", oc_hooks_timing(gw->rt->hooks));
 	counter(b, "hook_failures_total", "Handlers of hooks that failed or took too long.", oc_hooks_failures(gw->rt->hooks));
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/agent/budget.h"
+#include "core/agent/keyring.h"
 #include "core/base/buf.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
@@ -27,6 +28,8 @@ static oc_owner *owner_of(oc_self *self)
 static oc_status secret_source(void *arg, oc_str name, oc_buf **ret)
 {
 	oc_runtime *rt = arg;
+	if (oc_keyring_secret(rt->agent, name, ret) == OC_OK)
+		return OC_OK;
 	const char *value = oc_config_str(rt->config, name.p, NULL);
 	cJSON *known = NULL;
 	if ((value == NULL || value[0] == 0) && oc_str_starts(name, "models.providers.") && oc_str_ends(name, ".apiKey"))

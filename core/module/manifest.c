@@ -230,13 +230,19 @@ bool oc_manifest_lists(const cJSON *list, oc_str word)
 	return false;
 }
 
+/* "openai:work" is a further key of openai: whoever may have the one may have the others. */
+static oc_str profiled(oc_str member)
+{
+	return oc_str_cut(&member, ':');
+}
+
 /* Dots separate members; "*" stands for one whole member. */
 static bool secret_matches(oc_str pattern, oc_str name)
 {
 	while (pattern.p != NULL && name.p != NULL) {
 		oc_str a = oc_str_cut(&pattern, '.'), b = oc_str_cut(&name, '.');
 
-		if (b.n == 0 || (!oc_str_eqz(a, "*") && !oc_str_eq(a, b)))
+		if (b.n == 0 || (!oc_str_eqz(a, "*") && !oc_str_eq(a, b) && !oc_str_eq(a, profiled(b))))
 			return false;
 	}
 	return pattern.p == NULL && name.p == NULL;

@@ -127,17 +127,12 @@ oc_status oc_bridge_scan(oc_bridge *bridge, oc_err *err)
 	return status;
 }
 
-static bool must_start(const oc_plugin *plugin)
-{
-	return plugin->snapshot == NULL || cJSON_GetArraySize(oc_json_get(plugin->snapshot, "services")) > 0 ||
-	       cJSON_GetArraySize(oc_json_get(plugin->snapshot, "channels")) > 0;
-}
-
-void oc_bridge_start(oc_bridge *bridge)
+void oc_bridge_start(oc_bridge *bridge, int port)
 {
 	bridge->started = true;
+	bridge->port = port;
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next) {
-		if (!p->enabled || !must_start(p))
+		if (!p->enabled || (p->snapshot != NULL && !oc_plugin_must_run(p)))
 			continue;
 		if (bridge->node == NULL)
 			oc_plugin_refuse(p, "install Node.js 20 or newer, or set plugins.node to its path",

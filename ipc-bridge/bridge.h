@@ -38,8 +38,8 @@ oc_status oc_bridge_new(oc_loop *loop, oc_config *config, oc_modules *modules, o
 /* Finds plugins and presents those whose registrations are known from before: costs a few system calls a plugin and starts
  * nothing. Before oc_modules_start. */
 oc_status oc_bridge_scan(oc_bridge *bridge, oc_err *err);
-/* The gateway answers now: starts the plugins that are new or changed, and those that must run (services). */
-void oc_bridge_start(oc_bridge *bridge);
+/* The gateway answers now, on port: starts the plugins that are new or changed, and those that must run (services). */
+void oc_bridge_start(oc_bridge *bridge, int port);
 /* A new configuration, as oc_modules_configure. */
 void oc_bridge_configure(oc_bridge *bridge, oc_config *config);
 /* Ends all processes; done later. */

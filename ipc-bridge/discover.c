@@ -193,8 +193,11 @@ static void add(oc_bridge *bridge, const char *origin, const char *id, const cha
 		return;
 	}
 	*plugin = (oc_plugin){.bridge = bridge, .origin = origin, .phase = OC_PLUGIN_DOWN, .id = oc_strdup(id), .root = oc_strdup(real),
-			      .entry = oc_path_join(real, entry), .owner = oc_owner_new(bridge->loop, id)};
+			      .owner = oc_owner_new(bridge->loop, id)};
 	plugin->waits_tail = &plugin->waits;
+	while (entry[0] == '.' && entry[1] == '/')
+		entry += 2;
+	plugin->entry = oc_path_join(real, entry);
 	free(real);
 	if (plugin->id == NULL || plugin->root == NULL || plugin->entry == NULL || plugin->owner == NULL) {
 		oc_plugin_free(plugin);

@@ -71,6 +71,7 @@ struct oc_bridge {
 	char *state, *node_dir, *node;
 	oc_plugin *plugins;
 	bool started, stopping;
+	int port; /* that the gateway answers on */
 	const oc_bridge_host *host;
 	void *host_arg;
 	unsigned stop_pending;
@@ -103,9 +104,14 @@ oc_status oc_plugin_wake(oc_plugin *plugin, void (*fn)(void *arg, oc_status stat
 void oc_plugin_halt(oc_plugin *plugin);
 /* Without waiting. */
 void oc_plugin_kill(oc_plugin *plugin);
+/* It has something that works without being asked. */
+bool oc_plugin_must_run(const oc_plugin *plugin);
 
 /* ---- proxy.c ---- */
 
+/* gateway_start: to each new process, when its services run. (The core's firing of it comes before most plugins are there,
+ * and a process that is started anew has to hear it again.) */
+void oc_plugin_greet(oc_plugin *plugin);
 /* Makes what the snapshot says available (again): tools as a module, hooks. */
 oc_status oc_plugin_present(oc_plugin *plugin, oc_err *err);
 void oc_plugin_withdraw(oc_plugin *plugin);

@@ -83,8 +83,14 @@ static uint64_t backoff(unsigned failures)
 	return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
 }
 
-static bool must_run(const oc_plugin *plugin)
+bool oc_plugin_must_run(const oc_plugin *plugin)
 {
+	const cJSON *hook;
+	cJSON_ArrayForEach(hook, oc_json_get(plugin->snapshot, "hooks"))
+	{
+		if (strcmp(oc_json_str(hook, "name", ""), "gateway_start") == 0)
+			return true;
+	}
 	return cJSON_GetArraySize(oc_json_get(plugin->snapshot, "services")) > 0 ||
 	       cJSON_GetArraySize(oc_json_get(plugin->snapshot, "channels")) > 0;
 }
@@ -114,7 +120,7 @@ static void failed(oc_plugin *plugin, const char *why)
 		plugin->not_before_ms = oc_now_ms() + ms;
 	}
 	/* Who asked meanwhile waits for the next one. */
-	if (plugin->enabled && !plugin->bridge->stopping && (plugin->waits != NULL || must_run(plugin)))
+	if (plugin->enabled && !plugin->bridge->stopping && (plugin->waits != NULL || oc_plugin_must_run(plugin)))
 		(void)oc_plugin_wake(plugin, NULL, NULL);
 	else
 		tell_waiting(plugin, OC_E_UNAVAILABLE, text);
@@ -252,6 +258,7 @@ static void on_registered(void *arg, oc_status status, oc_str result)
 		oc_snapshot_save(plugin);
 	if ((changed || plugin->module == NULL) && oc_plugin_present(plugin, &err) != OC_OK)
 		oc_plugin_refuse(plugin, NULL, "%s", err.text);
+	oc_plugin_greet(plugin);
 	tell_waiting(plugin, OC_OK, "");
 }
 

@@ -8,7 +8,7 @@
 #include "core/base/mem.h"
 #include "ipc-bridge/plugin.h"
 
-enum { TOOL_MS = 30 * 60 * 1000, TEXT_MAX = 16 << 20 };
+enum { TOOL_MS = 30 * 60 * 1000, GREET_MS = 30 * 1000, TEXT_MAX = 16 << 20 };
 
 /* ---- One tool call handed through ---- */
 
@@ -166,8 +166,12 @@ static void hook_fired(void *arg, oc_hook_turn *turn, oc_hook_id hook, const cJS
 	oc_plugin_hook *h = arg;
 	firing *f = oc_alloc(sizeof(*f));
 	oc_sbuf b;
-	(void)hook;
 	(void)payload;
+	if (hook == OC_HOOK_GATEWAY_STOP && h->plugin->phase != OC_PLUGIN_UP) {
+		oc_free(f);
+		oc_hook_answer(turn, OC_OK, NULL, NULL); /* not started to be told that it ends */
+		return;
+	}
 	oc_sbuf_init(&b, TEXT_MAX);
 	oc_sbuf_printf(&b, "{\"handler\":%d,\"payload\":", h->handler);
 	oc_sbuf_str(&b, oc_hook_turn_text(turn));
@@ -197,6 +201,45 @@ static void hook_cancelled(void *arg, oc_hook_turn *turn)
 	oc_plugin_call_cancel(f->asked);
 }
 
+static void greeted(void *arg, oc_status status, oc_str result)
+{
+	const oc_plugin *plugin = arg;
+	if (status != OC_OK)
+		oc_warn("hook", "the gateway_start handler of plugin %s failed: %.*s", plugin->id, OC_STR_ARG(result));
+}
+
+/* The next of the gateway_start handlers after one (NULL: the first): by priority, then as registered. */
+static const cJSON *next_greeting(const oc_plugin *plugin, const cJSON *after)
+{
+	const cJSON *row, *best = NULL;
+	int64_t limit = after != NULL ? oc_json_i64(after, "priority", 0) : INT64_MAX;
+	bool passed = after == NULL;
+	cJSON_ArrayForEach(row, oc_json_get(plugin->snapshot, "hooks"))
+	{
+		int64_t priority = oc_json_i64(row, "priority", 0);
+		bool comes = priority < limit || (priority == limit && passed);
+		passed = passed || row == after;
+		if (comes && strcmp(oc_json_str(row, "name", ""), "gateway_start") == 0 &&
+		    (best == NULL || priority > oc_json_i64(best, "priority", 0)))
+			best = row;
+	}
+	return best;
+}
+
+void oc_plugin_greet(oc_plugin *plugin)
+{
+	int port = plugin->bridge->port;
+	if (!plugin->bridge->started)
+		return;
+	for (const cJSON *row = next_greeting(plugin, NULL); row != NULL; row = next_greeting(plugin, row)) {
+		oc_auto_free char *payload = oc_asprintf("{\"handler\":%d,\"payload\":{\"port\":%d,\"ctx\":{\"port\":%d}}}",
+							 (int)oc_json_i64(row, "handler", -1), port, port);
+		if (payload != NULL)
+			(void)oc_plugin_ask(plugin, &(oc_plugin_request){.method = "hook", .payload = oc_str_of(payload), .deadline_ms = GREET_MS,
+									 .on_done = greeted, .arg = plugin}, NULL);
+	}
+}
+
 static void unsubscribe(oc_plugin *plugin)
 {
 	while (plugin->hooks != NULL) {
@@ -209,6 +252,8 @@ static void unsubscribe(oc_plugin *plugin)
 
 static oc_status subscribe(oc_plugin *plugin, const cJSON *row, oc_err *err)
 {
+	if (strcmp(oc_json_str(row, "name", ""), "gateway_start") == 0)
+		return OC_OK; /* oc_plugin_greet */
 	oc_plugin_hook *h = oc_alloc(sizeof(*h));
 	oc_auto_free char *by = oc_asprintf("plugin %s", plugin->id);
 	int64_t priority = oc_json_i64(row, "priority", 0), timeout = oc_json_i64(row, "timeoutMs", 0);

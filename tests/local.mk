@@ -20,6 +20,9 @@ AM_TESTS_ENVIRONMENT = \
 	OC_NPM="$${OC_NPM:-$(abs_top_builddir)/npm/node_modules}"; export OC_NPM; \
 	NODE='$(NODE)'; export NODE;
 TESTS += tests/lint.test
+EXTRA_DIST += tests/captures/hooks/order.json tests/captures/hooks/payloads.json
+EXTRA_DIST += tests/captures/hooks/probe-plugin/index.ts tests/captures/hooks/probe-plugin/openclaw.plugin.json
+EXTRA_DIST += tests/captures/hooks/probe-plugin/package.json
 EXTRA_DIST += tests/run-test.sh tests/valgrind.supp tests/variant.sh tests/lint.sh tests/lint.test tests/npm/load.mjs tests/npm/package.json tests/npm/package-lock.json
 
 # Packages for the tests that talk to real third parties; they skip without.

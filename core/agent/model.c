@@ -305,17 +305,20 @@ oc_status oc_model_candidates(oc_agent *agent, const oc_config *config, oc_arena
 	l.refs = oc_arena_alloc(arena, l.cap * sizeof *l.refs);
 	if (l.refs == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot choose a model");
-	if (override != NULL && override[0] != 0) {
-		const char *ref = oc_model_ref(agent, config, arena, override);
-		if (ref == NULL)
-			return oc_fail(err, OC_E_NOT_FOUND, "write it as provider/model, or see `openclaw models`",
-				       "no model '%s' is known", override);
-		add(&l, ref);
-	}
 	const char *first = NULL;
 	if (primary != NULL && primary[0] != 0) {
 		first = oc_model_ref(agent, config, arena, primary);
 		first = first != NULL ? first : oc_arena_strdup(arena, primary);
+	}
+	if (override != NULL && override[0] != 0) {
+		const char *ref = oc_model_ref(agent, config, arena, override), *slash = first != NULL ? strchr(first, '/') : NULL;
+		/* A hook's choice is not checked: the usual provider may know it. */
+		if (ref == NULL && !strict && slash != NULL)
+			ref = oc_arena_printf(arena, "%.*s/%s", (int)(slash - first), first, override);
+		if (ref == NULL)
+			return oc_fail(err, OC_E_NOT_FOUND, "write it as provider/model, or see `openclaw models`",
+				       "no model '%s' is known", override);
+		add(&l, ref);
 	}
 	if (strict && l.n > 0 && (first == NULL || strcmp(l.refs[0], first) != 0)) {
 		*ret = l.refs;

@@ -126,8 +126,7 @@ char *oc_prompt_build(oc_turn *turn, bool group)
 		oc_sbuf_printf(&b, "%s\n\n", turn->hook_system_before);
 	if (turn->hook_system[0] != 0) {
 		/* A hook that gives the prompt gives all of it. */
-		oc_sbuf_z(&b, turn->hook_system);
-		oc_sbuf_z(&b, "\n\n");
+		oc_sbuf_printf(&b, "%s\n", turn->hook_system);
 	} else {
 		add_role(&b, turn);
 		add_tools(&b, turn);
@@ -142,6 +141,8 @@ char *oc_prompt_build(oc_turn *turn, bool group)
 		oc_sbuf_printf(&b, "\n%s\n", turn->hook_system_after);
 	if (turn->extra_system[0] != 0)
 		oc_sbuf_printf(&b, "\n%s\n", turn->extra_system);
+	while (b.n > 0 && b.p[b.n - 1] == '\n')
+		b.p[--b.n] = 0;
 	char *out = oc_sbuf_take(&b);
 	oc_sbuf_free(&b);
 	return out;

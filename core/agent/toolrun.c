@@ -105,9 +105,14 @@ static void report(void *arg)
 
 static void persist(oc_toolrun *t);
 
+static cJSON *result_payload(const oc_toolrun *t);
+
+/* A call that was not made is an error to every observer, too. */
 static void conclude(void *arg)
 {
-	persist(arg);
+	oc_toolrun *t = arg;
+	oc_agent_observe(t->in.policy.agent, OC_HOOK_TS_AFTER_TOOL_CALL, result_payload(t));
+	persist(t);
 }
 
 /* The caller must never be called inside its own call: refusals are reported later, like results. */
@@ -157,9 +162,13 @@ static cJSON *hook_payload(const oc_toolrun *t)
 	oc_json_opt(o, "session", t->in.session);
 	oc_json_opt(o, "agent", t->in.policy.agent_id);
 	oc_json_opt(o, "channel", t->in.policy.channel);
+	oc_json_opt(o, "runId", t->in.run);
+	oc_auto_json cJSON *session = NULL;
 	cJSON *ctx = cJSON_AddObjectToObject(o, "ctx");
 	oc_json_opt(ctx, "agentId", t->in.policy.agent_id);
 	oc_json_opt(ctx, "sessionKey", t->in.session);
+	if (t->in.session != NULL && oc_store_session(t->in.policy.agent->store, t->in.session, &session, NULL) == OC_OK)
+		oc_json_opt(ctx, "sessionId", oc_json_str(session, "sessionId", NULL));
 	oc_json_opt(ctx, "toolName", t->tool);
 	oc_json_opt(ctx, "toolCallId", t->call_id);
 	oc_json_opt(ctx, "runId", t->in.run);
@@ -232,7 +241,9 @@ static void take_stored(oc_toolrun *t, const oc_hook_result *result)
 
 static cJSON *message_payload(const oc_toolrun *t)
 {
-	cJSON *o = hook_payload(t), *m = oc_transcript_message("tool", t->stored != NULL ? t->stored : t->content, oc_wall_ms());
+	cJSON *o = hook_payload(t);
+	(void)oc_json_set_bool(o, "isSynthetic", false);
+	cJSON *m = oc_transcript_message("tool", t->stored != NULL ? t->stored : t->content, oc_wall_ms());
 	oc_json_opt(m, "toolCallId", t->call_id);
 	oc_json_opt(m, "toolName", t->tool);
 	(void)oc_json_set_bool(m, "isError", t->is_error);
@@ -449,7 +460,6 @@ static void before_hook(void *arg, const oc_hook_result *result)
 	if (result->blocked) {
 		refuse(t, OC_E_BLOCKED, true, NULL, "The call was blocked%s%s%s%s.", result->by[0] != 0 ? " by " : "", result->by,
 		       reason[0] != 0 ? ": " : "", reason);
-		oc_agent_observe(t->in.policy.agent, OC_HOOK_TS_AFTER_TOOL_CALL, result_payload(t));
 		return;
 	}
 	if (approval != NULL && !cJSON_IsFalse(approval)) {

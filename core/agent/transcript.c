@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/agent/internal.h"
+#include "core/base/mem.h"
 #include "core/data/json.h"
 
 /* What the parts are called: X(ours, theirs) for a part's type, and for its members. */
@@ -71,20 +73,40 @@ cJSON *oc_transcript_message(const char *role, const cJSON *content, int64_t ts_
 	return NULL;
 }
 
+/* One of the store's messages as a message of the original: its members and no others. */
+static cJSON *from_store(const cJSON *m)
+{
+	const char *role = oc_json_str(m, "role", ""), *ref = oc_json_str(m, "model", ""), *slash = strchr(ref, '/');
+	cJSON *o = oc_transcript_message(role, oc_json_get(m, "content"), oc_json_i64(m, "ts", 0));
+	if (slash != NULL) {
+		oc_auto_free char *provider = oc_memdup(ref, (size_t)(slash - ref));
+		oc_json_opt(o, "provider", provider);
+		oc_json_opt(o, "model", slash + 1);
+	}
+	if (strcmp(role, "tool") == 0) {
+		oc_json_opt(o, "toolCallId", oc_json_str(m, "toolCallId", NULL));
+		oc_json_opt(o, "toolName", oc_json_str(m, "toolName", NULL));
+		(void)oc_json_set_bool(o, "isError", oc_json_bool(m, "isError", false));
+	}
+	return o;
+}
+
 cJSON *oc_transcript_list(cJSON *messages)
 {
-	bool ok = true;
-	cJSON *m;
+	cJSON *list = cJSON_CreateArray();
+	const cJSON *m;
+	bool ok = list != NULL;
 	cJSON_ArrayForEach(m, messages)
 	{
-		cJSON *list = parts(oc_json_get(m, "content"), true);
-		ok = ok && list != NULL && oc_json_set(m, "content", list);
-		if (strcmp(oc_json_str(m, "role", ""), "tool") == 0)
-			ok = ok && oc_json_set_str(m, "role", "toolResult");
+		cJSON *one = ok ? from_store(m) : NULL;
+		ok = one != NULL && cJSON_AddItemToArray(list, one);
+		if (!ok)
+			cJSON_Delete(one);
 	}
-	if (ok)
-		return messages;
 	cJSON_Delete(messages);
+	if (ok)
+		return list;
+	cJSON_Delete(list);
 	return NULL;
 }
 

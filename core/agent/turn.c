@@ -44,6 +44,8 @@ void oc_turn_unref(oc_turn *turn)
 	cJSON_Delete(turn->sender);
 	cJSON_Delete(turn->hook_tools_allow);
 	cJSON_Delete(turn->calls);
+	cJSON_Delete(turn->said);
+	cJSON_Delete(turn->early_start);
 	cJSON_Delete(turn->ended);
 	cJSON_Delete(turn->settings);
 	oc_sbuf_free(&turn->thoughts);

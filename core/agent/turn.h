@@ -127,11 +127,15 @@ struct oc_turn {
 	/* What hooks add: around the message, in place of the system prompt, around it. "" when nothing. */
 	const char *hook_before, *hook_after, *hook_system, *hook_system_before, *hook_system_after;
 	cJSON *hook_tools_allow;
+	cJSON *early_start; /* what before_agent_start answered before there was a prompt; NULL: nothing */
 	bool hold_text; /* agentResponse may change the reply: nothing is shown before */
 	/* What before_message_write makes of messages: the user's in the history, and who goes on after one of the model's. */
 	const char *user_content, *user_text;
 	bool user_unwritten;
 	void (*write_next)(oc_turn *turn, const char *content_json_or_null);
+	bool input_told;	/* llm_input was fired */
+	cJSON *said;		/* the texts the model gave, for llm_output; NULL: nobody asks */
+	const char *raw_answer; /* the last answer as the model gave it; NULL: none */
 	/* model */
 	const char **candidates; /* "provider/model" */
 	size_t n_candidates, candidate;
@@ -232,13 +236,16 @@ void oc_turn_after_model(oc_turn *turn, void (*next)(oc_turn *turn, bool withhel
 /* before_message_write about the answer in calls_json, then next(turn, what the history gets; NULL: nothing). false: nobody
  * asked for it, nothing was done. */
 bool oc_turn_before_write(oc_turn *turn, void (*next)(oc_turn *turn, const char *content_json_or_null));
-/* afterMessage and agent_end. */
+/* afterMessage; of a turn that failed, agent_end and llm_output. */
 void oc_turn_over_hooks(oc_turn *turn, const cJSON *result);
 bool oc_turn_wants_hooks_before(const oc_agent *agent);
 /* Session and context, for hooks that are about the session. */
 cJSON *oc_turn_session_payload(const oc_turn *turn);
-/* Of llm_input. */
-cJSON *oc_turn_input_payload(const oc_turn *turn);
+/* The model is about to be asked: llm_input, then before_message_write for the user's words, once a turn. true: a handler is
+ * waited for, and oc_turn_call_model goes on. */
+bool oc_turn_input_hooks(oc_turn *turn);
+/* An answer of the model came, as it came. */
+void oc_turn_model_said(oc_turn *turn, const char *json, const char *text);
 
 /* ---- turn_model.c ---- */
 

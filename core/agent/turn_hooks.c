@@ -8,28 +8,67 @@
 #include "core/agent/turn.h"
 #include "core/base/clock.h"
 
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
 /* ---- Payloads ---- */
+
+/* What a channel is called in the original's contexts: what comes from no channel comes from its own web chat. */
+static const char *provider_of(const oc_turn *turn)
+{
+	const char *channel = oc_turn_channel(turn);
+	return channel != NULL && channel[0] != 0 ? channel : "webchat";
+}
+
+/* Why there is a turn, in the original's words; NULL: it has none for it. */
+static const char *trigger_of(const oc_turn *turn)
+{
+	const char *origin = turn->origin != NULL ? turn->origin : "";
+	if (strcmp(origin, "cron") == 0 || strcmp(origin, "heartbeat") == 0 || strcmp(origin, "memory") == 0)
+		return origin;
+	return strcmp(origin, "subagent") == 0 ? NULL : "user";
+}
 
 static cJSON *base(const oc_turn *turn)
 {
 	cJSON *o = cJSON_CreateObject(), *ctx = cJSON_AddObjectToObject(o, "ctx");
-	const char *channel = oc_turn_channel(turn);
+	oc_auto_json cJSON *session = NULL;
 	oc_json_opt(o, "run", turn->run);
 	oc_json_opt(o, "session", turn->session);
 	oc_json_opt(o, "agent", turn->agent_id);
 	oc_json_opt(o, "origin", turn->origin);
-	oc_json_opt(o, "channel", channel);
+	oc_json_opt(o, "channel", oc_turn_channel(turn));
 	oc_json_opt(o, "trace", turn->trace);
 	oc_json_opt(ctx, "runId", turn->run);
 	oc_json_opt(ctx, "traceId", turn->trace);
 	oc_json_opt(ctx, "agentId", turn->agent_id);
 	oc_json_opt(ctx, "sessionKey", turn->session);
+	if (oc_store_session(turn->agent->store, turn->session, &session, NULL) == OC_OK)
+		oc_json_opt(ctx, "sessionId", oc_json_str(session, "sessionId", NULL));
 	oc_json_opt(ctx, "workspaceDir", turn->workspace);
-	oc_json_opt(ctx, "messageProvider", channel);
-	oc_json_opt(ctx, "channelId", channel);
+	oc_json_opt(ctx, "messageProvider", provider_of(turn));
+	oc_json_opt(ctx, "trigger", trigger_of(turn));
+	oc_json_opt(ctx, "channelId", provider_of(turn));
 	oc_json_opt(ctx, "accountId", oc_json_str(turn->deliver, "account", NULL));
 	oc_json_opt(ctx, "conversationId", oc_json_str(turn->deliver, "to", NULL));
 	return o;
+}
+
+/* Where a message came from, in the original's names. */
+static cJSON *metadata_of(const oc_turn *turn)
+{
+	cJSON *m = cJSON_CreateObject();
+	const char *provider = provider_of(turn), *to = oc_json_str(turn->deliver, "to", NULL);
+	oc_json_opt(m, "to", to);
+	oc_json_opt(m, "provider", provider);
+	oc_json_opt(m, "surface", provider);
+	oc_json_opt(m, "threadId", oc_json_str(turn->deliver, "thread", NULL));
+	oc_json_opt(m, "originatingChannel", provider);
+	oc_json_opt(m, "originatingTo", to);
+	oc_json_opt(m, "messageId", turn->inbox.message_id != NULL && turn->inbox.message_id[0] != 0 ? turn->inbox.message_id : turn->run);
+	oc_json_opt(m, "senderId", oc_json_str(turn->sender, "id", "gateway-client"));
+	oc_json_opt(m, "senderName", oc_json_str(turn->sender, "name", NULL));
+	oc_json_opt(m, "senderUsername", oc_json_str(turn->sender, "username", NULL));
+	return m;
 }
 
 static cJSON *with_message(const oc_turn *turn)
@@ -39,25 +78,62 @@ static cJSON *with_message(const oc_turn *turn)
 	(void)oc_json_set_str(o, "content", turn->text);
 	if (turn->sender != NULL)
 		(void)oc_json_set(o, "sender", cJSON_Duplicate(turn->sender, true));
-	oc_json_opt(o, "from", oc_json_str(turn->sender, "id", turn->origin));
+	(void)oc_json_set_str(o, "from", oc_json_str(turn->sender, "id", ""));
+	(void)oc_json_set_i64(o, "timestamp", oc_wall_ms());
+	(void)oc_json_set(o, "metadata", metadata_of(turn));
 	if (turn->media != NULL)
 		(void)oc_json_set(o, "media", cJSON_Duplicate(turn->media, true));
 	return o;
 }
 
-static cJSON *with_prompt(const oc_turn *turn)
+static cJSON *own_message(const oc_turn *turn, const oc_turn_message *said)
 {
-	cJSON *o = base(turn), *history = NULL;
-	(void)oc_json_set_str(o, "prompt", turn->text);
-	if (oc_store_history(turn->agent->store, turn->session, NULL, &history, NULL) == OC_OK)
-		(void)oc_json_set(o, "messages", oc_transcript_list(history));
+	oc_auto_json cJSON *content = cJSON_Parse(said->content_json);
+	cJSON *o = oc_transcript_message(said->role, content, oc_wall_ms());
+	if (strcmp(said->role, "assistant") == 0) {
+		oc_json_opt(o, "api", turn->model.api);
+		oc_json_opt(o, "provider", turn->model.provider);
+		oc_json_opt(o, "model", turn->model.id);
+	} else if (strcmp(said->role, "tool") == 0) {
+		oc_json_opt(o, "toolCallId", said->tool_call_id);
+		oc_json_opt(o, "toolName", said->tool_name);
+		(void)oc_json_set_bool(o, "isError", said->is_error);
+	}
 	return o;
+}
+
+/* The conversation as the original's handlers know it, without or with what this turn has added. */
+static cJSON *history(const oc_turn *turn, bool own)
+{
+	cJSON *list = NULL, *m, *next;
+	if (turn->history != NULL)
+		list = cJSON_Duplicate(turn->history, true);
+	else
+		(void)oc_store_history(turn->agent->store, turn->session, NULL, &list, NULL);
+	for (m = list != NULL ? list->child : NULL; m != NULL; m = next) {
+		next = m->next;
+		if (strcmp(oc_json_str(m, "run", ""), turn->run) == 0)
+			cJSON_Delete(cJSON_DetachItemViaPointer(list, m));
+	}
+	list = list != NULL ? oc_transcript_list(list) : cJSON_CreateArray();
+	/* What this turn said may still be on its way into the store. */
+	for (const oc_turn_message *said = own ? turn->own : NULL; said != NULL; said = said->next)
+		if (!said->transient)
+			(void)cJSON_AddItemToArray(list, own_message(turn, said));
+	return list;
 }
 
 static cJSON *with_prompt_only(const oc_turn *turn)
 {
 	cJSON *o = base(turn);
 	(void)oc_json_set_str(o, "prompt", turn->text);
+	return o;
+}
+
+static cJSON *with_prompt(const oc_turn *turn)
+{
+	cJSON *o = with_prompt_only(turn);
+	(void)oc_json_set(o, "messages", history(turn, false));
 	return o;
 }
 
@@ -88,46 +164,119 @@ static cJSON *with_reply(const oc_turn *turn)
 	return o;
 }
 
-static cJSON *with_output(const oc_turn *turn)
+/* What a turn or (whole: every member, as in messages) one answer used. */
+static cJSON *usage_of(const oc_usage *usage, bool whole)
 {
-	cJSON *o = with_reply(turn), *texts = cJSON_AddArrayToObject(o, "assistantTexts");
-	oc_json_opt(o, "runId", turn->run);
-	cJSON_AddItemToArray(texts, cJSON_CreateString(turn->reply.p != NULL ? turn->reply.p : ""));
-	(void)oc_json_set(o, "usage", oc_usage_json(&turn->usage));
+	cJSON *o = cJSON_CreateObject();
+	(void)oc_json_set_i64(o, "input", usage->input);
+	(void)oc_json_set_i64(o, "output", usage->output);
+	if (whole || usage->cache_read > 0)
+		(void)oc_json_set_i64(o, "cacheRead", usage->cache_read);
+	if (whole || usage->cache_write > 0)
+		(void)oc_json_set_i64(o, "cacheWrite", usage->cache_write);
+	(void)oc_json_set_i64(o, whole ? "totalTokens" : "total", usage->input + usage->output + usage->cache_read + usage->cache_write);
+	if (whole)
+		(void)oc_json_set(o, "cost", cJSON_CreateObject());
+	if (whole)
+		(void)cJSON_AddNumberToObject(cJSON_GetObjectItemCaseSensitive(o, "cost"), "total", usage->cost);
 	return o;
 }
 
-cJSON *oc_turn_input_payload(const oc_turn *turn)
+/* An answer of the model, as it would be written. */
+static cJSON *answer_message(const oc_turn *turn, const char *content_json)
 {
-	cJSON *o = with_prompt(turn);
+	oc_auto_json cJSON *content = cJSON_Parse(content_json);
+	cJSON *message = oc_transcript_message("assistant", content, oc_wall_ms());
+	oc_json_opt(message, "api", turn->model.api);
+	oc_json_opt(message, "provider", turn->model.provider);
+	oc_json_opt(message, "model", turn->model.id);
+	(void)oc_json_set(message, "usage", usage_of(&turn->step.usage, true));
+	oc_json_opt(message, "stopReason", turn->stop_reason != NULL && strcmp(turn->stop_reason, "tool_use") == 0 ? "toolUse" : turn->stop_reason);
+	return message;
+}
+
+static cJSON *with_answer(const oc_turn *turn, const char *content_json)
+{
+	cJSON *o = base(turn);
+	(void)oc_json_set(o, "message", answer_message(turn, content_json));
+	return o;
+}
+
+static cJSON *with_output(const oc_turn *turn)
+{
+	cJSON *o = base(turn);
+	oc_json_opt(o, "provider", turn->model.provider);
+	oc_json_opt(o, "model", turn->model.id);
+	oc_json_opt(o, "runId", turn->run);
+	(void)oc_json_set(o, "assistantTexts", turn->said != NULL ? cJSON_Duplicate(turn->said, true) : cJSON_CreateArray());
+	cJSON *last = answer_message(turn, turn->raw_answer != NULL ? turn->raw_answer : "[]");
+	if (turn->raw_answer == NULL) {
+		oc_json_opt(last, "stopReason", turn->model_err.code == OC_E_CANCELED ? "aborted" : "error");
+		oc_json_opt(last, "errorMessage", turn->model_err.text);
+	}
+	(void)oc_json_set(o, "lastAssistant", last);
+	(void)oc_json_set(o, "usage", usage_of(&turn->usage, false));
+	return o;
+}
+
+void oc_turn_model_said(oc_turn *turn, const char *json, const char *text)
+{
+	if (!oc_hooks_wanted(turn->agent->hooks, OC_HOOK_LLM_OUTPUT) && !oc_hooks_wanted(turn->agent->hooks, OC_HOOK_AGENT_END))
+		return;
+	turn->raw_answer = oc_turn_text(turn, json);
+	if (turn->said == NULL)
+		turn->said = cJSON_CreateArray();
+	if (text[0] != 0)
+		(void)cJSON_AddItemToArray(turn->said, cJSON_CreateString(text));
+}
+
+static int images_of(const oc_turn *turn)
+{
+	const cJSON *one;
+	int n = 0;
+	cJSON_ArrayForEach(one, turn->media) n += strncmp(oc_json_str(one, "mime", oc_json_str(one, "type", "")), "image", 5) == 0;
+	return n;
+}
+
+/* The prompt is what the model reads: with what hooks put before and after it. */
+static cJSON *with_input(const oc_turn *turn)
+{
+	cJSON *o = with_prompt_only(turn);
+	oc_auto_free char *all = oc_asprintf("%s%s%s%s%s", turn->hook_before, turn->hook_before[0] != 0 ? "\n\n" : "", turn->text,
+					     turn->hook_after[0] != 0 ? "\n\n" : "", turn->hook_after);
+	oc_json_opt(o, "prompt", all);
 	oc_json_opt(o, "runId", turn->run);
 	oc_json_opt(o, "provider", turn->model.provider);
 	oc_json_opt(o, "model", turn->model.id);
 	oc_json_opt(o, "systemPrompt", turn->system);
-	cJSON *history = cJSON_DetachItemFromObjectCaseSensitive(o, "messages");
-	if (history != NULL)
-		(void)oc_json_set(o, "historyMessages", history);
+	(void)oc_json_set(o, "historyMessages", history(turn, false));
+	(void)oc_json_set_i64(o, "imagesCount", images_of(turn));
 	return o;
 }
 
 static cJSON *with_sending(const oc_turn *turn)
 {
-	cJSON *o = base(turn);
+	cJSON *o = base(turn), *metadata = cJSON_AddObjectToObject(o, "metadata");
 	oc_json_opt(o, "to", oc_json_str(turn->deliver, "to", NULL));
 	(void)oc_json_set_str(o, "content", turn->reply.p != NULL ? turn->reply.p : "");
+	oc_json_opt(metadata, "channel", oc_json_str(turn->deliver, "channel", NULL));
+	oc_json_opt(metadata, "accountId", oc_json_str(turn->deliver, "account", NULL));
+	oc_json_opt(metadata, "threadId", oc_json_str(turn->deliver, "thread", NULL));
+	(void)cJSON_AddArrayToObject(metadata, "mediaUrls");
 	return o;
 }
 
-/* An answer of the model, as it would be written. */
-static cJSON *with_answer(const oc_turn *turn, const char *content_json)
+/* The turn is done but for its reply: everything that was said in the session, with the answer that is about to be written. */
+static cJSON *with_end(const oc_turn *turn)
 {
-	oc_auto_json cJSON *content = cJSON_Parse(content_json);
-	cJSON *o = base(turn), *message = oc_transcript_message("assistant", content, oc_wall_ms());
-	oc_json_opt(message, "api", turn->model.api);
-	oc_json_opt(message, "provider", turn->model.provider);
-	oc_json_opt(message, "model", turn->model.id);
-	oc_json_opt(message, "stopReason", turn->stop_reason != NULL && strcmp(turn->stop_reason, "tool_use") == 0 ? "toolUse" : turn->stop_reason);
-	(void)oc_json_set(o, "message", message);
+	cJSON *o = base(turn), *messages = history(turn, true);
+	(void)oc_json_set_str(o, "status", "ok");
+	(void)oc_json_set_str(o, "text", turn->reply.p != NULL ? turn->reply.p : "");
+	if (turn->raw_answer != NULL)
+		(void)cJSON_AddItemToArray(messages, answer_message(turn, turn->raw_answer));
+	(void)oc_json_set(o, "messages", messages);
+	(void)oc_json_set_bool(o, "success", true);
+	(void)oc_json_set_i64(o, "durationMs", turn->began_ms != 0 ? (int64_t)(oc_now_ms() - turn->began_ms) : 0);
 	return o;
 }
 
@@ -218,9 +367,9 @@ static bool on_model(oc_turn *turn, const oc_hook_result *result)
 	return true;
 }
 
-static bool on_prompt(oc_turn *turn, const oc_hook_result *result)
+static void take_prompt(oc_turn *turn, const cJSON *c)
 {
-	const cJSON *c = result->changes, *allow = oc_json_get(c, "toolsAllow");
+	const cJSON *allow = oc_json_get(c, "toolsAllow");
 	take(turn, c, "systemPrompt", &turn->hook_system);
 	join(turn, c, "prependContext", &turn->hook_before);
 	join(turn, c, "appendContext", &turn->hook_after);
@@ -230,6 +379,20 @@ static bool on_prompt(oc_turn *turn, const oc_hook_result *result)
 		cJSON_Delete(turn->hook_tools_allow);
 		turn->hook_tools_allow = cJSON_Duplicate(allow, true);
 	}
+}
+
+static bool on_prompt(oc_turn *turn, const oc_hook_result *result)
+{
+	take_prompt(turn, result->changes);
+	return on_model(turn, result);
+}
+
+/* before_agent_start is asked twice, as in the original: before there is a prompt, for the model, and with it. Who answers
+ * the first time is not asked again: that answer counts for both. */
+static bool on_early_start(oc_turn *turn, const oc_hook_result *result)
+{
+	cJSON_Delete(turn->early_start);
+	turn->early_start = cJSON_GetArraySize(result->changes) > 0 ? cJSON_Duplicate(result->changes, true) : NULL;
 	return on_model(turn, result);
 }
 
@@ -295,11 +458,40 @@ static bool on_final(oc_turn *turn, const oc_hook_result *result)
 	return true;
 }
 
-static bool on_user(oc_turn *turn, const oc_hook_result *result)
+static void put_user(oc_turn *turn)
 {
+	if (turn->user_stored)
+		return;
+	oc_batch *b = oc_batch_new(turn->agent->store);
+	if (b != NULL)
+		oc_turn_put_user(turn, b);
+	oc_turn_store(turn, b);
+}
+
+static void user_written(void *arg, const oc_hook_result *result)
+{
+	oc_turn *turn = arg;
 	turn->user_unwritten = result->blocked;
 	(void)rewritten(turn, result, &turn->user_content, &turn->user_text);
-	return true;
+	put_user(turn);
+	oc_turn_call_model(turn);
+}
+
+bool oc_turn_input_hooks(oc_turn *turn)
+{
+	oc_hooks *hooks = turn->agent->hooks;
+	if (turn->input_told || turn->aside != NULL)
+		return false;
+	turn->input_told = true;
+	if (oc_hooks_wanted(hooks, OC_HOOK_LLM_INPUT))
+		oc_agent_observe(turn->agent, OC_HOOK_LLM_INPUT, with_input(turn));
+	if (turn->user_stored)
+		return false;
+	if (oc_hooks_wanted(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE) &&
+	    oc_hooks_fire(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE, with_user(turn), turn->owner, user_written, turn) == OC_OK)
+		return true;
+	put_user(turn);
+	return false;
 }
 
 static void answer_written(void *arg, const oc_hook_result *result)
@@ -333,6 +525,21 @@ static bool if_began(const oc_turn *turn)
 	return turn->began_session;
 }
 
+/* Somebody's message: not what a program asked over HTTP, nor what the gateway tells its agents itself. */
+static bool if_message(const oc_turn *turn)
+{
+	static const char *const others[] = {"http", "subagent", "sessions_send", "cron", "heartbeat"};
+	for (size_t i = 0; i < COUNT(others); i++)
+		if (turn->origin != NULL && strcmp(turn->origin, others[i]) == 0)
+			return false;
+	return true;
+}
+
+static bool if_no_early_start(const oc_turn *turn)
+{
+	return turn->early_start == NULL;
+}
+
 static bool if_deliver(const oc_turn *turn)
 {
 	return turn->deliver != NULL && turn->reply.n > 0;
@@ -349,24 +556,24 @@ static bool if_final(const oc_turn *turn)
 }
 
 static const point before[] = {
-	{OC_HOOK_MESSAGE_RECEIVED, with_message, NULL, NULL},
+	{OC_HOOK_MESSAGE_RECEIVED, with_message, NULL, if_message},
 	{OC_HOOK_SESSION_START, with_session, on_session, if_began},
 	{OC_HOOK_TS_SESSION_START, with_session, NULL, if_began},
 	{OC_HOOK_INBOUND_CLAIM, with_message, on_claim, NULL},
 	{OC_HOOK_BEFORE_MESSAGE, with_message, on_message, NULL},
 	{OC_HOOK_BEFORE_DISPATCH, with_message, on_dispatch, NULL},
 	{OC_HOOK_BEFORE_MODEL_RESOLVE, with_prompt_only, on_model, NULL},
+	{OC_HOOK_BEFORE_AGENT_START, with_prompt_only, on_early_start, NULL},
 	{OC_HOOK_BEFORE_PROMPT_BUILD, with_prompt, on_prompt, NULL},
-	{OC_HOOK_BEFORE_AGENT_START, with_prompt, on_prompt, NULL},
-	{OC_HOOK_BEFORE_MESSAGE_WRITE, with_user, on_user, NULL},
+	{OC_HOOK_BEFORE_AGENT_START, with_prompt, on_prompt, if_no_early_start},
 };
 static const point after[] = {
-	{OC_HOOK_LLM_OUTPUT, with_output, NULL, if_model},
 	{OC_HOOK_AGENT_RESPONSE, with_reply, on_reply, if_model},
 	{OC_HOOK_BEFORE_MESSAGE_WRITE, with_final, on_final, if_final},
+	{OC_HOOK_AGENT_END, with_end, NULL, if_model},
+	{OC_HOOK_LLM_OUTPUT, with_output, NULL, if_model},
 	{OC_HOOK_MESSAGE_SENDING, with_sending, on_sending, if_deliver},
 };
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 bool oc_turn_wants_hooks_before(const oc_agent *agent)
 {
@@ -374,7 +581,7 @@ bool oc_turn_wants_hooks_before(const oc_agent *agent)
 		if (before[i].apply != NULL && before[i].hook != OC_HOOK_SESSION_START &&
 		    oc_hooks_wanted(agent->hooks, before[i].hook))
 			return true;
-	return false;
+	return oc_hooks_wanted(agent->hooks, OC_HOOK_BEFORE_MESSAGE_WRITE);
 }
 
 /* Fires what is wanted from hook_step on. Returns true when all rows are done, false when one is awaited. */
@@ -400,12 +607,11 @@ static void go_before(oc_turn *turn)
 {
 	if (!advance(turn, before, COUNT(before), before_done))
 		return;
-	if (!turn->user_stored) {
-		oc_batch *b = oc_batch_new(turn->agent->store);
-		if (b != NULL)
-			oc_turn_put_user(turn, b);
-		oc_turn_store(turn, b);
-	}
+	/* With such a subscriber the message is written when the model's input is known. */
+	if (!oc_hooks_wanted(turn->agent->hooks, OC_HOOK_BEFORE_MESSAGE_WRITE))
+		put_user(turn);
+	if (turn->early_start != NULL)
+		take_prompt(turn, turn->early_start);
 	oc_turn_prepare(turn);
 }
 
@@ -418,12 +624,7 @@ static void before_done(void *arg, const oc_hook_result *result)
 		return;
 	}
 	/* Claimed: it was said all the same, so the history has it. */
-	if (!turn->user_stored) {
-		oc_batch *b = oc_batch_new(turn->agent->store);
-		if (b != NULL)
-			oc_turn_put_user(turn, b);
-		oc_turn_store(turn, b);
-	}
+	put_user(turn);
 	if (turn->reply.n > 0 && !turn->hold_text)
 		oc_turn_emit(turn, OC_AGENT_EV_TEXT, oc_sbuf_view(&turn->reply), NULL);
 	oc_turn_succeed(turn);
@@ -473,11 +674,15 @@ static cJSON *with_result(const oc_turn *turn, const cJSON *result)
 void oc_turn_over_hooks(oc_turn *turn, const cJSON *result)
 {
 	oc_agent *agent = turn->agent;
-	if (oc_hooks_wanted(agent->hooks, OC_HOOK_AGENT_END)) {
-		cJSON *o = with_result(turn, result), *history = NULL;
-		if (oc_store_history(agent->store, turn->session, NULL, &history, NULL) == OC_OK)
-			(void)oc_json_set(o, "messages", oc_transcript_list(history));
-		(void)oc_hooks_fire(agent->hooks, OC_HOOK_AGENT_END, o, NULL, NULL, NULL);
+	/* One that succeeded told it before its reply went out. */
+	if (turn->input_told && strcmp(oc_json_str(result, "status", ""), "ok") != 0) {
+		if (oc_hooks_wanted(agent->hooks, OC_HOOK_AGENT_END)) {
+			cJSON *o = with_result(turn, result);
+			(void)oc_json_set(o, "messages", history(turn, true));
+			(void)oc_hooks_fire(agent->hooks, OC_HOOK_AGENT_END, o, NULL, NULL, NULL);
+		}
+		if (oc_hooks_wanted(agent->hooks, OC_HOOK_LLM_OUTPUT))
+			(void)oc_hooks_fire(agent->hooks, OC_HOOK_LLM_OUTPUT, with_output(turn), NULL, NULL, NULL);
 	}
 	/* With a delivery under way, afterMessage comes when that is over. */
 	if (turn->outbox_key[0] == 0)

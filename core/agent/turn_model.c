@@ -407,6 +407,7 @@ static void with_tools(oc_turn *turn, const cJSON *content)
 		return;
 	}
 	turn->calls_json = oc_turn_text(turn, json);
+	oc_turn_model_said(turn, json, text);
 	if (!oc_turn_before_write(turn, run_calls))
 		run_calls(turn, turn->calls_json);
 }
@@ -451,6 +452,7 @@ static void without_tools(oc_turn *turn, cJSON *content)
 		oc_turn_fail(turn, err.code, &err);
 		return;
 	}
+	oc_turn_model_said(turn, json, text);
 	if (steered_on(turn, json, text))
 		return;
 	turn->final_content = oc_turn_text(turn, json);
@@ -701,6 +703,8 @@ void oc_turn_call_model(oc_turn *turn)
 	oc_status status = turn->messages_model == NULL ? oc_context_build(turn, &err) : OC_OK;
 	if (status == OC_OK && oc_compact_if_due(turn))
 		return;
+	if (status == OC_OK && oc_turn_input_hooks(turn))
+		return;
 	if (status == OC_OK)
 		status = begin_step(turn, &err);
 	if (status == OC_OK) {
@@ -709,8 +713,6 @@ void oc_turn_call_model(oc_turn *turn)
 			status = oc_fail(&err, request.error, "start anew with /new", "the request to the model is too large");
 	}
 	if (status == OC_OK) {
-		if (turn->iterations == 1) /* once a turn, as in the original */
-			oc_agent_observe(turn->agent, OC_HOOK_LLM_INPUT, oc_turn_input_payload(turn));
 		oc_call_options options = {.deadline_ms = oc_turn_remaining(turn) + 1000, .owner = turn->owner,
 					   .on_event = on_event, .on_done = on_done, .arg = turn};
 		turn->agent->stats.model_calls++;

@@ -149,6 +149,22 @@ static void on_runtime_stopped(void *arg)
 	oc_http_server_drain(gw->server, 3000, on_server_drained, gw);
 }
 
+static cJSON *gateway_payload(const oc_gateway *gw)
+{
+	cJSON *o = cJSON_CreateObject(), *ctx = cJSON_AddObjectToObject(o, "ctx");
+	(void)oc_json_set_i64(o, "port", gw->port);
+	(void)oc_json_set_i64(ctx, "port", gw->port);
+	return o;
+}
+
+/* Everybody who wanted to hear of the end has (or took too long), while everything still works. */
+static void on_stop_told(void *arg, const oc_hook_result *result)
+{
+	oc_gateway *gw = arg;
+	(void)result;
+	oc_runtime_stop(gw->rt, DRAIN_MS, on_runtime_stopped, gw);
+}
+
 void oc_gateway_stop(oc_gateway *gw, const char *why)
 {
 	if (gw->stopping) {
@@ -161,8 +177,10 @@ void oc_gateway_stop(oc_gateway *gw, const char *why)
 	gw->stopping = true;
 	oc_info("gateway", "stopping: %s", why);
 	oc_notify("STOPPING=1");
-	oc_hooks_fire(gw->rt->hooks, OC_HOOK_GATEWAY_STOP, cJSON_CreateObject(), gw->rt->owner, NULL, NULL);
-	oc_runtime_stop(gw->rt, DRAIN_MS, on_runtime_stopped, gw);
+	cJSON *payload = gateway_payload(gw);
+	(void)oc_json_set_str(payload, "reason", "gateway stopping");
+	if (oc_hooks_fire(gw->rt->hooks, OC_HOOK_GATEWAY_STOP, payload, gw->rt->owner, on_stop_told, gw) != OC_OK)
+		on_stop_told(gw, NULL);
 }
 
 static void on_sigterm(void *arg)
@@ -289,8 +307,8 @@ static void on_started(void *arg)
 	gw->ready_ns = oc_now_ns();
 	say_ready(gw);
 	oc_notify("READY=1");
-	oc_runtime_ready(gw->rt);
-	oc_hooks_fire(gw->rt->hooks, OC_HOOK_GATEWAY_START, cJSON_CreateObject(), gw->rt->owner, NULL, NULL);
+	oc_runtime_ready(gw->rt, gw->port);
+	(void)oc_hooks_fire(gw->rt->hooks, OC_HOOK_GATEWAY_START, gateway_payload(gw), gw->rt->owner, NULL, NULL);
 	oc_err err = {0};
 	if (oc_config_watch_start(gw->rt->owner, gw->rt->config, 0, on_config, gw, &gw->watch, &err) != OC_OK)
 		oc_log_err(OC_LOG_WARN, "config", "changes of the file are not noticed", &err);

@@ -280,9 +280,9 @@ void oc_runtime_start(oc_runtime *rt, void (*done)(void *arg), void *arg)
 	oc_modules_start(rt->modules, on_modules_started, rt);
 }
 
-void oc_runtime_ready(oc_runtime *rt)
+void oc_runtime_ready(oc_runtime *rt, int port)
 {
-	oc_bridge_start(rt->bridge);
+	oc_bridge_start(rt->bridge, port);
 }
 
 void oc_runtime_configure(oc_runtime *rt, oc_config *config)

@@ -37,7 +37,7 @@ oc_status oc_runtime_new(oc_config *config, bool one_shot, oc_runtime **ret, oc_
 /* Starts modules and agent; done later. What fails is a module's state, shown in status. */
 void oc_runtime_start(oc_runtime *rt, void (*done)(void *arg), void *arg);
 /* The gateway answers: what may take longer than its start begins now. */
-void oc_runtime_ready(oc_runtime *rt);
+void oc_runtime_ready(oc_runtime *rt, int port);
 /* Takes over a new configuration (the reference is added). */
 void oc_runtime_configure(oc_runtime *rt, oc_config *config);
 /* Drains the agent, stops the modules; done later. */

@@ -243,7 +243,7 @@ static void note_failure(hook_run *run, oc_hook_sub *sub, oc_status status, cons
 
 static void note_result(hook_run *run, oc_hook_sub *sub, const cJSON *result)
 {
-	bool stop = false, chained = false;
+	bool stop = false, chained = false, was_blocked = run->merge.blocked;
 
 	if (result == NULL || run->info->kind == OC_HOOK_KIND_OBSERVE)
 		return;
@@ -255,12 +255,9 @@ static void note_result(hook_run *run, oc_hook_sub *sub, const cJSON *result)
 		oc_free(run->chained_text);
 		run->chained_text = NULL;
 	}
-	if (stop) {
-		run->stopped = true;
+	run->stopped = run->stopped || stop;
+	if (stop || (run->merge.blocked && !was_blocked))
 		set_reason(run, sub, NULL);
-	} else if (run->by == NULL && oc_json_bool(result, "cancel", false)) {
-		set_reason(run, sub, NULL);
-	}
 }
 
 void oc_hook_answer(oc_hook_turn *turn, oc_status status, const cJSON *result, const char *message)
@@ -359,7 +356,6 @@ static void run_over(void *arg)
 	hook_run *run = arg;
 	oc_hook_result result;
 
-	oc_hook_merge_end(&run->merge);
 	result = (oc_hook_result){
 		.changes = run->merge.changes,
 		.blocked = run->merge.blocked,

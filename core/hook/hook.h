@@ -49,7 +49,7 @@ typedef enum oc_hook_failure { OC_HOOK_FAIL_CONTINUE = 1, OC_HOOK_FAIL_BLOCK } o
  *   assign members of objects, later ones win
  *   over   an object laid over the payload's member of that name as it was fired; the last one stands
  *   stop   true (or "block", "error") ends the firing: blocked, or claimed for "handled"
- *   veto   the last true or false stands; true at the end is blocked
+ *   final  true blocks for good, though the handlers after it are still asked; anything else is no decision
  * Each handler's result is read by the row of the name it subscribed.  A field "*" stands for every field.  "rule>" also changes the payload's member of that name for the handlers after.
  * (Not for those who subscribed by a name that is not the canonical one: in the original nobody sees another's changes.)
  * "rule!field" freezes another field from then on.
@@ -74,7 +74,7 @@ typedef enum oc_hook_failure { OC_HOOK_FAIL_CONTINUE = 1, OC_HOOK_FAIL_BLOCK } o
 	X(BEFORE_TOOL_CALL, "beforeToolCall", 2, 2, MODIFY, 15000, BLOCK,                                                \
 	  "params:last> requireApproval:first!params block:stop blockReason:last")                                       \
 	X(TS_BEFORE_TOOL_CALL, "before_tool_call", -1, 2, MODIFY, 15000, BLOCK,                                          \
-	  "params:over> requireApproval:first!params block:stop blockReason:last")                                        \
+	  "params:over> requireApproval:first!params block:final blockReason:last")                                       \
 	X(AFTER_TOOL_CALL, "afterToolCall", 3, 3, MODIFY, 15000, CONTINUE, "result:last>")                               \
 	X(TS_AFTER_TOOL_CALL, "after_tool_call", -1, 3, OBSERVE, 30000, CONTINUE, "")                                    \
 	X(TOOL_RESULT_PERSIST, "tool_result_persist", -1, 3, TRANSCRIPT, 2000, CONTINUE, "message:last>")                \
@@ -87,7 +87,7 @@ typedef enum oc_hook_failure { OC_HOOK_FAIL_CONTINUE = 1, OC_HOOK_FAIL_BLOCK } o
 	X(AGENT_RESPONSE, "agentResponse", 6, 6, MODIFY, 15000, CONTINUE, "text:last> withhold:stop reason:last")        \
 	X(LLM_OUTPUT, "llm_output", -1, 6, OBSERVE, 30000, CONTINUE, "")                                                 \
 	X(MESSAGE_SENDING, "message_sending", -1, 6, MODIFY, 15000, CONTINUE,                                            \
-	  "content:last cancel:veto cancelReason:last metadata:assign")                                                  \
+	  "content:last cancel:final cancelReason:last metadata:assign")                                                  \
 	X(ERROR, "error", 7, 7, OBSERVE, 30000, CONTINUE, "")                                                            \
 	X(GATEWAY_START, "gateway_start", -1, -1, OBSERVE, 30000, CONTINUE, "")                                          \
 	X(GATEWAY_STOP, "gateway_stop", -1, -1, OBSERVE, 5000, CONTINUE, "")                                             \

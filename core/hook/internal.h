@@ -20,8 +20,6 @@ typedef struct oc_hook_merge {
 /* Takes one handler's result by a row's merge column. *ret_stop: the firing ends here. *ret_chained: `chained` changed. OC_E_NOMEM: then changes is
  * as it was or partly changed. */
 oc_status oc_hook_merge_take(oc_hook_merge *merge, const char *spec, const cJSON *result, bool *ret_stop, bool *ret_chained);
-/* After the last handler: vetoes that stand. */
-void oc_hook_merge_end(oc_hook_merge *merge);
 /* The text that says why, or "". */
 const char *oc_hook_merge_reason(const oc_hook_merge *merge);
 

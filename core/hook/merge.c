@@ -172,10 +172,11 @@ static oc_status take_field(oc_hook_merge *m, const rule *r, const char *field, 
 			else
 				m->blocked = true;
 		}
-	} else if (oc_str_eqz(r->name, "veto")) {
-		if (!cJSON_IsBool(value))
+	} else if (oc_str_eqz(r->name, "final")) {
+		if (!cJSON_IsTrue(value))
 			return OC_OK;
 		st = put(m->changes, field, cJSON_Duplicate(value, true));
+		m->blocked = true;
 	} else {
 		st = put(m->changes, field, cJSON_Duplicate(value, true));
 	}
@@ -206,23 +207,6 @@ oc_status oc_hook_merge_take(oc_hook_merge *m, const char *merge, const cJSON *r
 		}
 	}
 	return st;
-}
-
-void oc_hook_merge_end(oc_hook_merge *m)
-{
-	oc_str spec = oc_str_of(m->spec);
-	rule r;
-
-	while (next_rule(&spec, &r)) {
-		const cJSON *item;
-
-		if (!oc_str_eqz(r.name, "veto"))
-			continue;
-		cJSON_ArrayForEach(item, m->changes) {
-			if (oc_str_eqz(r.field, item->string) && cJSON_IsTrue(item))
-				m->blocked = true;
-		}
-	}
 }
 
 const char *oc_hook_merge_reason(const oc_hook_merge *m)

@@ -31,6 +31,7 @@ integration_tests += %D%/subagents.test
 integration_tests += %D%/metrics.test
 integration_tests += %D%/providers.test
 integration_tests += %D%/plugins.test
+integration_tests += %D%/hooks.test
 
 # Runs one channel module for a script; see there.
 check_PROGRAMS += %D%/channel_driver
@@ -44,6 +45,7 @@ EXTRA_DIST += %D%/context.mjs
 EXTRA_DIST += %D%/errors.mjs
 EXTRA_DIST += %D%/fake-telegram.mjs
 EXTRA_DIST += %D%/gateway.mjs
+EXTRA_DIST += %D%/hooks.mjs
 EXTRA_DIST += %D%/lib.mjs
 EXTRA_DIST += %D%/memory.mjs
 EXTRA_DIST += %D%/metrics.mjs

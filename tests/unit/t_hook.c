@@ -345,7 +345,7 @@ static void transcript_handlers_see_the_message_before_them(void **state)
 	assert_string_equal(b.saw, "{\"message\":{\"role\":\"toolResult\",\"n\":1}}");
 }
 
-static void message_sending_lets_the_last_decide(void **state)
+static void a_cancel_is_final_and_all_are_asked(void **state)
 {
 	fixture *f = *state;
 	sub a = {.f = f, .letter = 'a', .answer = "{\"cancel\":true,\"cancelReason\":\"no\"}"};
@@ -356,7 +356,8 @@ static void message_sending_lets_the_last_decide(void **state)
 	second = add(&b, "message_sending", 0, 0);
 	fire(f, OC_HOOK_MESSAGE_SENDING, "{\"to\":\"u\",\"content\":\"x\"}");
 	assert_string_equal(f->trace, "ab");
-	assert_false(f->blocked);
+	assert_true(f->blocked);
+	assert_string_equal(f->reason, "no");
 	oc_hooks_unsubscribe(second);
 	fire(f, OC_HOOK_MESSAGE_SENDING, "{\"to\":\"u\",\"content\":\"x\"}");
 	assert_true(f->blocked);
@@ -401,6 +402,21 @@ static void a_block_is_final(void **state)
 	assert_true(oc_hooks_wanted(f->hooks, OC_HOOK_TS_BEFORE_TOOL_CALL));
 	fire(f, OC_HOOK_BEFORE_TOOL_CALL, "{\"toolName\":\"exec\",\"params\":{}}");
 	assert_string_equal(f->trace, "a");
+	assert_true(f->blocked);
+	assert_string_equal(f->reason, "policy says no");
+	assert_string_equal(f->by, "test");
+}
+
+static void the_originals_handlers_are_all_asked(void **state)
+{
+	fixture *f = *state;
+	sub a = {.f = f, .letter = 'a', .answer = "{\"block\":true,\"blockReason\":\"policy says no\"}"};
+	sub b = {.f = f, .letter = 'b', .answer = "{\"block\":false}"};
+
+	add(&a, "before_tool_call", 10, 0);
+	add(&b, "before_tool_call", 0, 0);
+	fire(f, OC_HOOK_BEFORE_TOOL_CALL, "{\"toolName\":\"exec\",\"params\":{}}");
+	assert_string_equal(f->trace, "ab");
 	assert_true(f->blocked);
 	assert_string_equal(f->reason, "policy says no");
 	assert_string_equal(f->by, "test");
@@ -675,10 +691,11 @@ int main(void)
 		T(contexts_of_the_original_are_joined),
 		T(first_model_wins),
 		T(transcript_handlers_see_the_message_before_them),
-		T(message_sending_lets_the_last_decide),
+		T(a_cancel_is_final_and_all_are_asked),
 		T(lists_and_objects_grow),
 		T(any_field_of_the_environment),
 		T(a_block_is_final),
+		T(the_originals_handlers_are_all_asked),
 		T(no_block_is_no_decision),
 		T(both_names_share_one_order),
 		T(asking_for_approval_freezes_the_parameters),

@@ -11,7 +11,7 @@ const { Transpiler } = require('./transpile.js');
 const { createRuntime } = require('./runtime.js');
 const { createSdk } = require('../sdk/index.js');
 
-const { hookArguments } = require('./events.js');
+const { hide, hookArguments } = require('./events.js');
 
 const REGISTER_MAX_MS = 20000;
 
@@ -119,8 +119,8 @@ class Plugin {
 		const { name, handler, synchronous } = this.registry.fn('handler', number);
 		const { event, ctx: context } = hookArguments(name, payload ?? {});
 		if (name.startsWith('gateway_'))
-			context.config ??= this.config;
-		context.abortSignal = call.signal;
+			hide(context, 'config', this.config);
+		hide(context, 'abortSignal', call.signal);
 		const returned = handler(event, context);
 		if (synchronous && typeof returned?.then === 'function') {
 			Promise.resolve(returned).catch(() => {});

@@ -1,0 +1,303 @@
+// The probe plugin of tests/captures/hooks, unmodified, through the scenarios in which it recorded the original: order of
+// the handlers, fields of what they get, and what the returned values do must be the recorded ones.  What differs stands
+// here with its reason (and in plugin-sdk/doc/plugins.md).
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { test, done, cleanup, Gateway, equal, ok, match, until, state, skipAll, writeConfig } from './lib.mjs';
+
+if (!fs.existsSync(path.join(path.dirname(process.env.OC_BIN), 'bridge/vendor')))
+	skipAll('built without plugins');
+
+const captures = path.join(process.env.OC_TOP_SRCDIR, 'tests/captures/hooks');
+const recorded = JSON.parse(fs.readFileSync(path.join(captures, 'order.json')));
+const payloads = JSON.parse(fs.readFileSync(path.join(captures, 'payloads.json')));
+const extension = path.join(state, 'extensions/probe');
+fs.mkdirSync(extension, { recursive: true });
+for (const name of fs.readdirSync(path.join(captures, 'probe-plugin')))
+	fs.copyFileSync(path.join(captures, 'probe-plugin', name), path.join(extension, name));
+const own = path.join(state, 'plugins/probe');
+fs.mkdirSync(own, { recursive: true, mode: 0o700 });
+const log = path.join(own, 'log.jsonl'), script = path.join(own, 'script.json');
+
+// ---- The model that the original was recorded with ----
+
+let answers = 0, held = [];
+const requests = [];
+const model = http.createServer((req, res) => {
+	let body = '';
+	req.on('data', (d) => (body += d));
+	req.on('end', async () => {
+		const request = JSON.parse(body), last = request.messages.at(-1);
+		const words = (m) => (typeof m.content === 'string' ? m.content : (m.content ?? []).map((p) => p.text ?? '').join('\n'));
+		const text = words(last);
+		requests.push(request);
+		if (last.role === 'user' && text.includes('[[hold]]'))
+			await new Promise((resolve) => held.push(resolve));
+		if (last.role === 'user' && text.includes('[[fail]]')) {
+			res.writeHead(400, { 'content-type': 'application/json' });
+			res.end(JSON.stringify({ error: { message: 'mock refuses', type: 'invalid_request_error' } }));
+			return;
+		}
+		const calls = last.role === 'user' ? [...text.matchAll(/\[\[tool:(\w+) (\{.*?\})\]\]/g)] : [];
+		const n = ++answers;
+		const chunk = (delta, finish = null) => res.write(`data: ${JSON.stringify({ id: 'x', object: 'chat.completion.chunk', model: 'm',
+			choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`);
+		res.writeHead(200, { 'content-type': 'text/event-stream' });
+		if (calls.length > 0)
+			chunk({ tool_calls: calls.map(([, name, args], index) => ({ index, id: `call_${n}_${index}`, type: 'function', function: { name, arguments: args } })) }, 'tool_calls');
+		else
+			chunk({ role: 'assistant', content: `Mock answer ${n}.` }, 'stop');
+		res.write(`data: ${JSON.stringify({ id: 'x', object: 'chat.completion.chunk', model: 'm', choices: [], usage: { prompt_tokens: 100, completion_tokens: 8, total_tokens: 108 } })}\n\n`);
+		res.end('data: [DONE]\n\n');
+	});
+});
+await new Promise((resolve) => model.listen(0, '127.0.0.1', resolve));
+cleanup(() => {
+	held.forEach((go) => go());
+	model.closeAllConnections();
+});
+const provider = (id, ...models) => ({ baseUrl: `http://127.0.0.1:${model.address().port}/v1`, apiKey: 'k', api: 'openai-completions',
+	models: models.map((name) => ({ id: name, contextWindow: 128000 })) });
+writeConfig({
+	gateway: { mode: 'local' },
+	models: { providers: { mock: provider('mock', 'mock-1', 'mock-2'), mockb: provider('mockb', 'mock-b') } },
+	agents: { defaults: { model: { primary: 'mock/mock-1' }, skipBootstrap: true } },
+	plugins: { entries: { probe: { config: { label: 'x' }, env: ['PROBE_LOG', 'PROBE_SCRIPT'] } } },
+});
+
+// ---- Playing a scenario ----
+
+const SYNC = new Set(['tool_result_persist', 'before_message_write']);
+const SEQUENTIAL = new Set(['before_model_resolve', 'before_prompt_build', 'before_agent_start', 'message_sending',
+	'before_tool_call', 'subagent_spawning', 'subagent_delivery_target']);
+let gw;
+const calls = () => (fs.existsSync(log) ? fs.readFileSync(log, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)) : []);
+const seen = [];
+
+const token = (l) => {
+	if (l.kind === 'hook')
+		return SYNC.has(l.hook) ? `=${l.hook}.${l.tag}${l.event.message ? `(${l.event.message.role})` : ''}` : `>${l.hook}.${l.tag}`;
+	if (l.kind === 'tool' && l.phase !== 'leave')
+		return `>TOOL ${l.tool}`;
+	return { service: `SERVICE ${l.phase}`, channel: `CHANNEL ${l.call}`, command: `COMMAND ${l.command}`, deliver: 'DELIVER' }[l.kind];
+};
+// What began, in order. Ends depend on how long handlers took; internal hooks and factories are compared by themselves.
+const order = (lines) => lines.filter((l) => (l.kind === 'hook' ? l.phase === 'enter' : true)).map(token).filter(Boolean);
+const wanted = (name) => recorded[name].filter((t) => /^[>=CD]/.test(t)); // TODO SERVICE
+
+// Handlers of modify hooks run one after the other, those of the others side by side.
+function checkOverlap(lines) {
+	const at = (hook, tag, phase, from) => lines.findIndex((l, i) => i >= from && l.hook === hook && l.tag === tag && l.phase === phase);
+	lines.forEach((l, i) => {
+		if (l.kind !== 'hook' || l.tag !== 'a' || l.phase !== 'enter' || SYNC.has(l.hook))
+			return;
+		const left = at(l.hook, 'a', 'leave', i), entered = at(l.hook, 'b', 'enter', i);
+		if (left < 0 || entered < 0)
+			return;
+		if (SEQUENTIAL.has(l.hook))
+			ok(left < entered || l.hook === 'before_tool_call', `${l.hook}: b began before a was done`);
+		else
+			ok(entered < left, `${l.hook}: b waited for a`);
+	});
+}
+
+async function play(name, drive, { last = '>llm_output.b', ...rest } = {}) {
+	fs.writeFileSync(script, JSON.stringify({ scenario: name, ...rest }));
+	const mine = () => calls().filter((l) => l.scenario === name);
+	const result = await drive();
+	const complete = () => {
+		const lines = mine(), hooks = lines.filter((l) => l.kind === 'hook');
+		const open = new Map();
+		for (const l of hooks)
+			open.set(`${l.hook}.${l.tag}`, (open.get(`${l.hook}.${l.tag}`) ?? 0) + (l.phase === 'enter' ? 1 : -1));
+		for (const [hook, tag] of Object.entries(rest.throws ?? {}))
+			open.delete(`${hook}.${tag}`);
+		return order(lines).includes(last) && [...open.values()].every((n) => n === 0) ? lines : null;
+	};
+	const lines = await until(`the end of ${name}`, complete).catch((error) => {
+		throw new Error(`${error.message}: ${JSON.stringify(order(mine()))}`);
+	});
+	checkOverlap(lines);
+	seen.push(...lines);
+	return { lines, order: order(lines), result };
+}
+const say = (text, session = 'main') => () => gw.rpc('session.message', { session, text, wait: true })
+	.catch((error) => ({ text: '', error: error.message }));
+const history = async (session = 'main') => (await gw.rpc('session.history', { session })).messages;
+const texts = async (session) => (await history(session)).map((m) => `${m.role}: ${m.content.map((c) => c.text ?? `<${c.type}>`).join('')}`);
+
+// A turn of the original began with a new session here and there; ours then tells that too.
+async function same(name, text, options = {}) {
+	const { session, expect = wanted(name), ...rest } = options;
+	const played = await play(name, say(text, session), rest);
+	equal(played.order, expect);
+	return played;
+}
+
+// ---- Order ----
+
+test('start: the service, then gateway_start', async () => {
+	fs.writeFileSync(script, JSON.stringify({ scenario: '00-startup' }));
+	gw = await new Gateway({ env: { PROBE_LOG: log, PROBE_SCRIPT: script } }).start();
+	const lines = await until('gateway_start', () => {
+		const all = calls();
+		return all.filter((l) => l.hook === 'gateway_start' && l.phase === 'leave').length === 2 ? all : null;
+	});
+	equal(order(lines), wanted('00-startup'));
+	checkOverlap(lines);
+	seen.push(...lines);
+	equal(lines.filter((l) => l.kind === 'register').length, 1); // the original: three times
+	const [register] = lines;
+	equal(register.pluginConfig, { label: 'x' });
+	equal(register.source, path.join(extension, 'index.ts'));
+});
+
+test('a plain turn', () => same('01-plain-turn', 'hello probe'));
+test('a turn with a tool', () => same('02-tool-turn', 'please [[tool:probe_echo {"text":"hi"}]]'));
+
+test('two tools of one answer', async () => {
+	const { lines } = await play('03-two-tools', say('[[tool:probe_echo {"text":"one"}]] [[tool:probe_echo {"text":"two"}]]'));
+	const ids = [...new Set(lines.map((l) => l.event?.toolCallId ?? l.toolCallId).filter(Boolean))];
+	equal(ids.length, 2);
+	const about = (id) => order(lines.filter((l) => (l.event?.toolCallId ?? l.event?.message?.toolCallId ?? l.toolCallId) === id));
+	for (const id of ids)
+		equal(about(id), ['>before_tool_call.a', '>before_tool_call.b', '>TOOL probe_echo', '>after_tool_call.a', '>after_tool_call.b',
+			'=tool_result_persist.a(toolResult)', '=tool_result_persist.b(toolResult)', '=before_message_write.a(toolResult)', '=before_message_write.b(toolResult)']);
+	equal(order(lines).slice().sort(), wanted('03-two-tools').slice().sort());
+});
+
+test('a tool that fails', async () => {
+	const { lines } = await same('04-tool-error', '[[tool:probe_echo {"text":"x","fail":true}]]');
+	match(lines.find((l) => l.hook === 'after_tool_call').event.error, /probe tool failed/);
+});
+test('a tool that answers with a plain text', () => same('05-tool-plain-string-result', '[[tool:probe_ctx {}]]'));
+test('a tool that is not there', () => {
+	// Here the answer that asks for it is written before the call is looked at, like every other.
+	const all = wanted('06-unknown-tool'), at = all.indexOf('>after_tool_call.a');
+	return same('06-unknown-tool', '[[tool:no_such_tool {}]]', {
+		expect: [...all.slice(0, at), '=before_message_write.a(assistant)', '=before_message_write.b(assistant)', ...all.slice(at)] });
+});
+test('a tool of the gateway', () => same('07-core-tool', '[[tool:session_status {}]]'));
+
+test('a model that fails', async () => {
+	// No message stands in the history for an answer that did not come; the original writes an empty one.
+	const { lines } = await same('14-model-error', 'trigger [[fail]]', { expect: wanted('14-model-error').filter((t) => !t.includes('(assistant)')) });
+	const end = lines.find((l) => l.hook === 'agent_end').event;
+	equal(end.success, false);
+	match(end.error, /mock refuses/);
+});
+
+// ---- What returned values do ----
+
+test('a block is final, both are asked, and every observer sees an error', async () => {
+	const { lines } = await same('22-block-then-unblock', '[[tool:probe_echo {"text":"x"}]]', {
+		returns: { before_tool_call: { a: { block: true, blockReason: 'a blocks' }, b: { block: false } } },
+		expect: wanted('21-block-tool') });
+	ok(!lines.some((l) => l.kind === 'tool'));
+	const after = lines.find((l) => l.hook === 'after_tool_call').event;
+	match(after.error, /a blocks/);
+	match((await history()).findLast((m) => m.role === 'tool').content[0].text, /a blocks/);
+});
+
+test('parameters are laid over the original ones; nobody sees the change of another', async () => {
+	const { lines } = await same('24-modify-params', '[[tool:probe_echo {"text":"orig"}]]', {
+		returns: { before_tool_call: { a: { params: { text: 'from-a' } }, b: { params: { delayMs: 1 } } } } });
+	equal(lines.find((l) => l.hook === 'before_tool_call' && l.tag === 'b').event.params, { text: 'orig' });
+	equal(lines.find((l) => l.kind === 'tool').params, { text: 'orig', delayMs: 1 });
+	const one = await same('25-modify-params-one', '[[tool:probe_echo {"text":"orig"}]]', {
+		returns: { before_tool_call: { a: { params: { text: 'from-a' } } } } });
+	equal(one.lines.find((l) => l.hook === 'after_tool_call').event.params, { text: 'from-a' });
+	const asked = (await history()).findLast((m) => m.role === 'assistant' && m.content.some((p) => p.type === 'tool_call'));
+	equal(asked.content.find((p) => p.type === 'tool_call').arguments, { text: 'orig' });
+});
+
+test('context before the prompt, system prompts around and in place of ours', async () => {
+	await same('31-prepend-context', 'hello ctx', { returns: {
+		before_prompt_build: { a: { prependContext: 'PB-A' }, b: { prependContext: 'PB-B' } },
+		before_agent_start: { a: { prependContext: 'AS-A' }, b: { prependContext: 'AS-B' } } } });
+	const said = requests.at(-1).messages.at(-1).content;
+	match(typeof said === 'string' ? said : said.map((p) => p.text).join(''), /^PB-A\n\nPB-B\n\nAS-A\n\nAS-B\n\n[^]*hello ctx$/);
+	await same('32-system-prompt', 'hello sys', { returns: { before_prompt_build: { a: { systemPrompt: 'SYS-A' }, b: { systemPrompt: 'SYS-B' } } } });
+	equal(requests.at(-1).messages[0].content, 'SYS-B');
+	await same('33-system-context', 'hello sys', { returns: { before_prompt_build: {
+		a: { prependSystemContext: 'PRE-A', appendSystemContext: 'APP-A' }, b: { prependSystemContext: 'PRE-B', appendSystemContext: 'APP-B' } } } });
+	match(requests.at(-1).messages[0].content, /^PRE-A\n\nPRE-B\n\n[^]*\n\nAPP-A\n\nAPP-B$/);
+});
+
+test('the model of one turn', async () => {
+	await same('34-model-override', 'which', { returns: { before_model_resolve: { a: { modelOverride: 'mock-2' }, b: { modelOverride: 'mock-1' } } } });
+	equal(requests.at(-1).model, 'mock-2');
+	await same('35-provider-override', 'which', { returns: { before_model_resolve: { a: { providerOverride: 'mockb', modelOverride: 'mock-b' } } } });
+	equal(requests.at(-1).model, 'mock-b');
+	await same('36-model-override-legacy', 'which', { returns: { before_agent_start: { a: { modelOverride: 'mock-2' } } } });
+	equal(requests.at(-1).model, 'mock-2');
+	await same('37-model-override-unknown', 'which', { returns: { before_model_resolve: { a: { modelOverride: 'no-such-model' } } } });
+	equal(requests.at(-1).model, 'no-such-model');
+});
+
+test('what is written of a tool\'s result; the model reads the original in this turn', async () => {
+	const of = (text) => ({ setText: text });
+	await same('38-tool-result-persist', '[[tool:probe_echo {"text":"hi"}]]', { returns: { tool_result_persist: { a: of('TA'), b: of('TB') } } });
+	equal((await history()).findLast((m) => m.role === 'tool').content[0].text, 'TB');
+	match(JSON.stringify(requests.at(-1).messages.at(-1)), /echo:hi/);
+	await same('39-tool-result-persist-async', '[[tool:probe_echo {"text":"hi"}]]', {
+		returns: { tool_result_persist: { a: of('TA'), b: of('TB') } }, async: ['tool_result_persist'] });
+	equal((await history()).findLast((m) => m.role === 'tool').content[0].text, 'echo:hi');
+	match(gw.log, /returned a Promise; this hook is synchronous/);
+});
+
+test('what is not written, and what is written otherwise', async () => {
+	const before = (await texts()).length;
+	const { result } = await same('40-before-message-write-block', 'secret', { returns: { before_message_write: { a: { block: true } } } });
+	match(result.text, /^Mock answer/);
+	equal((await texts()).length, before);
+	const again = await same('41-before-message-write-rewrite', 'plain', { returns: { before_message_write: { a: { setText: 'REWRITTEN' } } } });
+	match(again.result.text, /^Mock answer/);
+	equal((await texts()).slice(-2), ['user: REWRITTEN', 'assistant: REWRITTEN']);
+});
+
+test('handlers that throw', async () => {
+	// A guard that breaks lets nothing through (the original lets everything through).
+	const guard = await play('42-throw-before-tool-call', say('[[tool:probe_echo {"text":"x"}]]'), { throws: { before_tool_call: 'a' } });
+	ok(!guard.lines.some((l) => l.kind === 'tool'));
+	await same('43-throw-prompt-build', 'hi', { throws: { before_prompt_build: 'a' }, returns: { before_prompt_build: { b: { prependContext: 'B-STILL' } } } });
+	match(JSON.stringify(requests.at(-1).messages.at(-1)), /B-STILL/);
+	await same('44-throw-tool-result-persist', '[[tool:probe_echo {"text":"hi"}]]', { throws: { tool_result_persist: 'a' } });
+	equal((await history()).findLast((m) => m.role === 'tool').content[0].text, 'echo:hi');
+	await same('45-throw-message-received', 'hi', { throws: { message_received: 'a' } });
+	match(gw.log, /probe: message_received a throws/);
+});
+
+// ---- Fields ----
+
+test('every event and context has the recorded properties, no more and no less', () => {
+	const enters = seen.filter((l) => l.kind === 'hook' && l.phase === 'enter');
+	const reached = new Set(enters.map((l) => l.hook));
+	ok(reached.size >= 13, [...reached].join(' '));
+	const wrong = new Set();
+	for (const l of enters)
+		for (const [part, keys, values] of [['eventFields', l.eventKeys, l.event], ['ctxFields', l.ctxKeys, l.ctx]]) {
+			const contract = payloads[l.hook][part];
+			for (const [field, how] of Object.entries(contract)) {
+				if (how === 'always' && (values?.[field] === undefined || values[field] === null))
+					wrong.add(`${l.hook}: ${part} lack ${field}`);
+				if (!how.includes('property present') && !keys.includes(field))
+					wrong.add(`${l.hook}: ${part} have no property ${field}`);
+			}
+			for (const field of keys)
+				if (!(field in contract))
+					wrong.add(`${l.hook}: ${part} have ${field}, which the original has not`);
+		}
+	equal([...wrong].sort(), []);
+});
+
+test('shutdown: gateway_stop, then the service', async () => {
+	fs.writeFileSync(script, JSON.stringify({ scenario: '59-shutdown' }));
+	equal((await gw.stop()).code, 0);
+	const lines = calls().filter((l) => l.scenario === '59-shutdown');
+	equal(order(lines), wanted('59-shutdown'));
+	checkOverlap(lines);
+});
+
+await done();

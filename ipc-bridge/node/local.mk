@@ -16,9 +16,28 @@ bridge_sources = \
 	%D%/lib/sp.js \
 	%D%/lib/tools.js \
 	%D%/lib/transpile.js \
+	%D%/sdk/access.js \
 	%D%/sdk/basics.js \
+	%D%/sdk/channels.js \
+	%D%/sdk/devices.js \
 	%D%/sdk/entry.js \
-	%D%/sdk/index.js
+	%D%/sdk/files.js \
+	%D%/sdk/history.js \
+	%D%/sdk/index.js \
+	%D%/sdk/models.js \
+	%D%/sdk/names.js \
+	%D%/sdk/net.js \
+	%D%/sdk/pairing.js \
+	%D%/sdk/reply.js \
+	%D%/sdk/schema.js \
+	%D%/sdk/secret.js \
+	%D%/sdk/sections.js \
+	%D%/sdk/setup.js \
+	%D%/sdk/status.js \
+	%D%/sdk/tasks.js \
+	%D%/sdk/text.js \
+	%D%/sdk/webhook.js \
+	%D%/sdk/zod.js
 EXTRA_DIST += $(bridge_sources) %D%/bundle.mjs %D%/package.json %D%/package-lock.json
 
 # The tree as it is installed, with the packages it brings along; made beside the program, so that a build tree runs plugins too.

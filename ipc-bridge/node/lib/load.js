@@ -49,6 +49,17 @@ class Loader {
 		};
 	}
 
+	// What the plugin itself gets for a package's name, or undefined when it has none.
+	lend(name) {
+		try {
+			return this.#require(name, `${this.root}/package.json`);
+		} catch (error) {
+			if (error.code === 'MODULE_NOT_FOUND')
+				return undefined;
+			throw error;
+		}
+	}
+
 	#customary(spec) {
 		const { name, sub } = split(spec);
 		const all = require(`../vendor/${name.replace('@', '').replace('/', '-')}.js`);

@@ -36,6 +36,22 @@ class Plugin {
 		this.link.notify('missing', { kind, name });
 	}
 
+	lend(name) {
+		return this.loader?.lend(name);
+	}
+
+	// A route made at any time; what is returned takes it away again.
+	addRoute(route, log) {
+		const before = this.registry.functions.httpRoute.length;
+		this.api.registerHttpRoute(route);
+		const made = this.registry.functions.httpRoute[before];
+		if (!made) {
+			log?.(`http route ${route.path} was not taken`);
+			return () => {};
+		}
+		return () => this.registry.dropRoute(made);
+	}
+
 	logger(prefix) {
 		const at = (level) => (...parts) => this.link.notify('log', { level, message: (prefix ? `[${prefix}] ` : '') +
 			parts.map((part) => (typeof part === 'string' ? part : part instanceof Error ? part.stack : JSON.stringify(plainData(part)))).join(' ') });
@@ -57,6 +73,7 @@ class Plugin {
 			transpiler: new Transpiler(params.cacheDir ? path.join(params.cacheDir, 'transpiled') : null),
 			sdk: createSdk(this),
 		});
+		this.loader = loader;
 		this.entry = entryOf(loader.load(params.entry));
 		const { definition } = this.entry;
 		info.name = definition.name ?? info.name;

@@ -76,6 +76,11 @@ class Registry {
 		this.later?.({ httpHandlers: this.out.httpHandlers });
 	}
 
+	// A route that its plugin took back answers nothing any more; its number stays taken.
+	dropRoute(route) {
+		route.gone = true;
+	}
+
 	fn(list, number) {
 		const found = this.functions[list][number];
 		if (!found)

@@ -3,11 +3,15 @@
 
 const DEFAULT_ACCOUNT_ID = 'default';
 
-// Lower case, letters, digits, - and _, at most 64; "default" for nothing.
-function normalizeAccountId(value) {
-	const text = String(value ?? '').trim().toLowerCase().replace(/[^a-z0-9_-]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 64);
-	return text === '' ? DEFAULT_ACCOUNT_ID : text;
+// Lower case, letters, digits, - and _, at most 64; none for nothing, and for what an object has by itself.
+function normalizeOptionalAccountId(value) {
+	const given = String(value ?? '').trim().toLowerCase();
+	const text = /^[a-z0-9][a-z0-9_-]{0,63}$/.test(given) ? given : given.replace(/[^a-z0-9_-]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 64);
+	return text === '' || text in Object.prototype ? undefined : text;
 }
+
+const normalizeAccountId = (value) => normalizeOptionalAccountId(value) ?? DEFAULT_ACCOUNT_ID;
+const normalizeAgentId = (value) => normalizeOptionalAccountId(value) ?? 'main';
 
 class ToolInputError extends Error {
 	constructor(message) {
@@ -77,12 +81,71 @@ function jsonResult(payload) {
 	return { content: [{ type: 'text', text: JSON.stringify(payload, null, 2) }], details: payload };
 }
 
-// A schema for one of several texts, in the form every provider takes.
+const textResult = (text, details) => ({ content: [{ type: 'text', text }], details });
+
+// A schema for one of several texts, in the form every provider takes; with the marks by which TypeBox knows its own.
 function stringEnum(values, options = {}) {
-	return { ...options, type: 'string', enum: [...values] };
+	return { ...options, type: 'string', enum: [...values], [Symbol.for('TypeBox.Kind')]: 'Unsafe' };
 }
 
-const optionalStringEnum = (values, options = {}) => ({ ...stringEnum(values, options), '~optional': true });
+function optionalStringEnum(values, options = {}) {
+	const schema = { ...stringEnum(values, options), [Symbol.for('TypeBox.Optional')]: 'Optional' };
+	return Object.defineProperty(schema, '~optional', { value: true });
+}
 
-module.exports = () => ({ DEFAULT_ACCOUNT_ID, normalizeAccountId, ToolInputError, readStringParam, readNumberParam,
-	readStringArrayParam, readBooleanParam, jsonResult, stringEnum, optionalStringEnum });
+function readReactionParams(params, { emojiKey = 'emoji', removeKey = 'remove', removeErrorMessage }) {
+	const emoji = readStringParam(params, emojiKey, { required: true, allowEmpty: true }), remove = params[removeKey] === true;
+	if (remove && emoji === '')
+		throw new ToolInputError(removeErrorMessage);
+	return { emoji, remove, isEmpty: emoji === '' };
+}
+
+// What a channel's `actions` section says about one of them.
+const createActionGate = (actions) => (key, usual = true) => (actions?.[key] === undefined ? usual : actions[key] !== false);
+
+// {to, accountId, threadId} of a call that sends, null for another.
+function extractToolSend(args, expectedAction = 'sendMessage') {
+	const text = (value) => (typeof value === 'string' ? value.trim() : typeof value === 'number' ? String(value) : '');
+	if (text(args.action) !== expectedAction || typeof args.to !== 'string' || args.to === '')
+		return null;
+	return { to: args.to, accountId: typeof args.accountId === 'string' ? args.accountId.trim() : undefined, threadId: text(args.threadId) || undefined };
+}
+
+function missingTargetError(provider, hint) {
+	return new Error(`Delivering to ${provider} requires target${hint?.trim() ? ` ${hint.trim()}` : ''}`);
+}
+
+function parseFiniteNumber(value) {
+	const number = typeof value === 'string' ? Number.parseFloat(value) : value;
+	return typeof number === 'number' && Number.isFinite(number) ? number : undefined;
+}
+
+function parseStrictPositiveInteger(value) {
+	const number = typeof value === 'string' && /^\s*\d+\s*$/.test(value) ? Number(value) : value;
+	return Number.isSafeInteger(number) && number > 0 ? number : undefined;
+}
+
+function normalizeE164(number) {
+	const digits = number.replace(/^whatsapp:/, '').replace(/[^\d+]/g, '');
+	return digits.startsWith('+') ? digits : `+${digits}`;
+}
+
+// A place for what setRuntime() hands over, for the functions of a channel that are called later.
+function createPluginRuntimeStore(errorMessage) {
+	let runtime = null;
+	return {
+		setRuntime: (next) => void (runtime = next),
+		clearRuntime: () => void (runtime = null),
+		tryGetRuntime: () => runtime,
+		getRuntime() {
+			if (!runtime)
+				throw new Error(errorMessage);
+			return runtime;
+		},
+	};
+}
+
+module.exports = () => ({ DEFAULT_ACCOUNT_ID, ToolInputError, createActionGate, createPluginRuntimeStore, extractToolSend,
+	jsonResult, missingTargetError, normalizeAccountId, normalizeAgentId, normalizeE164, normalizeOptionalAccountId, optionalStringEnum,
+	parseFiniteNumber, parseStrictPositiveInteger, readBooleanParam, readNumberParam, readReactionParams, readStringArrayParam,
+	readStringParam, stringEnum, textResult });

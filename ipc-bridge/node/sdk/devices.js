@@ -1,0 +1,55 @@
+'use strict';
+// Pairing of devices with the gateway, and where they reach it.
+
+// {url, source}, {error}, or null for the loopback address.
+function resolveGatewayBindUrl({ bind, customBindHost, scheme, port, pickTailnetHost, pickLanHost }) {
+	const from = { custom: () => customBindHost?.trim(), tailnet: pickTailnetHost, lan: pickLanHost }[bind];
+	const none = { custom: 'gateway.bind=custom requires gateway.customBindHost.', tailnet: 'gateway.bind=tailnet set, but no tailnet IP was found.',
+		lan: 'gateway.bind=lan set, but no private LAN IP was found.' };
+	if (!from)
+		return null;
+	const host = from();
+	return host ? { url: `${scheme}://${host}:${port}`, source: `gateway.bind=${bind}` } : { error: none[bind] };
+}
+
+// This machine's name in its tailnet, or its address there.
+async function resolveTailnetHostWithRunner(runCommandWithTimeout) {
+	for (const program of runCommandWithTimeout ? ['tailscale', '/usr/local/bin/tailscale', '/Applications/Tailscale.app/Contents/MacOS/Tailscale'] : [])
+		try {
+			const { code, stdout } = await runCommandWithTimeout([program, 'status', '--json'], { timeoutMs: 5000 });
+			const self = code === 0 ? JSON.parse(stdout.slice(stdout.indexOf('{'), stdout.lastIndexOf('}') + 1)).Self : undefined;
+			const host = self?.DNSName?.replace(/\.$/, '') || self?.TailscaleIPs?.[0];
+			if (host)
+				return host;
+		} catch {
+			// not there, or not for us
+		}
+	return null;
+}
+
+class AcpRuntimeError extends Error {
+	constructor(code, message, options) {
+		super(message, options);
+		this.name = 'AcpRuntimeError';
+		this.code = code;
+	}
+}
+
+module.exports = (plugin) => {
+	const host = (path) => (...args) => plugin.link.call(path, args);
+	const backends = new Map();
+	return {
+		AcpRuntimeError, resolveGatewayBindUrl, resolveTailnetHostWithRunner,
+		listDevicePairing: host('devices.listPairing'),
+		approveDevicePairing: host('devices.approvePairing'),
+		issueDeviceBootstrapToken: host('devices.issueBootstrapToken'),
+		registerAcpRuntimeBackend: (backend) => {
+			if (!backend.id?.trim() || !backend.runtime)
+				throw new Error('an ACP runtime backend has an id and a runtime');
+			backends.set(backend.id.trim().toLowerCase(), backend);
+			plugin.registry.note('other', { member: 'acpRuntimeBackend', id: backend.id.trim() });
+		},
+		unregisterAcpRuntimeBackend: (id) => void backends.delete(id.trim().toLowerCase()),
+		getAcpRuntimeBackend: (id) => backends.get(id?.trim().toLowerCase()) ?? null,
+	};
+};

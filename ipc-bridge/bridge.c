@@ -132,6 +132,8 @@ void oc_bridge_start(oc_bridge *bridge, int port)
 	bridge->started = true;
 	bridge->port = port;
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next) {
+		if (p->phase == OC_PLUGIN_UP)
+			oc_plugin_services_start(p, false);
 		if (!p->enabled || (p->snapshot != NULL && !oc_plugin_must_run(p)))
 			continue;
 		if (bridge->node == NULL)
@@ -177,13 +179,18 @@ void oc_bridge_stop(oc_bridge *bridge, void (*done)(void *arg), void *arg)
 	bridge->stopping = true;
 	bridge->stop_done = done;
 	bridge->stop_arg = arg;
+	oc_bridge_services_stop(bridge);
+}
+
+void oc_bridge_halt_all(oc_bridge *bridge)
+{
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
 		bridge->stop_pending += p->phase != OC_PLUGIN_DOWN;
 	bool none = bridge->stop_pending == 0;
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
 		oc_plugin_halt(p);
 	if (none)
-		done(arg);
+		bridge->stop_done(bridge->stop_arg);
 }
 
 /* ---- Asking ---- */
@@ -262,6 +269,32 @@ oc_status oc_plugin_ask(oc_plugin *plugin, const oc_plugin_request *request, oc_
 	if (ret != NULL)
 		*ret = c;
 	return OC_OK;
+}
+
+typedef struct need {
+	void (*fn)(void *arg, oc_status status, const char *why);
+	void *arg;
+} need;
+
+static void need_now(void *arg)
+{
+	need *n = arg;
+	n->fn(n->arg, OC_OK, "");
+	oc_free(n);
+}
+
+oc_status oc_plugin_need(oc_plugin *plugin, void (*fn)(void *arg, oc_status status, const char *why), void *arg)
+{
+	if (plugin->phase != OC_PLUGIN_UP)
+		return oc_plugin_wake(plugin, fn, arg);
+	need *n = oc_alloc(sizeof(*n));
+	if (n == NULL)
+		return OC_E_NOMEM;
+	*n = (need){fn, arg};
+	oc_status status = oc_loop_defer(plugin->bridge->loop, plugin->bridge->owner, need_now, n);
+	if (status != OC_OK)
+		oc_free(n);
+	return status;
 }
 
 void oc_plugin_call_cancel(oc_plugin_call *call)

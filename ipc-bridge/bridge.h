@@ -84,4 +84,37 @@ cJSON *oc_plugin_config_view(const oc_plugin *plugin);
 /* Whether a part of the configuration is the plugin's own, or was granted to it. */
 bool oc_plugin_owns(const oc_plugin *plugin, const char *path);
 
+/* ---- Slash commands (command.c) ---- */
+
+/* Valid until the next turn of the loop. */
+typedef struct oc_plugin_command {
+	const char *name, *description, *plugin;
+	const cJSON *native; /* names on networks; NULL: the same */
+	bool takes_args, requires_auth;
+} oc_plugin_command;
+/* The i-th of all that can be run; false past the end. Of two with one name the first plugin's. */
+bool oc_bridge_command(oc_bridge *bridge, size_t i, oc_plugin_command *ret);
+/* on_done as oc_plugin_request's; the result is a reply payload. */
+oc_status oc_bridge_command_run(oc_bridge *bridge, const char *name, const cJSON *ctx, uint32_t deadline_ms,
+				void (*on_done)(void *arg, oc_status status, oc_str result), void *arg, oc_plugin_call **ret);
+
+/* ---- HTTP routes (route.c) ---- */
+
+/* A plugin that may answer a request: by which of its routes, in its numbers ("0,3"), or "h": its old handlers. */
+typedef struct oc_plugin_http {
+	oc_plugin *plugin;
+	bool gateway_auth; /* one of the routes is for authenticated clients only */
+	char routes[160];
+} oc_plugin_http;
+/* Whose routes match, the most exact first; each is asked until one wants it. */
+size_t oc_bridge_http_match(oc_bridge *bridge, oc_str path, oc_plugin_http *ret, size_t max);
+/* Who has handlers for everything that nobody else answers. */
+size_t oc_bridge_http_handlers(oc_bridge *bridge, oc_plugin_http *ret, size_t max);
+/* Where its HTTP server listens; oc_free it. */
+char *oc_plugin_http_socket(const oc_plugin *plugin);
+/* Calls fn, later, once its process is up (OC_OK) or cannot be had (why). OC_E_NOMEM: not called. */
+oc_status oc_plugin_need(oc_plugin *plugin, void (*fn)(void *arg, oc_status status, const char *why), void *arg);
+/* When it is worth asking again. */
+uint64_t oc_plugin_retry_ms(const oc_plugin *plugin);
+
 #endif

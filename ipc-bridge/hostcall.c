@@ -5,7 +5,10 @@
 #include "core/base/mem.h"
 #include "ipc-bridge/plugin.h"
 
-enum { MISSING_MAX = 200 /* names kept of each kind */ };
+enum {
+	MISSING_MAX = 200, /* names kept of each kind */
+	REGISTRATIONS_MAX = 4096, /* of each kind, with those that come late */
+};
 
 void oc_bridge_answer(oc_plugin_ticket ticket, oc_status status, oc_str result)
 {
@@ -81,19 +84,37 @@ static void take_register(oc_plugin *plugin, const cJSON *more)
 {
 	const cJSON *list, *item;
 	oc_err err = {0};
+	bool present = false;
 	if (plugin->snapshot == NULL)
 		return;
 	cJSON_ArrayForEach(list, more)
 	{
 		cJSON *into = cJSON_GetObjectItemCaseSensitive(plugin->snapshot, list->string);
+		if (cJSON_IsNumber(list) && cJSON_IsNumber(into))
+			cJSON_SetNumberValue(into, list->valuedouble);
 		cJSON_ArrayForEach(item, list)
 		{
-			if (cJSON_IsArray(into))
+			if (cJSON_IsArray(into) && cJSON_GetArraySize(into) < REGISTRATIONS_MAX)
 				(void)cJSON_AddItemToArray(into, cJSON_Duplicate(item, true));
 		}
+		present |= strcmp(list->string, "tools") == 0 || strcmp(list->string, "hooks") == 0;
 	}
-	if (oc_plugin_present(plugin, &err) != OC_OK)
+	/* The rest is looked up in the snapshot when it is needed. */
+	if (present && oc_plugin_present(plugin, &err) != OC_OK)
 		oc_log_err(OC_LOG_WARN, "plugins", plugin->id, &err);
+}
+
+/* {"httpRoutes":[number,…]}: they are gone. */
+static void take_unregister(oc_plugin *plugin, const cJSON *gone)
+{
+	cJSON *routes = cJSON_GetObjectItemCaseSensitive(plugin->snapshot, "httpRoutes");
+	const cJSON *number;
+	cJSON_ArrayForEach(number, oc_json_get(gone, "httpRoutes"))
+	{
+		for (int i = cJSON_GetArraySize(routes) - 1; i >= 0; i--)
+			if (cJSON_IsNumber(number) && oc_json_num(cJSON_GetArrayItem(routes, i), "route", -1) == number->valuedouble)
+				cJSON_DeleteItemFromArray(routes, i);
+	}
 }
 
 void oc_plugin_noted(oc_plugin *plugin, oc_str name, oc_str payload)
@@ -110,6 +131,8 @@ void oc_plugin_noted(oc_plugin *plugin, oc_str name, oc_str payload)
 		take_register(plugin, params);
 	else if (oc_str_eqz(name, "listen") && host != NULL)
 		host->listen(plugin->bridge->host_arg, plugin, oc_json_str(params, "kind", ""));
+	else if (oc_str_eqz(name, "unregister"))
+		take_unregister(plugin, params);
 	else if (oc_str_eqz(name, "broadcast") && host != NULL)
 		host->broadcast(plugin->bridge->host_arg, plugin, oc_json_str(params, "event", ""), oc_json_get(params, "payload"));
 }

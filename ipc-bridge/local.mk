@@ -1,6 +1,7 @@
 # ipc-bridge: guests in processes of their own.
 libocore_la_SOURCES += \
 	%D%/bridge.c %D%/bridge.h \
+	%D%/command.c \
 	%D%/discover.c \
 	%D%/frame.c %D%/frame.h \
 	%D%/hostcall.c \
@@ -9,6 +10,8 @@ libocore_la_SOURCES += \
 	%D%/plugin.h \
 	%D%/process.c \
 	%D%/proxy.c \
+	%D%/route.c \
+	%D%/service.c \
 	%D%/snapshot.c \
 	%D%/transport.h %D%/transport_nng.c \
 	%D%/view.c

@@ -59,6 +59,10 @@ struct oc_plugin {
 	char *ended; /* its process is gone while its connection is not: how it ended */
 	cJSON *missing; /* what it asked for and did not get: {"sdk":[…],…} */
 	char *line; /* of its output, not ended yet */
+	/* service.c */
+	unsigned service_next; /* the first of its services that was not asked to start in this process */
+	bool service_starting, services_asked; /* a start is under way; they were asked to stop */
+	bool greeted; /* it was told gateway_start in this process */
 };
 
 struct oc_bridge {
@@ -75,9 +79,16 @@ struct oc_bridge {
 	const oc_bridge_host *host;
 	void *host_arg;
 	unsigned stop_pending;
+	uint64_t services_until; /* monotonic; until when services may stop, 0: not asked yet */
 	void (*stop_done)(void *arg);
 	void *stop_arg;
 };
+
+/* What it registered is there to be used. */
+static inline bool oc_plugin_offers(const oc_plugin *plugin)
+{
+	return plugin->enabled && plugin->snapshot != NULL;
+}
 
 /* ---- discover.c ---- */
 
@@ -106,6 +117,14 @@ void oc_plugin_halt(oc_plugin *plugin);
 void oc_plugin_kill(oc_plugin *plugin);
 /* It has something that works without being asked. */
 bool oc_plugin_must_run(const oc_plugin *plugin);
+
+/* ---- service.c ---- */
+
+/* The process is up (new_process), or the gateway answers: starts what is not started. */
+void oc_plugin_services_start(oc_plugin *plugin, bool new_process);
+/* Stops the services of all plugins, the last first, then oc_bridge_halt_all (bridge.c). */
+void oc_bridge_services_stop(oc_bridge *bridge);
+void oc_bridge_halt_all(oc_bridge *bridge);
 
 /* ---- proxy.c ---- */
 

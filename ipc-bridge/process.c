@@ -258,7 +258,7 @@ static void on_registered(void *arg, oc_status status, oc_str result)
 		oc_snapshot_save(plugin);
 	if ((changed || plugin->module == NULL) && oc_plugin_present(plugin, &err) != OC_OK)
 		oc_plugin_refuse(plugin, NULL, "%s", err.text);
-	oc_plugin_greet(plugin);
+	oc_plugin_services_start(plugin, true);
 	tell_waiting(plugin, OC_OK, "");
 }
 

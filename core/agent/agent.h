@@ -95,6 +95,29 @@ typedef struct oc_agent_sub oc_agent_sub;
 oc_agent_sub *oc_agent_subscribe(oc_agent *agent, const char *session, const char *run, oc_agent_event_fn fn, void *arg);
 void oc_agent_unsubscribe(oc_agent_sub *sub); /* NULL is allowed */
 
+/* ---- Commands of others ---------------------------------------------------- */
+
+/* Slash commands that somebody else answers (TypeScript plugins), looked for before the agent's own. */
+typedef struct oc_agent_command {
+	const char *name, *help, *by; /* valid until the next turn of the loop */
+	const cJSON *native;	      /* {"telegram":name,"default":name}: what menus of networks show; NULL: name */
+	bool takes_args;	      /* else text behind it makes it a message */
+	bool open;		      /* for everybody; else for senders who may give commands */
+} oc_agent_command;
+
+typedef struct oc_agent_commands {
+	/* The i-th; false past the end. */
+	bool (*row)(void *arg, size_t i, oc_agent_command *ret);
+	/* Runs one. ctx is borrowed. done is called once, later, unless cancelled; reply: {"text","mediaUrl","mediaUrls"},
+	 * NULL or {} for nothing to say; on an error why is for people. */
+	oc_status (*run)(void *arg, const char *name, const cJSON *ctx, uint64_t deadline_ms,
+			 void (*done)(void *done_arg, oc_status status, const cJSON *reply, const char *why), void *done_arg,
+			 void **ret_handle);
+	void (*cancel)(void *arg, void *handle);
+} oc_agent_commands;
+/* commands: static; NULL ends it. */
+void oc_agent_set_commands(oc_agent *agent, const oc_agent_commands *commands, void *arg);
+
 /* ---- Turns ------------------------------------------------------------------- */
 
 typedef struct oc_turn_input {

@@ -206,6 +206,14 @@ static void add_commands(cJSON *message, const account *a)
 		if (o != NULL && !cJSON_AddItemToArray(list, o))
 			cJSON_Delete(o);
 	}
+	oc_agent_command guest;
+	for (size_t i = 0; oc_slash_guest_row(a->agent, i, &guest); i++) {
+		cJSON *o = cJSON_CreateObject();
+		oc_json_opt(o, "name", oc_slash_guest_native(&guest, a->channel));
+		oc_json_opt(o, "description", guest.help);
+		if (o != NULL && !cJSON_AddItemToArray(list, o))
+			cJSON_Delete(o);
+	}
 }
 
 static void connect_account(account *a)

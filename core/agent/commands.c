@@ -317,7 +317,9 @@ const oc_slash *oc_slash_find(oc_agent *agent, const char *session, oc_str text,
 	*rest = OC_STR_NONE;
 	if (!oc_config_bool(agent->config, "commands.text", true))
 		return NULL;
-	const oc_slash *found = by_name(text, rest);
+	const oc_slash *found = oc_slash_guest(agent, text, rest);
+	if (found == NULL)
+		found = by_name(text, rest);
 	if (found == NULL && is_trigger(agent->config, text, rest))
 		found = named("new");
 	if (found == NULL && session != NULL && is_stop_word(text) && oc_lane_running(agent, session) != NULL)

@@ -39,6 +39,13 @@ void oc_slash_settle(oc_turn *turn, const oc_session_facts *facts, const char *a
 /* The session's row, {} when there is none yet; NULL: out of memory. */
 cJSON *oc_slash_session(const oc_turn *turn);
 
+/* commands_guest.c: those of others. NULL: it is none of theirs. */
+const oc_slash *oc_slash_guest(oc_agent *agent, oc_str text, oc_str *ret_rest);
+/* The i-th, in the same words as the table's. */
+bool oc_slash_guest_row(const oc_agent *agent, size_t i, oc_agent_command *ret);
+/* What a network's menu calls it. */
+const char *oc_slash_guest_native(const oc_agent_command *command, const char *channel);
+
 /* commands_info.c */
 void oc_slash_help(oc_turn *turn, oc_str rest);
 void oc_slash_commands(oc_turn *turn, oc_str rest);

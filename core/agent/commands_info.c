@@ -7,6 +7,13 @@
 
 /* ---- /help, /commands ---- */
 
+static void list_guests(oc_turn *turn, const char *heading)
+{
+	oc_agent_command guest;
+	for (size_t i = 0; oc_slash_guest_row(turn->agent, i, &guest); i++)
+		oc_slash_answer(turn, "%s\n  /%s - %s", i == 0 ? heading : "", guest.name, guest.help);
+}
+
 void oc_slash_help(oc_turn *turn, oc_str rest)
 {
 	(void)rest;
@@ -15,6 +22,7 @@ void oc_slash_help(oc_turn *turn, oc_str rest)
 			      "Options\n  /think <level>  |  /model <id>  |  /verbose on|off  |  /queue <mode>\n\n"
 			      "Status\n  /status  |  /whoami  |  /context  |  /usage\n\n"
 			      "More: /commands for full list");
+	list_guests(turn, "\n\nPlugins");
 	oc_slash_done(turn);
 }
 
@@ -43,6 +51,7 @@ void oc_slash_commands(oc_turn *turn, oc_str rest)
 	oc_slash_answer(turn, "ℹ️ Slash commands");
 	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
 		list_group(turn, groups[i]);
+	list_guests(turn, "\n\nPlugins");
 	oc_slash_done(turn);
 }
 

@@ -36,6 +36,8 @@ struct oc_agent {
 	oc_hooks *hooks;
 	char *state_dir;
 	bool one_shot, started, draining;
+	const oc_agent_commands *commands; /* of others; NULL: none */
+	void *commands_arg;
 	/* events.c */
 	oc_agent_sub *subs;
 	unsigned emitting; /* inside a fan-out: what is unsubscribed then is only marked */

@@ -16,6 +16,7 @@ libocore_la_SOURCES += \
 	%D%/compact.c \
 	%D%/compact.h \
 	%D%/commands.h \
+	%D%/commands_guest.c \
 	%D%/commands_info.c \
 	%D%/commands_set.c \
 	%D%/context.c \

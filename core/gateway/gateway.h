@@ -61,6 +61,12 @@ void oc_gateway_completions(oc_gateway *gateway, oc_http_req *req);
 void oc_gateway_models(oc_gateway *gateway, oc_http_req *req);
 /* guest.c: requests for http modules. */
 void oc_gateway_guest(oc_gateway *gateway, oc_http_req *req, oc_guest *guest);
+/* plugins_http.c: requests for TypeScript plugins. head: in on_head; false: none of them answers this path. Then either
+ * refused, before the request is answered otherwise, or begin; and request in on_request (false: it is not one of these). */
+bool oc_gateway_plugin_head(oc_gateway *gateway, oc_http_req *req, bool only_routes, bool *ret_auth);
+void oc_gateway_plugin_refused(oc_http_req *req);
+void oc_gateway_plugin_begin(oc_http_req *req);
+bool oc_gateway_plugin_request(oc_http_req *req);
 /* methods_store.c: what the writer does, and whether it can; where a backup goes (oc_free). */
 cJSON *oc_gateway_store_status(oc_gateway *gateway);
 char *oc_store_backup_name(void);

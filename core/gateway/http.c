@@ -150,12 +150,30 @@ static bool allowed(const char *allow, oc_str method)
 	return false;
 }
 
+/* false: it is for no plugin. */
+static bool for_plugin(oc_gateway *gw, oc_http_req *req, bool only_routes)
+{
+	bool auth;
+	if (!oc_gateway_plugin_head(gw, req, only_routes, &auth))
+		return false;
+	if (!auth || authorized(gw, req)) {
+		oc_gateway_plugin_begin(req);
+	} else {
+		oc_gateway_plugin_refused(req);
+		refuse_auth(gw, req);
+	}
+	return true;
+}
+
 void oc_gateway_head(void *arg, oc_http_req *req)
 {
 	oc_gateway *gw = arg;
 	gw->requests++;
 	const struct route *route = find(oc_http_path(req));
-	oc_guest *guest = route == NULL || route->run == front ? oc_modules_http_match(gw->rt->modules, oc_http_path(req)) : NULL;
+	bool ours = route != NULL && route->run != front;
+	if (!ours && for_plugin(gw, req, true))
+		return;
+	oc_guest *guest = !ours ? oc_modules_http_match(gw->rt->modules, oc_http_path(req)) : NULL;
 	if (guest != NULL) {
 		if ((oc_guest_flags(guest) & OC_HTTP_PUBLIC) == 0 && !authorized(gw, req))
 			refuse_auth(gw, req);
@@ -163,6 +181,8 @@ void oc_gateway_head(void *arg, oc_http_req *req)
 			oc_http_set_user(req, guest); /* on_request takes what is no route for a guest */
 		return;
 	}
+	if (route == NULL && for_plugin(gw, req, false))
+		return;
 	if (route == NULL)
 		refuse(gw, req, 404, "not_found", "there is nothing at this path; see /rpc, /ws, /v1/chat/completions, /health");
 	else if (!allowed(route->allow, oc_http_method(req))) {
@@ -181,6 +201,8 @@ void oc_gateway_request(void *arg, oc_http_req *req)
 {
 	oc_gateway *gw = arg;
 	const struct route *route = oc_http_user(req);
+	if (oc_gateway_plugin_request(req))
+		return;
 	if (route >= routes && route < routes + sizeof routes / sizeof *routes)
 		route->run(gw, req);
 	else

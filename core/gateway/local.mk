@@ -16,5 +16,7 @@ libocore_la_SOURCES += \
 	%D%/plugin_events.c \
 	%D%/plugin_host.c %D%/plugin_host.h \
 	%D%/plugin_turns.c \
+	%D%/plugins.c %D%/plugins.h \
+	%D%/plugins_http.c \
 	%D%/rpc.c \
 	%D%/runtime.c %D%/runtime.h

@@ -10,6 +10,7 @@
 #include "core/base/mem.h"
 #include "core/base/path.h"
 #include "core/gateway/plugin_host.h"
+#include "core/gateway/plugins.h"
 #include "core/net/http_client.h"
 
 struct runtime {
@@ -238,10 +239,11 @@ oc_status oc_runtime_new(oc_config *config, bool one_shot, oc_runtime **ret, oc_
 		status = oc_agent_new(rt->loop, config, rt->store, rt->modules, rt->hooks, &agent, &rt->agent, err);
 	if (status == OC_OK)
 		status = oc_bridge_new(rt->loop, config, rt->modules, rt->hooks, &oc_plugin_host, rt, &rt->bridge, err);
-	if (status == OC_OK)
+	if (status == OC_OK) {
 		oc_agent_set_accounts(rt->agent, accounts_of, rt);
-	if (status == OC_OK)
+		oc_plugins_join(rt);
 		status = oc_modules_scan(rt->modules, err);
+	}
 	if (status == OC_OK)
 		status = oc_bridge_scan(rt->bridge, err);
 	if (status == OC_OK && oc_modules_refine(rt->modules, config) != OC_OK)

@@ -75,6 +75,16 @@ static void req_lost(oc_conn *c)
 		req_release(c);
 }
 
+/* Tells the user of a tunnel, once. */
+static void tunnel_lost(oc_conn *c)
+{
+	const oc_http_tunnel_cbs *cbs = c->tunnel;
+
+	c->tunnel = NULL;
+	if (cbs != NULL)
+		cbs->on_close(c->tunnel_arg);
+}
+
 static void close_stream(oc_conn *c, bool reset)
 {
 	if (c->stage == OC_CONN_DEAD)
@@ -92,6 +102,7 @@ void oc_conn_cut(oc_conn *c, bool reset)
 		return;
 	}
 	close_stream(c, reset);
+	tunnel_lost(c);
 	req_lost(c);
 }
 
@@ -211,6 +222,10 @@ static void complete_request(oc_conn *c)
 
 	c->stage = OC_CONN_HANDLING;
 	req->owned = true;
+	if (c->body_paused) { /* nothing of it is left to wait for; the client's end must be seen */
+		c->body_paused = false;
+		update_pause(c);
+	}
 	if (req->streams) {
 		req->on_body(req->on_body_arg, req, OC_STR_NONE, true);
 		if (c->stage != OC_CONN_HANDLING || !req->active)
@@ -301,6 +316,8 @@ static void pump(oc_conn *c, const char *p, const char *end)
 			keep_rest(c, p, end);
 		else if (c->stage == OC_CONN_WS)
 			oc_ws_feed(c->ws, oc_str_make(p, (size_t)(end - p)));
+		else if (c->stage == OC_CONN_TUNNEL && c->tunnel != NULL)
+			c->tunnel->on_data(c->tunnel_arg, oc_str_make(p, (size_t)(end - p)));
 		else if (c->stage == OC_CONN_FLUSH)
 			close_softly(c, true); /* closing with unread input would reset the connection */
 	}
@@ -358,6 +375,10 @@ static void on_data(void *arg, oc_str bytes)
 		if (c->lingered > LINGER_BYTES)
 			close_stream(c, false);
 		return;
+	case OC_CONN_TUNNEL:
+		if (c->tunnel != NULL)
+			c->tunnel->on_data(c->tunnel_arg, bytes);
+		return;
 	case OC_CONN_WS:
 	case OC_CONN_DEAD:
 		return;
@@ -368,6 +389,10 @@ static void on_drain(void *arg)
 {
 	oc_conn *c = arg;
 
+	if (c->stage == OC_CONN_TUNNEL && c->tunnel != NULL) {
+		c->tunnel->on_drain(c->tunnel_arg);
+		return;
+	}
 	if (c->req.active && c->req.on_drain != NULL)
 		c->req.on_drain(c->req.on_drain_arg, &c->req);
 }
@@ -437,6 +462,7 @@ void oc_conn_tick(oc_conn *c, uint64_t now)
 		return;
 	case OC_CONN_HANDLING:
 	case OC_CONN_FLUSH:
+	case OC_CONN_TUNNEL:
 	case OC_CONN_DEAD:
 		return;
 	}
@@ -451,6 +477,32 @@ void oc_conn_drain(oc_conn *c)
 		close_softly(c, c->s.tls != NULL);
 	else if (c->stage == OC_CONN_WS)
 		oc_ws_close(c->ws, OC_WS_GOING_AWAY, oc_str_of(reason));
+	else if (c->stage == OC_CONN_TUNNEL)
+		oc_conn_cut(c, false);
+}
+
+/* ---- Tunnels ---- */
+
+void oc_conn_became_tunnel(oc_conn *c)
+{
+	oc_sbuf early = c->in;
+
+	c->stage = OC_CONN_TUNNEL;
+	req_release(c);
+	oc_h1_reset(&c->h1);
+	oc_sbuf_init(&c->in, IN_MAX + OC_NET_READ_BYTES);
+	if (c->in_full || c->body_paused)
+		oc_stream_pause(&c->s, false);
+	c->in_full = c->body_paused = false;
+	if (early.n > 0 && c->tunnel != NULL)
+		c->tunnel->on_data(c->tunnel_arg, oc_sbuf_view(&early));
+	oc_sbuf_free(&early);
+}
+
+void oc_conn_end_tunnel(oc_conn *c)
+{
+	if (c->stage == OC_CONN_TUNNEL)
+		close_softly(c, true);
 }
 
 /* ---- WebSockets ---- */

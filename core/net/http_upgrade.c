@@ -84,3 +84,45 @@ oc_status oc_http_upgrade_ws(oc_http_req *req, const oc_ws_options *options, oc_
 	}
 	return OC_OK;
 }
+
+/* ---- Tunnels ---- */
+
+static oc_conn *conn_of(oc_http_tunnel *tunnel)
+{
+	return (oc_conn *)(void *)tunnel;
+}
+
+oc_http_tunnel *oc_http_upgrade_raw(oc_http_req *req, oc_str head, const oc_http_tunnel_cbs *cbs, void *arg)
+{
+	oc_conn *c = req->conn;
+
+	if (req->gone || c->server->draining || c->stage != OC_CONN_HANDLING || req->head_sent)
+		return NULL;
+	oc_stream_write(&c->s, &head, 1);
+	c->tunnel = cbs;
+	c->tunnel_arg = arg;
+	oc_conn_became_tunnel(c);
+	return (oc_http_tunnel *)(void *)c;
+}
+
+oc_status oc_http_tunnel_write(oc_http_tunnel *tunnel, oc_str bytes)
+{
+	oc_conn *c = conn_of(tunnel);
+
+	oc_stream_lazy(&c->s);
+	oc_stream_write(&c->s, &bytes, 1);
+	return c->s.queued > c->s.high ? OC_E_BUSY : OC_OK;
+}
+
+void oc_http_tunnel_pause(oc_http_tunnel *tunnel, bool paused)
+{
+	oc_stream_pause(&conn_of(tunnel)->s, paused);
+}
+
+void oc_http_tunnel_close(oc_http_tunnel *tunnel)
+{
+	oc_conn *c = conn_of(tunnel);
+
+	c->tunnel = NULL;
+	oc_conn_end_tunnel(c);
+}

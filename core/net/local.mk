@@ -1,6 +1,7 @@
 libocore_la_SOURCES += \
 	%D%/client_inner.h \
 	%D%/curl.c %D%/curl.h \
+	%D%/forward.c %D%/forward.h \
 	%D%/http1.c %D%/http1.h \
 	%D%/http_client.c %D%/http_client.h \
 	%D%/http_conn.c \

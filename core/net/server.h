@@ -150,6 +150,21 @@ bool oc_http_wants_ws(const oc_http_req *req);
  * is not acceptable the request is answered with 400 or 426. Ends the request in both cases. */
 oc_status oc_http_upgrade_ws(oc_http_req *req, const oc_ws_options *options, oc_ws **ret);
 
+/* Any other protocol over the same connection: writes head (a whole 101), then bytes go both ways as they are. Ends the
+ * request. NULL: it cannot be, and the request is still to be answered. */
+typedef struct oc_http_tunnel oc_http_tunnel;
+typedef struct oc_http_tunnel_cbs {
+	void (*on_data)(void *arg, oc_str bytes); /* what came early, from inside */
+	void (*on_drain)(void *arg); /* after OC_E_BUSY */
+	void (*on_close)(void *arg); /* the client is gone, once; the tunnel too */
+} oc_http_tunnel_cbs;
+oc_http_tunnel *oc_http_upgrade_raw(oc_http_req *req, oc_str head, const oc_http_tunnel_cbs *cbs, void *arg);
+/* OC_OK, or OC_E_BUSY: taken, but the client is slow. */
+oc_status oc_http_tunnel_write(oc_http_tunnel *tunnel, oc_str bytes);
+void oc_http_tunnel_pause(oc_http_tunnel *tunnel, bool paused);
+/* Sends what waits, then closes; on_close does not follow. */
+void oc_http_tunnel_close(oc_http_tunnel *tunnel);
+
 const char *oc_http_status_text(int status);
 
 #endif

@@ -16,6 +16,7 @@ typedef enum oc_conn_stage {
 	OC_CONN_FLUSH,	  /* the last answer is being sent, then close */
 	OC_CONN_LINGER,	  /* closed our side; reads and drops, so that the answer is not lost to a reset */
 	OC_CONN_WS,
+	OC_CONN_TUNNEL,
 	OC_CONN_DEAD /* the stream is closing; only an unended request keeps the memory */
 } oc_conn_stage;
 
@@ -48,6 +49,8 @@ struct oc_conn {
 	oc_http_peer peer;
 	oc_sbuf in; /* received behind a request that is not answered yet */
 	oc_ws *ws;
+	const oc_http_tunnel_cbs *tunnel; /* NULL: none, or closed by its user */
+	void *tunnel_arg;
 	oc_conn_stage stage;
 	uint64_t stage_ms; /* when the stage, or its head, began */
 	uint64_t last_in_ms;
@@ -122,6 +125,8 @@ void oc_conn_dropped(oc_conn *c);
 /* Cuts the connection on the handler's account: it knows, so on_close is not called. */
 void oc_conn_kill(oc_conn *c);
 void oc_conn_became_ws(oc_conn *c, oc_ws *ws);
+void oc_conn_became_tunnel(oc_conn *c);
+void oc_conn_end_tunnel(oc_conn *c);
 void oc_conn_ws_gone(void *conn, bool open);
 
 /* http_reply.c */

@@ -17,7 +17,7 @@ const HOOKS = new Set(['before_model_resolve', 'before_prompt_build', 'before_ag
 // Handlers of these answer at once in the original; a promise they return is not waited for.
 const SYNCHRONOUS = new Set(['tool_result_persist', 'before_message_write']);
 const RESERVED_COMMANDS = new Set(('help commands status whoami context stop restart reset new compact config debug allowlist ' +
-	'activation skill subagents model models queue send bash exec think verbose reasoning elevated usage').split(' '));
+	'activation skill subagents kill steer tell model models queue send bash exec think verbose reasoning elevated usage').split(' '));
 // Registered in later releases; kept by name only.
 const ACCEPTED = ['registerCliBackend', 'registerSpeechProvider', 'registerMediaUnderstandingProvider',
 	'registerImageGenerationProvider', 'registerVideoGenerationProvider', 'registerMusicGenerationProvider',
@@ -97,13 +97,7 @@ function createApi(host) {
 		},
 
 		registerHttpRoute(route) {
-			const at = normalizePath(route?.path);
-			if (!at)
-				return warn('http route registration missing path');
-			if (typeof route.handler !== 'function')
-				return refuse(`http route ${at}: the handler is no function`);
-			registry.keep('httpRoute', { path: at, match: route.match ?? 'exact', handler: route.handler }, 'httpRoutes',
-				{ path: at, match: route.match ?? 'exact', auth: route.auth ?? 'plugin', replaceExisting: route.replaceExisting === true || undefined }, 'route');
+			addHttpRoute(route, { plugin, registry, warn, refuse });
 		},
 
 		registerHttpHandler(handler) {
@@ -133,18 +127,22 @@ function createApi(host) {
 		},
 
 		registerCommand(command) {
-			const name = String(command?.name ?? '').trim().toLowerCase();
+			if (typeof command?.handler !== 'function')
+				return refuse('command registration failed: Command handler must be a function');
+			if (typeof command.name !== 'string')
+				return refuse('command registration failed: Command name must be a string');
+			if (typeof command.description !== 'string' || command.description.trim() === '')
+				return refuse('command registration failed: Command description cannot be empty');
+			const name = command.name.trim().toLowerCase();
 			if (name === '')
 				return refuse('command registration missing name');
 			if (!/^[a-z][a-z0-9_-]*$/.test(name))
 				return refuse('command registration failed: Command name must start with a letter and contain only letters, numbers, hyphens, and underscores');
 			if (RESERVED_COMMANDS.has(name))
 				return refuse(`command registration failed: Command name "${name}" is reserved by a built-in command`);
-			if (typeof command.handler !== 'function')
-				return refuse('command registration failed: Command handler must be a function');
 			if (registry.out.commands.some((other) => other.name === name))
-				return refuse(`command registration failed: Command "${name}" already registered by this plugin`);
-			registry.keep('command', command, 'commands', { name, description: String(command.description ?? '').trim(),
+				return refuse(`command registration failed: Command "${name}" already registered by plugin "${plugin.id}"`);
+			registry.keep('command', command, 'commands', { name, description: command.description.trim(),
 				acceptsArgs: command.acceptsArgs === true, requireAuth: command.requireAuth !== false,
 				nativeNames: plainData(command.nativeNames) });
 		},
@@ -181,6 +179,41 @@ function createApi(host) {
 	return api;
 }
 
+const within = (path, prefix) => path === prefix || path.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`);
+
+function overlaps(a, b) {
+	return a.path === b.path || (a.match === 'prefix' && within(b.path, a.path)) || (b.match === 'prefix' && within(a.path, b.path));
+}
+
+// Returns what takes it back; undefined: it was refused.  Releases before March 2026 know no auth: the plugin's own.
+function addHttpRoute(route, { plugin, registry, warn, refuse }) {
+	const at = normalizePath(route?.path);
+	if (!at)
+		return warn('http route registration missing path');
+	const { auth = 'plugin', match = 'exact', handler, handleUpgrade, replaceExisting } = route;
+	if (auth !== 'gateway' && auth !== 'plugin')
+		return refuse(`http route registration missing or invalid auth: ${at}`);
+	if (typeof handler !== 'function')
+		return refuse(`http route ${at}: the handler is no function`);
+	const own = { path: at, match: match === 'prefix' ? 'prefix' : 'exact' };
+	const other = registry.out.httpRoutes.find((row) => overlaps(row, own) && row.auth !== auth);
+	if (other)
+		return refuse(`http route overlap rejected: ${at} (${own.match}, ${auth}) overlaps ${other.path} (${other.match}, ${other.auth}) owned by ${plugin.id}`);
+	const there = registry.route(own.path, own.match);
+	if (there && !replaceExisting)
+		return refuse(`http route already registered: ${at} (${own.match}) by ${plugin.id}`);
+	const entry = { ...own, handler, handleUpgrade };
+	let number = there?.number;
+	if (there)
+		registry.functions.httpRoute[number] = entry;
+	else
+		number = registry.keep('httpRoute', entry, 'httpRoutes', { ...own, auth }, 'route');
+	return () => {
+		if (registry.functions.httpRoute[number] === entry)
+			registry.dropRoute(number);
+	};
+}
+
 function normalizePath(value) {
 	const text = String(value ?? '').trim();
 	if (text === '')
@@ -188,4 +221,4 @@ function normalizePath(value) {
 	return text.startsWith('/') ? text : `/${text}`;
 }
 
-module.exports = { createApi, resolveUserPath };
+module.exports = { addHttpRoute, createApi, resolveUserPath };

@@ -1,7 +1,7 @@
 'use strict';
 // One plugin in this process: loads it, and answers what the gateway asks of it.  See ipc-bridge/PROTOCOL.md.
 const path = require('node:path');
-const { createApi } = require('./api.js');
+const { addHttpRoute, createApi } = require('./api.js');
 const { entryOf } = require('./entry.js');
 const { HttpSide } = require('./http.js');
 const { Loader } = require('./load.js');
@@ -21,6 +21,15 @@ function become(target, source) {
 		if (!(key in source))
 			delete target[key];
 	Object.assign(target, source);
+}
+
+// The fields of the original, there also when they have no value.
+function commandContext(ctx, config) {
+	const { senderId, channel, channelId, isAuthorizedSender, args, commandBody, from, to, accountId, messageThreadId, sessionKey } = ctx;
+	const nothing = async () => null;
+	return { senderId, channel, channelId, isAuthorizedSender, args, commandBody, config, from, to, accountId, messageThreadId, sessionKey,
+		requestConversationBinding: async () => ({ status: 'error', message: 'This gateway does not bind conversations to plugins.' }),
+		detachConversationBinding: async () => ({ removed: false }), getCurrentConversationBinding: nothing };
 }
 
 class Plugin {
@@ -83,16 +92,34 @@ class Plugin {
 		this.api = createApi({ plugin: info, config: this.config, pluginConfig: this.pluginConfig, runtime: this.runtime,
 			logger: this.logger(''), registry: this.registry, missing: (kind, name) => this.missing(kind, name) });
 		await this.#register();
-		if (params.mode !== 'inspect' && params.http && (this.registry.out.httpRoutes.length > 0 || this.registry.out.httpHandlers > 0)) {
-			this.http = new HttpSide(this.registry, (message) => this.logger('http').error(message));
-			await this.http.listen(params.http);
-		}
+		if (this.registry.out.httpRoutes.length > 0 || this.registry.out.httpHandlers > 0)
+			await this.#listen();
 		const snapshot = { plugin: { id: info.id, name: info.name, description: info.description, version: info.version,
 			kind: definition.kind ?? manifest.kind }, ...structuredClone(plainData(this.registry.out)) };
 		for (const tool of snapshot.tools)
 			tool.resolved = this.#usualTools(tool);
-		this.registry.later = (more) => this.link.notify('register', plainData(more));
+		this.registry.later = (more) => void this.#registeredLate(plainData(more));
+		this.registry.dropped = (gone) => this.link.notify('unregister', gone);
 		return snapshot;
+	}
+
+	async #listen() {
+		if (this.params.mode === 'inspect' || !this.params.http)
+			return;
+		this.http ??= new HttpSide(this.registry, (message) => this.logger('http').error(message));
+		await this.http.listen(this.params.http);
+	}
+
+	async #registeredLate(more) {
+		if (more.httpRoutes || more.httpHandlers)
+			await this.#listen().catch((error) => this.logger('http').error(`cannot listen: ${error.message}`));
+		this.link.notify('register', more);
+	}
+
+	// For helpers of the SDK that register routes while a channel runs; returns what takes it back.
+	addHttpRoute(route) {
+		return addHttpRoute(route, { plugin: this.info, registry: this.registry,
+			warn: (message) => this.logger('http').warn(message), refuse: (message) => this.logger('http').error(message) });
 	}
 
 	// The original ignores a promise that register() returns; waiting a while for it is friendlier.
@@ -175,7 +202,12 @@ class Plugin {
 
 	async command({ command: number, ctx }) {
 		const command = this.registry.fn('command', number);
-		return plainData((await command.handler({ ...ctx, config: this.config })) ?? null);
+		try {
+			return plainData((await command.handler(commandContext(ctx, this.config))) ?? null);
+		} catch (error) {
+			this.logger('commands').error(`/${command.name} failed: ${error?.stack ?? error}`);
+			throw error;
+		}
 	}
 
 	method({ method, params, client, isWebchatConnect, request }) {
@@ -211,14 +243,19 @@ class Plugin {
 		return null;
 	}
 
-	// Services stop in reverse order; one that fails does not keep the others.
-	async shutdown() {
+	// In reverse order; one that fails does not keep the others.
+	async servicesStop() {
 		for (const number of [...this.started].reverse())
 			try {
 				await this.serviceStop({ service: number });
 			} catch (error) {
 				this.logger('').error(`service ${this.registry.fn('service', number).id}: stop failed: ${error?.message ?? error}`);
 			}
+		return null;
+	}
+
+	async shutdown() {
+		await this.servicesStop();
 		await this.http?.close();
 		return null;
 	}
@@ -257,6 +294,7 @@ class Plugin {
 			method: (params) => this.method(params),
 			'service.start': (params) => this.serviceStart(params),
 			'service.stop': (params) => this.serviceStop(params),
+			'service.stopAll': () => this.servicesStop(),
 			shutdown: () => this.shutdown(),
 		};
 	}

@@ -47,6 +47,7 @@ class Registry {
 		this.providers = new Map();
 		this.out = { tools: [], hooks: [], internalHooks: [], commands: [], services: [], httpRoutes: [], httpHandlers: 0,
 			gatewayMethods: [], cli: [], channels: [], providers: [], contextEngines: [], other: [], diagnostics: [] };
+		this.dropped = null; // told of what was taken back after that
 		this.later = null; // told of each registration after the snapshot was taken
 	}
 
@@ -68,6 +69,18 @@ class Registry {
 
 	note(kind, description) {
 		this.#add(kind, description);
+	}
+
+	// The route that is there already at this place, {row, number}.
+	route(path, match) {
+		const row = this.out.httpRoutes.find((one) => one.path === path && one.match === match);
+		return row ? { row, number: row.route } : null;
+	}
+
+	dropRoute(number) {
+		this.functions.httpRoute[number] = null;
+		this.out.httpRoutes = this.out.httpRoutes.filter((row) => row.route !== number);
+		this.dropped?.({ httpRoutes: [number] });
 	}
 
 	httpHandler(fn) {

@@ -1,0 +1,184 @@
+// What plugins offer besides tools and hooks: slash commands, services.
+import fs from 'node:fs';
+import path from 'node:path';
+import { test, done, Gateway, cli, cleanup, equal, ok, match, until, state, skipAll, writeConfig } from './lib.mjs';
+import { FakeTelegram } from './fake-telegram.mjs';
+
+if (!fs.existsSync(path.join(path.dirname(process.env.OC_BIN), 'bridge/vendor')))
+	skipAll('built without plugins');
+const hasTelegram = fs.existsSync(path.join(process.env.OC_MODULES, 'telegram.so')) || process.env.OC_STATIC_MODULES?.split(' ').includes('telegram');
+
+function write(id, files, manifest = {}) {
+	files = { 'openclaw.plugin.json': { id, configSchema: { type: 'object' }, ...manifest }, ...files };
+	for (const [name, content] of Object.entries(files)) {
+		const file = path.join(state, 'extensions', id, name);
+		fs.mkdirSync(path.dirname(file), { recursive: true });
+		fs.writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+	}
+}
+
+write('desk', { 'index.ts': `
+import type { OpenClawPluginApi, PluginCommandContext } from "openclaw/plugin-sdk";
+import fs from "node:fs";
+import path from "node:path";
+
+export default function register(api: OpenClawPluginApi) {
+	const show = (ctx: PluginCommandContext) => {
+		const { config, requestConversationBinding, detachConversationBinding, getCurrentConversationBinding, ...rest } = ctx as any;
+		return { text: JSON.stringify({ ...rest, model: config?.agents?.defaults?.model?.primary }) };
+	};
+	api.registerCommand({ name: "Desk", description: "Shows what it got.", acceptsArgs: true, handler: show });
+	api.registerCommand({ name: "open-desk", description: "For everybody.", requireAuth: false, nativeNames: { telegram: "opendesk" },
+		handler: () => ({ text: "open" }) });
+	api.registerCommand({ name: "deskfile", description: "Sends a file.", handler: (ctx) => {
+		const file = path.join(ctx.config.agents.defaults.workspace, "desk.txt");
+		fs.writeFileSync(file, "from the desk");
+		return { text: "here", mediaUrl: file };
+	} });
+	api.registerCommand({ name: "desklate", description: "Takes a while.", handler: async () => {
+		await new Promise((resolve) => setTimeout(resolve, 300));
+		return { text: "late" };
+	} });
+	api.registerCommand({ name: "deskquiet", description: "Says nothing.", handler: async () => undefined });
+	api.registerCommand({ name: "deskfail", description: "Throws.", handler: () => { throw new Error("secret detail"); } });
+	api.registerCommand({ name: "deskdie", description: "Ends its process.", handler: () => process.exit(3) });
+	api.registerCommand({ name: "desknonsense", description: "Answers nonsense.", handler: () => ({ text: 7, mediaUrls: "x", cycle: api }) as any });
+	for (const name of ["help", "Bad Name", "desk", "model"])
+		api.registerCommand({ name, description: "never", handler: () => ({ text: "never" }) });
+	api.registerCommand({ name: "deskmute", description: "", handler: () => ({ text: "never" }) });
+}
+` });
+write('desk2', { 'index.js': `module.exports = (api) => {
+	api.registerCommand({ name: 'desk', description: 'The other.', acceptsArgs: true, handler: () => ({ text: 'the wrong one' }) });
+	api.registerCommand({ name: 'only2', description: 'Its own.', handler: () => 'a plain text' });
+};` });
+
+const service = (id, more = '') => `
+const fs = require('fs'), path = require('path');
+const say = (line) => fs.appendFileSync(path.join(process.env.DESK_LOG_DIR, 'services.log'), line + ' ${id}\\n');
+module.exports = { register(api) {
+	api.registerService({ id: 'one', start: async (ctx) => {
+		await new Promise((r) => setTimeout(r, 50));
+		say('start one ' + [typeof ctx.config, fs.existsSync(ctx.stateDir), fs.existsSync(ctx.workspaceDir), typeof ctx.logger.info].join());
+	}, stop: async () => { await new Promise((r) => setTimeout(r, 30)); say('stop one'); } });
+	api.registerService({ id: 'two', start: () => { say('start two'); throw new Error('two does not want to'); }, stop: () => say('stop two') });
+	api.registerService({ id: 'three', start: () => say('start three'), stop: () => say('stop three') });
+	${more}
+} };`;
+const logDir = path.join(state, 'workspace/log');
+fs.mkdirSync(logDir, { recursive: true });
+process.env.DESK_LOG_DIR = logDir;
+write('serve-a', { 'index.js': service('a') });
+write('serve-b', { 'index.js': service('b', "api.registerCommand({ name: 'serveb', description: 'dies', handler: () => process.exit(9) });") });
+write('serve-stuck', { 'index.js': `module.exports = (api) => api.registerService({ id: 'stuck', start() {}, stop: () => new Promise(() => {}) });` });
+
+const tg = await new FakeTelegram().start();
+cleanup(() => tg.stop());
+const base = {
+	agents: { defaults: { model: { primary: 'offline/echo' }, workspace: path.join(state, 'workspace') } },
+	plugins: { entries: { 'serve-a': { env: ['DESK_LOG_DIR'], enabled: false }, 'serve-b': { env: ['DESK_LOG_DIR'], enabled: false },
+		'serve-stuck': { enabled: false } } },
+	...hasTelegram && { channels: { telegram: { botToken: tg.token, apiRoot: tg.url, allowFrom: [7], groupPolicy: 'open' } } },
+};
+writeConfig(base);
+
+let gw;
+const plugin = async (id) => (await gw.rpc('plugins.list', {})).plugins.find((one) => one.id === id);
+const say = async (text, session = 'main') => (await gw.rpc('session.message', { session, text, wait: true })).text;
+
+test('commands are answered before the agent, with the fields of the original', async () => {
+	gw = await new Gateway().start();
+	await until('the plugins', async () => (await plugin('desk')).status === 'loaded' && (await plugin('desk2')).status === 'loaded');
+	equal(JSON.parse(await say('/desk  some   words here ')), { channel: 'webchat', isAuthorizedSender: true, args: 'some words here',
+		commandBody: '/desk some words here', sessionKey: 'agent:main:main', model: 'offline/echo' });
+	equal(JSON.parse(await say('/DESK')).args, undefined);
+	equal(await say('/desklate'), 'late');
+	equal(await say('/only2'), 'a plain text');
+});
+
+test('one without arguments that is followed by something is a message', async () => {
+	equal(await say('/open-desk'), 'open');
+	ok((await say('/open-desk now')) !== 'open');
+});
+
+test('names of built-in commands, bad names and doubles are refused and told', async () => {
+	const said = (await gw.rpc('plugins.info', { id: 'desk' })).registered.diagnostics.map((one) => one.message);
+	equal(said, ['command registration failed: Command name "help" is reserved by a built-in command',
+		'command registration failed: Command name must start with a letter and contain only letters, numbers, hyphens, and underscores',
+		'command registration failed: Command "desk" already registered by plugin "desk"',
+		'command registration failed: Command name "model" is reserved by a built-in command',
+		'command registration failed: Command description cannot be empty']);
+	match(await say('/help'), /\/desk - Shows what it got\./);
+	const all = await say('/commands');
+	match(all, /\/open-desk - For everybody\./);
+	match(all, /\/only2 - Its own\./);
+	ok(!all.includes('never') && !all.includes('The other.'), all);
+});
+
+test('one that fails, says nothing, answers nonsense or dies costs its answer and nothing else', async () => {
+	const failed = await say('/deskfail');
+	match(failed, /Command failed/);
+	ok(!failed.includes('secret detail'));
+	equal(await say('/deskquiet'), '');
+	equal(await say('/desknonsense'), '');
+	match(await say('/deskdie'), /deskdie.*(process|retried|again)/i);
+	equal(await say('/desklate'), 'late');
+});
+
+if (hasTelegram)
+	test('in a chat: menu, file, and who may', async () => {
+		const texts = (chat) => tg.shown(chat);
+		await until('the account', async () => (await gw.rpc('channels.status', { channel: 'telegram' })).accounts[0].state === 'connected');
+		tg.say(7, '/desk@test_bot hello');
+		const got = JSON.parse(await until('the answer', () => texts(7)[0]));
+		equal([got.channel, got.senderId, got.args, got.from, got.to, got.accountId, got.isAuthorizedSender],
+			['telegram', '7', 'hello', 'telegram:7', 'telegram:7', 'default', true]);
+		tg.say(7, '/open_desk');
+		await until('the other', () => texts(7).includes('open'));
+		tg.say(7, '/deskfile');
+		await until('the file', () => tg.called('sendDocument').length === 1);
+	});
+
+test('the next start offers them without starting the plugin', async () => {
+	equal((await gw.stop()).code, 0);
+	gw = await new Gateway().start();
+	match(await say('/commands'), /\/desk - Shows/);
+	equal((await plugin('desk')).process, 'idle');
+	if (hasTelegram)
+		await until('the menu', () => tg.menu?.some((one) => one.command === 'opendesk'));
+	equal(JSON.parse(await say('/desk x')).args, 'x');
+	equal((await plugin('desk')).process, 'running');
+	equal((await gw.stop()).code, 0);
+});
+
+const log = () => (fs.existsSync(path.join(logDir, 'services.log')) ? fs.readFileSync(path.join(logDir, 'services.log'), 'utf8').trim().split('\n') : []);
+
+test('services start in order when the gateway is ready, and a failing one keeps nobody', async () => {
+	for (const id of ['serve-a', 'serve-b', 'serve-stuck'])
+		base.plugins.entries[id].enabled = true;
+	writeConfig(base);
+	gw = await new Gateway().start();
+	await until('the services', () => log().length === 6, 20000);
+	for (const id of ['a', 'b'])
+		equal(log().filter((line) => line.endsWith(` ${id}`)), [`start one object,true,true,function ${id}`, `start two ${id}`, `start three ${id}`]);
+	equal((await plugin('serve-a')).process, 'running');
+});
+
+test('they are started again when their process died', async () => {
+	match(await say('/serveb'), /serveb/);
+	await until('them again', () => log().filter((line) => line === 'start three b').length === 2, 20000);
+});
+
+test('they stop in reverse order, and one that hangs does not hold the gateway', async () => {
+	fs.rmSync(path.join(logDir, 'services.log'));
+	const began = Date.now();
+	equal((await gw.stop()).code, 0);
+	ok(Date.now() - began < 20000);
+	equal(log(), ['stop three b', 'stop one b', 'stop three a', 'stop one a']);
+	gw = await new Gateway().start();
+	await until('the services', () => log().filter((line) => line.startsWith('start')).length === 6, 20000);
+	equal((await plugin('serve-a')).process, 'running');
+	equal((await gw.stop()).code, 0);
+});
+
+await done();

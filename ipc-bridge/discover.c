@@ -142,7 +142,8 @@ static void read_plugin(oc_plugin *plugin, const cJSON *package)
 	}
 	const char *id = oc_json_str(plugin->manifest, "id", "");
 	if (id[0] != 0 && strcmp(id, plugin->id) != 0) {
-		oc_free(plugin->id);
+		oc_plugin_channels_free(plugin);
+	oc_free(plugin->id);
 		plugin->id = oc_strdup(id);
 	}
 	plugin->name = oc_strdup(oc_json_str(plugin->manifest, "name", plugin->id));

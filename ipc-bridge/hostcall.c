@@ -129,6 +129,10 @@ void oc_plugin_noted(oc_plugin *plugin, oc_str name, oc_str payload)
 		take_missing(plugin, params);
 	else if (oc_str_eqz(name, "register"))
 		take_register(plugin, params);
+	else if (oc_str_eqz(name, "status"))
+		oc_plugin_channel_status(plugin, params);
+	else if (oc_str_eqz(name, "accounts"))
+		oc_plugin_channel_accounts(plugin, params);
 	else if (oc_str_eqz(name, "listen") && host != NULL)
 		host->listen(plugin->bridge->host_arg, plugin, oc_json_str(params, "kind", ""));
 	else if (oc_str_eqz(name, "unregister"))

@@ -2,6 +2,7 @@
 libocore_la_SOURCES += \
 	%D%/bridge.c %D%/bridge.h \
 	%D%/command.c \
+	%D%/channel.c \
 	%D%/discover.c \
 	%D%/frame.c %D%/frame.h \
 	%D%/hostcall.c \

@@ -24,6 +24,7 @@ typedef struct oc_plugin_wait {
 
 typedef struct oc_passing oc_passing;
 typedef struct oc_plugin_hook oc_plugin_hook;
+typedef struct oc_plugin_channel oc_plugin_channel;
 
 struct oc_plugin {
 	oc_plugin *next;
@@ -46,6 +47,8 @@ struct oc_plugin {
 	char *module_name, *tools_json;
 	oc_passing *passing; /* tool calls under way */
 	oc_plugin_hook *hooks;
+	oc_plugin_channel *channels;
+	const oc_channel_host *channel_host; /* NULL: its module was not started */
 	/* Its process (process.c). */
 	oc_plugin_phase phase;
 	oc_owner *owner;
@@ -134,6 +137,21 @@ void oc_plugin_greet(oc_plugin *plugin);
 /* Makes what the snapshot says available (again): tools as a module, hooks. */
 oc_status oc_plugin_present(oc_plugin *plugin, oc_err *err);
 void oc_plugin_withdraw(oc_plugin *plugin);
+
+/* ---- channel.c ---- */
+
+/* Whether it needs a module for other reasons than tools; what the module's manifest says of channels and providers. */
+bool oc_plugin_has_guests(const oc_plugin *plugin);
+void oc_plugin_describe_guests(const oc_plugin *plugin, cJSON *manifest);
+/* The module starts: its channels become guests. */
+oc_status oc_plugin_channels_register(oc_plugin *plugin, oc_err *err);
+void oc_plugin_channels_free(oc_plugin *plugin);
+/* Its process is up (again), before anything else is asked of it; it is gone. */
+void oc_plugin_channels_up(oc_plugin *plugin);
+void oc_plugin_channels_down(oc_plugin *plugin);
+/* What it says of an account; which accounts there are. */
+void oc_plugin_channel_status(oc_plugin *plugin, const cJSON *params);
+void oc_plugin_channel_accounts(oc_plugin *plugin, const cJSON *params);
 
 /* ---- view.c ---- */
 

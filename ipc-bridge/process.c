@@ -145,6 +145,7 @@ static void gone(oc_plugin *plugin)
 	const oc_bridge_host *host = plugin->bridge->host;
 	oc_peer_close(plugin->peer);
 	plugin->peer = NULL;
+	oc_plugin_channels_down(plugin);
 	if (host != NULL)
 		host->gone(plugin->bridge->host_arg, plugin);
 	plugin->phase = OC_PLUGIN_DOWN;
@@ -259,6 +260,7 @@ static void on_registered(void *arg, oc_status status, oc_str result)
 	if ((changed || plugin->module == NULL) && oc_plugin_present(plugin, &err) != OC_OK)
 		oc_plugin_refuse(plugin, NULL, "%s", err.text);
 	oc_plugin_services_start(plugin, true);
+	oc_plugin_channels_up(plugin);
 	tell_waiting(plugin, OC_OK, "");
 }
 

@@ -283,15 +283,24 @@ static oc_status subscribe(oc_plugin *plugin, const cJSON *row, oc_err *err)
 
 static oc_status init(const oc_host_api *host, oc_self *self, oc_str config, void **ret_inst)
 {
-	(void)host;
 	(void)config;
 	oc_bridge *bridge = oc_modules_context(oc_module_registry(self), "bridge");
 	for (oc_plugin *p = bridge != NULL ? bridge->plugins : NULL; p != NULL; p = p->next)
 		if (strcmp(p->module_name, oc_module_name(self)) == 0) {
+			const void *table = NULL;
 			*ret_inst = p;
+			if (host->query(self, OC_STR(OC_SERVICE_CHANNEL), 1, 0, &table) == OC_OK)
+				p->channel_host = table;
 			return OC_OK;
 		}
 	return OC_E_NOT_FOUND;
+}
+
+static void start(void *inst, oc_call *call)
+{
+	oc_err err = {0};
+	oc_status status = oc_plugin_channels_register(inst, &err);
+	oc_call_done(call, status, oc_str_of(err.text));
 }
 
 static void fini(void *inst)
@@ -303,14 +312,16 @@ static oc_status add_module(oc_plugin *plugin, oc_err *err)
 {
 	oc_auto_json cJSON *manifest = cJSON_CreateObject();
 	cJSON *abi = cJSON_AddObjectToObject(manifest, "abi");
-	static const char *const kinds[] = {"tool"};
+	static const char *const kinds[] = {"tool", "channel", "provider"}, *const services[] = {OC_SERVICE_CHANNEL};
 	(void)oc_json_set_i64(abi, "major", OC_ABI_MAJOR);
 	(void)oc_json_set_i64(abi, "minor", OC_ABI_MINOR);
 	(void)oc_json_set_str(manifest, "name", plugin->module_name);
 	(void)oc_json_set_str(manifest, "version", plugin->version[0] != 0 ? plugin->version : "0.0.0");
 	(void)oc_json_set_str(manifest, "license", "see the plugin");
 	(void)oc_json_set_str(manifest, "description", oc_json_str(plugin->manifest, "description", plugin->name));
-	(void)oc_json_set(manifest, "kinds", cJSON_CreateStringArray(kinds, 1));
+	(void)oc_json_set(manifest, "kinds", cJSON_CreateStringArray(kinds, 3));
+	(void)oc_json_set(manifest, "services", cJSON_CreateStringArray(services, 1));
+	oc_plugin_describe_guests(plugin, manifest);
 	oc_auto_free char *text = oc_json_print(manifest);
 	if (text == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a plugin");
@@ -325,6 +336,7 @@ static oc_status add_module(oc_plugin *plugin, oc_err *err)
 		.ifaces = plugin->ifaces,
 		.n_ifaces = 1,
 		.init = init,
+		.start = start,
 		.fini = fini,
 	};
 	return oc_modules_add(plugin->bridge->modules, oc_str_of(text), &plugin->desc, "plugin", &plugin->module, err);
@@ -344,7 +356,7 @@ oc_status oc_plugin_present(oc_plugin *plugin, oc_err *err)
 		if (status == OC_OK)
 			status = subscribe(plugin, row, err);
 	}
-	if (status == OC_OK && plugin->module == NULL && strcmp(plugin->tools_json, "[]") != 0)
+	if (status == OC_OK && plugin->module == NULL && (strcmp(plugin->tools_json, "[]") != 0 || oc_plugin_has_guests(plugin)))
 		status = add_module(plugin, err);
 	if (status == OC_OK && plugin->module != NULL && plugin->bridge->started)
 		oc_module_restart(plugin->module, NULL, NULL);

@@ -3,17 +3,23 @@ bridge_sources = \
 	%D%/main.js \
 	%D%/lib/api.js \
 	%D%/lib/channel.js \
+	%D%/lib/channel_runtime.js \
+	%D%/lib/config_diff.js \
 	%D%/lib/entry.js \
 	%D%/lib/events.js \
 	%D%/lib/frame.js \
 	%D%/lib/http.js \
+	%D%/lib/inbound.js \
 	%D%/lib/load.js \
+	%D%/lib/media.js \
 	%D%/lib/peer.js \
+	%D%/lib/policy.js \
 	%D%/lib/plugin.js \
 	%D%/lib/registry.js \
 	%D%/lib/resolve.js \
 	%D%/lib/runtime.js \
 	%D%/lib/sp.js \
+	%D%/lib/text.js \
 	%D%/lib/tools.js \
 	%D%/lib/transpile.js \
 	%D%/sdk/access.js \

@@ -33,6 +33,7 @@ integration_tests += %D%/providers.test
 integration_tests += %D%/plugins.test
 integration_tests += %D%/hooks.test
 integration_tests += %D%/plugin-surface.test
+integration_tests += %D%/plugin-host.test
 
 # Runs one channel module for a script; see there.
 check_PROGRAMS += %D%/channel_driver
@@ -55,6 +56,7 @@ EXTRA_DIST += %D%/modules-live.mjs
 EXTRA_DIST += %D%/openai-client.mjs
 EXTRA_DIST += %D%/plugins.mjs
 EXTRA_DIST += %D%/plugin-surface.mjs
+EXTRA_DIST += %D%/plugin-host.mjs
 EXTRA_DIST += %D%/providers.mjs
 EXTRA_DIST += %D%/queue.mjs
 EXTRA_DIST += %D%/skills.mjs

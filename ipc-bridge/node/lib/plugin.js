@@ -2,8 +2,10 @@
 // One plugin in this process: loads it, and answers what the gateway asks of it.  See ipc-bridge/PROTOCOL.md.
 const path = require('node:path');
 const { addHttpRoute, createApi } = require('./api.js');
+const { Channels } = require('./channel.js');
 const { entryOf } = require('./entry.js');
 const { HttpSide } = require('./http.js');
+const { Dispatches } = require('./inbound.js');
 const { Loader } = require('./load.js');
 const { Registry, plainData } = require('./registry.js');
 const { Tools } = require('./tools.js');
@@ -39,6 +41,8 @@ class Plugin {
 		this.registry = new Registry();
 		this.tools = new Tools(this.registry);
 		this.started = [];
+		this.dispatches = new Dispatches(this);
+		this.channels = new Channels(this);
 	}
 
 	missing(kind, name) {
@@ -157,6 +161,7 @@ class Plugin {
 			become(this.pluginConfig, pluginConfig);
 		else if (pluginConfig)
 			this.api.pluginConfig = this.pluginConfig = pluginConfig;
+		this.channels.configChanged();
 	}
 
 	async hook({ handler: number, payload }, call) {
@@ -255,6 +260,7 @@ class Plugin {
 	}
 
 	async shutdown() {
+		await this.channels.stopAll();
 		await this.servicesStop();
 		await this.http?.close();
 		return null;
@@ -296,6 +302,7 @@ class Plugin {
 			'service.stop': (params) => this.serviceStop(params),
 			'service.stopAll': () => this.servicesStop(),
 			shutdown: () => this.shutdown(),
+			...this.channels.methods(),
 		};
 	}
 

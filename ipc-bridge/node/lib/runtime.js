@@ -1,45 +1,204 @@
 'use strict';
 // api.runtime: what is synchronous in the original is answered here, from what the gateway sent; the rest is a call to it.
+const path = require('node:path');
 const { spawn } = require('node:child_process');
+const { configChanges } = require('./config_diff.js');
+const { createChannelRuntime } = require('./channel_runtime.js');
+const media = require('./media.js');
+const policy = require('./policy.js');
 
 const COMPATIBLE_VERSION = '2026.6.11';
+const OUTPUT_MAX = 16 << 20;
 
 function createRuntime(plugin, params) {
-	const call = (name, options) => (...args) => plugin.link.call(name, args, options);
+	const ask = (name) => (...args) => plugin.link.call(name, args);
+	const tell = (name) => (...args) => {
+		plugin.link.call(name, args).catch((error) => plugin.logger('runtime').warn(`${name}: ${error.message}`));
+		return true;
+	};
 	const runtime = {
 		version: COMPATIBLE_VERSION,
-		config: {
-			loadConfig: () => plugin.config,
-			current: () => plugin.config,
-			writeConfigFile: call('config.writeConfigFile'),
-			mutateConfigFile: call('config.mutateConfigFile'),
-			replaceConfigFile: call('config.replaceConfigFile'),
-		},
+		config: createConfig(plugin),
 		state: { resolveStateDir: () => params.stateDir },
 		system: {
-			enqueueSystemEvent: (text, options) => void plugin.link.call('system.event', [text, options]).catch(() => {}),
-			requestHeartbeatNow: (options) => void plugin.link.call('system.requestHeartbeatNow', [options]).catch(() => {}),
+			enqueueSystemEvent: tell('system.event'),
 			runCommandWithTimeout,
-			formatNativeDependencyHint: ({ packageName, manager = 'pnpm' }) => `Install it by hand: ${manager} add ${packageName}`,
+			formatNativeDependencyHint: ({ packageName, manager = 'pnpm', approveBuildsCommand, rebuildCommand, downloadCommand }) => {
+				const steps = [approveBuildsCommand ?? (manager === 'pnpm' ? `pnpm approve-builds (select ${packageName})` : undefined),
+					rebuildCommand ?? (manager === 'pnpm' ? `pnpm rebuild ${packageName}` : manager === 'yarn' ? `yarn rebuild ${packageName}` : `npm rebuild ${packageName}`),
+					downloadCommand].filter(Boolean);
+				return `Install steps: ${steps.join('; ')}.`;
+			},
 		},
+		media: { loadWebMedia: media.loadWebMedia, detectMime: media.detectMime, mediaKindFromMime: media.mediaKindFromMime,
+			isVoiceCompatibleAudio: media.isVoiceCompatibleAudio, getImageMetadata: media.getImageMetadata },
+		tools: createMemoryTools(plugin),
 		logging: {
 			shouldLogVerbose: () => params.verbose === true,
-			getChildLogger: (bindings) => plugin.logger(bindings?.module ?? bindings?.subsystem ?? ''),
+			getChildLogger: (bindings) => plugin.logger(bindings?.module ?? bindings?.subsystem ?? bindings?.channel ?? bindings?.plugin ?? ''),
 		},
 		events: {
-			onAgentEvent: (listener) => plugin.listen('agent', listener),
+			onAgentEvent: (listener) => plugin.listen('agent', withText(listener)),
 			onSessionTranscriptUpdate: (listener) => plugin.listen('transcript', listener),
 		},
 		subagent: {
-			run: call('subagent.run'),
-			waitForRun: call('subagent.waitForRun'),
-			getSessionMessages: call('subagent.getSessionMessages'),
-			getSession: call('subagent.getSession'),
-			deleteSession: call('subagent.deleteSession'),
+			run: ask('subagent.run'),
+			waitForRun: ask('subagent.waitForRun'),
+			getSessionMessages: ask('subagent.getSessionMessages'),
+			getSession: ask('subagent.getSessionMessages'),
+			deleteSession: ask('subagent.deleteSession'),
 		},
+		agent: createAgent(plugin, params),
+		channel: createChannelRuntime(plugin, params),
 	};
 	return named(runtime, '', plugin);
 }
+
+// ---- Configuration ----
+
+function createConfig(plugin) {
+	// The gateway checks each value that differs, and writes those; what is true of the file is true here at once.
+	const write = async (next) => {
+		const changes = configChanges(plugin.config, next);
+		if (changes.length > 0)
+			await plugin.link.call('config.write', [changes]);
+		plugin.configChanged({ config: structuredClone(next) });
+		return { changed: changes.map((change) => change.path) };
+	};
+	return {
+		loadConfig: () => plugin.config,
+		current: () => plugin.config,
+		writeConfigFile: async (next) => void (await write(next)),
+		replaceConfigFile: async ({ nextConfig }) => write(nextConfig),
+		mutateConfigFile: async ({ mutate }) => {
+			const draft = structuredClone(plugin.config), result = await mutate(draft, { snapshot: plugin.config });
+			await write(draft);
+			return { result, nextConfig: plugin.config };
+		},
+	};
+}
+
+// ---- Events: pieces of the answer come with all that was said before them ----
+
+function withText(listener) {
+	const said = new Map();
+	return (event) => {
+		if (event.stream === 'assistant') {
+			const text = (said.get(event.runId) ?? '') + (event.data.delta ?? '');
+			said.set(event.runId, text);
+			listener({ ...event, data: { ...event.data, text } });
+			return;
+		}
+		if (event.stream === 'lifecycle' && event.data.phase !== 'start')
+			said.delete(event.runId);
+		listener(event);
+	};
+}
+
+// ---- The gateway's memory tools, for plugins that hand them on ----
+
+function createMemoryTools(plugin) {
+	const tool = (name, label, description, parameters) => ({ agentSessionKey, config: _config } = {}) => ({
+		name, label, description, parameters,
+		execute: async (_id, args) => {
+			const result = await plugin.link.call('memory.tool', [name, args ?? {}, { sessionKey: agentSessionKey }]);
+			return { content: result.content ?? [], details: result.details };
+		},
+	});
+	return {
+		createMemorySearchTool: tool('memory_search', 'Memory Search', 'Searches what was written down in MEMORY.md and memory/*.md.',
+			{ type: 'object', properties: { query: { type: 'string' }, maxResults: { type: 'number' }, minScore: { type: 'number' } }, required: ['query'] }),
+		createMemoryGetTool: tool('memory_get', 'Memory Get', 'Reads a part of MEMORY.md or memory/*.md.',
+			{ type: 'object', properties: { path: { type: 'string' }, from: { type: 'number' }, lines: { type: 'number' } }, required: ['path'] }),
+		// `openclaw memory` is a command of the gateway's own: the program has it already.
+		registerMemoryCli: () => {},
+	};
+}
+
+// ---- Agents ----
+
+function createAgent(plugin, params) {
+	const workspace = (cfg, id) => {
+		const given = policy.agentEntry(cfg, id)?.workspace;
+		return given ? path.resolve(given.replace(/^~(?=\/|$)/, require('node:os').homedir())) : params.workspaceDir;
+	};
+	const run = async (given) => {
+		const { prompt, provider, model, timeoutMs, disableTools, sessionKey, extraSystemPrompt, thinkLevel, streamParams } = given;
+		const began = Date.now();
+		const done = await plugin.link.call('agent.run', [{ prompt, sessionKey, extraSystem: extraSystemPrompt, timeoutMs, noTools: disableTools === true,
+			model: model && provider && !String(model).startsWith(`${provider}/`) ? `${provider}/${model}` : model ?? undefined, thinking: thinkLevel,
+			maxTokens: streamParams?.maxTokens, temperature: streamParams?.temperature }]);
+		if (done.status !== 'ok')
+			throw new Error(done.error?.message ?? `the run ended: ${done.status}`);
+		const used = String(done.model ?? '');
+		return { payloads: done.text ? [{ text: done.text }] : [], meta: { durationMs: Date.now() - began, stopReason: done.stopReason,
+			agentMeta: { sessionId: given.sessionId ?? '', provider: used.split('/')[0], model: used.split('/').slice(1).join('/'), usage: done.usage } } };
+	};
+	return {
+		defaults: { model: undefined, provider: undefined },
+		resolveAgentDir: (_cfg, id) => path.join(params.stateDir, 'agents', policy.agentId(id), 'agent'),
+		resolveAgentWorkspaceDir: (cfg, id) => workspace(cfg, id),
+		resolveAgentIdentity: (cfg, id) => policy.agentEntry(cfg, id)?.identity,
+		resolveThinkingDefault: ({ cfg } = {}) => cfg?.agents?.defaults?.thinkingDefault ?? 'off',
+		resolveAgentTimeoutMs: ({ cfg, overrideSeconds } = {}) => 1000 * (overrideSeconds ?? cfg?.agents?.defaults?.timeoutSeconds ?? 600),
+		ensureAgentWorkspace: async (options) => ({ dir: options?.dir ?? params.workspaceDir }),
+		runEmbeddedPiAgent: run,
+		runEmbeddedAgent: run,
+	};
+}
+
+// ---- Programs: in the plugin's own sandbox ----
+
+// {pid, stdout, stderr, code, signal, killed, termination, noOutputTimedOut}.
+function runCommandWithTimeout(argv, options = {}) {
+	const { timeoutMs, cwd, input, env, noOutputTimeoutMs } = typeof options === 'number' ? { timeoutMs: options } : options;
+	return new Promise((resolve, reject) => {
+		const child = spawn(argv[0], argv.slice(1), { cwd, env: { ...process.env, ...env }, detached: true,
+			stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
+		const out = { stdout: '', stderr: '' };
+		let why = 'exit', quiet;
+		const end = (reason) => {
+			why = reason;
+			try {
+				process.kill(-child.pid, 'SIGKILL'); // what it started, too
+			} catch {
+				child.kill('SIGKILL');
+			}
+		};
+		const timer = timeoutMs > 0 ? setTimeout(() => end('timeout'), timeoutMs) : undefined;
+		const awake = () => {
+			clearTimeout(quiet);
+			if (noOutputTimeoutMs > 0)
+				quiet = setTimeout(() => end('no-output-timeout'), noOutputTimeoutMs);
+		};
+		awake();
+		for (const name of ['stdout', 'stderr'])
+			child[name].setEncoding('utf8').on('data', (piece) => {
+				awake();
+				if (out[name].length < OUTPUT_MAX)
+					out[name] += piece;
+			});
+		const over = () => {
+			clearTimeout(timer);
+			clearTimeout(quiet);
+		};
+		child.on('error', (error) => {
+			over();
+			reject(error);
+		});
+		child.on('close', (code, signal) => {
+			over();
+			resolve({ pid: child.pid, ...out, code, signal, killed: child.killed || why !== 'exit', termination: why !== 'exit' ? why : signal ? 'signal' : 'exit',
+				noOutputTimedOut: why === 'no-output-timeout' });
+		});
+		if (input !== undefined) {
+			child.stdin.on('error', () => {});
+			child.stdin.end(input);
+		}
+	});
+}
+
+// ---- What is not there ----
 
 // A part that is not there fails by name when it is called, and is told to `plugins doctor`.
 function named(value, at, plugin) {
@@ -65,26 +224,4 @@ function absent(name, plugin) {
 	return new Proxy(fail, { get: (target, key) => (typeof key === 'symbol' || key in target || key === 'then' ? target[key] : absent(`${name}.${String(key)}`, plugin)) });
 }
 
-// {stdout, stderr, code, signal, killed}.
-function runCommandWithTimeout(argv, options = {}) {
-	const { timeoutMs, cwd, input, env } = typeof options === 'number' ? { timeoutMs: options } : options;
-	return new Promise((resolve, reject) => {
-		const child = spawn(argv[0], argv.slice(1), { cwd, env: { ...process.env, ...env }, stdio: [input === undefined ? 'inherit' : 'pipe', 'pipe', 'pipe'] });
-		let stdout = '', stderr = '';
-		const timer = timeoutMs > 0 ? setTimeout(() => child.kill('SIGKILL'), timeoutMs) : undefined;
-		child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text));
-		child.stderr.setEncoding('utf8').on('data', (text) => (stderr += text));
-		child.on('error', (error) => {
-			clearTimeout(timer);
-			reject(error);
-		});
-		child.on('close', (code, signal) => {
-			clearTimeout(timer);
-			resolve({ stdout, stderr, code, signal, killed: child.killed });
-		});
-		if (input !== undefined)
-			child.stdin.end(input);
-	});
-}
-
-module.exports = { createRuntime, COMPATIBLE_VERSION };
+module.exports = { createRuntime, runCommandWithTimeout, COMPATIBLE_VERSION };

@@ -28,6 +28,7 @@ typedef struct oc_builtin_tool {
 	/* Asked to end early: whatever the tool has under way for the handle should stop. NULL: nothing to stop. The call itself
 	 * is completed by builtin.c. */
 	void (*cancel)(oc_agent *agent, oc_call *call);
+	bool repeatable; /* a call that a crash cut short may be made again: it reads only, or knows what it did */
 } oc_builtin_tool;
 
 /* The module "core" in the registry: before the modules start. */
@@ -47,7 +48,7 @@ void oc_builtin_fail(oc_call *call, const oc_err *err);
 /* ---- The tools ---- */
 
 extern const oc_builtin_tool oc_tool_memory_search, oc_tool_memory_get; /* memory_tools.c */
-extern const oc_builtin_tool oc_tool_sessions_spawn, oc_tool_subagents; /* subagent_tools.c */
+extern const oc_builtin_tool oc_tool_sessions_spawn, oc_tool_subagents, oc_tool_sessions_yield; /* subagent_tools.c */
 extern const oc_builtin_tool oc_tool_sessions_list, oc_tool_sessions_history, oc_tool_session_status, oc_tool_agents_list;
 extern const oc_builtin_tool oc_tool_sessions_send; /* session_send.c */
 

@@ -87,6 +87,8 @@ libocore_la_SOURCES += \
 	%D%/subagent.c \
 	%D%/subagent.h \
 	%D%/subagent_end.c \
+	%D%/subagent_fork.c \
+	%D%/subagent_record.c \
 	%D%/subagent_tools.c \
 	%D%/take.c \
 	%D%/take.h \

@@ -103,6 +103,7 @@ const oc_builtin_tool oc_tool_memory_search = {
 		"\"number\"},\"minScore\":{\"type\":\"number\",\"description\":\"0 to 1\"}}}}",
 	.offered = offered,
 	.invoke = search,
+	.repeatable = true,
 };
 
 const oc_builtin_tool oc_tool_memory_get = {
@@ -113,4 +114,5 @@ const oc_builtin_tool oc_tool_memory_get = {
 		"\"description\":\"First line, from 1\"},\"lines\":{\"type\":\"number\",\"description\":\"How many\"}}}}",
 	.offered = offered,
 	.invoke = get,
+	.repeatable = true,
 };

@@ -18,7 +18,7 @@ static const struct {
 } groups[] = {
 	{"fs", "read write edit apply_patch list find grep"},
 	{"runtime", "exec process"},
-	{"sessions", "sessions_list sessions_history sessions_send sessions_spawn session_status"},
+	{"sessions", "sessions_list sessions_history sessions_send sessions_spawn sessions_yield session_status"},
 	{"memory", "memory_search memory_get"},
 	{"web", "web_search web_fetch"},
 	{"ui", "browser canvas"},
@@ -265,7 +265,7 @@ static void apply_offer(verdict *v)
 /* What nobody reads along with and nobody answers in person does not get by itself: other conversations, the gateway, and
  * (for those that may not start others) what is for looking after them. tools.subagents.tools.allow gives it back. */
 static const char sub_deny[] = "gateway agents_list whatsapp_login session_status cron memory_search memory_get sessions_send";
-static const char leaf_deny[] = "subagents sessions_list sessions_history sessions_spawn";
+static const char leaf_deny[] = "subagents sessions_list sessions_history sessions_spawn sessions_yield";
 
 static void apply_subagent(verdict *v)
 {

@@ -4,7 +4,8 @@
  *
  *   nothing of it is in the history    its message is worked on as if it had just come
  *   its message, or results of tools   it goes on from there: the model is asked with what the history has
- *   an answer that calls tools         reported: it is not known whether they took effect, so they are not run again
+ *   an answer that calls tools         reported: it is not known whether they took effect, so they are not run again;
+ *                                      but where all of them are the agent's own that may be repeated, they are
  *
  * A turn that takes the process down with it must not do so for ever: after ATTEMPTS_MAX crashes it is reported.  From the
  * second one on such turns run one at a time (OC_LANE_SUSPECT), so that the innocent ones get through.
@@ -13,6 +14,7 @@
 
 #include <string.h>
 
+#include "core/agent/builtin.h"
 #include "core/agent/turn.h"
 #include "core/base/fault.h"
 #include "core/base/log.h"
@@ -35,16 +37,22 @@ typedef struct look {
 	int n;
 } look;
 
-static bool has_calls(const char *content_json)
+/* ret_repeatable: all of them may be made again. */
+static bool has_calls(const char *content_json, bool *ret_repeatable)
 {
 	oc_auto_json cJSON *content = content_json[0] != 0 ? cJSON_Parse(content_json) : NULL;
 	const cJSON *part;
+	bool any = false;
+	*ret_repeatable = true;
 	cJSON_ArrayForEach(part, content)
 	{
-		if (strcmp(oc_json_str(part, "type", ""), "tool_call") == 0)
-			return true;
+		if (strcmp(oc_json_str(part, "type", ""), "tool_call") != 0)
+			continue;
+		const oc_builtin_tool *tool = oc_builtin_find(oc_json_str(part, "name", ""));
+		*ret_repeatable = *ret_repeatable && tool != NULL && tool->repeatable;
+		any = true;
 	}
-	return false;
+	return any;
 }
 
 /* The newest message of the run decides; notes of the gateway are none. */
@@ -55,7 +63,11 @@ static bool on_last(void *arg, const oc_message_row *row)
 		return ++l->n < ROWS_MAX;
 	if (strcmp(row->run, l->run) != 0)
 		return false;
-	l->found = strcmp(row->role, "assistant") != 0 ? CAN_GO_ON : has_calls(row->content_json) ? TOOLS_UNKNOWN : ANSWERED;
+	bool repeatable = false;
+	l->found = strcmp(row->role, "assistant") != 0		    ? CAN_GO_ON
+		   : !has_calls(row->content_json, &repeatable)	    ? ANSWERED
+		   : repeatable					    ? CAN_GO_ON
+								    : TOOLS_UNKNOWN;
 	return false;
 }
 
@@ -312,5 +324,15 @@ oc_status oc_recover_messages(oc_turn *turn, oc_err *err)
 	}
 	if (turn->store_status != OC_OK)
 		return oc_fail(err, turn->store_status, NULL, "cannot take the turn up again");
+	const own_row *last = l.oldest;
+	while (last != NULL && last->newer != NULL)
+		last = last->newer;
+	/* An answer whose calls are to be made again. */
+	if (last != NULL && strcmp(last->role, "assistant") == 0) {
+		turn->calls_json = last->content;
+		turn->calls = cJSON_Parse(last->content);
+		if (turn->calls == NULL)
+			return oc_fail(err, OC_E_NOMEM, NULL, "cannot take the turn up again");
+	}
 	return turn->own != NULL ? OC_OK : oc_fail(err, OC_E_NOT_FOUND, NULL, "what the turn had done is gone");
 }

@@ -242,6 +242,7 @@ const oc_builtin_tool oc_tool_sessions_list = {
 		"the last minutes\"},\"messageLimit\":{\"type\":\"integer\",\"minimum\":0,\"description\":\"How many of the last "
 		"messages of each (at most 20)\"}}}}",
 	.invoke = invoke_list,
+	.repeatable = true,
 };
 
 /* ---- sessions_history ---- */
@@ -274,6 +275,7 @@ const oc_builtin_tool oc_tool_sessions_history = {
 		"\"limit\":{\"type\":\"integer\",\"minimum\":1},\"includeTools\":{\"type\":\"boolean\",\"description\":\"With tool calls "
 		"and results\"}},\"required\":[\"sessionKey\"]}}",
 	.invoke = invoke_history,
+	.repeatable = true,
 };
 
 /* ---- session_status ---- */
@@ -375,6 +377,7 @@ const oc_builtin_tool oc_tool_session_status = {
 		"one).\",\"parameters\":{\"type\":\"object\",\"properties\":{\"sessionKey\":{\"type\":\"string\"},\"model\":{\"type\":"
 		"\"string\",\"maxLength\":128}}}}",
 	.invoke = invoke_status,
+	.repeatable = true,
 };
 
 /* ---- agents_list ---- */
@@ -430,4 +433,5 @@ const oc_builtin_tool oc_tool_agents_list = {
 	.spec = "{\"name\":\"agents_list\",\"group\":\"sessions\",\"description\":\"The agents that sessions_spawn may be given as "
 		"agentId.\",\"parameters\":{\"type\":\"object\",\"properties\":{}}}",
 	.invoke = invoke_agents,
+	.repeatable = true,
 };

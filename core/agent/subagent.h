@@ -46,6 +46,8 @@ typedef struct oc_subagent {
 	bool killed;  /* nobody wants to hear of it */
 	bool telling; /* who asked is being told */
 	bool thread;  /* its conversation is a thread of the channel's */
+	bool fork;    /* it begins with what was said in the requester's */
+	bool forked;  /* and that is in the store */
 	bool counted; /* among the active */
 	unsigned attempts;
 	char outcome[8]; /* ok, error, timeout, killed */
@@ -69,7 +71,8 @@ typedef struct oc_subagent_spawn {
 	oc_str task;
 	const char *label, *agent_id, *model, *thinking; /* "" when not told */
 	int64_t timeout_s;				 /* -1: the configuration's */
-	bool cleanup_delete, session_mode, thread;
+	bool cleanup_delete, session_mode, thread, fork;
+	const char *run, *call_id; /* the tool call: asked again for the same, the same one is meant. "": none */
 	/* Once, later. err: why it was refused. */
 	void (*done)(void *arg, oc_subagent *sub, oc_status status, const oc_err *err);
 	void *arg;
@@ -108,10 +111,19 @@ void oc_subagents_session_over(oc_agent *agent, const char *session, const char 
 /* Whether the session is a sub-agent's: "agent:…:subagent:…". */
 bool oc_subagent_key(const char *session);
 
-/* ---- Between subagent.c and subagent_end.c ---- */
+/* ---- Between the files of sub-agents ---- */
+
+/* Into the lists. */
+void oc_subagent_add(oc_agent *agent, oc_subagent *sub);
+/* Of one that is in no list. */
+void oc_subagent_free(oc_subagent *sub);
+/* Writes the record, then starts its run. */
+void oc_subagent_commit(oc_subagent *sub);
 
 /* Writes the record; to be called after every change of what must outlive the process. */
 void oc_subagent_save(oc_subagent *sub, oc_batch *batch);
+/* Puts what the requester's conversation has, as far as session.parentForkMaxTokens allows, into the sub-agent's. */
+oc_status oc_subagent_fork(oc_subagent *sub, oc_batch *batch, oc_err *err);
 /* Takes it out of the store and of memory. */
 void oc_subagent_forget(oc_subagent *sub);
 /* Its own run is over, or can never be. */

@@ -48,11 +48,30 @@ static const oc_turn *turn_of(const oc_builtin_call *call)
 	return node != NULL ? OC_MAP_OWNER(node, oc_turn, by_run) : NULL;
 }
 
+/* What the original's tool can be asked for and this one cannot do: told, not left out in silence. */
+static bool unsupported(const oc_builtin_call *call, oc_err *err)
+{
+	const oc_config *config = call->agent->config;
+	if (strcmp(oc_json_str(call->args, "runtime", "subagent"), "subagent") != 0)
+		(void)oc_fail(err, OC_E_UNSUPPORTED, NULL, "runtime=\"%.20s\" is not available here; leave it out for a subagent",
+			      oc_json_str(call->args, "runtime", ""));
+	else if (cJSON_GetArraySize(oc_json_get(call->args, "attachments")) > 0)
+		(void)oc_fail(err, OC_E_DENIED, NULL, "attachments are not available; write what it needs into the task or into a file");
+	else if (strcmp(oc_json_str(call->args, "sandbox", "inherit"), "require") == 0 &&
+		 strcmp(oc_config_str(config, "tools.exec.sandbox.level", "strict"), "off") == 0)
+		(void)oc_fail(err, OC_E_DENIED, NULL, "sandbox=\"require\" cannot be kept: tools.exec.sandbox.level is off");
+	return err->code != OC_OK;
+}
+
 static void invoke_spawn(const oc_builtin_call *call)
 {
 	const oc_turn *turn = turn_of(call);
 	oc_err err = {0};
 	const char *model = oc_json_str(call->args, "model", "");
+	if (unsupported(call, &err)) {
+		refused(call->call, &err);
+		return;
+	}
 	oc_subagent_spawn spawn = {
 		.requester = call->session,
 		.requester_agent = call->agent_id,
@@ -66,6 +85,9 @@ static void invoke_spawn(const oc_builtin_call *call)
 		.cleanup_delete = strcmp(oc_json_str(call->args, "cleanup", "keep"), "delete") == 0,
 		.session_mode = strcmp(oc_json_str(call->args, "mode", "run"), "session") == 0,
 		.thread = oc_json_bool(call->args, "thread", false),
+		.fork = strcmp(oc_json_str(call->args, "context", ""), "fork") == 0,
+		.run = call->run,
+		.call_id = call->call_id,
 		.done = spawned,
 		.arg = call->call,
 	};
@@ -84,6 +106,9 @@ const oc_builtin_tool oc_tool_sessions_spawn = {
 		"\"agentId\":{\"type\":\"string\",\"maxLength\":64,\"description\":\"Another agent (see agents_list)\"},"
 		"\"model\":{\"type\":\"string\",\"maxLength\":128,\"description\":\"provider/model instead of the usual one\"},"
 		"\"thinking\":{\"type\":\"string\",\"enum\":[\"off\",\"minimal\",\"low\",\"medium\",\"high\",\"xhigh\"]},"
+		"\"context\":{\"type\":\"string\",\"enum\":[\"isolated\",\"fork\"],\"description\":\"fork: it begins with what was "
+		"said in this conversation\"},\"runtime\":{\"type\":\"string\"},\"sandbox\":{\"type\":\"string\",\"enum\":["
+		"\"inherit\",\"require\"]},\"attachments\":{\"type\":\"array\",\"maxItems\":50},"
 		"\"runTimeoutSeconds\":{\"type\":\"integer\",\"minimum\":0,\"description\":\"It is ended after this time; 0: an hour\"},"
 		"\"timeoutSeconds\":{\"type\":\"integer\",\"minimum\":0,\"description\":\"The same, by its old name\"},"
 		"\"thread\":{\"type\":\"boolean\",\"description\":\"In a thread of its own, where the channel has them\"},"
@@ -91,6 +116,33 @@ const oc_builtin_tool oc_tool_sessions_spawn = {
 		"thread)\"},\"cleanup\":{\"type\":\"string\",\"enum\":[\"delete\",\"keep\"],\"description\":\"Whether its session is "
 		"deleted when it has reported\"}},\"required\":[\"task\"]}}",
 	.invoke = invoke_spawn,
+	.repeatable = true,
+};
+
+/* ---- sessions_yield ---- */
+
+static void invoke_yield(const oc_builtin_call *call)
+{
+	oc_map_node *node = oc_map_find(&call->agent->runs, call->run);
+	oc_turn *turn = node != NULL ? OC_MAP_OWNER(node, oc_turn, by_run) : NULL;
+	if (turn == NULL || turn->aside != NULL) {
+		oc_builtin_text(call->call, true, "There is no turn that could end here.");
+		return;
+	}
+	turn->yielded = true;
+	cJSON *o = cJSON_CreateObject();
+	oc_json_opt(o, "status", "yielded");
+	oc_json_opt(o, "message", oc_json_str(call->args, "message", "Turn yielded."));
+	oc_builtin_json(call->call, o);
+}
+
+const oc_builtin_tool oc_tool_sessions_yield = {
+	.name = "sessions_yield",
+	.spec = "{\"name\":\"sessions_yield\",\"group\":\"sessions\",\"description\":\"End this turn now. What you wait for (results "
+		"of sub-agents) comes as the next message.\",\"parameters\":{\"type\":\"object\",\"properties\":{\"message\":{"
+		"\"type\":\"string\",\"maxLength\":4000,\"description\":\"A note to yourself\"}}}}",
+	.invoke = invoke_yield,
+	.repeatable = true,
 };
 
 /* ---- Which one is meant ---- */

@@ -134,9 +134,16 @@ static void finish(oc_toolset *set)
 		oc_turn_fail(turn, OC_E_LIMIT, &err);
 		return;
 	}
-	(void)oc_take_steering(turn);
-	if (turn->state == OC_TURN_RUNNING)
-		oc_turn_call_model(turn);
+	bool more = oc_take_steering(turn);
+	if (turn->state != OC_TURN_RUNNING)
+		return;
+	if (turn->yielded && !more) {
+		turn->stop_reason = "yield";
+		oc_turn_succeed(turn);
+		return;
+	}
+	turn->yielded = false;
+	oc_turn_call_model(turn);
 }
 
 /* ---- Running ---- */

@@ -168,6 +168,7 @@ struct oc_turn {
 	oc_turn_step step;
 	const char *calls_json; /* the answer whose calls run */
 	cJSON *calls; /* an answer whose tools run when it is committed */
+	bool yielded; /* a tool asked for the end of the turn: no model call after these results */
 	void (*store_next)(oc_turn *turn);
 	oc_toolset *toolset;
 	uint64_t loop_hashes[24]; /* the last tool calls and their results */

@@ -56,7 +56,7 @@ static void accepted(void *arg, const oc_batch *b, oc_status status, const oc_er
 		return;
 	}
 	turn->duplicate = status == OC_OK && oc_batch_is_duplicate(b);
-	turn->began_session = status == OC_OK && oc_batch_began_session(b);
+	turn->began_session |= status == OC_OK && oc_batch_began_session(b);
 	OC_FAULT_POINT("inbox-committed");
 	tell_committed(turn, status);
 	OC_FAULT_POINT("inbox-acknowledged");

@@ -23,6 +23,7 @@
 #define ARGUMENTS_MAX ((size_t)4 << 20)
 
 static void next_candidate(oc_turn *turn, uint64_t retry_after_ms);
+static void run_tools(oc_turn *turn);
 
 /* ---- Choosing ---- */
 
@@ -154,7 +155,11 @@ void oc_turn_prepare(oc_turn *turn)
 	cJSON *data = cJSON_CreateObject();
 	oc_json_opt(data, "model", turn->model.ref);
 	oc_turn_emit_data(turn, OC_AGENT_EV_START, data);
-	if (turn->state == OC_TURN_RUNNING)
+	if (turn->state != OC_TURN_RUNNING)
+		return;
+	if (turn->calls != NULL)
+		run_tools(turn); /* which the last process did not get to the end of */
+	else
 		oc_turn_call_model(turn);
 }
 

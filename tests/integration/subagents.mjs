@@ -1,17 +1,24 @@
+import fs from 'node:fs';
 import http from 'node:http';
-import { Gateway, cleanup, done, equal, match, ok, sleep, test, until, writeConfig } from './lib.mjs';
+import path from 'node:path';
+import { Gateway, cleanup, done, equal, match, ok, sleep, state, test, until, writeConfig } from './lib.mjs';
 
 // ---- A model that does what the test says ----
 
 // play(last, request): {text}, {tools: [[name, args]…]}, {wait: true} (no answer until the connection ends) or null for "ok".
 let play = () => null;
 const requests = [];
+let embeddings = 0; // asked for
 let held = [];
 const model = http.createServer((req, res) => {
 	let body = '';
 	req.on('data', (d) => (body += d));
 	req.on('end', async () => {
 		const request = JSON.parse(body);
+		if (req.url.endsWith('/embeddings')) {
+			embeddings++;
+			return; // never an answer
+		}
 		const last = request.messages.at(-1);
 		const text = typeof last.content === 'string' ? last.content : last.content.map((p) => p.text ?? '').join('\n');
 		requests.push({ text, role: last.role, request });
@@ -22,6 +29,8 @@ const model = http.createServer((req, res) => {
 		const chunk = (delta, finish = null) => ({ id: 'x', object: 'chat.completion.chunk', model: 'm', choices: [{ index: 0, delta, finish_reason: finish }] });
 		res.writeHead(200, { 'content-type': 'text/event-stream' });
 		if (answer.tools) {
+			if (answer.text)
+				send(chunk({ role: 'assistant', content: answer.text }));
 			answer.tools.forEach(([name, args], i) => send(chunk({ tool_calls: [{ index: i, id: `call_${requests.length}_${i}`, type: 'function', function: { name, arguments: JSON.stringify(args) } }] })));
 			send(chunk({}, 'tool_calls'));
 		} else {
@@ -45,8 +54,10 @@ const release = () => {
 const config = (subagents = {}, more = {}) => ({
 	gateway: { mode: 'local' },
 	models: { providers: { mock: { baseUrl: `http://127.0.0.1:${model.address().port}/v1`, apiKey: 'k', api: 'openai-completions',
-		models: [{ id: 'm', contextWindow: 200000, cost: { input: 1, output: 10 } }, { id: 'other', contextWindow: 200000 }] } } },
-	agents: { defaults: { model: { primary: 'mock/m' }, skipBootstrap: true, subagents }, ...more.agents },
+		models: [{ id: 'm', contextWindow: 200000, cost: { input: 1, output: 10 } }, { id: 'other', contextWindow: 200000 }],
+		...(more.memory ? { embeddings: [{ id: 'e' }] } : {}) } } },
+	agents: { defaults: { model: { primary: 'mock/m' }, skipBootstrap: true, subagents,
+		memorySearch: more.memory ? { provider: 'mock', model: 'e' } : { provider: 'none' } }, ...more.agents },
 	...(more.tools ? { tools: more.tools } : {}),
 	...(more.session ? { session: more.session } : {}),
 });
@@ -355,6 +366,87 @@ test('a gateway that is stopped while sub-agents work goes on with them', async 
 	gateway = await new Gateway().start();
 	await until('the report', async () => (await history('drain')).some((l) => /reported: did patient/.test(l)), 20000);
 	equal((await history('drain')).filter(isResult).length, 1);
+});
+
+test('a turn that is cut short after it started a sub-agent goes on with that one, and starts no second', async () => {
+	fs.mkdirSync(path.join(state, 'workspace'), { recursive: true });
+	fs.writeFileSync(path.join(state, 'workspace/MEMORY.md'), 'Something to remember.\n');
+	await start({}, { memory: true });
+	play = (text, role) => {
+		if (role === 'tool')
+			return { text: 'both are done' };
+		if (text === 'two things')
+			return { tools: [['sessions_spawn', { task: 'once' }], ['memory_search', { query: 'something' }]] };
+		return usual(text, role);
+	};
+	await ask('two things', 'twice');
+	await until('the second tool to be at work', () => embeddings > 0);
+	await until('the child', async () => (await children()).length > 0);
+	const before = (await children()).map((c) => c.key);
+	await gateway.kill();
+	writeConfig(config()); // no vectors: the search ends
+	gateway = await new Gateway().start();
+	await until('the answer', async () => (await history('twice')).includes('assistant: both are done'), 20000);
+	await until('the report', async () => (await history('twice')).some((l) => /reported: did once/.test(l)), 20000);
+	await idle();
+	const spawned = (await history('twice')).find((l) => l.startsWith('tool: ') && /childSessionKey/.test(l));
+	equal(JSON.parse(spawned.slice(6)).childSessionKey, before.find((k) => spawned.includes(k)));
+	equal((await children()).filter((c) => c.settings?.spawnedBy === 'agent:main:twice').length, 1);
+	equal((await history('twice')).filter(isResult).length, 1);
+});
+
+// ---- Waiting, and what a sub-agent knows ----
+
+test('sessions_yield ends the turn at once, and the result is the next message', async () => {
+	await start();
+	requests.length = 0;
+	play = (text, role) => (text === 'work and wait' ? { text: 'I will tell you.', tools: [['sessions_spawn', { task: 'slow' }], ['sessions_yield', { message: 'waiting' }]] } : usual(text, role));
+	const r = await gateway.rpc('session.message', { session: 'yield', text: 'work and wait', wait: true });
+	equal(r.stopReason, 'yield', JSON.stringify(r));
+	equal(r.text, 'I will tell you.');
+	await until('the report', async () => (await history('yield')).at(-1) === 'assistant: reported: did slow');
+	ok(!requests.some((q) => q.role === 'tool'), 'the model was not asked about the results');
+	const after = requests.find((q) => isResult(q.text)).request.messages.map((m) => m.role);
+	equal(after.slice(-5), ['user', 'assistant', 'tool', 'tool', 'user']);
+	equal((await tool('sessions_yield', {}, 'yield')).isError, true);
+	// One that only wants its turn to end says nothing to anybody.
+	play = (text, role) => (text === 'just stop' ? { tools: [['sessions_yield', {}]] } : usual(text, role));
+	equal(await wait('just stop', 'yield'), '');
+	equal(await wait('anything', 'yield'), 'nothing');
+});
+
+test('context:"fork" hands the conversation on, and nothing else does', async () => {
+	await start({ allowAgents: ['*'] }, { agents: { list: [{ id: 'main', default: true }, { id: 'two' }] } });
+	let task = 'forked';
+	play = (text, role) => (text === 'now fork' ? spawn({ task, context: 'fork' }) : text === 'now alone' ? spawn({ task: 'alone', context: 'isolated' })
+		: text === 'the colour is blue' ? { text: 'noted: blue' } : usual(text, role));
+	await wait('the colour is blue', 'fork');
+	requests.length = 0;
+	match(await wait('now fork', 'fork'), /accepted/);
+	await until('the report', async () => (await history('fork')).some((l) => /reported: did forked/.test(l)));
+	const forked = requests.find((q) => isTask(q.text)).request.messages;
+	equal(forked.map((m) => m.role), ['system', 'user', 'assistant', 'user', 'user'].slice(0, forked.length));
+	match(JSON.stringify(forked), /the colour is blue.*noted: blue.*now fork.*\[Subagent Task\]: forked/s);
+	match(await wait('now alone', 'fork'), /accepted/);
+	await until('the report', async () => (await history('fork')).some((l) => /reported: did alone/.test(l)));
+	ok(!/colour/.test(JSON.stringify(requests.find((q) => /Task\]: alone/.test(q.text)).request.messages)));
+	const other = await tool('sessions_spawn', { task: 'x', agentId: 'two', context: 'fork' }, 'fork');
+	equal(other.status, 'forbidden', JSON.stringify(other));
+	equal((await tool('sessions_spawn', { task: 'x', runtime: 'acp' }, 'fork')).status, 'error');
+	equal((await tool('sessions_spawn', { task: 'x', attachments: [{ name: 'a', content: 'b' }] }, 'fork')).status, 'forbidden');
+	// A stop between the record and the run hands nothing on twice.
+	play = (text, role) => (isTask(text) ? { wait: true } : text === 'now fork' ? spawn({ task, context: 'fork' }) : usual(text, role));
+	task = 'patient fork';
+	await wait('now fork', 'fork');
+	await until('it to be at work', () => held.length === 1);
+	await gateway.kill();
+	release();
+	requests.length = 0;
+	play = usual;
+	gateway = await new Gateway().start();
+	await until('the report', async () => (await history('fork')).some((l) => /reported: did patient fork/.test(l)), 20000);
+	const again = requests.find((q) => /Task\]: patient fork/.test(q.text)).request.messages;
+	equal(JSON.stringify(again).match(/the colour is blue/g).length, 1);
 });
 
 // ---- Other sessions ----

@@ -19,6 +19,9 @@ AM_TESTS_ENVIRONMENT = \
 	NM='$(NM)'; export NM; \
 	OC_NPM="$${OC_NPM:-$(abs_top_builddir)/npm/node_modules}"; export OC_NPM; \
 	NODE='$(NODE)'; export NODE;
+if SANITIZED
+AM_TESTS_ENVIRONMENT += OC_TEST_TIMEOUT="$${OC_TEST_TIMEOUT:-300}"; export OC_TEST_TIMEOUT;
+endif
 TESTS += tests/lint.test
 EXTRA_DIST += tests/captures/hooks/order.json tests/captures/hooks/payloads.json
 EXTRA_DIST += tests/captures/hooks/probe-plugin/index.ts tests/captures/hooks/probe-plugin/openclaw.plugin.json

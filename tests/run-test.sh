@@ -1,10 +1,12 @@
 #!/bin/sh
 # Runs one test (called by make check): a home of its own under a short path (Unix sockets allow 107 bytes), none of the
-# caller's keys, proxies and configuration, and a time limit.  OC_TEST_WRAPPER goes in front of compiled tests (valgrind).
+# caller's keys, proxies and configuration, and a time limit, which instrumented builds raise (tests/local.mk).
+# OC_TEST_WRAPPER goes in front of compiled tests (valgrind).
 set -u
 test=$1
 shift
 
+began=$(date +%s)
 dir=$(mktemp -d "${TMPDIR:-/tmp}/oct.XXXXXX") || exit 99
 for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
 	case $name in
@@ -32,12 +34,13 @@ esac
 # cmocka writes a skipped case as "not ok N # SKIP", which counts as a failure.
 # shellcheck disable=SC2086 # the wrapper is words
 {
-	timeout -k 10 "${OC_TEST_TIMEOUT:-300}" $wrapper "$test" "$@"
+	timeout -k 10 "${OC_TEST_TIMEOUT:-120}" $wrapper "$test" "$@"
 	echo $? >"$dir/status"
 } | sed -u 's/^not ok \([0-9]*\) # SKIP/ok \1 # SKIP/'
+echo "# $(($(date +%s) - began)) s"
 rc=$(cat "$dir/status" 2>/dev/null || echo 99)
 if [ $rc -eq 124 ] || [ $rc -eq 137 ]; then
-	echo "Bail out! no end after ${OC_TEST_TIMEOUT:-300} seconds"
+	echo "Bail out! no end after ${OC_TEST_TIMEOUT:-120} seconds"
 fi
 rm -rf "$dir"
 exit $rc

@@ -23,7 +23,7 @@ typedef struct change {
 typedef struct disk_file {
 	char path[512];
 	unsigned char *image; /* what is on the disk for certain */
-	int64_t n;
+	int64_t n, room;
 	bool exists, maybe_gone; /* the name was synced; it was deleted without a sync of the folder */
 	change *first, **tail;
 } disk_file;
@@ -75,7 +75,10 @@ static void grow(disk_file *d, int64_t n)
 {
 	if (n <= d->n)
 		return;
-	d->image = need(realloc(d->image, (size_t)n));
+	if (n > d->room) {
+		d->room = n * 2;
+		d->image = need(realloc(d->image, (size_t)d->room));
+	}
 	memset(d->image + d->n, 0, (size_t)(n - d->n));
 	d->n = n;
 }
@@ -95,7 +98,21 @@ static void make_durable(disk_file *d)
 			d->n = c->at;
 	}
 	d->exists = true;
+	d->maybe_gone = false;
 	drop_changes(d);
+}
+
+/* SQLite syncs the folder too when a file is synced for the first time: what was deleted from it stays deleted. */
+static void make_name_durable(const disk_file *d)
+{
+	if (d->exists && !d->maybe_gone)
+		return;
+	for (int i = 0; i < n_files; i++) {
+		if (files[i] == d || !files[i]->maybe_gone)
+			continue;
+		files[i]->maybe_gone = files[i]->exists = false;
+		files[i]->n = 0;
+	}
 }
 
 static disk_file *disk_of(const char *path)
@@ -228,10 +245,12 @@ static int on_sync(sqlite3_file *f, int flags)
 	(void)flags; /* nothing here outlives the process anyway: the real sync would only cost time */
 	pthread_mutex_lock(&mutex);
 	int rc = verdict(FV_SYNC);
-	if (rc == SQLITE_OK && h->disk != NULL)
+	if (rc == SQLITE_OK && h->disk != NULL) {
+		make_name_durable(h->disk);
 		make_durable(h->disk);
-	else if (rc != SQLITE_OK && !cut && h->disk != NULL)
+	} else if (rc != SQLITE_OK && !cut && h->disk != NULL) {
 		drop_changes(h->disk); /* what could not be written is gone, and the next sync knows nothing of it */
+	}
 	pthread_mutex_unlock(&mutex);
 	return rc == FV_SHORT ? SQLITE_IOERR_FSYNC : rc;
 }
@@ -353,7 +372,9 @@ static int on_delete(sqlite3_vfs *vfs, const char *name, int sync)
 			drop_changes(d);
 			d->maybe_gone = d->exists && !sync;
 			d->exists = d->maybe_gone;
-			if (!d->exists)
+			if (d->maybe_gone)
+				note(d, 0, -1, NULL); /* what is written under this name from now is another file */
+			else
 				d->n = 0;
 		}
 	} else {
@@ -501,12 +522,22 @@ static void settle(disk_file *d, uint32_t *seed)
 {
 	static const uint32_t odds[] = {0, 10, 50, 90, 100};
 	uint32_t odd = odds[next_random(seed) % 5];
+	bool written = false;
+	if (d->maybe_gone) {
+		if (next_random(seed) % 2 == 0) { /* it is still there, as it was */
+			drop_changes(d);
+			return;
+		}
+		d->exists = false;
+		d->n = 0;
+	}
 	for (const change *c = d->first; c != NULL; c = c->next) {
 		if (c->n < 0) {
 			if (next_random(seed) % 100 < odd && c->at < d->n)
 				d->n = c->at;
 			continue;
 		}
+		written = true;
 		for (int64_t from = 0; from < c->n;) {
 			int64_t to = from + PIECE - (c->at + from) % PIECE;
 			if (to > c->n)
@@ -517,8 +548,8 @@ static void settle(disk_file *d, uint32_t *seed)
 		}
 	}
 	/* A file without a synced name may be there or not. */
-	if (!d->exists || d->maybe_gone)
-		d->exists = next_random(seed) % 2 == 0 && (d->first != NULL || d->maybe_gone);
+	if (!d->exists)
+		d->exists = next_random(seed) % 2 == 0 && written;
 	drop_changes(d);
 }
 

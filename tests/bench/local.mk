@@ -20,7 +20,6 @@ bench_programs += %D%/bench_streams
 EXTRA_PROGRAMS += %D%/bench_streams
 tests_bench_bench_streams_SOURCES = %D%/bench_streams.c
 tests_bench_bench_streams_LDADD = $(llhttp_libs) $(UV_LIBS)
-EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh
 # Turns: a model server, and a client of it and of the gateway.
 bench_programs += %D%/bench_model %D%/bench_turns
 EXTRA_PROGRAMS += %D%/bench_model %D%/bench_turns
@@ -28,8 +27,7 @@ tests_bench_bench_model_SOURCES = %D%/bench_model.c
 tests_bench_bench_model_LDADD = $(llhttp_libs) $(UV_LIBS)
 tests_bench_bench_turns_SOURCES = %D%/bench_turns.c
 tests_bench_bench_turns_LDADD = $(llhttp_libs) $(UV_LIBS)
-EXTRA_DIST += %D%/turns.sh %D%/idle.mjs
-EXTRA_DIST += %D%/run.sh %D%/http.sh
+EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/idle.mjs
 
 bench: all $(bench_programs)
 	$(srcdir)/tests/bench/run.sh .

@@ -1,6 +1,5 @@
 #include "ipc-bridge/bridge.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,23 +11,14 @@
 
 /* ---- What the bridge needs around it ---- */
 
-/* Where the JavaScript side is: OPENCLAW_BRIDGE_DIR, beside the program (a build tree), or where it was installed. */
+/* Where the JavaScript side is: OPENCLAW_BRIDGE_DIR, in the build tree, or where it was installed. */
 static char *find_node_side(void)
 {
-	char self[PATH_MAX];
 	const char *named = getenv("OPENCLAW_BRIDGE_DIR");
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	oc_auto_free char *tree = oc_path_build_tree();
 	if (named != NULL && named[0] == '/')
 		return oc_strdup(named);
-	if (n > 0) {
-		self[n] = 0;
-		*strrchr(self, '/') = 0;
-		oc_auto_free char *beside = oc_path_join(self, "bridge");
-		oc_auto_free char *main_js = beside != NULL ? oc_path_join(beside, "main.js") : NULL;
-		if (main_js != NULL && access(main_js, R_OK) == 0)
-			return oc_strdup(beside);
-	}
-	return oc_strdup(OC_BRIDGEDIR);
+	return tree != NULL ? oc_path_join(tree, "bridge") : oc_path_installed(OC_BRIDGEDIR);
 }
 
 /* plugins.node, else the first "node" of PATH; NULL: none. */

@@ -1,10 +1,38 @@
-# What is installed for authors of modules: the headers, a .pc file, an m4 macro, a template to copy, the guide.
+# What is installed for authors of modules: the headers, a .pc file, an m4 macro, the guide, and what `openclaw module new`
+# copies: an example of each kind, a Makefile, an autotools set.
 pkginclude_HEADERS = %D%/include/openclaw/module.h %D%/include/openclaw/json.h
+pkginclude_HEADERS += %D%/include/openclaw/test.h %D%/include/openclaw/test_host.h
 pkgconfig_DATA = %D%/openclaw-sdk.pc
 aclocaldir = $(datadir)/aclocal
 aclocal_DATA = %D%/m4/openclaw-sdk.m4
-templatedir = $(pkgdatadir)/module-template
-template_DATA = %D%/template/Makefile %D%/template/hello.c %D%/template/module.json
 sdkdocdir = $(docdir)
 sdkdoc_DATA = %D%/doc/guide.md
-EXTRA_DIST += $(aclocal_DATA) $(template_DATA) $(sdkdoc_DATA)
+sdkdir = $(pkgdatadir)/sdk
+sdkbuilddir = $(sdkdir)/build
+sdkbuild_DATA = %D%/build/Makefile
+sdkautotoolsdir = $(sdkdir)/build/autotools
+sdkautotools_DATA = %D%/build/autotools/configure.ac %D%/build/autotools/Makefile.am
+sdkchanneldir = $(sdkdir)/examples/channel
+sdkchannel_DATA = %D%/examples/channel/module.c %D%/examples/channel/module.json %D%/examples/channel/test.c
+sdkhookdir = $(sdkdir)/examples/hook
+sdkhook_DATA = %D%/examples/hook/module.c %D%/examples/hook/module.json %D%/examples/hook/test.c
+sdkhttpdir = $(sdkdir)/examples/http
+sdkhttp_DATA = %D%/examples/http/module.c %D%/examples/http/module.json %D%/examples/http/test.c
+sdkproviderdir = $(sdkdir)/examples/provider
+sdkprovider_DATA = %D%/examples/provider/module.c %D%/examples/provider/module.json %D%/examples/provider/test.c
+sdkservicedir = $(sdkdir)/examples/service
+sdkservice_DATA = %D%/examples/service/module.c %D%/examples/service/module.json %D%/examples/service/test.c
+sdktooldir = $(sdkdir)/examples/tool
+sdktool_DATA = %D%/examples/tool/module.c %D%/examples/tool/module.json %D%/examples/tool/test.c
+sdktoolcxxdir = $(sdkdir)/examples/tool-c++
+sdktoolcxx_DATA = %D%/examples/tool-c++/module.cc %D%/examples/tool-c++/module.json %D%/examples/tool-c++/test.cc
+EXTRA_DIST += $(aclocal_DATA) $(sdkdoc_DATA) $(sdkbuild_DATA) $(sdkautotools_DATA) $(sdkchannel_DATA) $(sdkhook_DATA) $(sdkhttp_DATA) $(sdkprovider_DATA) $(sdkservice_DATA) $(sdktool_DATA) $(sdktoolcxx_DATA)
+
+# So that `openclaw module new` works in the tree it was built in.
+sdk:
+	$(AM_V_GEN)ln -sfn $(abs_top_srcdir)/plugin-sdk sdk
+all-local: sdk
+clean-local: clean-sdk
+clean-sdk:
+	rm -f sdk
+.PHONY: clean-sdk

@@ -214,3 +214,45 @@ oc_status oc_path_write(const char *path, const void *bytes, size_t n, mode_t mo
 	}
 	return OC_OK;
 }
+
+/* The folder of the running binary; false when it cannot be told. */
+static bool binary_folder(char *out, size_t size)
+{
+	ssize_t n = readlink("/proc/self/exe", out, size - 1);
+	char *slash;
+
+	if (n <= 0)
+		return false;
+	out[n] = '\0';
+	slash = strrchr(out, '/');
+	if (slash == NULL)
+		return false;
+	*slash = '\0';
+	return true;
+}
+
+char *oc_path_build_tree(void)
+{
+	char folder[4096];
+	oc_auto_free char *status = NULL;
+
+	if (!binary_folder(folder, sizeof(folder)))
+		return NULL;
+	status = oc_path_join(folder, "config.status");
+	return status != NULL && oc_path_exists(status) ? oc_strdup(folder) : NULL;
+}
+
+char *oc_path_installed(const char *configured)
+{
+	static const char prefix[] = OC_PREFIX "/";
+	char folder[4096];
+	size_t n;
+
+	if (!binary_folder(folder, sizeof(folder)))
+		return oc_strdup(configured);
+	n = strlen(folder);
+	if (n <= 4 || strcmp(folder + n - 4, "/bin") != 0 || strncmp(configured, prefix, sizeof(prefix) - 1) != 0)
+		return oc_strdup(configured);
+	folder[n - 3] = '\0'; /* the slash stays */
+	return strcmp(folder, prefix) == 0 ? oc_strdup(configured) : oc_path_join(folder, configured + sizeof(prefix) - 1);
+}

@@ -25,6 +25,11 @@ char *oc_path_expand(const char *path, const char *base);
 const char *oc_path_base(const char *path);
 /* mkdir -p with mode for what it makes. */
 oc_status oc_path_mkdirs(const char *path, mode_t mode, oc_err *err);
+/* The folder of the running binary when it is run from the tree it was built in, else NULL; oc_free it. */
+char *oc_path_build_tree(void);
+/* Where an installed file or folder is now: its configured path, or the same place relative to the binary when the
+ * installation was moved as a whole. NULL: no memory; oc_free it. */
+char *oc_path_installed(const char *configured);
 bool oc_path_exists(const char *path);
 /* Reads a regular file of at most max bytes; NUL-terminated. OC_E_LIMIT when larger, OC_E_INVALID when no regular file. */
 oc_status oc_path_read(const char *path, size_t max, char **ret, size_t *ret_n, oc_err *err);

@@ -26,6 +26,13 @@ extern const oc_command oc_cmd_skills;
 extern const oc_command oc_cmd_status;
 extern const oc_command oc_cmd_store;
 
+/* Of openclaw module, in a file of their own. */
+extern const oc_command oc_cmd_module_new;
+extern const oc_command oc_cmd_module_build;
+extern const oc_command oc_cmd_module_test;
+extern const oc_command oc_cmd_module_verify;
+extern const oc_command oc_cmd_module_pack;
+
 #define OC_COMMANDS \
 	&oc_cmd_onboard, \
 	&oc_cmd_gateway, \

@@ -630,11 +630,12 @@ static const oc_command doctor_command = {
 	.max_args = 1,
 	.run = module_doctor,
 };
-static const oc_command *const subs[] = {&list_command, &info_command, &enable_command, &disable_command, &doctor_command, NULL};
+static const oc_command *const subs[] = {&list_command, &info_command, &enable_command, &disable_command, &doctor_command,
+	&oc_cmd_module_new, &oc_cmd_module_build, &oc_cmd_module_test, &oc_cmd_module_verify, &oc_cmd_module_pack, NULL};
 
 const oc_command oc_cmd_module = {
 	.name = "module",
-	.summary = "list, enable and examine modules",
+	.summary = "list, enable, examine and write modules",
 	.help = "Modules are looked for in OPENCLAW_MODULE_PATH, modules.paths of the configuration, ~/.openclaw/modules and the\n"
 		"folder of bundled modules.  Bundled modules run unless disabled; all others only when they were enabled here.\n",
 	.subs = subs,

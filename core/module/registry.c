@@ -35,42 +35,13 @@ static oc_status dup_option(const char *value, char *fallback, char **ret)
 	return *ret == NULL ? OC_E_NOMEM : OC_OK;
 }
 
-/* The folder of the running binary; false when it cannot be told. */
-static bool binary_folder(char *out, size_t size)
-{
-	ssize_t n = readlink("/proc/self/exe", out, size - 1);
-	char *slash;
-
-	if (n <= 0)
-		return false;
-	out[n] = '\0';
-	slash = strrchr(out, '/');
-	if (slash == NULL)
-		return false;
-	*slash = '\0';
-	return true;
-}
-
-/* Where bundled modules are. Beside a binary that is run from the tree it was built in lies modules/.libs; an installation
- * that was moved as a whole keeps them at the same place relative to the binary. */
+/* Where bundled modules are. Beside a binary that is run from the tree it was built in lies modules/.libs. */
 static char *bundled_folder(bool *ret_build_tree)
 {
-	static const char prefix[] = OC_PREFIX "/", configured[] = OC_MODULEDIR;
-	char folder[4096];
-	oc_auto_free char *status = NULL;
-	size_t n;
+	oc_auto_free char *tree = oc_path_build_tree();
 
-	if (!binary_folder(folder, sizeof(folder)))
-		return oc_strdup(configured);
-	status = oc_path_join(folder, "config.status");
-	*ret_build_tree = status != NULL && oc_path_exists(status);
-	if (*ret_build_tree)
-		return oc_path_join(folder, "modules/.libs");
-	n = strlen(folder);
-	if (n <= 4 || strcmp(folder + n - 4, "/bin") != 0 || strncmp(configured, prefix, sizeof(prefix) - 1) != 0)
-		return oc_strdup(configured);
-	folder[n - 3] = '\0'; /* the slash stays */
-	return strcmp(folder, prefix) == 0 ? oc_strdup(configured) : oc_path_join(folder, configured + sizeof(prefix) - 1);
+	*ret_build_tree = tree != NULL;
+	return tree != NULL ? oc_path_join(tree, "modules/.libs") : oc_path_installed(OC_MODULEDIR);
 }
 
 static oc_status take_options(oc_modules *m, const oc_modules_options *o)

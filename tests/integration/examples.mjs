@@ -1,0 +1,174 @@
+// The SDK's examples as their authors would use them: made, tested and built by the installed program, enabled, at work.
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import path from 'node:path';
+
+const tmp = process.env.TMPDIR;
+const stage = path.join(tmp, 'stage');
+const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(MAKE|MFLAGS)/.test(name)));
+const installed = spawnSync('make', ['-C', process.env.OC_TOP_BUILDDIR, 'install', `DESTDIR=${stage}`], { env: clean, encoding: 'utf8' });
+const bins = spawnSync('find', [stage, '-path', '*/bin/openclaw', '-type', 'f'], { encoding: 'utf8' }).stdout.trim();
+process.env.OC_BIN = bins;
+for (const name of Object.keys(process.env))
+	if (/^(MAKE|MFLAGS)/.test(name))
+		delete process.env[name];
+
+const { test, done, Gateway, cli, equal, ok, match, until, state, cleanup, writeConfig } = await import('./lib.mjs');
+
+const examples = { units: 'tool', redact: 'hook', notes: 'http', counter: 'service', ollama_native: 'provider', linechat: 'channel', wordcount: 'tool-c++' };
+const cxx = spawnSync(process.env.CXX?.split(' ').at(-1) ?? 'c++', ['--version']).status === 0;
+if (!cxx)
+	delete examples.wordcount;
+
+// Asks the counter for numbers: the only way to see a service is another module.
+const ASKER = {
+	'module.json': JSON.stringify({ name: 'asker', version: '0.1.0', abi: { major: 1, minor: 0 }, kinds: ['tool'], license: 'MIT',
+		description: 'Counts', services: ['counter'], tools: ['count'] }),
+	'module.c': `
+#include <openclaw/module.h>
+OC_MODULE_MANIFEST("module.json");
+static const oc_host_api *host; static oc_self *self;
+static oc_status init(const oc_host_api *h, oc_self *s, oc_str c, void **r) { (void)c; host = h; self = s; *r = &host; return OC_OK; }
+static void fini(void *i) { (void)i; }
+static oc_str tools(void *i) { (void)i; return OC_STR("[{\\"name\\":\\"count\\",\\"description\\":\\"Counts\\",\\"parameters\\":{\\"type\\":\\"object\\"}}]"); }
+static void done(void *arg, oc_status st, oc_str r)
+{
+	char b[200]; size_t n = 0;
+	for (const char *p = "{\\"content\\":[{\\"type\\":\\"text\\",\\"text\\":\\"counted\\"}],\\"details\\":"; *p; p++) b[n++] = *p;
+	for (size_t i = 0; i < r.n && n < 190; i++) b[n++] = r.p[i];
+	b[n++] = '}'; b[n] = 0;
+	host->call_done(arg, st, st == OC_OK ? (oc_str){b, n} : r);
+}
+static void invoke(void *i, oc_call *c, oc_str t, oc_str a, oc_str x)
+{
+	(void)i; (void)t; (void)a; (void)x;
+	oc_status st = host->service_call(self, OC_STR("counter"), 1, OC_STR("add"), OC_STR("{\\"name\\":\\"calls\\"}"), 0, done, c);
+	if (st != OC_OK) host->call_done(c, st, OC_STR("no counter"));
+}
+static const oc_tool_vtbl v = {.struct_size = sizeof(v), .tools = tools, .invoke = invoke};
+static const oc_iface f[] = {{OC_KIND_TOOL, 1, 0, "asker", &v}};
+static const oc_module_desc d = {.magic = OC_MODULE_MAGIC, .struct_size = sizeof(d), .abi_major = 1, .name = "asker", .version = "0.1.0",
+	.ifaces = f, .n_ifaces = 1, .init = init, .fini = fini};
+OC_MODULE(&d);
+` };
+
+const folder = (name) => path.join(tmp, 'src', name);
+const compiler = { env: { CC: process.env.CC || 'cc' } };
+let gw, models;
+
+test('the installed program makes, tests and builds a module of every kind', async () => {
+	equal(installed.status, 0, installed.stdout + installed.stderr);
+	fs.mkdirSync(path.join(tmp, 'src'));
+	for (const [name, kind] of Object.entries(examples)) {
+		const made = cli(['module', 'new', name, '--kind', kind, '--dir', folder(name)]);
+		equal(made.code, 0, made.err);
+		const source = fs.readFileSync(path.join(folder(name), kind === 'tool-c++' ? 'module.cc' : 'module.c'), 'utf8');
+		ok(source.split('\n').length <= 150, `${kind} is ${source.split('\n').length} lines long`);
+		const tested = cli(['module', 'test', folder(name)], { ...compiler, timeout: 120000 });
+		equal(tested.code, 0, tested.out + tested.err);
+		match(tested.out, /^1\.\.\d+$/m);
+		const built = cli(['module', 'build', folder(name)], { ...compiler, timeout: 60000 });
+		equal(built.code, 0, built.out + built.err);
+	}
+});
+
+test('a test that fails is told', async () => {
+	const file = path.join(folder('units'), 'test.c');
+	const text = fs.readFileSync(file, 'utf8');
+	fs.writeFileSync(file, text.replace('62.1 mi', '63.1 mi'));
+	const r = cli(['module', 'test', folder('units')], compiler);
+	fs.writeFileSync(file, text);
+	equal(r.code, 1);
+	match(r.out, /^not ok/m);
+});
+
+test('dropped in and enabled, all of them run', async () => {
+	const asker = folder('asker');
+	fs.cpSync(folder('units'), asker, { recursive: true });
+	for (const [name, text] of Object.entries(ASKER))
+		fs.writeFileSync(path.join(asker, name), text);
+	const makefile = path.join(asker, 'Makefile');
+	fs.writeFileSync(makefile, fs.readFileSync(makefile, 'utf8').replace('NAME = units', 'NAME = asker'));
+	models = http.createServer((req, res) => {
+		let body = '';
+		req.on('data', (d) => (body += d));
+		req.on('end', () => {
+			models.last = { url: req.url, body: JSON.parse(body) };
+			res.write('{"message":{"role":"assistant","content":"Grüße von "},"done":false}\n{"mess');
+			setTimeout(() => res.end('age":{"content":"Ollama"},"done":true,"done_reason":"stop"}\n'), 20);
+		});
+	});
+	await new Promise((resolve) => models.listen(0, '127.0.0.1', resolve));
+	cleanup(() => models.close());
+	writeConfig({ agents: { defaults: { model: { primary: 'offline/echo' }, skipBootstrap: true } }, models: { providers: { far: { api: 'ollama-chat', baseUrl: `http://127.0.0.1:${models.address().port}`,
+		models: [{ id: 'tiny', name: 'tiny' }] } } },
+		channels: { linechat: { enabled: true, path: path.join(tmp, 'chat.sock'), dmPolicy: 'open', allowFrom: ['*'] } } });
+	for (const name of [...Object.keys(examples), 'asker']) {
+		const r = cli(['module', 'build', folder(name)], { ...compiler, timeout: 60000 });
+		equal(r.code, 0, r.out + r.err);
+		fs.mkdirSync(path.join(state, 'modules'), { recursive: true, mode: 0o700 });
+		fs.copyFileSync(path.join(folder(name), `${name}.so`), path.join(state, 'modules', `${name}.so`));
+		fs.chmodSync(path.join(state, 'modules', `${name}.so`), 0o644);
+		equal(cli(['module', 'enable', name, '--yes']).code, 0);
+	}
+	gw = await new Gateway().start();
+	for (const name of [...Object.keys(examples), 'asker'])
+		equal((await gw.rpc('modules.info', { name })).state, 'started', name);
+});
+
+const text = (result) => result.content.map((part) => part.text).join('');
+const run = (name, args) => gw.rpc('tools.execute', { name, arguments: args, session: 'main' });
+
+test('the tool converts, the C++ tool counts words', async () => {
+	equal(text(await run('convert_units', { value: 100, from: 'km', to: 'mi' })), '62.14 mi');
+	if (cxx)
+		match(text(await run('wordcount', { text: 'one two two' })), /^3 words, 1 lines, 11 bytes; most frequent: two \(2\)/);
+});
+
+test('the hook hides card numbers before they are sent', async () => {
+	const r = await gw.fetch('/v1/chat/completions', { method: 'POST',
+		body: JSON.stringify({ model: 'openclaw', messages: [{ role: 'user', content: '/echo card 4111 1111 1111 1111 of Ada' }] }) });
+	const said = (await r.json()).choices[0].message.content;
+	ok(!said.includes('4111 1111'), said);
+	match(said, /\[card number\]/);
+});
+
+test('the HTTP module keeps notes, for those with the token', async () => {
+	equal((await fetch(`${gw.url}/notes/list`)).status, 401);
+	equal((await gw.fetch('/notes/list', { method: 'PUT', body: 'milk & Brot' })).status, 204);
+	equal(await (await gw.fetch('/notes/list')).text(), 'milk & Brot');
+	equal((await gw.fetch('/notes/other')).status, 404);
+});
+
+test('the service counts for another module', async () => {
+	await run('count', {});
+	equal((await run('count', {})).details, { value: 2 });
+});
+
+test('the provider streams a conversation with its model', async () => {
+	await gw.rpc('session.message', { text: '/model far/tiny', session: 'far' });
+	match((await gw.rpc('session.message', { text: 'Hello there', session: 'far' })).text, /Grüße von Ollama/);
+	equal(models.last.url, '/api/chat');
+	match(JSON.stringify(models.last.body.messages.at(-1)), /Hello there/);
+});
+
+test('the channel carries a message in and its answer out', async () => {
+	const socket = net.connect(path.join(tmp, 'chat.sock'));
+	cleanup(() => socket.destroy());
+	let got = '';
+	socket.on('data', (d) => (got += d));
+	socket.write('/echo over the line\n');
+	await until('the answer', () => /over the line/.test(got));
+});
+
+test('what was kept is there after a restart, and the gateway ends in order', async () => {
+	equal((await gw.stop()).code, 0);
+	gw = await new Gateway().start();
+	equal(await (await gw.fetch('/notes/list')).text(), 'milk & Brot');
+	equal((await run('count', {})).details, { value: 3 });
+	equal((await gw.stop()).code, 0);
+});
+
+await done();

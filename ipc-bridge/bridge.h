@@ -98,6 +98,18 @@ bool oc_bridge_command(oc_bridge *bridge, size_t i, oc_plugin_command *ret);
 oc_status oc_bridge_command_run(oc_bridge *bridge, const char *name, const cJSON *ctx, uint32_t deadline_ms,
 				void (*on_done)(void *arg, oc_status status, oc_str result), void *arg, oc_plugin_call **ret);
 
+/* ---- Gateway methods (method.c) ---- */
+
+/* Valid until the next turn of the loop. scope: "operator.read", …, "" when the plugin named none. */
+typedef struct oc_plugin_method {
+	const char *name, *scope, *plugin;
+} oc_plugin_method;
+bool oc_bridge_method(oc_bridge *bridge, oc_str name, oc_plugin_method *ret);
+bool oc_bridge_method_row(oc_bridge *bridge, size_t i, oc_plugin_method *ret);
+/* The result is {"ok":bool,"payload"?,"error"?,"meta"?}. */
+oc_status oc_bridge_method_run(oc_bridge *bridge, oc_str name, const cJSON *params, const cJSON *client,
+			       void (*on_done)(void *arg, oc_status status, oc_str result), void *arg);
+
 /* ---- HTTP routes (route.c) ---- */
 
 /* A plugin that may answer a request: by which of its routes, in its numbers ("0,3"), or "h": its old handlers. */

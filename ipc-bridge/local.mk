@@ -6,6 +6,7 @@ libocore_la_SOURCES += \
 	%D%/discover.c \
 	%D%/frame.c %D%/frame.h \
 	%D%/hostcall.c \
+	%D%/method.c \
 	%D%/nng.c %D%/nng.h \
 	%D%/peer.c %D%/peer.h \
 	%D%/plugin.h \

@@ -71,7 +71,8 @@ enum oc_agent_event_type {
 	OC_AGENT_EV_SESSION,  /* a session was made, reset, ended, deleted, changed. data {"change","key","reason"?} */
 	OC_AGENT_EV_DELIVERY, /* a message went out or was given up. data {"key","channel","to","ok","error"?} */
 	OC_AGENT_EV_CHANNEL,  /* a channel account's state. data {"channel","account","state","detail"?} */
-	OC_AGENT_EV_PAIRING   /* a stranger asks. data {"channel","account","sender","name"?,"code"} */
+	OC_AGENT_EV_PAIRING,  /* a stranger asks. data {"channel","account","sender","name"?,"code"} */
+	OC_AGENT_EV_PLUGIN    /* a plugin tells clients something. data {"plugin","event","payload"?} */
 };
 /* "accepted", "start", "text", … Static. */
 const char *oc_agent_event_name(int type);
@@ -87,6 +88,9 @@ typedef struct oc_agent_event {
 	oc_str text;
 	const cJSON *data; /* an object, or NULL */
 } oc_agent_event;
+
+/* Emits OC_AGENT_EV_PLUGIN; takes payload (NULL: none). */
+void oc_agent_announce(oc_agent *agent, const char *plugin, const char *event, cJSON *payload);
 
 typedef void (*oc_agent_event_fn)(void *arg, const oc_agent_event *event);
 

@@ -19,6 +19,7 @@ const char *oc_agent_event_name(int type)
 	static const char *const names[] = {
 		"",	"accepted", "start", "text", "thinking", "tool_start", "tool_progress", "tool_end", "usage",
 		"notice", "reply",    "error", "done", "session",  "delivery",   "channel",	"pairing",
+		"plugin",
 	};
 	return type > 0 && type < (int)(sizeof names / sizeof *names) ? names[type] : "unknown";
 }
@@ -96,6 +97,16 @@ void oc_agent_emit(oc_agent *agent, const oc_agent_event *event)
 	}
 	if (--agent->emitting == 0)
 		sweep(agent);
+}
+
+void oc_agent_announce(oc_agent *agent, const char *plugin, const char *event, cJSON *payload)
+{
+	cJSON *data = cJSON_CreateObject();
+	(void)oc_json_set_str(data, "plugin", plugin);
+	(void)oc_json_set_str(data, "event", event);
+	if (payload != NULL)
+		(void)oc_json_set(data, "payload", payload);
+	oc_agent_emit_plain(agent, OC_AGENT_EV_PLUGIN, NULL, data);
 }
 
 void oc_agent_emit_plain(oc_agent *agent, int type, const char *session, cJSON *data)

@@ -78,7 +78,8 @@ static void begin(struct message *m)
 	oc_sbuf_str(&m->out, OC_STR("{\"jsonrpc\":\"2.0\","));
 }
 
-static void add_error(struct message *m, const cJSON *id, int code, const char *text, const char *name, const char *remedy)
+static void add_error_with(struct message *m, const cJSON *id, int code, const char *text, const char *name, const char *remedy,
+			   oc_str details)
 {
 	begin(m);
 	oc_sbuf_printf(&m->out, "\"error\":{\"code\":%d,\"message\":", code);
@@ -88,8 +89,17 @@ static void add_error(struct message *m, const cJSON *id, int code, const char *
 		oc_sbuf_z(&m->out, ",\"remedy\":");
 		oc_sbuf_json(&m->out, oc_str_of(remedy));
 	}
+	if (details.n > 0) {
+		oc_sbuf_z(&m->out, ",\"details\":");
+		oc_sbuf_str(&m->out, details);
+	}
 	oc_sbuf_z(&m->out, "}}");
 	add_id(&m->out, id);
+}
+
+static void add_error(struct message *m, const cJSON *id, int code, const char *text, const char *name, const char *remedy)
+{
+	add_error_with(m, id, code, text, name, remedy, OC_STR_NONE);
 }
 
 static void release(struct message *m)
@@ -115,8 +125,8 @@ static void on_answer(void *arg, oc_status status, oc_str result, const oc_err *
 		oc_sbuf_str(&m->out, result);
 		add_id(&m->out, call->id);
 	} else if (call->id != NULL) {
-		add_error(m, call->id, oc_jsonrpc_code(status), err->text[0] != 0 ? err->text : oc_status_text(status),
-			  oc_status_name(status), err->remedy);
+		add_error_with(m, call->id, oc_jsonrpc_code(status), err->text[0] != 0 ? err->text : oc_status_text(status),
+			       oc_status_name(status), err->remedy, result);
 	}
 	release(m);
 }
@@ -153,11 +163,6 @@ static void start(struct message *m, oc_client *client, const cJSON *request)
 	}
 	oc_err err;
 	int row = oc_method_find(oc_str_of(method->valuestring), &err);
-	if (row < 0) {
-		if (id != NULL)
-			add_error(m, id, -32601, err.text, oc_status_name(err.code), err.remedy);
-		return;
-	}
 	struct call *call = oc_arena_alloc(m->arena, sizeof *call);
 	if (call == NULL) {
 		m->out.error = OC_E_NOMEM;
@@ -165,6 +170,14 @@ static void start(struct message *m, oc_client *client, const cJSON *request)
 	}
 	*call = (struct call){m, id};
 	m->open++;
+	if (row < 0) {
+		if (oc_method_guest(client, oc_str_of(method->valuestring), cJSON_IsObject(params) ? params : NULL, on_answer, call))
+			return;
+		m->open--;
+		if (id != NULL)
+			add_error(m, id, -32601, err.text, oc_status_name(err.code), err.remedy);
+		return;
+	}
 	oc_method_start(client, row, cJSON_IsObject(params) ? params : NULL, on_answer, call);
 }
 

@@ -18,5 +18,6 @@ libocore_la_SOURCES += \
 	%D%/plugin_turns.c \
 	%D%/plugins.c %D%/plugins.h \
 	%D%/plugins_http.c \
+	%D%/plugins_method.c \
 	%D%/rpc.c \
 	%D%/runtime.c %D%/runtime.h

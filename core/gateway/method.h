@@ -65,6 +65,11 @@ int oc_method_find(oc_str name, oc_err *err);
 typedef void (*oc_method_answer)(void *arg, oc_status status, oc_str result, const oc_err *err);
 void oc_method_start(oc_client *client, int row, const cJSON *params_or_null, oc_method_answer answer, void *arg);
 
+/* plugins_method.c: the same for a method that a plugin adds; false: there is none of that name. On an error result may hold
+ * JSON details. */
+bool oc_method_guest(oc_client *client, oc_str name, const cJSON *params_or_null, oc_method_answer answer, void *arg);
+const char *oc_method_guest_scope(const char *scope); /* "read", "write", "admin" */
+
 /* The i-th method, sorted by name; NULL past the end. */
 const oc_method *oc_method_row(size_t i);
 /* Frees the parsed schemas. */

@@ -64,6 +64,14 @@ static void system_methods(oc_method_call *call, const cJSON *params)
 		oc_json_set(row, "params", cJSON_Parse(m->params));
 		cJSON_AddItemToArray(list, row);
 	}
+	oc_plugin_method guest;
+	for (size_t i = 0; oc_bridge_method_row(oc_method_gateway(call)->rt->bridge, i, &guest); i++) {
+		cJSON *row = cJSON_CreateObject();
+		oc_json_set_str(row, "name", guest.name);
+		oc_json_set_str(row, "scope", oc_method_guest_scope(guest.scope));
+		oc_json_set_str(row, "plugin", guest.plugin);
+		cJSON_AddItemToArray(list, row);
+	}
 	oc_method_reply(call, result);
 }
 

@@ -255,9 +255,8 @@ static bool runtime(void *arg, oc_plugin_ticket ticket, const char *path, const 
 
 static void broadcast(void *arg, oc_plugin *plugin, const char *event, const cJSON *payload)
 {
-	(void)arg;
-	(void)payload;
-	oc_debug("plugins", "%s broadcasts %s", oc_plugin_id(plugin), event);
+	const oc_runtime *rt = arg;
+	oc_agent_announce(rt->agent, oc_plugin_id(plugin), event, payload != NULL ? cJSON_Duplicate(payload, true) : NULL);
 }
 
 static void listens(void *arg, oc_plugin *plugin, const char *kind)

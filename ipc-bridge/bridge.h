@@ -98,6 +98,22 @@ bool oc_bridge_command(oc_bridge *bridge, size_t i, oc_plugin_command *ret);
 oc_status oc_bridge_command_run(oc_bridge *bridge, const char *name, const cJSON *ctx, uint32_t deadline_ms,
 				void (*on_done)(void *arg, oc_status status, oc_str result), void *arg, oc_plugin_call **ret);
 
+/* ---- Commands of the command line (cli.c); for a bridge without modules ---- */
+
+/* Valid as long as the bridge has not been told anything new. */
+typedef struct oc_plugin_cli {
+	const char *name, *help, *id;
+	oc_plugin *plugin;
+} oc_plugin_cli;
+bool oc_bridge_cli_row(oc_bridge *bridge, size_t i, oc_plugin_cli *ret);
+/* Whether there are enabled plugins of which nobody knows yet what they register. */
+bool oc_bridge_unknown(const oc_bridge *bridge);
+/* Starts those to learn it; done later, once each is up or failed. Their processes go with oc_bridge_stop. */
+oc_status oc_bridge_inspect(oc_bridge *bridge, void (*done)(void *arg), void *arg);
+/* Runs the command in argv[0] (of oc_bridge_cli_row), with the plugin's permissions and what is below the current folder to
+ * read, on our terminal. done once, later, with its exit code. */
+oc_status oc_plugin_cli_run(oc_plugin *plugin, int argc, char **argv, void (*done)(void *arg, int code), void *arg, oc_err *err);
+
 /* ---- Gateway methods (method.c) ---- */
 
 /* Valid until the next turn of the loop. scope: "operator.read", …, "" when the plugin named none. */

@@ -1,6 +1,7 @@
 # ipc-bridge: guests in processes of their own.
 libocore_la_SOURCES += \
 	%D%/bridge.c %D%/bridge.h \
+	%D%/cli.c \
 	%D%/command.c \
 	%D%/channel.c \
 	%D%/discover.c \

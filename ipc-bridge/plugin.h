@@ -112,6 +112,22 @@ void oc_snapshot_forget(const oc_plugin *plugin);
 
 /* ---- process.c ---- */
 
+/* The plugin's sandbox around one of our scripts. */
+typedef struct oc_plugin_launch {
+	const char *script;    /* of the JavaScript side */
+	const char *folder;    /* that it may write to besides its own */
+	const char *read;      /* that it may read besides, and where it runs; NULL: none, in its root */
+	const char *env[4];    /* further NAME=value; ends with NULL */
+	uint32_t flags;	       /* OC_PROC_* */
+	int pass_fd;
+	void (*on_output)(void *arg, uint32_t stream, oc_str data);
+	void (*on_exit)(void *arg, oc_status status, int exit_code, int signal, oc_str message);
+	void *arg;
+} oc_plugin_launch;
+oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_proc **ret, oc_err *err);
+/* Of the call `init`; folder: where its sockets go. oc_free it. */
+char *oc_plugin_init_params(const oc_plugin *plugin, const char *folder);
+
 /* Calls fn, later, once the process is up (status OC_OK) or cannot be had (why). OC_E_NOMEM: not called. */
 oc_status oc_plugin_wake(oc_plugin *plugin, void (*fn)(void *arg, oc_status status, const char *why), void *arg);
 /* Ends it: asks, then signals. Open calls end with OC_E_RETRY. */

@@ -257,14 +257,14 @@ static void on_registered(void *arg, oc_status status, oc_str result)
 	plugin->phase = OC_PLUGIN_UP;
 	if (changed)
 		oc_snapshot_save(plugin);
-	if ((changed || plugin->module == NULL) && oc_plugin_present(plugin, &err) != OC_OK)
+	if (plugin->bridge->modules != NULL && (changed || plugin->module == NULL) && oc_plugin_present(plugin, &err) != OC_OK)
 		oc_plugin_refuse(plugin, NULL, "%s", err.text);
 	oc_plugin_services_start(plugin, true);
 	oc_plugin_channels_up(plugin);
 	tell_waiting(plugin, OC_OK, "");
 }
 
-static char *init_params(const oc_plugin *plugin, const char *folder)
+char *oc_plugin_init_params(const oc_plugin *plugin, const char *folder)
 {
 	oc_bridge *bridge = plugin->bridge;
 	oc_auto_json cJSON *o = cJSON_CreateObject();
@@ -297,7 +297,7 @@ static void on_ready(void *arg, oc_str hello)
 	(void)hello;
 	oc_plugin *plugin = arg;
 	oc_auto_free char *folder = oc_asprintf("%s/run/bridge/%s", plugin->bridge->state, plugin->module_name);
-	oc_auto_free char *params = folder != NULL ? init_params(plugin, folder) : NULL;
+	oc_auto_free char *params = folder != NULL ? oc_plugin_init_params(plugin, folder) : NULL;
 	oc_peer_call call = {.method = "init", .payload = oc_str_of(params), .deadline_ms = INIT_MS, .on_done = on_registered, .arg = plugin};
 	oc_status status = params != NULL ? oc_peer_call_start(plugin->peer, &call, NULL) : OC_E_NOMEM;
 	if (status != OC_OK)
@@ -353,14 +353,14 @@ static size_t granted_env(const oc_plugin *plugin, char **env)
 	return n;
 }
 
-static oc_status spawn(oc_plugin *plugin, const char *folder, const char *socket, const char *secret, oc_err *err)
+oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_proc **ret, oc_err *err)
 {
 	oc_bridge *bridge = plugin->bridge;
 	const cJSON *entry = oc_json_get(oc_config_get(bridge->config, "plugins.entries"), plugin->id);
 	oc_auto_free char *state = oc_asprintf("%s/plugins/%s", bridge->state, plugin->id);
 	oc_auto_free char *cache = oc_path_join(bridge->state, "cache/plugins");
 	oc_auto_free char *workspace = oc_path_expand(oc_config_str(bridge->config, "agents.defaults.workspace", "workspace"), bridge->state);
-	oc_auto_free char *main_js = oc_path_join(bridge->node_dir, "main.js");
+	oc_auto_free char *main_js = oc_path_join(bridge->node_dir, launch->script);
 	oc_status status = make_folder(state, err);
 	if (status == OC_OK)
 		status = make_folder(cache, err);
@@ -370,22 +370,22 @@ static oc_status spawn(oc_plugin *plugin, const char *folder, const char *socket
 		return status != OC_OK ? status : OC_E_NOMEM;
 	char *env[ENV_MAX + 8] = {0};
 	size_t n = granted_env(plugin, env);
-	env[n++] = oc_asprintf("OPENCLAW_BRIDGE_SOCKET=%s", socket);
-	env[n++] = oc_asprintf("OPENCLAW_BRIDGE_SECRET=%s", secret);
-	env[n++] = oc_asprintf("OPENCLAW_BRIDGE_ID=%s", plugin->id);
-	const char *read[] = {bridge->node_dir, plugin->root, bridge->node, NULL};
-	const char *write[] = {folder, state, cache, workspace, NULL};
+	for (size_t i = 0; i < sizeof(launch->env) / sizeof(launch->env[0]) && launch->env[i] != NULL; i++)
+		env[n++] = oc_strdup(launch->env[i]);
+	const char *read[] = {bridge->node_dir, plugin->root, bridge->node, launch->read, NULL};
+	const char *write[] = {state, cache, workspace, launch->folder, NULL};
 	const char *argv[] = {bridge->node, "--max-old-space-size=1024", main_js, NULL};
 	oc_proc_options options = {
 		.profile = {.level = oc_sandbox_level_parse(oc_json_str(entry, "sandbox", "strict")), .network = true, .read = read,
-			    .write = write, .cwd = plugin->root, .argv = argv, .env = (const char *const *)env,
+			    .write = write, .cwd = launch->read != NULL ? launch->read : plugin->root, .argv = argv, .env = (const char *const *)env,
 			    .limits = {.memory_bytes = UINT64_C(8) << 30}},
-		.flags = OC_PROC_MERGE,
-		.on_output = on_output,
-		.on_exit = on_exit_of,
-		.arg = plugin,
+		.flags = launch->flags,
+		.pass_fd = launch->pass_fd,
+		.on_output = launch->on_output,
+		.on_exit = launch->on_exit,
+		.arg = launch->arg,
 	};
-	status = oc_proc_spawn(bridge->procs, plugin->owner, &options, &plugin->proc, err);
+	status = oc_proc_spawn(bridge->procs, plugin->owner, &options, ret, err);
 	for (size_t i = 0; i < n; i++) {
 		oc_wipe(env[i], env[i] != NULL ? strlen(env[i]) : 0);
 		oc_free(env[i]);
@@ -405,8 +405,16 @@ static oc_status start(oc_plugin *plugin, oc_err *err)
 	oc_peer_options peer = {.name = plugin->id, .path = socket, .secret = secret, .version = PACKAGE_VERSION,
 				.events = &peer_events, .arg = plugin};
 	status = oc_peer_open(plugin->bridge->loop, &peer, &plugin->peer, err);
+	oc_auto_free char *env_socket = oc_asprintf("OPENCLAW_BRIDGE_SOCKET=%s", socket);
+	oc_auto_free char *env_secret = oc_asprintf("OPENCLAW_BRIDGE_SECRET=%s", secret);
+	oc_auto_free char *env_id = oc_asprintf("OPENCLAW_BRIDGE_ID=%s", plugin->id);
+	oc_plugin_launch launch = {.script = "main.js", .folder = folder, .env = {env_socket, env_secret, env_id}, .flags = OC_PROC_MERGE,
+				   .on_output = on_output, .on_exit = on_exit_of, .arg = plugin};
+	if (status == OC_OK && (env_socket == NULL || env_secret == NULL || env_id == NULL))
+		status = oc_fail(err, OC_E_NOMEM, NULL, "no memory for a plugin");
 	if (status == OC_OK)
-		status = spawn(plugin, folder, socket, secret, err);
+		status = oc_plugin_spawn(plugin, &launch, &plugin->proc, err);
+	oc_wipe(env_secret, env_secret != NULL ? strlen(env_secret) : 0);
 	oc_wipe(secret, sizeof(secret));
 	if (status != OC_OK) {
 		oc_peer_close(plugin->peer);

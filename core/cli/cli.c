@@ -10,6 +10,7 @@
 #include "core/base/mem.h"
 #include "core/base/str.h"
 #include "core/cli/commands.h"
+#include "core/cli/plugin_command.h"
 
 static const oc_command *const top[] = {OC_COMMANDS NULL};
 
@@ -91,6 +92,8 @@ void oc_cli_print_help(FILE *out, const oc_command *command, const char *path)
 		for (const oc_command *const *s = command->subs; *s != NULL; s++)
 			fprintf(out, "  %-16s %s\n", (*s)->name, (*s)->summary);
 	}
+	if (command == &root)
+		oc_cli_plugin_help(out);
 	fprintf(out, "\nOptions:\n");
 	if (command->opts != NULL)
 		print_opts(out, command->opts);
@@ -220,6 +223,9 @@ static int run(const oc_command *command, const char *path, int argc, char **arg
 	if (command->subs != NULL && argc > 0 && argv[0][0] != '-') {
 		const oc_command *sub = find_sub(command, argv[0]);
 		char deeper[128];
+		int code;
+		if (sub == NULL && command == &root && oc_cli_plugin_command(argc, argv, &code))
+			return code;
 		if (sub == NULL)
 			return unknown_command(command, path, argv[0]);
 		snprintf(deeper, sizeof deeper, "%s %s", path, sub->name);

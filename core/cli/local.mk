@@ -13,7 +13,7 @@ libocore_la_SOURCES += \
 	%D%/onboard.c \
 	%D%/out.c \
 	%D%/pairing.c \
-	%D%/plugins.c \
+	%D%/plugin_command.c %D%/plugin_command.h %D%/plugins.c \
 	%D%/remote.c %D%/remote.h \
 	%D%/session_export.c \
 	%D%/session_source.c %D%/session_source.h \

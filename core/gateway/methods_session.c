@@ -370,7 +370,7 @@ const oc_method oc_method_events_subscribe = {
 	"events.subscribe", OC_SCOPE_READ, "sends `event` notifications for all sessions, or one session or run",
 	OBJECT(SESSION_PARAM ",\"runId\":{\"type\":\"string\"},\"types\":{\"type\":\"array\",\"maxItems\":20,\"items\":{\"enum\":["
 			     "\"accepted\",\"start\",\"text\",\"thinking\",\"tool_start\",\"tool_progress\",\"tool_end\",\"usage\","
-			     "\"notice\",\"reply\",\"error\",\"done\",\"session\",\"delivery\",\"channel\",\"pairing\"]}}"),
+			     "\"notice\",\"reply\",\"error\",\"done\",\"session\",\"delivery\",\"channel\",\"pairing\",\"plugin\"]}}"),
 	events_subscribe};
 
 static void events_unsubscribe(oc_method_call *call, const cJSON *params)

@@ -37,7 +37,8 @@ size_t oc_procs_count(const oc_procs *procs); /* running now */
 enum {
 	OC_PROC_STDIN = 1,  /* keep standard input open for oc_proc_write; else it is /dev/null */
 	OC_PROC_MERGE = 2,  /* standard error goes into standard output, in order */
-	OC_PROC_LOG_ERR = 4 /* standard error goes to the log, a line each, in the owner's name */
+	OC_PROC_LOG_ERR = 4, /* standard error goes to the log, a line each, in the owner's name */
+	OC_PROC_TERMINAL = 8 /* standard input, output and error are ours, as they are */
 };
 
 typedef struct oc_proc_options {

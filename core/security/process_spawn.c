@@ -84,9 +84,10 @@ static oc_status start_helper(oc_proc *p, const oc_proc_options *o, const oc_san
 		return err != NULL && err->code != OC_OK ? err->code : OC_E_IO;
 	if ((o->flags & OC_PROC_STDIN) != 0 && (fds[0] = make_pipe(p, &p->in, &p->in_open, false)) < 0)
 		st = OC_E_IO;
-	if (st == OC_OK && (fds[1] = make_pipe(p, &p->out, &p->out_open, true)) < 0)
+	bool terminal = (o->flags & OC_PROC_TERMINAL) != 0;
+	if (st == OC_OK && !terminal && (fds[1] = make_pipe(p, &p->out, &p->out_open, true)) < 0)
 		st = OC_E_IO;
-	if (st == OC_OK && (o->flags & OC_PROC_MERGE) == 0 && (fds[2] = make_pipe(p, &p->errp, &p->err_open, true)) < 0)
+	if (st == OC_OK && !terminal && (o->flags & OC_PROC_MERGE) == 0 && (fds[2] = make_pipe(p, &p->errp, &p->err_open, true)) < 0)
 		st = OC_E_IO;
 	if (st == OC_OK && (fds[FD_STATUS] = make_pipe(p, &p->status, &p->status_open, true)) < 0)
 		st = OC_E_IO;
@@ -96,6 +97,8 @@ static oc_status start_helper(oc_proc *p, const oc_proc_options *o, const oc_san
 		for (int i = 0; i < 6; i++)
 			if (fds[i] >= 0 && (i != FD_PASS || o->pass_fd > 0))
 				io[i] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = fds[i]};
+		for (int i = 0; i < 3 && terminal; i++)
+			io[i] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = i};
 		if ((o->flags & OC_PROC_MERGE) != 0)
 			io[2] = io[1];
 		p->process.data = p;

@@ -1,6 +1,7 @@
 # The JavaScript side.  Plain JavaScript for Node; nothing of it is compiled.
 bridge_sources = \
 	%D%/main.js \
+	%D%/cli.js \
 	%D%/lib/api.js \
 	%D%/lib/channel.js \
 	%D%/lib/channel_runtime.js \
@@ -53,7 +54,7 @@ bridge_tree = bridge/.made
 endif
 bridge/.made: $(bridge_sources) %D%/bundle.mjs %D%/package.json %D%/package-lock.json
 	$(AM_V_GEN)rm -rf bridge bridge-npm && $(MKDIR_P) bridge/lib bridge/sdk bridge-npm && \
-	for f in main.js `cd $(srcdir)/%D% && echo lib/*.js sdk/*.js`; do cp $(srcdir)/%D%/$$f bridge/$$f || exit 1; done && \
+	for f in main.js cli.js `cd $(srcdir)/%D% && echo lib/*.js sdk/*.js`; do cp $(srcdir)/%D%/$$f bridge/$$f || exit 1; done && \
 	cp $(srcdir)/%D%/package.json $(srcdir)/%D%/package-lock.json $(srcdir)/%D%/bundle.mjs bridge-npm/ && \
 	(cd bridge-npm && $(NPM) ci --silent --no-audit --no-fund --ignore-scripts && $(NODE) bundle.mjs ../bridge/vendor) && \
 	rm -rf bridge-npm && touch $@

@@ -300,14 +300,13 @@ test('gateway methods: parameters, the client, answers and refusals', async () =
 	equal(await gw.rpc('web.add', { a: 2, b: 3 }), { sum: 5, scopes: ['operator.read', 'operator.write', 'operator.admin'], method: 'web.add', chat: false });
 	equal(await gw.rpc('web.nothing', {}), null);
 	const failed = (await gw.rpcRaw('web.fail', {})).error;
-	equal([failed.code, failed.message, failed.data], [-32602, 'a is missing', { code: 'invalid', details: { code: 'INVALID_REQUEST', message: 'a is missing', retryable: true } }]);
+	equal([failed.code, failed.message, failed.data.code, failed.data.details], [-32602, 'a is missing', 'invalid', { code: 'INVALID_REQUEST', message: 'a is missing', retryable: true }]);
 	const refused = (await gw.rpcRaw('web.refuse', {})).error;
 	equal([refused.message, refused.data.details], ['not now', { error: 'not now' }]);
 	match((await gw.rpcRaw('web.throw', {})).error.message, /thrown in the plugin/);
 	const dead = (await gw.rpcRaw('web.die', {})).error;
 	match(dead.message, /process|retried|ended/);
 	equal(dead.data.code, 'retry');
-	equal((await gw.rpc('system.health', {})).status !== undefined || true, true);
 	ok((await gw.rpc('system.health', {})) !== 'the wrong one');
 	const listed = (await gw.rpc('system.methods', {})).methods.filter((one) => one.plugin === 'web').map((one) => `${one.name} ${one.scope}`);
 	ok(listed.includes('web.add admin') && listed.includes('web.open read') && listed.filter((one) => one.startsWith('web.add')).length === 1, listed.join());
@@ -325,7 +324,7 @@ test('what a plugin broadcasts reaches who subscribed', async () => {
 	};
 	equal((await call(1, 'web.add', {})).error.data.code, 'auth');
 	await call(2, 'auth.login', { token: gw.token });
-	await call(3, 'events.subscribe', { types: 'plugin' });
+	await call(3, 'events.subscribe', { types: ['plugin'] });
 	equal((await call(4, 'web.tell', { words: 'hello all' })).result, { told: true });
 	const event = await until('the event', () => events[0]);
 	equal([event.params.type, event.params.data], ['plugin', { plugin: 'web', event: 'web.told', payload: { words: 'hello all' } }]);

@@ -1,7 +1,8 @@
-// What plugins offer besides tools and hooks: slash commands, services.
+// What plugins offer besides tools and hooks: slash commands, services, commands of the command line.
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { test, done, Gateway, cli, cleanup, equal, ok, match, until, state, skipAll, writeConfig } from './lib.mjs';
+import { test, done, Gateway, bin, cli, cleanup, equal, ok, match, until, state, skipAll, writeConfig } from './lib.mjs';
 import { FakeTelegram } from './fake-telegram.mjs';
 
 if (!fs.existsSync(path.join(path.dirname(process.env.OC_BIN), 'bridge/vendor')))
@@ -179,6 +180,77 @@ test('they stop in reverse order, and one that hangs does not hold the gateway',
 	await until('the services', () => log().filter((line) => line.startsWith('start')).length === 6, 20000);
 	equal((await plugin('serve-a')).process, 'running');
 	equal((await gw.stop()).code, 0);
+});
+
+write('tool-cli', { 'index.ts': `
+import type { OpenClawPluginApi } from "openclaw/plugin-sdk";
+import type { Command } from "commander";
+import fs from "node:fs";
+export default { id: "tool-cli", register(api: OpenClawPluginApi) {
+	api.registerCli(({ program, config, workspaceDir, logger }: { program: Command; config: any; workspaceDir?: string; logger: any }) => {
+		const ledger = program.command("ledger").description("Keeps the books");
+		ledger.command("add <amount>").option("--note <text>", "why").action(async (amount: string, options: { note?: string }) => {
+			logger.info("adding");
+			await new Promise((resolve) => setTimeout(resolve, 20));
+			console.log(JSON.stringify({ amount: Number(amount), note: options.note, model: config.agents?.defaults?.model?.primary, cwd: process.cwd(),
+				workspace: workspaceDir, plugin: api.pluginConfig, env: process.env.LEDGER_SECRET ?? null }));
+		});
+		ledger.command("read").action(async () => {
+			let text = "";
+			for await (const part of process.stdin) text += part;
+			process.stdout.write(text.toUpperCase());
+		});
+		ledger.command("peek <file>").action((file: string) => console.log(fs.readFileSync(file, "utf8")));
+		ledger.command("fail").action(() => { process.exitCode = 9; });
+		ledger.command("quit").action(() => process.exit(4));
+		ledger.command("throw").action(async () => { throw new Error("no books here"); });
+		ledger.command("flood").action(() => { for (let i = 0; i < 20000; i++) console.log("line " + i); });
+		ledger.command("wait").action(() => new Promise((resolve) => { console.log("waiting"); setTimeout(resolve, 60000); }));
+	}, { commands: ["ledger"] });
+} };
+` });
+
+test('a command of the command line works before any gateway has seen its plugin', () => {
+	const r = cli(['ledger', 'add', '12.5', '--note', 'a b'], { env: { LEDGER_SECRET: 'x' } });
+	equal(r.code, 0, r.err);
+	equal(JSON.parse(r.out), { amount: 12.5, note: 'a b', model: 'offline/echo', cwd: process.cwd(), workspace: path.join(state, 'workspace'),
+		plugin: {}, env: null });
+	match(r.err, /adding/);
+});
+
+test('it has the terminal, its exit status and its help', () => {
+	equal(cli(['ledger', 'read'], { input: 'from stdin' }).out, 'FROM STDIN');
+	equal(cli(['ledger', 'fail']).code, 9);
+	equal(cli(['ledger', 'quit']).code, 4);
+	const thrown = cli(['ledger', 'throw']);
+	equal(thrown.code, 1);
+	match(thrown.err, /no books here/);
+	const wrong = cli(['ledger', 'add']);
+	ok(wrong.code !== 0 && /amount/.test(wrong.err), wrong.err);
+	equal(cli(['ledger', 'flood']).out.trim().split('\n').length, 20000);
+	const help = cli(['ledger', '--help']);
+	equal(help.code, 0);
+	match(help.out, /openclaw ledger[^]*Keeps the books[^]*add/);
+	match(cli(['--help']).out, /Commands of plugins:\n\s+ledger\s+\(plugin tool-cli\)/);
+	const other = cli(['legder']);
+	equal(other.code, 2);
+	match(other.err, /no command "legder"/);
+});
+
+test('it sees what its plugin may see, and is ended with the caller', async () => {
+	const secret = path.join(path.dirname(state), 'elsewhere.txt');
+	fs.writeFileSync(secret, 'the crown jewels');
+	process.chdir(path.join(state, 'workspace'));
+	const r = cli(['ledger', 'peek', secret]);
+	ok(r.code !== 0 && !r.out.includes('jewels'), r.out);
+	const child = spawn(bin, ['ledger', 'wait'], { env: process.env });
+	let out = '';
+	child.stdout.on('data', (data) => (out += data));
+	await until('it to wait', () => out.includes('waiting'));
+	const end = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })));
+	child.kill('SIGINT');
+	const { code } = await end;
+	ok(code === 130 || code === 1, String(code));
 });
 
 await done();

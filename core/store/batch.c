@@ -116,11 +116,17 @@ oc_status oc_batch_commit(oc_batch *b, oc_batch_done done, void *arg, oc_err *er
 	}
 	b->done = done;
 	b->arg = arg;
-	oc_status status = oc_writer_put(b->store, run_all, run_again, done != NULL ? committed : committed_alone, b, !b->takes_in,
-					 err);
+	int flags = (b->takes_in ? 0 : OC_PUT_HOLD) | (b->lazy ? OC_PUT_LAZY : 0);
+	oc_status status = oc_writer_put(b->store, run_all, run_again, done != NULL ? committed : committed_alone, b, flags, err);
 	if (status != OC_OK)
 		oc_batch_free(b);
 	return status;
+}
+
+void oc_batch_lazy(oc_batch *b)
+{
+	if (b != NULL)
+		b->lazy = true;
 }
 
 /* What may be done on the calling thread (commands without a loop). */

@@ -18,6 +18,7 @@ struct oc_batch {
 	oc_op *first, **tail;
 	int count;
 	oc_status error; /* of gathering */
+	bool lazy;	 /* nobody waits for it */
 	bool takes_in;	 /* new work: refused at once when the disk refuses, so that nobody acknowledges it */
 	oc_batch_done done;
 	void *arg;

@@ -605,5 +605,5 @@ oc_status oc_store_compact_live(oc_store *store, oc_err *err)
 	store->compact_now = true;
 	pthread_mutex_unlock(&store->mutex);
 	/* The thread may not have been started, or sleep. */
-	return oc_writer_put(store, nothing, NULL, NULL, NULL, false, err);
+	return oc_writer_put(store, nothing, NULL, NULL, NULL, 0, err);
 }

@@ -47,6 +47,7 @@ typedef struct oc_job {
 	oc_err err;
 	bool *finished; /* oc_store_write_now through the writer: set and signalled under the mutex */
 	bool hold;	/* waits for the disk to come back instead of failing with it */
+	bool lazy;	/* nobody waits for it: goes along with the next one, or after LAZY_MS */
 	unsigned tries; /* while it was held */
 } oc_job;
 
@@ -88,6 +89,8 @@ struct oc_store {
 	bool has_thread, stopping, settling;
 	oc_job_list queue, done;
 	size_t in_work; /* jobs the writer took and has not finished */
+	bool hurry;	/* somebody waits for one of the queue */
+	uint64_t lazy_until_ms; /* monotonic: then even the lazy ones are written */
 	oc_wake *tell; /* the loop, that jobs are done; NULL without a loop */
 	bool delivering, closed; /* the loop's: closed by a callback, the delivery frees the memory */
 	oc_store_stats stats;
@@ -147,8 +150,9 @@ void oc_writer_init(oc_store *store);
 void oc_writer_stop(oc_store *store);
 /* On the loop: tells whoever waits that their jobs are done. */
 void oc_writer_deliver(void *arg);
-/* As oc_store_write; again and hold as in oc_job. */
-oc_status oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, bool hold,
+/* As oc_store_write; again, hold and lazy as in oc_job. */
+enum { OC_PUT_HOLD = 1, OC_PUT_LAZY = 2 };
+oc_status oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, int flags,
 			oc_err *err);
 
 /* group.c: carries out a list of jobs in one transaction. Anything but OC_OK: nothing of it was written, for a reason that

@@ -90,6 +90,9 @@ void oc_batch_spoil(oc_batch *batch);
 typedef void (*oc_batch_done)(void *arg, const oc_batch *batch, oc_status status, const oc_err *err);
 /* Hands the batch over, also on failure (then it is freed and done is not called). */
 oc_status oc_batch_commit(oc_batch *batch, oc_batch_done done, void *arg, oc_err *err);
+/* Before committing: nobody waits for it, so it goes along with the next batch somebody does wait for, or a few milliseconds
+ * later by itself. It saves the one who comes next from waiting for a commit of its own. */
+void oc_batch_lazy(oc_batch *batch);
 /* The same on the calling thread, committed on return; for commands without a running loop. */
 oc_status oc_batch_commit_now(oc_batch *batch, oc_err *err);
 

@@ -14,6 +14,7 @@
 
 #define GROUP_MAX 1024u
 #define DELIVER_NS 4000000u
+#define LAZY_MS 10u
 
 static void list_init(oc_job_list *list)
 {
@@ -121,6 +122,7 @@ static void put_back(oc_store *store, oc_job_list *group, const oc_err *why)
 	store->stats.held = waits.n;
 	list_move(&waits, &store->queue);
 	store->queue = waits;
+	store->hurry = true;
 	if (waits.first == NULL)
 		list_init(&store->queue);
 	*group = over;
@@ -149,6 +151,7 @@ static void take_group(oc_store *store, oc_job_list *group)
 		store->queue.n--;
 		list_add(group, job);
 	}
+	store->hurry &= store->queue.first != NULL;
 	store->in_work = group->n;
 }
 
@@ -232,6 +235,17 @@ static void wait_until(oc_store *store, uint64_t ms)
 	pthread_cond_timedwait(&store->wake, &store->mutex, &at);
 }
 
+/* Called with the mutex held: 0: there is work to do now; else milliseconds until there is, UINT64_MAX: none waits. */
+static uint64_t work_due(const oc_store *store)
+{
+	if (store->queue.first == NULL)
+		return UINT64_MAX;
+	if (store->hurry || store->stopping || store->settling)
+		return 0;
+	uint64_t now = oc_now_ms();
+	return now < store->lazy_until_ms ? store->lazy_until_ms - now : 0;
+}
+
 /* Called with the mutex held: works, or waits for the next reason to. false: the thread is to end. */
 static bool step(oc_store *store)
 {
@@ -243,13 +257,18 @@ static bool step(oc_store *store)
 			work(store);
 		return true;
 	}
-	if (store->queue.first != NULL) {
+	uint64_t wait = work_due(store);
+	if (wait == 0) {
 		work(store);
 		if (oc_chores_overdue(store)) {
 			pthread_mutex_unlock(&store->mutex);
 			oc_chores_busy(store);
 			pthread_mutex_lock(&store->mutex);
 		}
+		return true;
+	}
+	if (wait != UINT64_MAX) {
+		wait_until(store, wait);
 		return true;
 	}
 	if (store->stopping)
@@ -351,14 +370,19 @@ static oc_status enqueue(oc_store *store, oc_job *job, oc_err *err)
 			status = oc_fail_errno(err, rc, "cannot start the store's writer");
 	}
 	if (status == OC_OK) {
+		bool first = store->queue.first == NULL;
 		list_add(&store->queue, job);
-		pthread_cond_signal(&store->wake);
+		if (first)
+			store->lazy_until_ms = oc_now_ms() + LAZY_MS;
+		store->hurry |= !job->lazy;
+		if (first || !job->lazy)
+			pthread_cond_signal(&store->wake);
 	}
 	pthread_mutex_unlock(&store->mutex);
 	return status;
 }
 
-oc_status oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, bool hold,
+oc_status oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, int flags,
 			oc_err *err)
 {
 	oc_job *job = oc_alloc(sizeof *job);
@@ -368,7 +392,8 @@ oc_status oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg
 	job->again = again;
 	job->done = done;
 	job->arg = arg;
-	job->hold = hold;
+	job->hold = (flags & OC_PUT_HOLD) != 0;
+	job->lazy = (flags & OC_PUT_LAZY) != 0;
 	oc_status status = enqueue(store, job, err);
 	if (status != OC_OK)
 		oc_free(job);
@@ -377,7 +402,7 @@ oc_status oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg
 
 oc_status oc_store_write(oc_store *store, oc_store_fn fn, oc_store_done done, void *arg)
 {
-	return oc_writer_put(store, fn, NULL, done, arg, false, NULL);
+	return oc_writer_put(store, fn, NULL, done, arg, 0, NULL);
 }
 
 oc_status oc_store_write_now(oc_store *store, oc_store_fn fn, void *arg, oc_err *err)

@@ -178,6 +178,48 @@ static void numbers_have_no_holes(void **state)
 	assert_true(stats.commits < 300); /* they shared commits */
 }
 
+/* What nobody waits for costs no commit of its own when something else comes, and is written all the same when nothing does. */
+static void lazy_batches_go_along(void **state)
+{
+	fixture *f = *state;
+	oc_store_stats before, after;
+	oc_batch *b = oc_batch_new(f->store);
+	oc_batch_kv(b, "m", OC_STR("start"), OC_STR("1"));
+	commit_wait(f, b); /* the thread runs */
+	oc_store_get_stats(f->store, &before);
+	for (int i = 0; i < 20; i++) {
+		b = oc_batch_new(f->store);
+		oc_batch_event(b, "agent:main:main", "tool_called", "run", "{}");
+		oc_batch_lazy(b);
+		commit(f, b);
+		b = oc_batch_new(f->store);
+		oc_batch_event(b, "agent:main:main", "tool_result", "run", "{}");
+		commit(f, b);
+		wait_all(f);
+	}
+	oc_store_get_stats(f->store, &after);
+	assert_int_equal(after.batches - before.batches, 40);
+	assert_in_range(after.commits - before.commits, 20, 25); /* a slow machine may take longer than a lazy one waits */
+	cJSON *events = NULL;
+	assert_int_equal(oc_store_events(f->store, "agent:main:main", 0, 1000, &events, NULL), OC_OK);
+	int64_t seq = 0;
+	const cJSON *e;
+	cJSON_ArrayForEach(e, events) assert_int_equal(oc_json_i64(e, "seq", -1), ++seq);
+	assert_int_equal(seq, 41); /* with session_started, in the order they were handed over */
+	cJSON_Delete(events);
+	b = oc_batch_new(f->store);
+	oc_batch_event(b, "agent:main:main", "tool_called", "run", "{}");
+	oc_batch_lazy(b);
+	commit_wait(f, b); /* nothing else comes */
+	b = oc_batch_new(f->store);
+	oc_batch_event(b, "agent:main:main", "tool_called", "run", "{}");
+	oc_batch_lazy(b);
+	commit(f, b);
+	oc_store_settle(f->store); /* nor is it forgotten when all has to be written now */
+	assert_int_equal(f->last, OC_OK);
+	assert_int_equal(f->waiting, 0);
+}
+
 static void failed_batch_leaves_nothing(void **state)
 {
 	fixture *f = *state;
@@ -830,6 +872,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(files_are_private, setup, teardown),
 		cmocka_unit_test_setup_teardown(numbers_have_no_holes, setup, teardown),
+		cmocka_unit_test_setup_teardown(lazy_batches_go_along, setup, teardown),
 		cmocka_unit_test_setup_teardown(failed_batch_leaves_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(messages_and_epochs, setup, teardown),
 		cmocka_unit_test_setup_teardown(walks_back_from_the_newest, setup, teardown),

@@ -338,17 +338,8 @@ static bool write_tool(void *arg, const oc_tool_info *tool)
 	writer *w = arg;
 	if (!oc_policy_allows(&w->context, tool, NULL))
 		return true;
-	oc_sbuf_z(&w->out, w->out.n == 0 ? "[{\"name\":" : ",{\"name\":");
-	oc_sbuf_json(&w->out, oc_str_of(tool->name));
-	oc_sbuf_z(&w->out, ",\"description\":");
-	oc_sbuf_json(&w->out, oc_json_ostr(tool->spec, "description"));
-	oc_sbuf_z(&w->out, ",\"parameters\":");
-	const cJSON *parameters = oc_json_get(tool->spec, "parameters");
-	if (parameters != NULL)
-		oc_json_add_to(&w->out, parameters);
-	else
-		oc_sbuf_z(&w->out, "{\"type\":\"object\",\"properties\":{}}");
-	oc_sbuf_char(&w->out, '}');
+	oc_sbuf_char(&w->out, w->out.n == 0 ? '[' : ',');
+	oc_sbuf_z(&w->out, tool->json);
 	return true;
 }
 

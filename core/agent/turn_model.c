@@ -205,8 +205,10 @@ static void write_request(oc_turn *turn, oc_sbuf *b)
 	oc_sbuf_z(b, ",\"messages\":[");
 	oc_sbuf_str(b, oc_sbuf_view(&turn->messages));
 	oc_sbuf_char(b, ']');
-	if (turn->tools_json[0] != 0)
-		oc_sbuf_printf(b, ",\"tools\":%s", turn->tools_json);
+	if (turn->tools_json[0] != 0) {
+		oc_sbuf_z(b, ",\"tools\":");
+		oc_sbuf_z(b, turn->tools_json);
+	}
 	add_parameters(b, turn);
 	const char *thinking = thinking_of(turn);
 	if (thinking[0] != 0)

@@ -1,4 +1,6 @@
 /* What turns cost: tokens as far as they can be estimated, and money as far as the prices are known. */
+#include <string.h>
+
 #include "core/agent/subagent.h"
 #include "core/agent/turn.h"
 
@@ -10,6 +12,13 @@ int64_t oc_tokens_of(oc_str text)
 {
 	int64_t ascii = 0, others = 0;
 	for (size_t i = 0; i < text.n; i++) {
+		uint64_t eight;
+		/* Prompts are mostly ASCII, and counted at every request. */
+		for (; i + sizeof eight < text.n; i += sizeof eight, ascii += 8) {
+			memcpy(&eight, text.p + i, sizeof eight);
+			if ((eight & UINT64_C(0x8080808080808080)) != 0)
+				break;
+		}
 		unsigned char c = (unsigned char)text.p[i];
 		if (c < 0x80)
 			ascii++;

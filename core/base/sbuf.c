@@ -151,6 +151,10 @@ void oc_sbuf_json(oc_sbuf *b, oc_str s)
 	oc_sbuf_char(b, '"');
 	for (size_t i = 0; i < s.n;) {
 		unsigned char c = p[i];
+		if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
+			i++; /* nearly everything */
+			continue;
+		}
 		size_t len = sequence(p + i, s.n - i);
 		if (c >= 0x20 && c != '"' && c != '\\' && len > 0) {
 			i += len;

@@ -207,7 +207,11 @@ typedef struct oc_state_row {
 
 typedef struct oc_tool_row {
 	oc_tool_info info;
+	char *json;
 } oc_tool_row;
+
+/* tools.c: frees the table of tools. */
+void oc_tools_free(oc_modules *modules);
 
 struct oc_modules {
 	oc_loop *loop; /* NULL: only for looking */

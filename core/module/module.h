@@ -137,6 +137,7 @@ oc_guest *oc_modules_http_match(oc_modules *modules, oc_str path);
 typedef struct oc_tool_info {
 	const char *name;
 	const cJSON *spec; /* one element of tools(): name, description, parameters, group, capabilities, … */
+	const char *json;  /* {"name","description","parameters"}, as models are told of it */
 	oc_guest *guest;
 } oc_tool_info;
 /* Tools of running modules, in order of name; the first of two with one name wins. Valid until the next turn of the loop. */

@@ -120,7 +120,7 @@ void oc_modules_free(oc_modules *m)
 		oc_modules_off_state(m, m->on_state->arg);
 	oc_owner_free(m->owner);
 	oc_config_unref(m->config);
-	oc_free(m->tools);
+	oc_tools_free(m);
 	oc_free(m->list);
 	oc_free(m->module_dir);
 	oc_free(m->user_dir);

@@ -86,6 +86,47 @@ static void sort_rows(oc_tool_row *rows, size_t n)
 	}
 }
 
+static void free_rows(oc_tool_row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		oc_free(rows[i].json);
+	oc_free(rows);
+}
+
+void oc_tools_free(oc_modules *modules)
+{
+	free_rows(modules->tools, modules->n_tools);
+	modules->tools = NULL;
+	modules->n_tools = 0;
+	modules->tools_valid = false;
+}
+
+/* Written once: every request to a model has all of them. */
+static char *row_json(const cJSON *spec)
+{
+	oc_sbuf b;
+	char *text;
+
+	oc_sbuf_init(&b, (size_t)8 << 20);
+	oc_sbuf_z(&b, "{\"name\":");
+	oc_sbuf_json(&b, oc_json_ostr(spec, "name"));
+	oc_sbuf_z(&b, ",\"description\":");
+	oc_sbuf_json(&b, oc_json_ostr(spec, "description"));
+	oc_sbuf_z(&b, ",\"parameters\":");
+	oc_json_add_to(&b, oc_json_get(spec, "parameters"));
+	oc_sbuf_char(&b, '}');
+	text = b.error == OC_OK ? oc_sbuf_take(&b) : NULL;
+	oc_sbuf_free(&b);
+	return text;
+}
+
+static bool add_row(oc_tool_row *row, const cJSON *item, oc_guest *g)
+{
+	row->json = row_json(item);
+	row->info = (oc_tool_info){.name = oc_json_str(item, "name", ""), .spec = item, .json = row->json, .guest = g};
+	return row->json != NULL;
+}
+
 static bool fill_table(oc_modules *modules)
 {
 	size_t total = 0, n = 0;
@@ -109,16 +150,19 @@ static bool fill_table(oc_modules *modules)
 		if (!g->running || g->kind != OC_KIND_TOOL)
 			continue;
 		cJSON_ArrayForEach(item, g->spec)
-			rows[n++].info = (oc_tool_info){.name = oc_json_str(item, "name", ""), .spec = item, .guest = g};
+			if (!add_row(&rows[n++], item, g)) {
+				free_rows(rows, n);
+				return false;
+			}
 	}
 	sort_rows(rows, n);
-	oc_free(modules->tools);
+	oc_tools_free(modules);
 	modules->tools = rows;
-	modules->n_tools = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0 && strcmp(rows[i].info.name, rows[modules->n_tools - 1].info.name) == 0) {
 			oc_warn("module", "tool %s of module %s is left out: module %s has one of that name", rows[i].info.name,
 				rows[i].info.guest->module->name, rows[modules->n_tools - 1].info.guest->module->name);
+			oc_free(rows[i].json);
 			continue;
 		}
 		rows[modules->n_tools++] = rows[i];

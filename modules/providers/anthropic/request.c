@@ -330,7 +330,7 @@ static bool add_tools(builder *b, prv_json tools, const char *mark)
 		}
 		prv_text_z(b->out, ",\"input_schema\":");
 		if (prv_json_kind(parameters) == PRV_JSON_OBJECT)
-			prv_json_copy(b->out, parameters);
+			prv_json_raw(b->out, parameters);
 		else
 			prv_text_z(b->out, "{\"type\":\"object\",\"properties\":{}}");
 		first = false;

@@ -20,6 +20,7 @@ typedef struct builder {
 	int64_t max_tokens;
 	prv_history h;
 	bool first; /* no message written yet */
+	prv_json system, messages, tools, max, temperature, stop, user, thinking; /* of the request */
 } builder;
 
 static void open_message(builder *b, const char *role)
@@ -272,14 +273,13 @@ static void add_assistant(builder *b, size_t index, prv_json content)
 		add_results(b, index, content);
 }
 
-static void add_messages(builder *b, prv_json request)
+static void add_messages(builder *b)
 {
-	prv_json system = prv_json_get(request, "system");
 	prv_text_z(b->out, ",\"messages\":[");
-	if (prv_json_full(system)) {
+	if (prv_json_full(b->system)) {
 		open_message(b, "system");
 		prv_text_z(b->out, ",\"content\":");
-		prv_json_copy(b->out, system);
+		prv_json_copy(b->out, b->system);
 		prv_text_char(b->out, '}');
 	}
 	for (size_t i = 0; i < b->h.n; i++) {
@@ -303,23 +303,24 @@ static void add_messages(builder *b, prv_json request)
 
 bool oai_request_tools(prv_text *out, prv_json tools, unsigned quirks, const char *before, const char *after)
 {
-	prv_json key, tool;
+	static const char *const names[] = {"name", "description", "parameters"};
+	prv_json key, tool, member[3];
 	size_t at = 0;
 	bool first = true;
 	if ((quirks & OAI_NO_TOOLS) != 0)
 		return false;
 	while (prv_json_next(tools, &at, &key, &tool)) {
-		prv_json parameters = prv_json_get(tool, "parameters"), description = prv_json_get(tool, "description");
+		prv_json_members(tool, names, 3, member);
 		prv_text_z(out, first ? ",\"tools\":[" : ",");
 		prv_text_z(out, before);
-		prv_json_copy(out, prv_json_get(tool, "name"));
-		if (prv_json_full(description)) {
+		prv_json_copy(out, member[0]);
+		if (prv_json_full(member[1])) {
 			prv_text_z(out, ",\"description\":");
-			prv_json_copy(out, description);
+			prv_json_copy(out, member[1]);
 		}
 		prv_text_z(out, ",\"parameters\":");
-		if (prv_json_kind(parameters) == PRV_JSON_OBJECT)
-			prv_json_copy(out, parameters);
+		if (prv_json_kind(member[2]) == PRV_JSON_OBJECT)
+			prv_json_raw(out, member[2]);
 		else
 			prv_text_z(out, "{\"type\":\"object\",\"properties\":{}}");
 		prv_text_z(out, after);
@@ -343,29 +344,43 @@ static void add_effort(builder *b, prv_json thinking, bool tools)
 		prv_text_printf(b->out, ",\"reasoning_effort\":\"%s\"", effort);
 }
 
-static void add_parameters(builder *b, prv_json request, bool tools)
+static void read_request(builder *b, prv_json request)
 {
-	prv_json limit = prv_json_get(request, "maxTokens"), temperature = prv_json_get(request, "temperature");
-	prv_json stop = prv_json_get(request, "stop"), user = prv_json_get(request, "user");
+	static const char *const names[] = {"system",	   "messages", "tools", "maxTokens", "temperature",
+					    "stop", "user",	"thinking"};
+	prv_json member[sizeof(names) / sizeof(names[0])];
+	prv_json_members(request, names, sizeof(names) / sizeof(names[0]), member);
+	b->system = member[0];
+	b->messages = member[1];
+	b->tools = member[2];
+	b->max = member[3];
+	b->temperature = member[4];
+	b->stop = member[5];
+	b->user = member[6];
+	b->thinking = member[7];
+}
+
+static void add_parameters(builder *b, bool tools)
+{
 	bool modern = b->d.openai != ((b->quirks & OAI_OTHER_LIMIT) != 0);
-	int64_t most = prv_json_i64(limit, 0);
+	int64_t most = prv_json_i64(b->max, 0);
 	if (b->max_tokens > 0 && most > b->max_tokens)
 		most = b->max_tokens;
 	if (most > 0)
 		prv_text_printf(b->out, ",\"%s\":%lld", modern ? "max_completion_tokens" : "max_tokens",
 				(long long)most);
-	add_effort(b, prv_json_get(request, "thinking"), tools);
-	if (prv_json_kind(temperature) == PRV_JSON_NUMBER && !b->d.reasons && (b->quirks & OAI_NO_TEMPERATURE) == 0) {
+	add_effort(b, b->thinking, tools);
+	if (prv_json_kind(b->temperature) == PRV_JSON_NUMBER && !b->d.reasons && (b->quirks & OAI_NO_TEMPERATURE) == 0) {
 		prv_text_z(b->out, ",\"temperature\":");
-		prv_json_copy(b->out, temperature);
+		prv_json_copy(b->out, b->temperature);
 	}
-	if (prv_json_at(stop, 0).n > 0 && !b->d.reasons && (b->quirks & OAI_NO_STOP) == 0) {
+	if (prv_json_at(b->stop, 0).n > 0 && !b->d.reasons && (b->quirks & OAI_NO_STOP) == 0) {
 		prv_text_z(b->out, ",\"stop\":");
-		prv_json_copy(b->out, stop);
+		prv_json_copy(b->out, b->stop);
 	}
-	if (prv_json_full(user) && !b->d.mistral && (b->quirks & OAI_NO_USER) == 0) {
+	if (prv_json_full(b->user) && !b->d.mistral && (b->quirks & OAI_NO_USER) == 0) {
 		prv_text_z(b->out, ",\"user\":");
-		prv_json_copy(b->out, user);
+		prv_json_copy(b->out, b->user);
 	}
 }
 
@@ -377,19 +392,20 @@ bool oai_request_build(prv_json request, const prv_endpoint *e, const prv_quirks
 		     .quirks = quirks->bits,
 		     .max_tokens = quirks->max_tokens,
 		     .first = true};
-	if (e->model[0] == 0 || prv_json_kind(prv_json_get(request, "messages")) != PRV_JSON_ARRAY) {
+	read_request(&b, request);
+	if (e->model[0] == 0 || prv_json_kind(b.messages) != PRV_JSON_ARRAY) {
 		prv_fault_set(why, OC_E_INVALID, "the request names no model or has no messages");
 		return false;
 	}
-	if (!prv_history_load(prv_json_get(request, "messages"), &b.h)) {
+	if (!prv_history_load(b.messages, &b.h)) {
 		prv_fault_set(why, OC_E_NOMEM, "out of memory");
 		return false;
 	}
 	prv_text_z(out, "{\"model\":");
 	prv_text_json(out, oc_str_of(e->model));
-	add_messages(&b, request);
-	bool tools = oai_request_tools(out, prv_json_get(request, "tools"), b.quirks, "{\"type\":\"function\",\"function\":{\"name\":", "}}");
-	add_parameters(&b, request, tools);
+	add_messages(&b);
+	bool tools = oai_request_tools(out, b.tools, b.quirks, "{\"type\":\"function\",\"function\":{\"name\":", "}}");
+	add_parameters(&b, tools);
 	prv_text_z(out, ",\"stream\":true");
 	if ((b.quirks & OAI_NO_STREAM_USAGE) == 0)
 		prv_text_z(out, ",\"stream_options\":{\"include_usage\":true}");
@@ -405,10 +421,11 @@ bool oai_request_build(prv_json request, const prv_endpoint *e, const prv_quirks
 bool oai_request_wants_responses(prv_json request, const prv_endpoint *e, unsigned bits)
 {
 	oai_dialect d = oai_dialect_of(e);
-	bool tools = prv_json_at(prv_json_get(request, "tools"), 0).n > 0 && (bits & OAI_NO_TOOLS) == 0;
 	if ((bits & OAI_NO_RESPONSES) != 0)
 		return false;
-	return (bits & OAI_RESPONSES) != 0 || (d.home && d.reasons && d.version >= 504 && tools);
+	return (bits & OAI_RESPONSES) != 0
+	       || (d.home && d.reasons && d.version >= 504 && (bits & OAI_NO_TOOLS) == 0
+		   && prv_json_at(prv_json_get(request, "tools"), 0).n > 0);
 }
 
 /* ---- Learning ---- */

@@ -265,6 +265,22 @@ prv_json prv_json_get(prv_json object, const char *name)
 	return (prv_json){"", 0};
 }
 
+void prv_json_members(prv_json object, const char *const *names, size_t n, prv_json *ret)
+{
+	prv_json key, value;
+	size_t at = 0;
+	for (size_t i = 0; i < n; i++)
+		ret[i] = (prv_json){"", 0};
+	if (prv_json_kind(object) != PRV_JSON_OBJECT)
+		return;
+	while (prv_json_next(object, &at, &key, &value))
+		for (size_t i = 0; i < n; i++)
+			if (ret[i].n == 0 && prv_json_is(key, names[i])) {
+				ret[i] = value;
+				break;
+			}
+}
+
 prv_json prv_json_at(prv_json array, size_t index)
 {
 	prv_json key, value;
@@ -408,13 +424,34 @@ bool prv_json_bool(prv_json v, bool fallback)
 
 /* ---- Copying ---- */
 
+/* Whether a string is what copying makes of it: valid UTF-8, and no escape that is not the only way to
+ * write its character. */
+static bool is_clean(const char *p, const char *end)
+{
+	while (p < end) {
+		unsigned char c = (unsigned char)*p;
+		if (c == '\\') {
+			if (p[1] == 'u' || p[1] == '/')
+				return false;
+			p += 2;
+		} else if (c < 0x7f) {
+			p++;
+		} else {
+			size_t n = prv_utf8_len(p, (size_t)(end - p));
+			if (n == 0)
+				return false;
+			p += n;
+		}
+	}
+	return true;
+}
+
 static void copy_string(prv_text *out, prv_json v)
 {
-	const char *p = v.p + 1, *end = v.p + v.n - 1;
 	prv_text piece;
 	/* The usual string has nothing to decode: straight through. */
-	if (memchr(p, '\\', (size_t)(end - p)) == NULL) {
-		prv_text_json(out, (oc_str){p, (size_t)(end - p)});
+	if (is_clean(v.p + 1, v.p + v.n - 1)) {
+		prv_text_add(out, v.p, v.n);
 		return;
 	}
 	prv_text_init(&piece, v.n * 3);
@@ -481,6 +518,11 @@ static void copy_value(prv_text *out, prv_json v, int depth)
 		}
 		prv_text_char(out, kind == PRV_JSON_OBJECT ? '}' : ']');
 	}
+}
+
+void prv_json_raw(prv_text *out, prv_json v)
+{
+	prv_text_add(out, v.p, v.n);
 }
 
 void prv_json_copy(prv_text *out, prv_json v)

@@ -36,6 +36,8 @@ int prv_json_kind(prv_json v);
 /* A member by name, an element by index; absent when there is none or v is no object or array. */
 prv_json prv_json_get(prv_json object, const char *name);
 prv_json prv_json_at(prv_json array, size_t index);
+/* Several members in one walk, which counts where a request has a long prompt and many tools: ret[i] is that of names[i]. */
+void prv_json_members(prv_json object, const char *const *names, size_t n, prv_json *ret);
 /* A path of names joined by dots: "delta.content". */
 prv_json prv_json_path(prv_json object, const char *path);
 /* Walks an object or array: size_t at = 0; while (prv_json_next(v, &at, &key, &value)) … key is absent in arrays. */
@@ -57,5 +59,7 @@ bool prv_json_bool(prv_json v, bool fallback);
 /* Appends v, compact, in the form the host's JSON wall takes: of members with the same name the last, no U+0000, no lone
  * surrogates, no numbers beyond a double. Numbers keep their digits. */
 void prv_json_copy(prv_text *out, prv_json v);
+/* Appends v as it is: for what the host wrote itself and what only has to be passed on. */
+void prv_json_raw(prv_text *out, prv_json v);
 
 #endif

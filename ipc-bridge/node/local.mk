@@ -25,6 +25,7 @@ bridge_sources = \
 	%D%/lib/transpile.js \
 	%D%/sdk/access.js \
 	%D%/sdk/basics.js \
+	%D%/sdk/channel-schemas.js \
 	%D%/sdk/channels.js \
 	%D%/sdk/devices.js \
 	%D%/sdk/entry.js \
@@ -40,6 +41,7 @@ bridge_sources = \
 	%D%/sdk/secret.js \
 	%D%/sdk/sections.js \
 	%D%/sdk/setup.js \
+	%D%/sdk/shorthand.js \
 	%D%/sdk/status.js \
 	%D%/sdk/tasks.js \
 	%D%/sdk/text.js \

@@ -8,6 +8,7 @@ const { HttpSide } = require('./http.js');
 const { Dispatches } = require('./inbound.js');
 const { Loader } = require('./load.js');
 const { Registry, plainData } = require('./registry.js');
+const { packageOf } = require('./resolve.js');
 const { Tools } = require('./tools.js');
 const { Transpiler } = require('./transpile.js');
 const { createRuntime } = require('./runtime.js');
@@ -78,8 +79,9 @@ class Plugin {
 		this.config = params.config ?? {};
 		this.pluginConfig = params.pluginConfig;
 		const manifest = params.manifest ?? {};
-		const info = { id: params.id, name: manifest.name ?? params.id, version: manifest.version, description: manifest.description,
+		const info = { id: params.id, name: manifest.name ?? params.id, version: manifest.version ?? packageOf(params.entry)?.value.version, description: manifest.description,
 			source: params.entry, root: params.root };
+		this.info = info;
 		this.runtime = createRuntime(this, params);
 		const loader = new Loader({
 			root: params.root,
@@ -92,7 +94,6 @@ class Plugin {
 		info.name = definition.name ?? info.name;
 		info.description = definition.description ?? info.description;
 		info.version = info.version ?? definition.version;
-		this.info = info;
 		this.api = createApi({ plugin: info, config: this.config, pluginConfig: this.pluginConfig, runtime: this.runtime,
 			logger: this.logger(''), registry: this.registry, missing: (kind, name) => this.missing(kind, name) });
 		await this.#register();

@@ -1,6 +1,7 @@
 'use strict';
 // The channels whose code was in the original's core, with a plugin around it: their descriptions, accounts, targets and set-up.
 // What speaks to their networks is not here (api.runtime.channel.<name> fails by name); this is what a registration needs.
+const { expand } = require('./shorthand.js');
 const { z: zodOf } = require('./zod.js');
 
 const image = (label, selection, detail, blurb, systemImage, more) => ({ label, selectionLabel: selection, detailLabel: detail, blurb, systemImage, ...more });
@@ -123,6 +124,14 @@ module.exports = (plugin, sdk) => {
 		return adapter;
 	}
 
+	// A zod type that takes any object and says, as JSON Schema, what the section of the plugin's release may hold.
+	const schema = (name) => Object.defineProperty(out, `${name}ConfigSchema`, { enumerable: true, get() {
+		const { common, ...releases } = require('./channel-schemas.js');
+		const known = releases[january() ? 'january' : 'march'][name];
+		const type = zodOf(plugin).looseObject({});
+		return known ? Object.assign(type, { toJSONSchema: () => expand(known, common) }) : type;
+	} });
+
 	for (const [channel, brand] of Object.entries(BRANDS)) {
 		const { name } = brand, strip = prefixed(channel), lists = sdk.createAccountListHelpers(channel);
 		const group = groupOf(channel), isNested = channel === 'discord' || channel === 'slack';
@@ -156,8 +165,7 @@ module.exports = (plugin, sdk) => {
 			},
 			[`collect${name}StatusIssues`]: statusIssues(channel),
 		});
-		// What a channel's own section may hold is the configuration's affair here (openclaw config schema).
-		Object.defineProperty(out, `${name}ConfigSchema`, { enumerable: true, get: () => zodOf(plugin).looseObject({}) });
+		schema(name);
 		if (META[channel])
 			Object.defineProperty(out, `${name[0].toLowerCase()}${name.slice(1)}OnboardingAdapter`.replace(/^iMessage/, 'imessage').replace(/^whatsApp/, 'whatsapp'),
 				{ enumerable: true, get: () => onboarding(channel, brand) });
@@ -165,8 +173,8 @@ module.exports = (plugin, sdk) => {
 
 	// ---- What only one of them has ----
 
-	Object.defineProperty(out, 'LineConfigSchema', { enumerable: true, get: () => zodOf(plugin).looseObject({}) });
-	Object.defineProperty(out, 'MSTeamsConfigSchema', { enumerable: true, get: () => zodOf(plugin).looseObject({}) });
+	schema('Line');
+	schema('MSTeams');
 	out.normalizeDiscordOutboundTarget = (to) => (to?.trim() ? { ok: true, to: /^\d+$/.test(to.trim()) ? `channel:${to.trim()}` : to.trim() }
 		: { ok: false, error: sdk.missingTargetError('Discord', '<channelId|user:ID|channel:ID>') });
 	out.collectDiscordAuditChannelIds = ({ cfg, accountId }) => {

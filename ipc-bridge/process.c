@@ -3,6 +3,7 @@
  * back-off when it dies, given up after dying too often.
  */
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -353,6 +354,18 @@ static size_t granted_env(const oc_plugin *plugin, char **env)
 	return n;
 }
 
+/* Plugins of one tree may have their common code beside them, in a folder "shared" that is no plugin; oc_free it. */
+static char *shared_folder(const oc_plugin *plugin)
+{
+	char *folder = oc_asprintf("%.*sshared", (int)(oc_path_base(plugin->root) - plugin->root), plugin->root);
+	oc_auto_free char *manifest = folder != NULL ? oc_path_join(folder, "openclaw.plugin.json") : NULL;
+	struct stat st;
+	if (manifest != NULL && stat(folder, &st) == 0 && S_ISDIR(st.st_mode) && access(manifest, F_OK) != 0)
+		return folder;
+	oc_free(folder);
+	return NULL;
+}
+
 oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_proc **ret, oc_err *err)
 {
 	oc_bridge *bridge = plugin->bridge;
@@ -372,7 +385,9 @@ oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_
 	size_t n = granted_env(plugin, env);
 	for (size_t i = 0; i < sizeof(launch->env) / sizeof(launch->env[0]) && launch->env[i] != NULL; i++)
 		env[n++] = oc_strdup(launch->env[i]);
-	const char *read[] = {bridge->node_dir, plugin->root, bridge->node, launch->read, NULL};
+	oc_auto_free char *shared = shared_folder(plugin);
+	const char *read[] = {bridge->node_dir, plugin->root, bridge->node, shared != NULL ? shared : launch->read,
+			      shared != NULL ? launch->read : NULL, NULL};
 	const char *write[] = {state, cache, workspace, launch->folder, NULL};
 	const char *argv[] = {bridge->node, "--max-old-space-size=1024", main_js, NULL};
 	oc_proc_options options = {

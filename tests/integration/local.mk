@@ -35,6 +35,7 @@ integration_tests += %D%/plugins.test
 integration_tests += %D%/hooks.test
 integration_tests += %D%/plugin-surface.test
 integration_tests += %D%/plugin-host.test
+integration_tests += %D%/plugin-channels.test
 integration_tests += %D%/plugin-http.test
 
 # Runs one channel module for a script; see there.
@@ -61,6 +62,7 @@ EXTRA_DIST += %D%/openai-client.mjs
 EXTRA_DIST += %D%/plugins.mjs
 EXTRA_DIST += %D%/plugin-http.mjs
 EXTRA_DIST += %D%/plugin-surface.mjs
+EXTRA_DIST += %D%/plugin-channels.mjs
 EXTRA_DIST += %D%/plugin-host.mjs
 EXTRA_DIST += %D%/plugin-surface.mjs
 EXTRA_DIST += %D%/plugins.mjs

@@ -102,6 +102,8 @@ oc_status oc_agent_new(oc_loop *loop, oc_config *config, oc_store *store, oc_mod
 		status = oc_channels_new(agent, &agent->channels);
 	if (status == OC_OK)
 		status = oc_outbound_new(agent, &agent->outbound);
+	if (status == OC_OK)
+		status = oc_turn_endings_new(agent);
 	if (status != OC_OK)
 		(void)oc_fail(err, status, NULL, "cannot start the agent");
 	else
@@ -164,6 +166,7 @@ void oc_agent_free(oc_agent *agent)
 	agent->draining = true;
 	oc_modules_off_state(agent->modules, agent);
 	oc_services_withdraw(agent);
+	oc_turn_endings_forget(agent);
 	oc_turns_free(agent);
 	oc_direct_free(agent);
 	/* What was written for the agent reports back to it: before it goes, not after. */

@@ -51,6 +51,8 @@ struct oc_agent {
 	/* turn.c */
 	oc_map runs, keys; /* turns by run id and by idempotency key */
 	oc_waiter *waiters;
+	oc_turn *endings; /* turn_end.c: turns whose end must be written, and that had no memory for a timer of their own */
+	oc_watch *ending_timer; /* made at the start */
 	oc_map direct_runs; /* direct.c: tools executed outside turns */
 	/* model.c */
 	cJSON *catalog;

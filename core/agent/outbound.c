@@ -52,6 +52,7 @@ typedef struct stream {
 	bool waited; /* how long the first row must wait was taken from the store already */
 	bool queued; /* among the ready */
 	bool busy; /* the first row is being sent, or its delivery is being noted */
+	bool note_later; /* it is to be noted at the next tick */
 	uint64_t sent_ns; /* handed to the channel */
 	oc_call *call;
 	char *ids_json; /* of the delivery that is being noted */
@@ -72,6 +73,12 @@ struct oc_outbound {
 };
 
 static void pump(stream *s);
+
+/* Needs no memory. */
+static void look_again(oc_outbound *o)
+{
+	oc_timer_again(o->tick, LOOK_AGAIN_MS);
+}
 
 /* ---- Life ---- */
 
@@ -355,8 +362,9 @@ static void note_again(stream *s, const oc_err *err)
 {
 	oc_log_err(OC_LOG_ERROR, "outbound", "a delivery cannot be noted yet, the message may be sent again", err);
 	s->timer = oc_timer_start(s->outbound->owner, NOTE_AGAIN_MS, 0, on_note_again, s);
-	if (s->timer == NULL)
-		row_settled(s, true, err);
+	s->note_later = s->timer == NULL;
+	if (s->note_later)
+		look_again(s->outbound);
 }
 
 static void noted(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
@@ -476,11 +484,6 @@ static void on_timer(void *arg)
 	oc_watch_end(s->timer);
 	s->timer = NULL;
 	pump(s);
-}
-
-static void look_again(oc_outbound *o)
-{
-	oc_timer_again(o->tick, LOOK_AGAIN_MS);
 }
 
 static void wait_for(stream *s, uint64_t ms)
@@ -629,7 +632,11 @@ static void pump_waiting(void *arg, oc_map_node *node)
 {
 	(void)arg;
 	stream *s = OC_MAP_OWNER(node, stream, node);
-	if (s->timer == NULL)
+	bool note = s->note_later;
+	s->note_later = false;
+	if (note)
+		note_delivery(s);
+	else if (s->timer == NULL)
 		pump(s);
 }
 

@@ -28,13 +28,15 @@ typedef enum progress {
 	NOTHING_DONE = 1,
 	CAN_GO_ON,
 	TOOLS_UNKNOWN, /* an answer with calls whose results are not there */
-	ANSWERED       /* its last words are there, but not its end */
+	ANSWERED,      /* its last words are there, but not its end */
+	UNREADABLE     /* nobody knows: not now */
 } progress;
 
 typedef struct look {
 	const char *run;
 	progress found;
 	int n;
+	bool failed;
 } look;
 
 /* ret_repeatable: all of them may be made again. */
@@ -63,11 +65,13 @@ static bool on_last(void *arg, const oc_message_row *row)
 		return ++l->n < ROWS_MAX;
 	if (strcmp(row->run, l->run) != 0)
 		return false;
+	unsigned long refused = oc_mem_refused();
 	bool repeatable = false;
 	l->found = strcmp(row->role, "assistant") != 0		    ? CAN_GO_ON
 		   : !has_calls(row->content_json, &repeatable)	    ? ANSWERED
 		   : repeatable					    ? CAN_GO_ON
 								    : TOOLS_UNKNOWN;
+	l->failed = refused != oc_mem_refused();
 	return false;
 }
 
@@ -75,9 +79,13 @@ static progress look_at(oc_agent *agent, const char *run, const char *session)
 {
 	look l = {.run = run, .found = NOTHING_DONE};
 	oc_err err = {0};
-	if (oc_store_each_message(agent->store, session, on_last, &l, &err) != OC_OK && err.code != OC_E_NOT_FOUND)
-		oc_log_err(OC_LOG_ERROR, "agent", "what a run did cannot be read", &err);
-	return l.found;
+	oc_status status = oc_store_each_message(agent->store, session, on_last, &l, &err);
+	if (status == OC_OK && l.failed)
+		status = oc_fail(&err, OC_E_NOMEM, NULL, "there is no memory for a message");
+	if (status == OC_OK || status == OC_E_NOT_FOUND)
+		return l.found;
+	oc_log_err(OC_LOG_ERROR, "agent", "what a run did cannot be read; it is taken up at the next start", &err);
+	return UNREADABLE;
 }
 
 /* ---- Reporting ---- */
@@ -197,6 +205,9 @@ static bool recover_run(oc_agent *agent, const cJSON *r)
 	int64_t attempts = oc_json_i64(r, "attempts", 0);
 	progress found = look_at(agent, run, session);
 	char words[300];
+	/* Taken for one that did nothing, its message would be in the history twice. */
+	if (found == UNREADABLE)
+		return true;
 	if (found == TOOLS_UNKNOWN) {
 		snprintf(words, sizeof words,
 			 "I was interrupted before I could finish my answer (the gateway stopped while a tool was at work, and "

@@ -185,8 +185,10 @@ void oc_turn_cancel(oc_turn *turn, oc_status status, const char *why)
 	turn->cancel_status = status;
 	snprintf(turn->cancel_why, sizeof turn->cancel_why, "%s", why);
 	oc_turn_ref(turn);
-	if (oc_loop_defer(turn->agent->loop, turn->agent->owner, cancel_now, turn) != OC_OK)
+	if (oc_loop_defer(turn->agent->loop, turn->agent->owner, cancel_now, turn) != OC_OK) {
+		turn->cancel_status = OC_OK; /* no memory for it: whoever wants it must come again */
 		oc_turn_unref(turn);
+	}
 }
 
 static void on_deadline(void *arg)
@@ -195,6 +197,8 @@ static void on_deadline(void *arg)
 	char why[160];
 	snprintf(why, sizeof why, "the answer took longer than %llu seconds", (unsigned long long)(turn->timeout_ms / 1000));
 	oc_turn_cancel(turn, OC_E_TIMEOUT, why);
+	if (turn->cancel_status == OC_OK)
+		oc_timer_again(turn->deadline, 1000);
 }
 
 /* ---- Beginning ---- */

@@ -45,6 +45,7 @@ typedef struct oc_turn_step {
 	size_t reply_start; /* length of the reply before this step */
 	uint64_t began_ms, began_ns;
 	bool first_seen; /* its first piece came */
+	bool spoiled; /* there was no memory for a part of it */
 } oc_turn_step;
 
 typedef struct oc_preview oc_preview;
@@ -113,7 +114,8 @@ struct oc_turn {
 	oc_watch *deadline, *retry, *typing;
 	uint64_t end_since_ms; /* when its last commit failed first */
 	bool end_withheld, end_failed; /* which end that is */
-	unsigned end_hurries;
+	oc_turn *next_ending;	/* there was no memory for a timer: it waits in the agent's list for another try */
+	bool ending_listed;
 	bool failed_running;	/* it failed after it had begun */
 	bool user_late;		/* its message is stored by the commit of its failure */
 	/* cancel asked for */
@@ -218,6 +220,9 @@ uint64_t oc_turn_remaining(const oc_turn *turn);
 void oc_turn_remove(oc_turn *turn);
 /* Everything is written (or cannot be): tells the world, and gives up the turn's own reference. */
 void oc_turn_close(oc_turn *turn, oc_status status, const oc_err *err);
+/* The agent's part in ends that have to be tried again. */
+oc_status oc_turn_endings_new(oc_agent *agent);
+void oc_turn_endings_forget(oc_agent *agent);
 /* {"channel","account","to",…} of the reply, or NULL. */
 static inline const char *oc_turn_channel(const oc_turn *turn)
 {

@@ -14,7 +14,6 @@
 #include "core/base/trace.h"
 
 #define END_RETRY_MAX_MS 5000
-#define END_HURRIES_MAX 50
 
 /* ---- The end ---- */
 
@@ -145,6 +144,48 @@ static void on_end_retry(void *arg)
 	try_end(turn);
 }
 
+static void on_endings(void *arg)
+{
+	oc_agent *agent = arg;
+	oc_turn *all = agent->endings;
+	agent->endings = NULL;
+	for (oc_turn *turn = all, *next; turn != NULL; turn = next) {
+		next = turn->next_ending;
+		turn->ending_listed = false;
+		try_end(turn);
+		oc_turn_unref(turn);
+	}
+}
+
+oc_status oc_turn_endings_new(oc_agent *agent)
+{
+	agent->ending_timer = oc_timer_start(agent->owner, END_RETRY_MAX_MS, 0, on_endings, agent);
+	return agent->ending_timer != NULL ? OC_OK : OC_E_NOMEM;
+}
+
+void oc_turn_endings_forget(oc_agent *agent)
+{
+	for (oc_turn *turn = agent->endings, *next; turn != NULL; turn = next) {
+		next = turn->next_ending;
+		turn->ending_listed = false;
+		oc_turn_unref(turn);
+	}
+	agent->endings = NULL;
+}
+
+/* Needs no memory. */
+static bool end_with_others(oc_turn *turn, uint64_t wait_ms)
+{
+	oc_agent *agent = turn->agent;
+	if (turn->ending_listed)
+		return true;
+	turn->ending_listed = true;
+	turn->next_ending = agent->endings;
+	agent->endings = oc_turn_ref(turn);
+	oc_timer_again(agent->ending_timer, wait_ms);
+	return true;
+}
+
 /* How a turn ended must get into the store, or its reply is lost until the next start: tried again until the store works
  * (a disk was full, memory was short), at most as long as a turn may take. */
 static bool end_again(oc_turn *turn, oc_status status, const oc_err *err)
@@ -160,10 +201,7 @@ static bool end_again(oc_turn *turn, oc_status status, const oc_err *err)
 	if (passed > turn->timeout_ms || turn->retry != NULL)
 		return false;
 	turn->retry = oc_timer_start(turn->owner, wait < END_RETRY_MAX_MS ? wait : END_RETRY_MAX_MS, 0, on_end_retry, turn);
-	if (turn->retry != NULL)
-		return true;
-	/* No memory even for a timer: at once then, a few times. */
-	return turn->end_hurries++ < END_HURRIES_MAX && oc_loop_defer(turn->agent->loop, turn->owner, try_end, turn) == OC_OK;
+	return turn->retry != NULL || end_with_others(turn, wait < END_RETRY_MAX_MS ? wait : END_RETRY_MAX_MS);
 }
 
 static void ended_ok(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
@@ -244,6 +282,7 @@ static void commit_end(oc_turn *turn, bool withheld)
 		return;
 	oc_batch *b = oc_batch_new(turn->agent->store);
 	oc_err err = {0};
+	unsigned long refused = oc_mem_refused();
 	turn->end_withheld = withheld;
 	if (b != NULL) {
 		const char *text = turn->reply.p != NULL ? turn->reply.p : "";
@@ -260,6 +299,8 @@ static void commit_end(oc_turn *turn, bool withheld)
 			oc_shown_put_thoughts(turn, b);
 			oc_turn_put_reply(turn, b, more != NULL ? more : text);
 		}
+		if (refused != oc_mem_refused())
+			oc_batch_spoil(b); /* something is missing in it */
 	}
 	OC_FAULT_POINT("reply-commit");
 	oc_turn_ref(turn);
@@ -359,6 +400,7 @@ static void commit_failure(oc_turn *turn)
 	oc_status status = turn->model_err.code;
 	oc_batch *b = oc_batch_new(turn->agent->store);
 	oc_err err = {0};
+	unsigned long refused = oc_mem_refused();
 	if (b != NULL) {
 		/* What was said stays, whatever became of the answer. */
 		turn->user_late |= turn->failed_running && !turn->user_stored && turn->slash == NULL;
@@ -385,6 +427,8 @@ static void commit_failure(oc_turn *turn)
 							 : NULL;
 			oc_turn_put_reply(turn, b, all != NULL ? all : words != NULL ? words : "⚠️ error");
 		}
+		if (refused != oc_mem_refused())
+			oc_batch_spoil(b);
 	}
 	oc_turn_ref(turn);
 	turn->end_failed = true;

@@ -296,6 +296,7 @@ static oc_status on_event(void *arg, uint32_t type, oc_str payload)
 	oc_turn *turn = arg;
 	if (turn->state != OC_TURN_RUNNING)
 		return OC_OK;
+	unsigned long refused = oc_mem_refused();
 	if (!turn->step.first_seen && (type == OC_EV_TEXT || type == OC_EV_THINKING || type == OC_EV_TOOL_CALL)) {
 		turn->step.first_seen = true;
 		oc_hist_add_ns(&turn->agent->timing.first_token, oc_now_ns() - turn->step.began_ns);
@@ -322,6 +323,8 @@ static oc_status on_event(void *arg, uint32_t type, oc_str payload)
 	default:
 		break;
 	}
+	/* Half an answer must not pass for a whole one. */
+	turn->step.spoiled |= refused != oc_mem_refused();
 	return OC_OK;
 }
 
@@ -481,6 +484,7 @@ static void answered(oc_turn *turn, oc_str result)
 {
 	oc_auto_json cJSON *root = NULL;
 	oc_auto_json cJSON *content = turn->step.content;
+	unsigned long refused = oc_mem_refused();
 	turn->step.content = NULL;
 	OC_FAULT_POINT("model-answered");
 	if (oc_json_parse(result, NULL, &root, NULL) == OC_OK)
@@ -495,6 +499,10 @@ static void answered(oc_turn *turn, oc_str result)
 		return;
 	}
 	prepend_partial(turn, content);
+	if (turn->step.spoiled || refused != oc_mem_refused()) {
+		out_of_memory(turn);
+		return;
+	}
 	turn->attempts = 0;
 	if (turn->step.n_calls > 0)
 		with_tools(turn, content);
@@ -697,7 +705,7 @@ static oc_status begin_step(oc_turn *turn, oc_err *err)
 	step->reply_start = turn->reply.n;
 	step->began_ns = oc_now_ns();
 	step->began_ms = step->began_ns / 1000000;
-	step->first_seen = false;
+	step->first_seen = step->spoiled = false;
 	return step->content != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "cannot call the model");
 }
 

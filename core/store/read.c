@@ -310,6 +310,8 @@ oc_status oc_store_each_message(oc_store *store, const char *key, bool (*each)(v
 			.model = oc_sql_text(s, 10),
 			.meta_json = oc_sql_text(s, 11),
 		};
+		if (sqlite3_errcode(store->reader.db) == SQLITE_NOMEM)
+			continue; /* a text is missing: the next step says so */
 		if (!each(arg, &row))
 			break;
 	}

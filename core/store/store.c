@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
 #include "core/store/internal.h"
@@ -141,6 +142,7 @@ oc_status oc_store_open(const char *path, oc_loop *loop, int mode, oc_store **re
 		return status;
 	}
 	store->chores.behind = true; /* an index may have been left behind */
+	store->chores.indexed_ms = store->chores.quiet_since_ms = oc_now_ms();
 	*ret = store;
 	return OC_OK;
 }

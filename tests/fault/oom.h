@@ -6,11 +6,13 @@
 #define OC_TESTS_FAULT_OOM_H
 
 #include <execinfo.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -23,6 +25,7 @@ void *__wrap_realloc(void *p, size_t n);
 
 static atomic_bool oom_armed;
 static atomic_long oom_count, oom_from, oom_until;
+static atomic_llong oom_ms, oom_over_ms; /* the shortage lasts so long instead */
 static const char *oom_what = "";
 
 static void oom_arm(const char *what, long nth, long how_many)
@@ -30,8 +33,24 @@ static void oom_arm(const char *what, long nth, long how_many)
 	oom_what = what;
 	atomic_store(&oom_from, nth);
 	atomic_store(&oom_until, nth + how_many);
+	atomic_store(&oom_ms, 0);
+	atomic_store(&oom_over_ms, 0);
 	atomic_store(&oom_count, 0);
 	atomic_store(&oom_armed, true);
+}
+
+static long long oom_clock_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* From the n-th on all fail, for ms. */
+__attribute__((unused)) static void oom_arm_ms(const char *what, long nth, long ms)
+{
+	oom_arm(what, nth, LONG_MAX / 2);
+	atomic_store(&oom_ms, ms);
 }
 
 /* Whether an allocation failed since. */
@@ -41,7 +60,7 @@ static bool oom_disarm(void)
 	return atomic_load(&oom_count) >= atomic_load(&oom_from);
 }
 
-/* Where the last failing allocation was asked for: threads make the numbers differ from run to run. */
+/* Where the first failing allocation was asked for. */
 static void *oom_stack[24];
 static int oom_depth;
 
@@ -58,9 +77,11 @@ static bool oom_now(void)
 	long n = atomic_fetch_add(&oom_count, 1) + 1;
 	if (n < atomic_load(&oom_from) || n >= atomic_load(&oom_until))
 		return false;
-	if (n == atomic_load(&oom_from))
+	if (n == atomic_load(&oom_from)) {
 		oom_depth = backtrace(oom_stack, 24);
-	return true;
+		atomic_store(&oom_over_ms, oom_clock_ms() + atomic_load(&oom_ms));
+	}
+	return atomic_load(&oom_ms) == 0 || oom_clock_ms() < atomic_load(&oom_over_ms);
 }
 
 void *__wrap_malloc(size_t n)

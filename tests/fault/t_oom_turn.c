@@ -2,7 +2,13 @@
  * One message from the network to its reply, with the N-th allocation failing, N from 1 until none does.  Whatever fails:
  * the message is acknowledged and answered (with the answer or with what went wrong), or not acknowledged and taken when the
  * network hands it in again; never twice; the next message is answered as usual; nothing leaks; the store is sound.
+ *
+ * Each N is a process of its own over a copy of one and the same store, and the two threads that allocate take turns, so the
+ * N-th allocation is the same one in every run.  The usual run takes some of them; all: make check-oom.
+ *
+ *   OC_OOM_STEP=1  the stride        OC_OOM_FROM=N  the first        OC_OOM_ONE=N  only this one        OC_OOM_SLOW=1  names slow ones
  */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -21,10 +28,18 @@
 #include "core/base/mem.h"
 #include "core/base/path.h"
 #include "core/data/json.h"
+#include "core/store/internal.h"
 #include "tests/fault/oom.h"
 #include "tests/unit/tree.h"
 
-enum { SENT_MAX = 8, WAIT_MS = 6000 };
+/* Instrumented code is slow. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define STRIDE 211
+#else
+#define STRIDE 53
+#endif
+
+enum { SENT_MAX = 8, WAIT_MS = 20000, BROKEN_MAX = 20 };
 
 static struct {
 	char dir[80], db[120];
@@ -97,7 +112,10 @@ static void send_message(void *inst, oc_call *call, oc_str message)
 	assert_true(f.n_sent < SENT_MAX);
 	copy_member(message.p, "\"text\":\"", f.sent[f.n_sent], sizeof f.sent[0]);
 	copy_member(message.p, "\"idempotencyKey\":\"", f.keys[f.n_sent], sizeof f.keys[0]);
-	f.n_sent++;
+	bool known = false; /* a network that carries keys drops what it has */
+	for (size_t i = 0; i < f.n_sent; i++)
+		known |= strcmp(f.keys[i], f.keys[f.n_sent]) == 0;
+	f.n_sent += !known;
 	host->call_done(call, OC_OK, OC_STR("{\"messageId\":\"1\",\"messageIds\":[\"1\"]}"));
 }
 
@@ -135,6 +153,44 @@ static const oc_iface ifaces[] = {{OC_KIND_PROVIDER, 1, 0, "frugal", &provider},
 static const oc_module_desc desc = {.magic = OC_MODULE_MAGIC, .struct_size = sizeof desc, .abi_major = OC_ABI_MAJOR,
 				    .abi_minor = OC_ABI_MINOR, .name = "frugal", .version = "1", .ifaces = ifaces,
 				    .n_ifaces = 3, .init = init, .fini = fini};
+
+/* ---- Which allocation is the N-th must be the same in every run ---- */
+
+/*
+ * The loop waits until the writer is through with what it was given: the two threads take turns, so their allocations have
+ * one order.  Not while the store waits for the memory that fails.
+ */
+oc_status __real_oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, bool hold,
+			       oc_err *err);
+oc_status __wrap_oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, bool hold,
+			       oc_err *err);
+
+oc_status __wrap_oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, bool hold,
+			       oc_err *err)
+{
+	oc_status status = __real_oc_writer_put(store, fn, again, done, arg, hold, err);
+	pthread_mutex_lock(&store->mutex);
+	while (status == OC_OK && store->queue.n + store->in_work > 0 && !store->stalled)
+		pthread_cond_wait(&store->finished, &store->mutex);
+	pthread_mutex_unlock(&store->mutex);
+	return status;
+}
+
+/* What the writer does by the clock would come between. */
+uint64_t __wrap_oc_chores_due(oc_store *store);
+bool __wrap_oc_chores_overdue(const oc_store *store);
+
+uint64_t __wrap_oc_chores_due(oc_store *store)
+{
+	(void)store;
+	return UINT64_MAX;
+}
+
+bool __wrap_oc_chores_overdue(const oc_store *store)
+{
+	(void)store;
+	return false;
+}
 
 /* ---- The gateway without its network ---- */
 
@@ -240,17 +296,24 @@ static void hand_in(const char *id)
 	oc_agent_inbound(f.agent, oc_str_make(json, (size_t)n), on_committed, NULL);
 }
 
+/* How a round ends; it is a process of its own. */
+enum { ROUND_FAILED = 0, ROUND_PASSED = 1, ROUND_BROKEN = 2 };
+
 static void broken(long n, const char *what)
 {
 	oom_where();
-	fail_msg("allocation %ld: %s (sent %zu: '%s', '%s')", n, what, f.n_sent, f.n_sent > 0 ? f.sent[0] : "",
-		 f.n_sent > 1 ? f.sent[1] : "");
+	printf("# allocation %ld: %s (sent %zu: '%s', '%s')\n", n, what, f.n_sent, f.n_sent > 0 ? f.sent[0] : "",
+	       f.n_sent > 1 ? f.sent[1] : "");
+	fflush(stdout);
+	_exit(ROUND_BROKEN);
 }
 
-static void leaked(long n, unsigned long live)
+static void no_leak(long n, unsigned long live)
 {
-	oom_where();
-	fail_msg("allocation %ld: %ld blocks are left", n, (long)(oc_mem_live() - live));
+	char text[60];
+	snprintf(text, sizeof text, "%ld blocks are left", (long)(oc_mem_live() - live));
+	if (oc_mem_live() != live)
+		broken(n, text);
 }
 
 static bool is_answer(const char *text)
@@ -280,7 +343,8 @@ static bool deliver(const char *id, long n)
 	return false;
 }
 
-/* One message with failing allocations, until it was answered; then one without. true: something failed. */
+/* how_many < 0: all allocations for so many milliseconds.
+ * One message with failing allocations, until it was answered; then one without. true: something failed. */
 static bool one_round(long n, long how_many)
 {
 	char id[60], next[60];
@@ -288,7 +352,10 @@ static bool one_round(long n, long how_many)
 	snprintf(id, sizeof id, "a%u", ++serial);
 	snprintf(next, sizeof next, "b%u", serial);
 	f.n_sent = 0;
-	oom_arm("turn", n, how_many);
+	if (how_many < 0)
+		oom_arm_ms("turn", n, -how_many);
+	else
+		oom_arm("turn", n, how_many);
 	bool failed = deliver(id, n);
 	if (!until(NULL, 1, WAIT_MS))
 		broken(n, "no answer");
@@ -307,121 +374,187 @@ static bool one_round(long n, long how_many)
 	return failed;
 }
 
-static void sound(void)
+static void sound(long n)
 {
 	static const char *const holes[] = {
-		("SELECT 1 FROM sessions s LEFT JOIN events e ON e.session = s.id GROUP BY s.id HAVING count(e.seq) != s.last_seq OR"
-		 " min(e.seq) != 1 OR max(e.seq) != s.last_seq"),
 		"SELECT 1 FROM runs WHERE state IN ('accepted', 'running')",
 		"SELECT 1 FROM outbox WHERE state = 'pending'",
-		"SELECT 1 FROM outbox WHERE run IS NOT NULL GROUP BY run HAVING count(*) > 1",
 		"SELECT 1 FROM messages WHERE role = 'user' GROUP BY run HAVING count(*) > 1",
-		"SELECT 1 FROM pragma_integrity_check WHERE integrity_check != 'ok'",
 	};
 	sqlite3 *db = NULL;
-	assert_int_equal(sqlite3_open(f.db, &db), SQLITE_OK);
+	oc_err err = {0};
+	oc_auto_json cJSON *report = NULL;
+	if (oc_store_check(f.db, false, &report, &err) != OC_OK || !oc_json_bool(report, "ok", false)) {
+		oc_auto_free char *text = oc_json_print(report);
+		broken(n, text != NULL ? text : err.text);
+	}
+	if (sqlite3_open(f.db, &db) != SQLITE_OK)
+		broken(n, "the store cannot be opened");
 	for (size_t i = 0; i < sizeof holes / sizeof *holes; i++) {
 		sqlite3_stmt *stmt = NULL;
-		assert_int_equal(sqlite3_prepare_v2(db, holes[i], -1, &stmt, NULL), SQLITE_OK);
-		if (sqlite3_step(stmt) != SQLITE_DONE)
-			fail_msg("the store is not sound: %s", holes[i]);
+		if (sqlite3_prepare_v2(db, holes[i], -1, &stmt, NULL) != SQLITE_OK || sqlite3_step(stmt) != SQLITE_DONE)
+			broken(n, holes[i]);
 		sqlite3_finalize(stmt);
 	}
 	sqlite3_close(db);
 }
 
-/*
- * A turn asks for some thousands of allocations.  The usual test takes one in 37, beginning with another one each time;
- * OC_OOM_STEP=1 takes all (make check-oom), OC_OOM_FROM=N begins there.
- */
-static long step(void)
+/* ---- Rounds ---- */
+
+static long number(const char *name, long fallback)
 {
-	const char *text = getenv("OC_OOM_STEP");
-	return text != NULL ? atol(text) : 37;
+	const char *text = getenv(name);
+	int64_t n = 0;
+	return text != NULL && oc_str_i64(oc_str_of(text), 1, 1 << 30, &n) == OC_OK ? (long)n : fallback;
 }
 
-static long first(void)
+static void *empty_store;
+static size_t empty_bytes;
+
+static void write_empty_store(void)
 {
-	const char *text = getenv("OC_OOM_FROM");
-	return text != NULL ? atol(text) : 1 + (long)(oc_now_ns() / 1000 % (uint64_t)step());
+	FILE *file = fopen(f.db, "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(empty_store, 1, empty_bytes, file), empty_bytes);
+	fclose(file);
 }
 
-/* Each in a fresh process's state: caches are cold, statements not prepared. */
-static void cold(long how_many)
+static void keep_empty_store(void)
+{
+	struct stat st;
+	assert_int_equal(stat(f.db, &st), 0);
+	empty_bytes = (size_t)st.st_size;
+	empty_store = malloc(empty_bytes);
+	FILE *file = fopen(f.db, "r");
+	assert_non_null(file);
+	assert_int_equal(fread(empty_store, 1, empty_bytes, file), empty_bytes);
+	fclose(file);
+}
+
+static void fresh_folder(void)
+{
+	assert_int_equal(tree_remove(f.dir), 0);
+	assert_int_equal(mkdir(f.dir, 0700), 0);
+	write_empty_store();
+}
+
+/* One N in a fresh process and store. */
+static int in_child(int (*round)(long n, long how_many), long n, long how_many)
+{
+	int rc = 0;
+	fresh_folder();
+	fflush(stdout);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		alarm(300);
+		oom_begin();
+		int ret = round(n, how_many);
+		fflush(stdout);
+		_exit(ret);
+	}
+	assert_int_equal(waitpid(pid, &rc, 0), pid);
+	if (WIFEXITED(rc) && WEXITSTATUS(rc) <= ROUND_PASSED)
+		return WEXITSTATUS(rc);
+	if (WIFSIGNALED(rc))
+		print_message("# allocation %ld: signal %d\n", n, WTERMSIG(rc));
+	return ROUND_BROKEN;
+}
+
+static void every(const char *what, int (*round)(long n, long how_many), long how_many)
+{
+	/* Shortages are waited out, which takes time: fewer of them. */
+	long stride = number("OC_OOM_STEP", how_many == 1 ? STRIDE : how_many > 1 ? 3 * STRIDE : 6 * STRIDE), only = number("OC_OOM_ONE", 0), n = only > 0 ? only : number("OC_OOM_FROM", 1);
+	int rc = ROUND_FAILED, n_broken = 0;
+	for (; rc != ROUND_PASSED && n_broken < BROKEN_MAX; n += stride) {
+		uint64_t began = oc_now_ms();
+		rc = in_child(round, n, how_many);
+		n_broken += rc == ROUND_BROKEN;
+		if (getenv("OC_OOM_SLOW") != NULL && oc_now_ms() - began > 1000)
+			print_message("# allocation %ld took %d ms\n", n, (int)(oc_now_ms() - began));
+		if (only > 0)
+			break;
+	}
+	print_message("# %s: %ld allocations, one in %ld\n", what, n, stride);
+	if (n_broken > 0)
+		fail_msg("%d of them are not survived", n_broken);
+}
+
+/* Everything is made for it: caches are empty, statements not prepared. */
+static int cold_round(long n, long how_many)
 {
 	oc_err err = {0};
-	long n = first();
-	print_message("# from allocation %ld in steps of %ld\n", n, step());
-	for (bool failed = true; failed; n += step()) {
-		unsigned long live = oc_mem_live();
-		if (start(&err) != OC_OK)
-			fail_msg("%s", err.text);
-		uint64_t began = oc_now_ms();
-		failed = one_round(n, how_many);
-		stop();
-		if (getenv("OC_OOM_SLOW") != NULL && oc_now_ms() - began > 1000) {
-			print_message("# allocation %ld took %d ms\n", n, (int)(oc_now_ms() - began));
-			oom_where();
-		}
-		if (oc_mem_live() != live)
-			leaked(n, live);
-	}
-	sound();
-	print_message("# %ld allocations of one turn\n", n);
+	unsigned long live = oc_mem_live();
+	if (start(&err) != OC_OK)
+		broken(n, err.text);
+	bool failed = one_round(n, how_many);
+	stop();
+	no_leak(n, live);
+	sound(n);
+	return failed ? ROUND_FAILED : ROUND_PASSED;
+}
+
+/* After another turn: what is kept from turn to turn stays right. */
+static int warm_round(long n, long how_many)
+{
+	oc_err err = {0};
+	unsigned long live = oc_mem_live();
+	if (start(&err) != OC_OK)
+		broken(n, err.text);
+	(void)one_round(LONG_MAX / 2, 1);
+	bool failed = one_round(n, how_many);
+	stop();
+	no_leak(n, live);
+	sound(n);
+	return failed ? ROUND_FAILED : ROUND_PASSED;
+}
+
+/* Everything that is made at the start, and no turn. */
+static int start_round(long n, long how_many)
+{
+	oc_err err = {0};
+	unsigned long live = oc_mem_live();
+	oom_arm("start", n, how_many);
+	oc_status status = start(&err);
+	bool failed = oom_disarm();
+	if (status != OC_OK && !failed)
+		broken(n, err.text);
+	if (status != OC_OK && status != OC_E_NOMEM)
+		broken(n, err.text);
+	stop();
+	no_leak(n, live);
+	return failed ? ROUND_FAILED : ROUND_PASSED;
+}
+
+static void test_start(void **state)
+{
+	(void)state;
+	every("start", start_round, 1);
 }
 
 static void test_turn_cold(void **state)
 {
 	(void)state;
-	cold(1);
+	every("first turn", cold_round, 1);
 }
 
-/* A shortage that lasts longer than one allocation. */
-static void test_turn_shortage(void **state)
-{
-	(void)state;
-	if (getenv("OC_OOM_STEP") == NULL)
-		skip(); /* the store waits seconds for its memory: part of make check-oom */
-	cold(12);
-}
-
-/* In one process, one turn after the other: what is kept from turn to turn stays right. */
 static void test_turn_warm(void **state)
 {
 	(void)state;
-	oc_err err = {0};
-	unsigned long live = oc_mem_live();
-	if (start(&err) != OC_OK)
-		fail_msg("%s", err.text);
-	long n = first();
-	for (bool failed = true; failed; n += step())
-		failed = one_round(n, 1);
-	stop();
-	assert_int_equal(oc_mem_live(), live);
-	sound();
-	print_message("# %ld allocations of one turn\n", n);
+	every("second turn", warm_round, 1);
 }
 
-/* Everything that is made at the start. */
-static void test_start(void **state)
+/* Shortages that last longer than one allocation. */
+static void test_turn_shortage(void **state)
 {
 	(void)state;
-	long n = first();
-	for (bool failed = true; failed; n += step()) {
-		oc_err err = {0};
-		unsigned long live = oc_mem_live();
-		oom_arm("start", n, 1);
-		oc_status status = start(&err);
-		failed = oom_disarm();
-		if (status != OC_OK && !failed)
-			fail_msg("%s", err.text);
-		if (status != OC_OK && status != OC_E_NOMEM)
-			fail_msg("allocation %ld: the start fails with %s: %s", n, oc_status_name(status), err.text);
-		stop();
-		if (oc_mem_live() != live)
-			leaked(n, live);
-	}
-	print_message("# %ld allocations of a start\n", n);
+	every("12 in a row", cold_round, 12);
+}
+
+static void test_turn_long_shortage(void **state)
+{
+	(void)state;
+	every("300 ms of them", cold_round, -300);
 }
 
 static int make_folder(void **state)
@@ -433,16 +566,24 @@ static int make_folder(void **state)
 	snprintf(f.dir, sizeof f.dir, "%s/oc-oom-XXXXXX", tmp);
 	assert_non_null(mkdtemp(f.dir));
 	snprintf(f.db, sizeof f.db, "%s/openclaw.db", f.dir);
-	oc_err err = {0};
-	assert_int_equal(start(&err), OC_OK);
-	stop();
-	oom_begin();
+	pid_t pid = fork(); /* this process keeps to one thread */
+	if (pid == 0) {
+		oc_err err = {0};
+		oc_status status = start(&err);
+		stop();
+		_exit(status == OC_OK ? 0 : 1);
+	}
+	int rc = 0;
+	assert_int_equal(waitpid(pid, &rc, 0), pid);
+	assert_int_equal(rc, 0);
+	keep_empty_store();
 	return 0;
 }
 
 static int remove_folder(void **state)
 {
 	(void)state;
+	free(empty_store);
 	return tree_remove(f.dir);
 }
 
@@ -451,8 +592,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_start),
 		cmocka_unit_test(test_turn_cold),
-		cmocka_unit_test(test_turn_shortage),
 		cmocka_unit_test(test_turn_warm),
+		cmocka_unit_test(test_turn_shortage),
+		cmocka_unit_test(test_turn_long_shortage),
 	};
 	if (getenv("OC_TEST_FILTER") != NULL)
 		cmocka_set_test_filter(getenv("OC_TEST_FILTER"));

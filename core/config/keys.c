@@ -47,6 +47,7 @@ static const char gateway_keys[] =
 	"		windowMs integer 1..\n"
 	"		lockoutMs integer 1..\n"
 	"		exemptLoopback boolean\n"
+	"drainTimeoutMs integer 0..600000 =30000 # How long turns may go on when the gateway stops; the rest goes on at the next start\n"
 	"tls object # TLS of HTTP and WebSocket\n"
 	"	enabled boolean =false !bad=true # Serve TLS only\n"
 	"	autoGenerate boolean # Make a certificate when there is none\n"

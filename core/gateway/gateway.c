@@ -17,7 +17,7 @@
 
 #define LAG_EVERY_MS 1000
 
-#define DRAIN_MS 30000
+#define DRAIN_MS 30000 /* gateway.drainTimeoutMs */
 #define DESCRIPTORS_WANTED 65536
 #define CONNECTIONS_MAX 16384
 
@@ -162,7 +162,8 @@ static void on_stop_told(void *arg, const oc_hook_result *result)
 {
 	oc_gateway *gw = arg;
 	(void)result;
-	oc_runtime_stop(gw->rt, DRAIN_MS, on_runtime_stopped, gw);
+	int64_t ms = oc_config_i64(gw->rt->config, "gateway.drainTimeoutMs", DRAIN_MS);
+	oc_runtime_stop(gw->rt, ms >= 0 ? (uint64_t)ms : DRAIN_MS, on_runtime_stopped, gw);
 }
 
 void oc_gateway_stop(oc_gateway *gw, const char *why)

@@ -432,6 +432,8 @@ static void loop_metrics(const oc_gateway *gw, oc_sbuf *b)
 		  &loop.busy);
 	histogram(b, "loop_lag_seconds", "How late a timer of the event loop fired, tried twice a second.", &gw->lag);
 	gauge(b, "loop_lag_max_seconds", "The latest it ever was.", (double)gw->lag.max_ns / 1e9);
+	FAMILY(b, "loop_handles", "gauge", "What the event loop watches.", "kind", {"timer", loop.timers}, {"other", loop.handles});
+	gauge(b, "loop_owners", "Turns, modules, connections and the like that may own some of it.", (double)loop.owners);
 	gauge(b, "pool_jobs", "Blocking work in the thread pool, or waiting for it.", (double)loop.jobs);
 	gauge(b, "processes", "Child processes that tools have running.", (double)oc_procs_count(gw->rt->procs));
 }

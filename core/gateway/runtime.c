@@ -326,7 +326,7 @@ void oc_runtime_stop(oc_runtime *rt, uint64_t deadline_ms, void (*done)(void *ar
 {
 	rt->done = done;
 	rt->arg = arg;
-	((struct runtime *)rt)->stop_deadline = deadline_ms < 5000 ? deadline_ms : 5000;
+	((struct runtime *)rt)->stop_deadline = deadline_ms < 1000 ? 1000 : deadline_ms < 5000 ? deadline_ms : 5000;
 	oc_agent_drain(rt->agent, deadline_ms, on_drained, rt);
 }
 

@@ -77,11 +77,22 @@ void oc_loop_stop(oc_loop *loop)
 	uv_stop(&loop->uv);
 }
 
-void oc_loop_get_stats(const oc_loop *loop, oc_loop_stats *ret)
+static void count_handle(uv_handle_t *handle, void *arg)
+{
+	oc_loop_stats *stats = arg;
+
+	if (uv_handle_get_type(handle) == UV_TIMER)
+		stats->timers++;
+	else
+		stats->handles++;
+}
+
+void oc_loop_get_stats(oc_loop *loop, oc_loop_stats *ret)
 {
 	*ret = (oc_loop_stats){.turns = loop->busy.n, .busy = loop->busy, .jobs = loop->n_jobs};
 	for (const oc_link *l = loop->owners.next; l != &loop->owners; l = l->next)
 		ret->owners++;
+	uv_walk(&loop->uv, count_handle, ret);
 }
 
 /* ---- Posting ---- */

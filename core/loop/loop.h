@@ -47,8 +47,9 @@ typedef struct oc_loop_stats {
 	uint64_t turns;
 	oc_hist busy;
 	uint64_t owners, jobs; /* alive; in the pool or waiting for it */
+	uint64_t timers, handles; /* libuv handles that are timers, and the others */
 } oc_loop_stats;
-void oc_loop_get_stats(const oc_loop *loop, oc_loop_stats *ret);
+void oc_loop_get_stats(oc_loop *loop, oc_loop_stats *ret);
 
 /* ---- Owners ---- */
 

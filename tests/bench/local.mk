@@ -27,7 +27,7 @@ tests_bench_bench_model_SOURCES = %D%/bench_model.c
 tests_bench_bench_model_LDADD = $(llhttp_libs) $(UV_LIBS)
 tests_bench_bench_turns_SOURCES = %D%/bench_turns.c
 tests_bench_bench_turns_LDADD = $(llhttp_libs) $(UV_LIBS)
-EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/idle.mjs
+EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/idle.mjs %D%/soak.mjs
 
 bench: all $(bench_programs)
 	$(srcdir)/tests/bench/run.sh .
@@ -38,4 +38,8 @@ bench: all $(bench_programs)
 	%D%/bench_store append
 	%D%/bench_store open
 	%D%/bench_store search
-.PHONY: bench
+
+# 100,000 turns over 2,000 sessions: minutes, not seconds. SOAK="TURNS SESSIONS CONCURRENCY" for others.
+soak: all
+	$(NODE) $(srcdir)/tests/bench/soak.mjs ./openclaw $(SOAK)
+.PHONY: bench soak

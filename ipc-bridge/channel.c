@@ -342,6 +342,7 @@ static void describe_provider(cJSON *list, const cJSON *row)
 bool oc_plugin_has_guests(const oc_plugin *plugin)
 {
 	return cJSON_GetArraySize(oc_json_get(plugin->snapshot, "channels")) > 0 ||
+	       cJSON_GetArraySize(oc_json_get(plugin->snapshot, "contextEngines")) > 0 ||
 	       cJSON_GetArraySize(oc_json_get(plugin->snapshot, "providers")) > 0;
 }
 

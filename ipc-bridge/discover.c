@@ -143,6 +143,7 @@ static void read_plugin(oc_plugin *plugin, const cJSON *package)
 	const char *id = oc_json_str(plugin->manifest, "id", "");
 	if (id[0] != 0 && strcmp(id, plugin->id) != 0) {
 		oc_plugin_channels_free(plugin);
+	oc_plugin_engines_free(plugin);
 	oc_free(plugin->id);
 		plugin->id = oc_strdup(id);
 	}

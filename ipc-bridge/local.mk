@@ -5,6 +5,7 @@ libocore_la_SOURCES += \
 	%D%/command.c \
 	%D%/channel.c \
 	%D%/discover.c \
+	%D%/engine.c \
 	%D%/frame.c %D%/frame.h \
 	%D%/hostcall.c \
 	%D%/method.c \

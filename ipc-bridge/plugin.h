@@ -25,6 +25,7 @@ typedef struct oc_plugin_wait {
 typedef struct oc_passing oc_passing;
 typedef struct oc_plugin_hook oc_plugin_hook;
 typedef struct oc_plugin_channel oc_plugin_channel;
+typedef struct oc_plugin_engine oc_plugin_engine;
 
 struct oc_plugin {
 	oc_plugin *next;
@@ -48,6 +49,7 @@ struct oc_plugin {
 	oc_passing *passing; /* tool calls under way */
 	oc_plugin_hook *hooks;
 	oc_plugin_channel *channels;
+	oc_plugin_engine *engines;
 	const oc_channel_host *channel_host; /* NULL: its module was not started */
 	/* Its process (process.c). */
 	oc_plugin_phase phase;
@@ -168,6 +170,11 @@ void oc_plugin_channels_down(oc_plugin *plugin);
 /* What it says of an account; which accounts there are. */
 void oc_plugin_channel_status(oc_plugin *plugin, const cJSON *params);
 void oc_plugin_channel_accounts(oc_plugin *plugin, const cJSON *params);
+
+/* ---- engine.c ---- */
+
+void oc_plugin_engines_register(oc_plugin *plugin);
+void oc_plugin_engines_free(oc_plugin *plugin);
 
 /* ---- view.c ---- */
 

@@ -300,6 +300,7 @@ static void start(void *inst, oc_call *call)
 {
 	oc_err err = {0};
 	oc_status status = oc_plugin_channels_register(inst, &err);
+	oc_plugin_engines_register(inst);
 	oc_call_done(call, status, oc_str_of(err.text));
 }
 
@@ -312,14 +313,14 @@ static oc_status add_module(oc_plugin *plugin, oc_err *err)
 {
 	oc_auto_json cJSON *manifest = cJSON_CreateObject();
 	cJSON *abi = cJSON_AddObjectToObject(manifest, "abi");
-	static const char *const kinds[] = {"tool", "channel", "provider"}, *const services[] = {OC_SERVICE_CHANNEL};
+	static const char *const kinds[] = {"tool", "channel", "provider", "service"}, *const services[] = {OC_SERVICE_CHANNEL};
 	(void)oc_json_set_i64(abi, "major", OC_ABI_MAJOR);
 	(void)oc_json_set_i64(abi, "minor", OC_ABI_MINOR);
 	(void)oc_json_set_str(manifest, "name", plugin->module_name);
 	(void)oc_json_set_str(manifest, "version", plugin->version[0] != 0 ? plugin->version : "0.0.0");
 	(void)oc_json_set_str(manifest, "license", "see the plugin");
 	(void)oc_json_set_str(manifest, "description", oc_json_str(plugin->manifest, "description", plugin->name));
-	(void)oc_json_set(manifest, "kinds", cJSON_CreateStringArray(kinds, 3));
+	(void)oc_json_set(manifest, "kinds", cJSON_CreateStringArray(kinds, 4));
 	(void)oc_json_set(manifest, "services", cJSON_CreateStringArray(services, 1));
 	oc_plugin_describe_guests(plugin, manifest);
 	oc_auto_free char *text = oc_json_print(manifest);

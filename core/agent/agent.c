@@ -147,6 +147,9 @@ void oc_agent_reload(oc_agent *agent, oc_config *config)
 	agent->catalog_config = NULL;
 	oc_model_rests_free(agent); /* a key may have been corrected */
 	oc_keyring_reset(agent);
+	oc_module *own = oc_modules_find(agent->modules, "core");
+	if (own != NULL && oc_builtin_memory(old) != oc_builtin_memory(config))
+		oc_module_restart(own, NULL, NULL);
 	oc_config_unref(old);
 	if (agent->started)
 		oc_channels_sync(agent);

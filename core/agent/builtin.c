@@ -95,10 +95,14 @@ static oc_status builtin_init(const oc_host_api *host, oc_self *self, oc_str con
 	(void)host;
 	(void)config;
 	oc_sbuf b;
+	oc_agent *agent = oc_modules_context(oc_module_registry(self), "agent");
+	bool memory = agent == NULL || oc_builtin_memory(agent->config);
 	oc_sbuf_init(&b, SPECS_MAX);
 	oc_sbuf_char(&b, '[');
 	each_tool(t)
 	{
+		if (!memory && strncmp((*t)->name, "memory_", 7) == 0)
+			continue;
 		if (b.n > 1)
 			oc_sbuf_char(&b, ',');
 		oc_sbuf_z(&b, (*t)->spec);
@@ -194,6 +198,13 @@ static const oc_module_desc desc = {
 	.init = builtin_init,
 	.fini = builtin_fini,
 };
+
+/* The memory slot: another plugin's memory, or none, takes the place of ours. */
+bool oc_builtin_memory(const oc_config *config)
+{
+	const cJSON *slot = oc_config_get(config, "plugins.slots.memory");
+	return !cJSON_IsNull(slot) && strcmp(oc_config_str(config, "plugins.slots.memory", "memory-core"), "memory-core") == 0;
+}
 
 oc_status oc_builtin_add(oc_agent *agent, oc_err *err)
 {

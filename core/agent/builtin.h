@@ -31,6 +31,8 @@ typedef struct oc_builtin_tool {
 	bool repeatable; /* a call that a crash cut short may be made again: it reads only, or knows what it did */
 } oc_builtin_tool;
 
+/* Whether the memory is ours: plugins.slots.memory. */
+bool oc_builtin_memory(const oc_config *config);
 /* The module "core" in the registry: before the modules start. */
 oc_status oc_builtin_add(oc_agent *agent, oc_err *err);
 /* The tool of that name; NULL when the core has none. */

@@ -536,7 +536,7 @@ static void automatic_over(oc_turn *turn, const oc_compact_outcome *r)
 static bool automatic(oc_turn *turn, const char *trigger, bool over)
 {
 	oc_err err = {0};
-	if (turn->history != NULL || turn->compaction != NULL || turn->aside != NULL || switched_off(turn))
+	if (turn->history != NULL || turn->assembled != NULL || turn->compaction != NULL || turn->aside != NULL || switched_off(turn))
 		return false;
 	oc_status status = start(turn, trigger, "", over, automatic_over, &err);
 	if (status != OC_OK && status != OC_E_NOT_FOUND)

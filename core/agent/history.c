@@ -189,8 +189,9 @@ oc_status oc_history_collect(oc_turn *turn, int64_t budget, oc_history *ret, oc_
 	*ret = (oc_history){.arena = oc_arena_new(RECORDS_BYTES_MAX)};
 	collect c = {.turn = turn, .h = ret, .budget = budget > 0 ? budget : 0};
 	oc_status status = ret->arena != NULL ? OC_OK : OC_E_NOMEM;
-	if (status == OC_OK && turn->history != NULL)
-		collect_given(&c, turn->history);
+	const cJSON *given = turn->assembled != NULL ? turn->assembled : turn->history;
+	if (status == OC_OK && given != NULL)
+		collect_given(&c, given);
 	else if (status == OC_OK)
 		status = oc_store_each_message(turn->agent->store, turn->session, on_row, &c, err);
 	if (status == OC_E_NOMEM || c.failed)

@@ -24,6 +24,8 @@ libocore_la_SOURCES += \
 	%D%/direct.c \
 	%D%/embed.c \
 	%D%/embed.h \
+	%D%/engine.c \
+	%D%/engine.h \
 	%D%/events.c \
 	%D%/front.c \
 	%D%/front.h \

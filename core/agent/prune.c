@@ -213,7 +213,7 @@ static void decide(const settings *s, oc_history *h, int64_t window, oc_record *
 void oc_prune_history(oc_turn *turn, oc_history *h, int64_t window)
 {
 	settings s;
-	if (!oc_prune_on(turn) || turn->history != NULL || h->newest == NULL)
+	if (!oc_prune_on(turn) || turn->history != NULL || turn->assembled != NULL || h->newest == NULL)
 		return;
 	read_settings(turn, &s);
 	mark *m = make_mark(turn->agent, turn->session);

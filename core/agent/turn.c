@@ -40,6 +40,7 @@ void oc_turn_unref(oc_turn *turn)
 	oc_sbuf_free(&turn->reply);
 	cJSON_Delete(turn->media);
 	cJSON_Delete(turn->history);
+	cJSON_Delete(turn->assembled);
 	cJSON_Delete(turn->deliver);
 	cJSON_Delete(turn->sender);
 	cJSON_Delete(turn->hook_tools_allow);

@@ -151,6 +151,8 @@ struct oc_turn {
 	oc_err model_err; /* why the last model call failed */
 	/* context */
 	char *workspace;
+	cJSON *assembled;	    /* what the context engine chose instead of the history, NULL: none did */
+	void (*engine_next)(oc_turn *turn);
 	const char *system;	    /* the prompt */
 	const char *tools_json;	    /* "" when there are none */
 	const char *system_model;   /* the model prompt and tools were written for; NULL: not yet */

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "core/agent/engine.h"
 #include "core/agent/aside.h"
 #include "core/agent/budget.h"
 #include "core/agent/compact.h"
@@ -160,7 +161,7 @@ void oc_turn_prepare(oc_turn *turn)
 	if (turn->calls != NULL)
 		run_tools(turn); /* which the last process did not get to the end of */
 	else
-		oc_turn_call_model(turn);
+		oc_engine_begin(turn, oc_turn_call_model);
 }
 
 /* ---- The request ---- */

@@ -6,6 +6,7 @@ bridge_sources = \
 	%D%/lib/channel.js \
 	%D%/lib/channel_runtime.js \
 	%D%/lib/config_diff.js \
+	%D%/lib/engine.js \
 	%D%/lib/entry.js \
 	%D%/lib/events.js \
 	%D%/lib/frame.js \

@@ -3,6 +3,7 @@
 const path = require('node:path');
 const { addHttpRoute, createApi } = require('./api.js');
 const { Channels } = require('./channel.js');
+const { Engines } = require('./engine.js');
 const { entryOf } = require('./entry.js');
 const { HttpSide } = require('./http.js');
 const { Dispatches } = require('./inbound.js');
@@ -44,6 +45,7 @@ class Plugin {
 		this.started = [];
 		this.dispatches = new Dispatches(this);
 		this.channels = new Channels(this);
+		this.engines = new Engines(this);
 	}
 
 	missing(kind, name) {
@@ -262,6 +264,7 @@ class Plugin {
 
 	async shutdown() {
 		await this.channels.stopAll();
+		await this.engines.dispose();
 		await this.servicesStop();
 		await this.http?.close();
 		return null;
@@ -304,6 +307,7 @@ class Plugin {
 			'service.stopAll': () => this.servicesStop(),
 			shutdown: () => this.shutdown(),
 			...this.channels.methods(),
+			...this.engines.methods(),
 		};
 	}
 

@@ -2,6 +2,7 @@
 # copies: an example of each kind, a Makefile, an autotools set.
 pkginclude_HEADERS = %D%/include/openclaw/module.h %D%/include/openclaw/json.h
 pkginclude_HEADERS += %D%/include/openclaw/test.h %D%/include/openclaw/test_host.h
+pkginclude_HEADERS += %D%/include/openclaw/test_services.h
 pkgconfig_DATA = %D%/openclaw-sdk.pc
 aclocaldir = $(datadir)/aclocal
 aclocal_DATA = %D%/m4/openclaw-sdk.m4

@@ -24,6 +24,7 @@ static int run_gateway(const oc_args *args)
 		.bind = oc_arg(args, "bind"),
 		.token = oc_arg(args, "token"),
 		.verbose = oc_arg_flag(args, "verbose"),
+		.safe_mode = oc_arg_flag(args, "safe-mode"),
 		.process_start_ns = oc_now_ns(),
 	};
 	if (oc_arg_flag(args, "force") && oc_remote_alive() && oc_service_stop_gateway(20000) != OC_EXIT_OK)
@@ -39,6 +40,7 @@ static const oc_command run_command = {
 				 {"bind", 0, "WHERE", "loopback, lan, or a numeric address (else gateway.bind)"},
 				 {"token", 0, "TOKEN", "the bearer token clients must send (better: OPENCLAW_GATEWAY_TOKEN)"},
 				 {"force", 'f', NULL, "stop a gateway that runs already"},
+				 {"safe-mode", 0, NULL, "bundled modules only, no plugins: to find out who is to blame"},
 				 {"verbose", 'v', NULL, "log more"},
 				 {0}},
 	.help = "Signals: SIGTERM and SIGINT stop in order (twice: at once), SIGHUP reads the configuration again.\n",

@@ -68,7 +68,7 @@ static void run_alone(task *t)
 	oc_log_set_level(OC_LOG_ERROR);
 	signal(SIGPIPE, SIG_IGN);
 	t->status = oc_config_load_gateway(NULL, &config, &t->err);
-	if (t->status == OC_OK && (t->status = oc_runtime_new(config, true, &t->rt, &t->err)) != OC_OK)
+	if (t->status == OC_OK && (t->status = oc_runtime_new(config, OC_RUNTIME_ONE_SHOT, &t->rt, &t->err)) != OC_OK)
 		oc_config_unref(config);
 	if (t->status != OC_OK)
 		return;

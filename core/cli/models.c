@@ -49,7 +49,7 @@ static void look_alone(view *v)
 	signal(SIGPIPE, SIG_IGN);
 	v->err = (oc_err){0};
 	v->code = oc_config_load_gateway(NULL, &config, &v->err);
-	if (v->code == OC_OK && (v->code = oc_runtime_new(config, true, &v->rt, &v->err)) != OC_OK)
+	if (v->code == OC_OK && (v->code = oc_runtime_new(config, OC_RUNTIME_ONE_SHOT, &v->rt, &v->err)) != OC_OK)
 		oc_config_unref(config);
 	if (v->code != OC_OK)
 		return;

@@ -14,6 +14,7 @@
 #include "core/cli/remote.h"
 #include "core/config/config.h"
 #include "core/data/jpath.h"
+#include "core/module/crash.h"
 #include "core/module/module.h"
 
 /* ---- Where the facts come from ---- */
@@ -426,6 +427,8 @@ static int module_enable(const oc_args *args)
 		view_close(&v);
 		return OC_EXIT_FAILED;
 	}
+	if (st == OC_OK)
+		st = oc_crash_forgive(oc_module_name(m), &err);
 	if (st == OC_OK)
 		st = write_enabled(m, sha, &err);
 	rc = st == OC_OK ? report(args, m, sha) : oc_cli_fail(&err);

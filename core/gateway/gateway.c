@@ -14,6 +14,7 @@
 #include "core/base/mem.h"
 #include "core/base/path.h"
 #include "core/gateway/notify.h"
+#include "core/module/crash.h"
 
 #define LAG_EVERY_MS 1000
 
@@ -367,7 +368,7 @@ static oc_status build(oc_gateway *gw, const oc_gateway_options *o, oc_err *err)
 		return status;
 	status = set_up_log(config, o->verbose, err);
 	if (status == OC_OK)
-		status = oc_runtime_new(config, false, &gw->rt, err);
+		status = oc_runtime_new(config, o->safe_mode ? OC_RUNTIME_SAFE : 0, &gw->rt, err);
 	if (status != OC_OK) {
 		oc_config_unref(config);
 		return status;
@@ -392,7 +393,9 @@ int oc_gateway_run(const oc_gateway_options *o)
 	oc_err err = {0};
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk, not the end */
-	oc_status status = build(&gw, o, &err);
+	oc_status status = oc_crash_install(&err);
+	if (status == OC_OK)
+		status = build(&gw, o, &err);
 	if (status == OC_OK) {
 		oc_signal_watch(gw.rt->owner, SIGTERM, on_sigterm, &gw);
 		oc_signal_watch(gw.rt->owner, SIGINT, on_sigint, &gw);

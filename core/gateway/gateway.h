@@ -38,6 +38,7 @@ typedef struct oc_gateway_options {
 	const char *bind; /* NULL: the configuration's; "loopback", "lan" or an address */
 	const char *token; /* NULL: the configuration's or the stored one */
 	bool verbose;
+	bool safe_mode; /* bundled modules only, no plugins */
 	uint64_t process_start_ns; /* for the time to ready */
 } oc_gateway_options;
 

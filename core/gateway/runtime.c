@@ -211,13 +211,15 @@ static const cJSON *accounts_of(void *arg, const char *channel)
 	return oc_bridge_accounts(rt->bridge, channel);
 }
 
-oc_status oc_runtime_new(oc_config *config, bool one_shot, oc_runtime **ret, oc_err *err)
+oc_status oc_runtime_new(oc_config *config, unsigned flags, oc_runtime **ret, oc_err *err)
 {
+	bool one_shot = (flags & OC_RUNTIME_ONE_SHOT) != 0, safe = (flags & OC_RUNTIME_SAFE) != 0;
 	struct runtime *self = oc_alloc(sizeof *self);
 	if (self == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "starting: out of memory");
 	oc_runtime *rt = &self->pub;
 	rt->one_shot = one_shot;
+	rt->safe = safe;
 	rt->config = oc_config_ref(config);
 	oc_config_register_secrets(config);
 	oc_status status = oc_loop_new(&rt->loop, err);
@@ -229,7 +231,7 @@ oc_status oc_runtime_new(oc_config *config, bool one_shot, oc_runtime **ret, oc_
 		configure_retention(rt);
 	if (status == OC_OK)
 		status = oc_hooks_new(rt->loop, &rt->hooks, err);
-	oc_modules_options modules = {.hooks = rt->hooks};
+	oc_modules_options modules = {.hooks = rt->hooks, .safe_mode = safe};
 	if (status == OC_OK)
 		status = oc_modules_new(rt->loop, config, &modules, &rt->modules, err);
 	if (status == OC_OK)
@@ -244,7 +246,7 @@ oc_status oc_runtime_new(oc_config *config, bool one_shot, oc_runtime **ret, oc_
 		oc_plugins_join(rt);
 		status = oc_modules_scan(rt->modules, err);
 	}
-	if (status == OC_OK)
+	if (status == OC_OK && !safe)
 		status = oc_bridge_scan(rt->bridge, err);
 	if (status == OC_OK && oc_modules_refine(rt->modules, config) != OC_OK)
 		status = oc_fail(err, OC_E_NOMEM, NULL, "starting: out of memory");
@@ -298,7 +300,8 @@ void oc_runtime_configure(oc_runtime *rt, oc_config *config)
 	if (!rt->one_shot)
 		configure_retention(rt);
 	oc_modules_configure(rt->modules, config, NULL, NULL);
-	oc_bridge_configure(rt->bridge, config);
+	if (!rt->safe)
+		oc_bridge_configure(rt->bridge, config);
 	oc_agent_reload(rt->agent, config);
 }
 

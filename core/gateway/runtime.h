@@ -28,12 +28,17 @@ typedef struct oc_runtime {
 	struct oc_plugin_ear *plugin_ears; /* plugin_events.c: who listens */
 	void (*done)(void *arg); /* of the step that is under way */
 	void *arg;
-	bool one_shot;
+	bool one_shot, safe;
 } oc_runtime;
 
-/* config: loaded by the caller, the reference is taken over on success. one_shot: no channels, the store shared with other
- * commands. OC_E_BUSY: another gateway owns the store. */
-oc_status oc_runtime_new(oc_config *config, bool one_shot, oc_runtime **ret, oc_err *err);
+enum {
+	OC_RUNTIME_ONE_SHOT = 1, /* no channels, the store shared with other commands */
+	OC_RUNTIME_SAFE = 2	 /* bundled modules only, no plugins */
+};
+
+/* config: loaded by the caller, the reference is taken over on success. flags: of the above. OC_E_BUSY: another gateway owns
+ * the store. */
+oc_status oc_runtime_new(oc_config *config, unsigned flags, oc_runtime **ret, oc_err *err);
 /* Starts modules and agent; done later. What fails is a module's state, shown in status. */
 void oc_runtime_start(oc_runtime *rt, void (*done)(void *arg), void *arg);
 /* The gateway answers: what may take longer than its start begins now. */

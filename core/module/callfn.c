@@ -66,7 +66,7 @@ static void run_http(oc_guest *guest, oc_call *call, const oc_call_args *a)
 	guest->vtbl.http.request(guest->inst, call, &request);
 }
 
-void oc_callfn_run(oc_fn fn, oc_module *module, oc_guest *guest, oc_call *call, const oc_call_args *a)
+static void run(oc_fn fn, oc_module *module, oc_guest *guest, oc_call *call, const oc_call_args *a)
 {
 	switch (fn) {
 	case OC_FN_START:
@@ -115,6 +115,23 @@ void oc_callfn_run(oc_fn fn, oc_module *module, oc_guest *guest, oc_call *call, 
 		guest->vtbl.service.call(guest->inst, call, a->s[0], a->s[1]);
 		break;
 	}
+}
+
+void oc_callfn_run(oc_fn fn, oc_module *module, oc_guest *guest, oc_call *call, const oc_call_args *args)
+{
+	static const char *const names[] = {
+		[OC_FN_START] = "start", [OC_FN_STOP] = "stop", [OC_FN_CHANNEL_CONNECT] = "channel connect",
+		[OC_FN_CHANNEL_SEND] = "channel send", [OC_FN_CHANNEL_EDIT] = "channel edit", [OC_FN_CHANNEL_ACTION] = "channel action",
+		[OC_FN_CHANNEL_DISCONNECT] = "channel disconnect", [OC_FN_CHANNEL_PROBE] = "channel probe",
+		[OC_FN_PROVIDER_CHAT] = "provider chat", [OC_FN_PROVIDER_MODELS] = "provider models",
+		[OC_FN_PROVIDER_EMBED] = "provider embed", [OC_FN_TOOL_INVOKE] = "tool invoke", [OC_FN_HTTP_REQUEST] = "http request",
+		[OC_FN_HOOK_HANDLE] = "hook handle", [OC_FN_SERVICE_CALL] = "service call",
+	};
+	const char *before = oc_visit_call();
+
+	oc_visit_set_call((size_t)fn < sizeof(names) / sizeof(names[0]) ? names[fn] : NULL);
+	run(fn, module, guest, call, args);
+	oc_visit_set_call(before);
 }
 
 void oc_callfn_cancel(oc_guest *guest, oc_call *call)

@@ -80,6 +80,9 @@ oc_visit oc_visit_begin(oc_module *module);           /* [loop] */
 oc_visit oc_visit_begin_untimed(oc_module *module);   /* [loop] for callbacks that core/loop times already */
 void oc_visit_end(oc_module *module, oc_visit visit); /* [loop] */
 oc_visit oc_visit_mark(const oc_module *module);      /* [any] the mark alone */
+/* The name of the vtable function that runs on this thread now; NULL: another callback. For crash reports. */
+const char *oc_visit_call(void);
+void oc_visit_set_call(const char *name); /* static */
 void oc_visit_unmark(oc_visit visit);
 /* Host code that a module called runs now: for its time nobody is marked. */
 oc_visit oc_visit_host(void);
@@ -219,7 +222,7 @@ struct oc_modules {
 	oc_config *config;
 	oc_hooks *hooks;
 	char *module_dir, *user_dir, *search_path;
-	bool no_static, static_added, build_tree;
+	bool no_static, static_added, build_tree, safe_mode;
 	bool freeing, go_waiting;
 	oc_batch *over; /* their done callbacks come with the next turn */
 	size_t memory_limit;

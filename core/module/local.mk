@@ -1,6 +1,7 @@
 libocore_la_SOURCES += \
 	%D%/call.c %D%/call.h \
 	%D%/callfn.c %D%/callfn.h \
+	%D%/crash.c %D%/crash.h \
 	%D%/describe.c \
 	%D%/elf.c %D%/elf.h \
 	%D%/gate.c \

@@ -33,7 +33,7 @@ typedef struct oc_guest oc_guest;
 	X(STOPPED, "stopped")                                                               \
 	X(DISABLED, "disabled")   /* in order, but not enabled */                           \
 	X(REFUSED, "refused")     /* not loaded, or failed to start */                      \
-	X(QUARANTINED, "quarantined") /* nothing sets it yet: for modules that crash in processes of their own */
+	X(QUARANTINED, "quarantined") /* it crashed the gateway again and again: core/module/crash.h */
 
 typedef enum oc_module_state {
 	OC_MODULE_STATE_UNSET = 0,
@@ -50,6 +50,7 @@ typedef struct oc_modules_options {
 				     configured one; "": none */
 	const char *user_dir;     /* third-party modules; NULL: <state>/modules; "": none */
 	const char *search_path;  /* further third-party folders, separated by ':', searched first; NULL: OPENCLAW_MODULE_PATH */
+	bool safe_mode;           /* only bundled modules run */
 	bool no_static;           /* leave out the modules linked into the binary (tests) */
 	uint64_t memory_limit;    /* bytes a module may hold through host->alloc; 0: 512 MiB */
 } oc_modules_options;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "core/data/schema.h"
+#include "core/module/crash.h"
 #include "core/module/internal.h"
 
 const cJSON *oc_modules_setting(const oc_modules *modules, const char *path)
@@ -102,6 +103,20 @@ static void judge_pin(oc_module *m, const cJSON *entry, verdict *v)
 	}
 }
 
+/* What brings the gateway down again and again does not run, whatever it is, until somebody says so. */
+static void judge_crashes(const oc_module *m, verdict *v)
+{
+	int number = 0;
+	unsigned n = oc_crash_count(m->name, &number);
+	char reason[200];
+
+	if (n < OC_CRASHES_MAX)
+		return;
+	(void)snprintf(reason, sizeof(reason), "its code crashed the gateway %u times within an hour, last with signal %d; the reports are logs/crash-*.txt",
+		       n, number);
+	say(v, OC_MODULE_QUARANTINED, m->name, "replace it by a version that is mended, then: openclaw module enable NAME", reason);
+}
+
 static void judge(oc_module *m, verdict *v)
 {
 	const cJSON *section = modules_section(m), *entry = entry_of(m);
@@ -122,8 +137,12 @@ static void judge(oc_module *m, verdict *v)
 		say(v, OC_MODULE_DISABLED, m->name, "add NAME to modules.allow", "not in the list modules.allow");
 	else if (cJSON_IsFalse(enabled))
 		say(v, OC_MODULE_DISABLED, m->name, "openclaw module enable NAME", "disabled by the configuration");
+	else if (!m->bundled && m->registry->safe_mode)
+		say(v, OC_MODULE_DISABLED, m->name, "start the gateway without --safe-mode", "safe mode: bundled modules only");
 	else if (!m->bundled)
 		judge_pin(m, entry, v);
+	if (v->state == OC_MODULE_VERIFIED && m->linked == NULL)
+		judge_crashes(m, v);
 	if (v->state == OC_MODULE_VERIFIED && strcmp(isolation, "process") == 0)
 		say(v, OC_MODULE_REFUSED, m->name,
 		    "to run it inside the gateway, set \"isolation\": \"inprocess\" under modules.entries.NAME",

@@ -2,6 +2,7 @@
 #include "core/module/internal.h"
 
 static _Thread_local const oc_module *current;
+static _Thread_local const char *call_name;
 static unsigned depth; /* module functions on the loop thread's stack */
 
 enum { KEPT = 64 };
@@ -10,6 +11,16 @@ static const oc_module *before[KEPT]; /* whose code ran before each of the first
 const oc_module *oc_module_current(void)
 {
 	return current;
+}
+
+const char *oc_visit_call(void)
+{
+	return call_name;
+}
+
+void oc_visit_set_call(const char *name)
+{
+	call_name = name;
 }
 
 oc_visit oc_visit_mark(const oc_module *module)

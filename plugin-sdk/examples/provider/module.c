@@ -112,7 +112,7 @@ static void ollama_native_chat(void *inst, oc_call *call, oc_str request)
 	oc_str endpoint, base = OC_STR("");
 	oc_status status = OC_E_NOMEM;
 	if (ocj_get(request, "endpoint", &endpoint) && ocj_get(endpoint, "baseUrl", &base))
-		(void)strcpy(url + ocj_text(base, url, sizeof(url) - 10), "/api/chat");
+		memcpy(url + ocj_text(base, url, sizeof(url) - 10), "/api/chat", 10);
 	if (body != NULL && c != NULL && base.n < sizeof(url) - 10 && body_of(request, body, size) < size) {
 		oc_http_client_request r = {.struct_size = sizeof(r), .method = OC_STR("POST"), .url = oc_str_of(url), .body = oc_str_of(body),
 					    .headers = OC_STR("{\"content-type\":\"application/json\"}"), .idle_ms = 300000, .retries = 1,

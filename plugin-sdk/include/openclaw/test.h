@@ -28,6 +28,7 @@
 #define OPENCLAW_TEST_H
 
 #include <openclaw/test_host.h>
+#include <openclaw/test_services.h>
 
 /* ---- What the test sets ------------------------------------------------------------------ */
 

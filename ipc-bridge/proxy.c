@@ -119,7 +119,10 @@ static char *tool_specs(const oc_plugin *plugin)
 		{
 			cJSON *spec = cJSON_CreateObject();
 			(void)oc_json_set_str(spec, "name", oc_json_str(made, "name", ""));
-			(void)oc_json_set_str(spec, "description", oc_json_str(made, "description", ""));
+			const char *words = oc_json_str(made, "description", ""), *label = oc_json_str(made, "label", oc_json_str(made, "name", ""));
+			(void)oc_json_set_str(spec, "description", words[0] != 0 ? words : label);
+			if (cJSON_IsFalse(oc_json_get(made, "sandboxed")))
+				(void)oc_json_set_bool(spec, "sandboxed", false);
 			(void)oc_json_set(spec, "parameters", cJSON_Duplicate(oc_json_get(made, "parameters"), true));
 			(void)oc_json_set_str(spec, "group", "plugins");
 			(void)oc_json_set_i64(spec, "timeoutMs", TOOL_MS);
@@ -137,6 +140,8 @@ struct oc_plugin_hook {
 	oc_plugin_hook *next;
 	oc_plugin *plugin;
 	int handler;
+	const char *type, *action; /* of an internal hook; NULL: a typed one. Static */
+	const char *wants;	   /* it is for this action only; the snapshot's */
 	oc_hook_sub *sub;
 };
 
@@ -166,22 +171,30 @@ static void hook_fired(void *arg, oc_hook_turn *turn, oc_hook_id hook, const cJS
 	oc_plugin_hook *h = arg;
 	firing *f = oc_alloc(sizeof(*f));
 	oc_sbuf b;
-	(void)payload;
+	const char *action = h->action != NULL ? h->action : oc_json_str(payload, "action", "");
+	if (h->wants != NULL && strcmp(h->wants, action) != 0) {
+		oc_free(f);
+		oc_hook_answer(turn, OC_OK, NULL, NULL);
+		return;
+	}
 	if (hook == OC_HOOK_GATEWAY_STOP && h->plugin->phase != OC_PLUGIN_UP) {
 		oc_free(f);
 		oc_hook_answer(turn, OC_OK, NULL, NULL); /* not started to be told that it ends */
 		return;
 	}
 	oc_sbuf_init(&b, TEXT_MAX);
-	oc_sbuf_printf(&b, "{\"handler\":%d,\"payload\":", h->handler);
+	oc_sbuf_printf(&b, "{\"handler\":%d,", h->handler);
+	if (h->type != NULL)
+		oc_sbuf_printf(&b, "\"type\":\"%s\",\"action\":\"%s\",", h->type, action);
+	oc_sbuf_z(&b, "\"payload\":");
 	oc_sbuf_str(&b, oc_hook_turn_text(turn));
 	oc_sbuf_char(&b, '}');
 	oc_status status = f == NULL ? OC_E_NOMEM : b.error;
 	if (status == OC_OK) {
 		f->turn = turn;
 		*oc_hook_turn_data(turn) = f;
-		status = oc_plugin_ask(h->plugin, &(oc_plugin_request){.method = "hook", .payload = oc_sbuf_view(&b),
-								       .deadline_ms = oc_hook_turn_timeout(turn), .on_done = hook_done,
+		status = oc_plugin_ask(h->plugin, &(oc_plugin_request){.method = h->type != NULL ? "internalHook" : "hook",
+								       .payload = oc_sbuf_view(&b), .deadline_ms = oc_hook_turn_timeout(turn), .on_done = hook_done,
 								       .arg = f}, &f->asked);
 	}
 	oc_sbuf_free(&b);
@@ -226,6 +239,14 @@ static const cJSON *next_greeting(const oc_plugin *plugin, const cJSON *after)
 	return best;
 }
 
+static void greet_internal(oc_plugin *plugin);
+
+/* Internal hooks are for those who asked for them in the configuration. */
+static const cJSON *internal_rows(const oc_plugin *plugin)
+{
+	return oc_config_bool(plugin->bridge->config, "hooks.internal.enabled", false) ? oc_json_get(plugin->snapshot, "internalHooks") : NULL;
+}
+
 void oc_plugin_greet(oc_plugin *plugin)
 {
 	int port = plugin->bridge->port;
@@ -237,6 +258,27 @@ void oc_plugin_greet(oc_plugin *plugin)
 		if (payload != NULL)
 			(void)oc_plugin_ask(plugin, &(oc_plugin_request){.method = "hook", .payload = oc_str_of(payload), .deadline_ms = GREET_MS,
 									 .on_done = greeted, .arg = plugin}, NULL);
+	}
+	greet_internal(plugin);
+}
+
+/* gateway:startup, for those who registered for it or for everything of the gateway. */
+static void greet_internal(oc_plugin *plugin)
+{
+	const cJSON *row, *event;
+	cJSON_ArrayForEach(row, internal_rows(plugin))
+	{
+		cJSON_ArrayForEach(event, oc_json_get(row, "events"))
+		{
+			const char *key = cJSON_IsString(event) ? event->valuestring : "";
+			oc_auto_free char *payload = NULL;
+			if (strcmp(key, "gateway") == 0 || strcmp(key, "gateway:startup") == 0)
+				payload = oc_asprintf("{\"handler\":%d,\"type\":\"gateway\",\"action\":\"startup\",\"payload\":{\"session\":\"gateway:startup\"}}",
+						      (int)oc_json_i64(row, "handler", -1));
+			if (payload != NULL)
+				(void)oc_plugin_ask(plugin, &(oc_plugin_request){.method = "internalHook", .payload = oc_str_of(payload),
+										 .deadline_ms = GREET_MS, .on_done = greeted, .arg = plugin}, NULL);
+		}
 	}
 }
 
@@ -250,10 +292,8 @@ static void unsubscribe(oc_plugin *plugin)
 	}
 }
 
-static oc_status subscribe(oc_plugin *plugin, const cJSON *row, oc_err *err)
+static oc_status subscribe_as(oc_plugin *plugin, const cJSON *row, const oc_plugin_hook *as, const char *name, oc_err *err)
 {
-	if (strcmp(oc_json_str(row, "name", ""), "gateway_start") == 0)
-		return OC_OK; /* oc_plugin_greet */
 	oc_plugin_hook *h = oc_alloc(sizeof(*h));
 	oc_auto_free char *by = oc_asprintf("plugin %s", plugin->id);
 	int64_t priority = oc_json_i64(row, "priority", 0), timeout = oc_json_i64(row, "timeoutMs", 0);
@@ -261,9 +301,10 @@ static oc_status subscribe(oc_plugin *plugin, const cJSON *row, oc_err *err)
 		oc_free(h);
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a plugin's hooks");
 	}
-	*h = (oc_plugin_hook){.next = plugin->hooks, .plugin = plugin, .handler = (int)oc_json_i64(row, "handler", -1)};
+	*h = (oc_plugin_hook){.next = plugin->hooks, .plugin = plugin, .handler = (int)oc_json_i64(row, "handler", -1),
+			      .type = as->type, .action = as->action, .wants = as->wants};
 	oc_hook_subscription subscription = {
-		.hook = oc_json_str(row, "name", ""),
+		.hook = name,
 		.priority = (int32_t)(priority > 1000000 ? 1000000 : priority < -1000000 ? -1000000 : priority),
 		.timeout_ms = (uint32_t)(timeout < 0 ? 0 : timeout > 600000 ? 600000 : timeout),
 		.by = by,
@@ -276,6 +317,50 @@ static oc_status subscribe(oc_plugin *plugin, const cJSON *row, oc_err *err)
 		oc_free(h);
 	else
 		plugin->hooks = h;
+	return status;
+}
+
+static oc_status subscribe(oc_plugin *plugin, const cJSON *row, oc_err *err)
+{
+	const char *name = oc_json_str(row, "name", "");
+	if (strcmp(name, "gateway_start") == 0)
+		return OC_OK; /* oc_plugin_greet */
+	return subscribe_as(plugin, row, &(oc_plugin_hook){0}, name, err);
+}
+
+/* The original's internal hooks by the typed rows that are fired at the same points. gateway:startup: greet_internal. */
+static const struct {
+	const char *type, *action, *hook; /* action NULL: the payload's */
+} internals[] = {
+	{"message", "received", "message_received"},
+	{"message", "preprocessed", "message_received"},
+	{"message", "sent", "message_sent"},
+	{"session", "compact:before", "before_compaction"},
+	{"session", "compact:after", "after_compaction"},
+	{"command", NULL, "internal_command"},
+	{"agent", "bootstrap", "internal_bootstrap"},
+};
+
+/* One handler may be registered for a type and for one of its actions, and is called for each. */
+static oc_status subscribe_internal(oc_plugin *plugin, const cJSON *row, oc_err *err)
+{
+	const cJSON *event;
+	oc_status status = OC_OK;
+	if (!oc_json_bool(row, "active", true))
+		return OC_OK;
+	cJSON_ArrayForEach(event, oc_json_get(row, "events"))
+	{
+		const char *key = cJSON_IsString(event) ? event->valuestring : "", *colon = strchr(key, ':');
+		size_t n = colon != NULL ? (size_t)(colon - key) : strlen(key);
+		for (size_t i = 0; status == OC_OK && i < sizeof(internals) / sizeof(internals[0]); i++) {
+			const char *action = internals[i].action;
+			if (strlen(internals[i].type) != n || strncmp(internals[i].type, key, n) != 0 ||
+			    (colon != NULL && action != NULL && strcmp(colon + 1, action) != 0))
+				continue;
+			oc_plugin_hook as = {.type = internals[i].type, .action = action, .wants = colon != NULL && action == NULL ? colon + 1 : NULL};
+			status = subscribe_as(plugin, row, &as, internals[i].hook, err);
+		}
+	}
 	return status;
 }
 
@@ -356,6 +441,11 @@ oc_status oc_plugin_present(oc_plugin *plugin, oc_err *err)
 	{
 		if (status == OC_OK)
 			status = subscribe(plugin, row, err);
+	}
+	cJSON_ArrayForEach(row, internal_rows(plugin))
+	{
+		if (status == OC_OK)
+			status = subscribe_internal(plugin, row, err);
 	}
 	if (status == OC_OK && plugin->module == NULL && (strcmp(plugin->tools_json, "[]") != 0 || oc_plugin_has_guests(plugin)))
 		status = add_module(plugin, err);

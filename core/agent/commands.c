@@ -72,19 +72,27 @@ static void say_new(oc_turn *turn)
 	oc_slash_done(turn);
 }
 
+static void begin_new(oc_turn *turn)
+{
+	if (turn->text[0] == 0) {
+		say_new(turn);
+		return;
+	}
+	/* "/new write a poem": the rest is the first message of the new conversation. */
+	oc_sbuf_clear(&turn->reply);
+	turn->began_session = true;
+	turn->slash = NULL;
+	oc_turn_before(turn);
+}
+
 static void was_reset(void *arg, oc_status status, const cJSON *result, const oc_err *err)
 {
 	oc_turn *turn = arg;
 	(void)result;
 	if (turn->state == OC_TURN_RUNNING && status != OC_OK) {
 		oc_turn_fail(turn, status, err);
-	} else if (turn->state == OC_TURN_RUNNING && turn->text[0] != 0) {
-		/* "/new write a poem": the rest is the first message of the new conversation. */
-		turn->began_session = true;
-		turn->slash = NULL;
-		oc_turn_before(turn);
 	} else if (turn->state == OC_TURN_RUNNING) {
-		say_new(turn);
+		oc_turn_command_hooks(turn, turn->slash->name, begin_new);
 	}
 	oc_turn_unref(turn);
 }
@@ -92,6 +100,8 @@ static void was_reset(void *arg, oc_status status, const cJSON *result, const oc
 static void reset_now(oc_turn *turn)
 {
 	oc_err err = {0};
+	oc_auto_json cJSON *session = oc_slash_session(turn);
+	turn->previous_id = oc_turn_text(turn, oc_json_str(session, "sessionId", ""));
 	oc_turn_ref(turn);
 	oc_status status = oc_session_reset_inside(turn, turn->slash->name, was_reset, turn, &err);
 	if (status != OC_OK) {
@@ -163,12 +173,17 @@ static void cancel_other(void *arg, oc_turn *turn)
 		oc_turn_cancel(turn, OC_E_CANCELED, "stopped");
 }
 
+static void stopped(oc_turn *turn)
+{
+	oc_slash_answer(turn, "%s", turn->n_stopped > 0 ? "⚙️ Agent was aborted." : "Nothing was running.");
+	oc_slash_done(turn);
+}
+
 static void run_stop(oc_turn *turn, oc_str rest)
 {
 	(void)rest;
-	int n = oc_lane_each(turn->agent, turn->session, cancel_other, turn);
-	oc_slash_answer(turn, "%s", n > 0 ? "⚙️ Agent was aborted." : "Nothing was running.");
-	oc_slash_done(turn);
+	turn->n_stopped = oc_lane_each(turn->agent, turn->session, cancel_other, turn);
+	oc_turn_command_hooks(turn, "stop", stopped);
 }
 
 static void run_subagents(oc_turn *turn, oc_str rest)

@@ -6,6 +6,7 @@
 #include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/agent/builtin.h"
 #include "core/agent/subagent.h"
@@ -99,6 +100,11 @@ bool oc_policy_name_matches(const char *pattern, const char *tool)
 	return strcmp(unalias(pattern), tool) == 0 || fnmatch(pattern, tool, FNM_CASEFOLD) == 0;
 }
 
+static bool is_plugin(const oc_tool_info *tool)
+{
+	return strcmp(oc_module_origin(oc_guest_module(tool->guest)), "plugin") == 0;
+}
+
 bool oc_policy_matches(const char *pattern, const oc_tool_info *tool)
 {
 	char lower[128];
@@ -114,7 +120,8 @@ bool oc_policy_matches(const char *pattern, const oc_tool_info *tool)
 		return in_group(name + 6, tool);
 	if (strchr(name, '*') != NULL)
 		return fnmatch(name, tool->name, 0) == 0;
-	return strcmp(unalias(name), tool->name) == 0 || strcmp(name, oc_module_name(oc_guest_module(tool->guest))) == 0;
+	return strcmp(unalias(name), tool->name) == 0 || strcmp(name, oc_module_name(oc_guest_module(tool->guest))) == 0 ||
+	       (is_plugin(tool) && strcasecmp(name, oc_guest_id(tool->guest)) == 0);
 }
 
 static bool list_has(const cJSON *list, const oc_tool_info *tool)
@@ -282,11 +289,47 @@ static void apply_subagent(verdict *v)
 	apply_lists(v, filter, "tools.subagents.tools");
 }
 
-static bool sandboxed(const oc_policy_context *c)
+bool oc_policy_sandboxed(const oc_policy_context *c)
 {
 	const cJSON *mode = oc_agent_setting(c->config, c->agent_id, "sandbox.mode");
 	const char *text = cJSON_IsString(mode) ? mode->valuestring : "off";
 	return strcmp(text, "all") == 0 || (strcmp(text, "non-main") == 0 && strcmp(c->key->kind, "main") != 0);
+}
+
+/* Whether some list that adds tools names it, its plugin or all of them; "*" and patterns do not count. */
+static bool is_named(const cJSON *list, const oc_tool_info *tool)
+{
+	const cJSON *one;
+	cJSON_ArrayForEach(one, list)
+	{
+		if (cJSON_IsString(one) && strchr(one->valuestring, '*') == NULL && oc_policy_matches(one->valuestring, tool))
+			return true;
+	}
+	return false;
+}
+
+static bool is_asked_for(const verdict *v, const cJSON *filter)
+{
+	const cJSON *provider = by_provider(v, filter);
+	return is_named(oc_json_get(filter, "allow"), v->tool) || is_named(oc_json_get(filter, "alsoAllow"), v->tool) ||
+	       is_named(oc_json_get(provider, "allow"), v->tool) || is_named(oc_json_get(provider, "alsoAllow"), v->tool);
+}
+
+/* Tools of TypeScript plugins: optional ones are for who asks for them by name; a plugin that is called like one of our tools
+ * gets none; some are not offered in a sandbox. */
+static void apply_plugin(verdict *v)
+{
+	const oc_policy_context *c = v->context;
+	oc_tool_info other;
+	if (!is_plugin(v->tool))
+		return;
+	if (oc_json_bool(v->tool->spec, "optional", false) && !is_asked_for(v, oc_config_get(c->config, "tools")) &&
+	    !is_asked_for(v, oc_json_get(oc_agent_entry(c->config, c->agent_id), "tools")))
+		deny(v, "it is optional:", "tools.allow or tools.alsoAllow must name it, its plugin or group:plugins");
+	if (oc_modules_tool(c->agent->modules, oc_str_of(oc_guest_id(v->tool->guest)), &other) && oc_module_bundled(oc_guest_module(other.guest)))
+		deny(v, "its plugin", "has the name of one of the core's tools");
+	if (!oc_json_bool(v->tool->spec, "sandboxed", true) && oc_policy_sandboxed(c))
+		deny(v, "its plugin", "does not offer it in a sandbox");
 }
 
 bool oc_policy_allows(const oc_policy_context *context, const oc_tool_info *tool, char *reason)
@@ -299,13 +342,14 @@ bool oc_policy_allows(const oc_policy_context *context, const oc_tool_info *tool
 	apply(&v, tools, "tools");
 	apply(&v, oc_json_get(oc_agent_entry(context->config, context->agent_id), "tools"), "the agent's policy");
 	apply_group(&v);
-	if (sandboxed(context))
+	if (oc_policy_sandboxed(context))
 		apply_lists(&v, oc_config_get(context->config, "tools.sandbox.tools"), "tools.sandbox.tools");
 	apply_subagent(&v);
 	if (cJSON_IsArray(context->only) && !list_has(context->only, tool))
 		deny(&v, "a hook", "left it out");
 	apply_capabilities(&v);
 	apply_offer(&v);
+	apply_plugin(&v);
 	return !v.denied;
 }
 

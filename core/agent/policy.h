@@ -21,6 +21,8 @@ typedef struct oc_policy_context {
 
 /* Whether the tool may be called. reason (may be NULL, at least 200 bytes) tells why not. */
 bool oc_policy_allows(const oc_policy_context *context, const oc_tool_info *tool, char *reason);
+/* agents.*.sandbox.mode: whether the conversation is one of those that run in a sandbox in the original. */
+bool oc_policy_sandboxed(const oc_policy_context *context);
 void oc_policy_context_of(const oc_turn *turn, oc_policy_context *ret);
 /* The tools a turn may use, as the request's "tools" array; NULL when there are none. */
 oc_status oc_policy_tools_json(oc_turn *turn, char **ret, oc_err *err);

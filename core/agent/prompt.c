@@ -80,13 +80,37 @@ static void add_replies(oc_sbuf *b, const oc_turn *turn, bool group)
 	oc_sbuf_z(b, "When nothing should be sent, answer with NO_REPLY and nothing else.\n\n");
 }
 
+#define CONTEXT_HEAD                                                                                              \
+	"# Project Context\nThese files of your workspace are shown to you in full, or as far as they are "     \
+	"marked. If SOUL.md is there, be who it describes.\n\n"
+
+/* What internal hooks made of them. */
+static void add_given_files(oc_sbuf *b, const cJSON *files)
+{
+	const cJSON *f;
+	if (cJSON_GetArraySize(files) > 0)
+		oc_sbuf_z(b, CONTEXT_HEAD);
+	cJSON_ArrayForEach(f, files)
+	{
+		const char *content = oc_json_str(f, "content", NULL);
+		oc_sbuf_printf(b, "## %s\n", oc_json_str(f, "name", oc_json_str(f, "path", "?")));
+		if (content != NULL)
+			oc_sbuf_printf(b, "%s\n\n", content);
+		else
+			oc_sbuf_printf(b, "[MISSING] Expected at: %s\n\n", oc_json_str(f, "path", "?"));
+	}
+}
+
 static void add_files(oc_sbuf *b, const oc_turn *turn, bool group)
 {
 	oc_workspace_files files;
+	if (turn->bootstrap != NULL) {
+		add_given_files(b, turn->bootstrap);
+		return;
+	}
 	oc_workspace_read(turn->config, turn->workspace, !group, &files);
 	if (files.n > 0)
-		oc_sbuf_z(b, "# Project Context\nThese files of your workspace are shown to you in full, or as far as they are "
-			     "marked. If SOUL.md is there, be who it describes.\n\n");
+		oc_sbuf_z(b, CONTEXT_HEAD);
 	for (size_t i = 0; i < files.n; i++) {
 		const oc_workspace_file *f = &files.file[i];
 		oc_sbuf_printf(b, "## %s\n", f->name);

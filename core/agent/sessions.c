@@ -116,6 +116,15 @@ static const char *change_name(change_kind kind)
 	return kind == CHANGE_RESET ? "reset" : kind == CHANGE_END ? "ended" : kind == CHANGE_DELETE ? "deleted" : "changed";
 }
 
+/* Of the internal hook of a reset that was no command of a chat. */
+static cJSON *reset_payload(const change *c)
+{
+	cJSON *o = oc_session_end_info(c->agent, c->key, c->reason);
+	oc_json_opt(o, "action", "reset");
+	oc_json_opt(o, "commandSource", "gateway:sessions.reset");
+	return o;
+}
+
 static void changed(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
 {
 	change *c = arg;
@@ -129,6 +138,8 @@ static void changed(void *arg, const oc_batch *b, oc_status status, const oc_err
 		oc_json_opt(data, "key", c->key);
 		oc_json_opt(data, "reason", c->reason);
 		oc_agent_emit_plain(agent, OC_AGENT_EV_SESSION, c->key, data);
+		if (c->kind == CHANGE_RESET && !c->inside && oc_hooks_wanted(agent->hooks, OC_HOOK_INTERNAL_COMMAND))
+			oc_agent_observe(agent, OC_HOOK_INTERNAL_COMMAND, reset_payload(c));
 		if (c->kind != CHANGE_DELETE)
 			status = oc_store_session(agent->store, c->key, &session, &why);
 	}

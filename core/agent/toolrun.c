@@ -385,7 +385,7 @@ static void add_skills(cJSON *o, const oc_toolrun *t, const oc_tool_info *tool)
 static char *context_json(const oc_toolrun *t, const oc_tool_info *tool)
 {
 	const oc_policy_context *p = &t->in.policy;
-	oc_auto_json cJSON *o = cJSON_CreateObject();
+	oc_auto_json cJSON *o = cJSON_CreateObject(), *session = NULL;
 	oc_json_opt(o, "session", t->in.session);
 	oc_json_opt(o, "agent", p->agent_id);
 	oc_json_opt(o, "run", t->in.run);
@@ -396,6 +396,11 @@ static char *context_json(const oc_toolrun *t, const oc_tool_info *tool)
 		(void)oc_json_set(o, "sender", cJSON_Duplicate(t->in.sender, true));
 	add_skills(o, t, tool);
 	oc_json_opt(o, "callId", t->call_id);
+	oc_json_opt(o, "account", p->account);
+	if (oc_store_session(p->agent->store, t->in.session, &session, NULL) == OC_OK)
+		oc_json_opt(o, "sessionId", oc_json_str(session, "sessionId", NULL));
+	if (oc_policy_sandboxed(p))
+		(void)oc_json_set_bool(o, "sandboxed", true);
 	oc_json_opt(o, "sandbox", oc_config_str(p->config, "tools.exec.sandbox.level", "strict"));
 	return oc_json_print(o);
 }

@@ -46,6 +46,7 @@ void oc_turn_unref(oc_turn *turn)
 	cJSON_Delete(turn->hook_tools_allow);
 	cJSON_Delete(turn->calls);
 	cJSON_Delete(turn->said);
+	cJSON_Delete(turn->bootstrap);
 	cJSON_Delete(turn->early_start);
 	cJSON_Delete(turn->ended);
 	cJSON_Delete(turn->settings);
@@ -241,10 +242,13 @@ void oc_turn_begin(oc_turn *turn)
 			oc_batch_run_state(b, turn->run, "running", NULL);
 		oc_turn_store(turn, b);
 	}
-	if (turn->slash != NULL)
-		oc_slash_run(turn);
-	else
+	if (turn->slash == NULL) {
 		oc_turn_before(turn);
+		return;
+	}
+	if ((turn->slash->flags & OC_SLASH_CLEARS) == 0 || turn->slash_rest.n == 0) /* the rest is a message of its own */
+		oc_turn_tell_message(turn);
+	oc_slash_run(turn);
 }
 
 /* The user's words go into the history when the hooks had their say. */

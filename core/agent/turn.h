@@ -133,6 +133,10 @@ struct oc_turn {
 	bool hold_text; /* agentResponse may change the reply: nothing is shown before */
 	/* What before_message_write makes of messages: the user's in the history, and who goes on after one of the model's. */
 	const char *user_content, *user_text;
+	cJSON *bootstrap;	 /* what internal hooks make of the workspace's files; NULL: they stay as they are */
+	void (*write_after)(oc_turn *turn); /* who goes on after the hooks of a command */
+	int n_stopped; /* by /stop */
+	const char *previous_id; /* the session before /new */
 	bool user_unwritten;
 	void (*write_next)(oc_turn *turn, const char *content_json_or_null);
 	bool input_told;	/* llm_input was fired */
@@ -239,6 +243,11 @@ void oc_turn_put_reply(oc_turn *turn, oc_batch *batch, const char *text);
 
 /* Everything at the point beforeMessage, then oc_turn_prepare. */
 void oc_turn_before(oc_turn *turn);
+/* message_received for a command, which goes no further. */
+void oc_turn_tell_message(oc_turn *turn);
+/* The internal hook of a command ("new", "reset", "stop") that was carried out: what it has to say goes into the reply, then
+ * next(turn). */
+void oc_turn_command_hooks(oc_turn *turn, const char *action, void (*next)(oc_turn *turn));
 /* What may change the reply, over turn->reply, then next(turn, withheld). */
 void oc_turn_after_model(oc_turn *turn, void (*next)(oc_turn *turn, bool withheld));
 /* before_message_write about the answer in calls_json, then next(turn, what the history gets; NULL: nothing). false: nobody

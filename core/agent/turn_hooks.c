@@ -6,6 +6,7 @@
 
 #include "core/agent/transcript.h"
 #include "core/agent/turn.h"
+#include "core/agent/workspace.h"
 #include "core/base/clock.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -555,6 +556,34 @@ static bool if_final(const oc_turn *turn)
 	return turn->final_content != NULL;
 }
 
+/* The files of the prompt, for the internal hook that may change them. */
+static cJSON *with_bootstrap(const oc_turn *turn)
+{
+	cJSON *o = with_session(turn), *list = cJSON_AddArrayToObject(o, "bootstrapFiles");
+	oc_workspace_files files;
+	oc_json_opt(o, "action", "bootstrap");
+	oc_workspace_read(turn->config, turn->workspace, !oc_context_is_group(turn), &files);
+	for (size_t i = 0; i < files.n; i++) {
+		cJSON *one = cJSON_CreateObject();
+		oc_json_opt(one, "name", files.file[i].name);
+		oc_json_opt(one, "path", files.file[i].path);
+		oc_json_opt(one, "content", files.file[i].text);
+		(void)oc_json_set_bool(one, "missing", files.file[i].text == NULL);
+		if (one != NULL && !cJSON_AddItemToArray(list, one))
+			cJSON_Delete(one);
+	}
+	oc_workspace_files_free(&files);
+	return o;
+}
+
+static bool on_bootstrap(oc_turn *turn, const oc_hook_result *result)
+{
+	const cJSON *files = oc_json_get(result->changes, "bootstrapFiles");
+	cJSON_Delete(turn->bootstrap);
+	turn->bootstrap = cJSON_IsArray(files) ? cJSON_Duplicate(files, true) : NULL;
+	return true;
+}
+
 static const point before[] = {
 	{OC_HOOK_MESSAGE_RECEIVED, with_message, NULL, if_message},
 	{OC_HOOK_SESSION_START, with_session, on_session, if_began},
@@ -564,6 +593,7 @@ static const point before[] = {
 	{OC_HOOK_BEFORE_DISPATCH, with_message, on_dispatch, NULL},
 	{OC_HOOK_BEFORE_MODEL_RESOLVE, with_prompt_only, on_model, NULL},
 	{OC_HOOK_BEFORE_AGENT_START, with_prompt_only, on_early_start, NULL},
+	{OC_HOOK_INTERNAL_BOOTSTRAP, with_bootstrap, on_bootstrap, NULL},
 	{OC_HOOK_BEFORE_PROMPT_BUILD, with_prompt, on_prompt, NULL},
 	{OC_HOOK_BEFORE_AGENT_START, with_prompt, on_prompt, if_no_early_start},
 };
@@ -687,4 +717,40 @@ void oc_turn_over_hooks(oc_turn *turn, const cJSON *result)
 	/* With a delivery under way, afterMessage comes when that is over. */
 	if (turn->outbox_key[0] == 0)
 		oc_agent_observe(agent, OC_HOOK_AFTER_MESSAGE, with_result(turn, result));
+}
+
+/* ---- Commands ---- */
+
+void oc_turn_tell_message(oc_turn *turn)
+{
+	if (if_message(turn))
+		oc_agent_observe(turn->agent, OC_HOOK_MESSAGE_RECEIVED, with_message(turn));
+}
+
+static void command_told(void *arg, const oc_hook_result *result)
+{
+	oc_turn *turn = arg;
+	const cJSON *words;
+	cJSON_ArrayForEach(words, oc_json_get(result->changes, "messages"))
+	{
+		if (cJSON_IsString(words) && words->valuestring[0] != 0)
+			oc_sbuf_printf(&turn->reply, "%s\n\n", words->valuestring);
+	}
+	turn->write_after(turn);
+}
+
+void oc_turn_command_hooks(oc_turn *turn, const char *action, void (*next)(oc_turn *turn))
+{
+	oc_hooks *hooks = turn->agent->hooks;
+	if (oc_hooks_wanted(hooks, OC_HOOK_INTERNAL_COMMAND)) {
+		cJSON *o = with_session(turn);
+		oc_json_opt(o, "action", action);
+		oc_json_opt(o, "commandSource", provider_of(turn));
+		oc_json_opt(o, "senderId", oc_json_str(turn->sender, "id", "gateway-client"));
+		oc_json_opt(o, "previousSessionId", turn->previous_id);
+		turn->write_after = next;
+		if (oc_hooks_fire(hooks, OC_HOOK_INTERNAL_COMMAND, o, turn->owner, command_told, turn) == OC_OK)
+			return;
+	}
+	next(turn);
 }

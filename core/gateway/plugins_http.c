@@ -13,12 +13,16 @@ enum {
 	FIRST_MS = 5 * 60 * 1000,	  /* until the head of an answer */
 	GATHERED_MAX = 16 << 20,	  /* a body that several plugins may have to read */
 	STREAMED_MAX = 1 << 30,
+	AGAIN_MS = 50,
+	AGAIN_MAX = 40,
 };
 
 typedef struct visit {
 	oc_gateway *gw;
 	oc_http_req *req;
 	oc_forward *forward; /* the one under way; NULL: it is over */
+	oc_watch *again;     /* until the next try */
+	unsigned refusals;
 	bool drop_authorization, gathered, waits;
 	size_t n, at;
 	oc_plugin_http candidates[CANDIDATES_MAX];
@@ -33,6 +37,8 @@ static void count(oc_gateway *gw, int status)
 
 static void release(visit *v)
 {
+	oc_watch_end(v->again);
+	v->again = NULL;
 	if (!v->waits) /* else on_up will */
 		oc_free(v);
 }
@@ -97,6 +103,32 @@ static void on_up(void *arg, oc_status status, const char *why)
 		oc_forward_connect(v->forward, path);
 }
 
+static void ask(visit *v)
+{
+	v->waits = true;
+	if (oc_plugin_need(v->candidates[v->at].plugin, on_up, v) != OC_OK) {
+		v->waits = false;
+		oc_forward_fail(v->forward, OC_E_NOMEM, "out of memory");
+	}
+}
+
+static void ask_again(void *arg)
+{
+	visit *v = arg;
+	oc_watch_end(v->again);
+	v->again = NULL;
+	ask(v);
+}
+
+/* Its process is just ending, and nobody has noticed yet: the next one will listen. */
+static bool on_refused(void *arg)
+{
+	visit *v = arg;
+	if (v->refusals++ < AGAIN_MAX)
+		v->again = oc_timer_start(v->gw->rt->owner, AGAIN_MS, 0, ask_again, v);
+	return v->again != NULL;
+}
+
 static void try_next(visit *v)
 {
 	const oc_plugin_http *candidate = &v->candidates[v->at];
@@ -107,16 +139,12 @@ static void try_next(visit *v)
 		       peer->is_unix ? "127.0.0.1" : peer->address, peer->port, peer->is_tls);
 	oc_forward_options options = {.headers = headers, .own = "x-openclaw-", .unhandled = "x-openclaw-unhandled",
 				      .drop_authorization = v->drop_authorization, .gathered = v->gathered, .first_ms = FIRST_MS,
-				      .done = on_done, .arg = v};
+				      .done = on_done, .refused = on_refused, .arg = v};
 	if (oc_forward_new(v->gw->rt->loop, v->req, &options, &v->forward, &err) != OC_OK) {
 		unavailable(v, OC_E_NOMEM, err.text);
 		return;
 	}
-	v->waits = true;
-	if (oc_plugin_need(candidate->plugin, on_up, v) != OC_OK) {
-		v->waits = false;
-		oc_forward_fail(v->forward, OC_E_NOMEM, "out of memory");
-	}
+	ask(v);
 }
 
 bool oc_gateway_plugin_head(oc_gateway *gw, oc_http_req *req, bool only_routes, bool *ret_auth)

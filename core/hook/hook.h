@@ -123,7 +123,10 @@ typedef enum oc_hook_failure { OC_HOOK_FAIL_CONTINUE = 1, OC_HOOK_FAIL_BLOCK } o
 	X(SKILL_CHANGED, "skill_changed", -1, -1, OBSERVE, 30000, CONTINUE, "")                                          \
 	X(BEFORE_INSTALL, "before_install", -1, -1, MODIFY, 15000, BLOCK, "findings:append block:stop blockReason:last") \
 	X(RESOLVE_EXEC_ENV, "resolve_exec_env", -1, -1, MODIFY, 15000, CONTINUE, "*:last")                               \
-	X(DEACTIVATE, "deactivate", -1, -1, OBSERVE, 5000, CONTINUE, "")
+	X(DEACTIVATE, "deactivate", -1, -1, OBSERVE, 5000, CONTINUE, "")                                                 \
+	/* For the original's internal hooks (registerHook), where no other row is fired. */                             \
+	X(INTERNAL_COMMAND, "internal_command", -1, -1, MODIFY, 15000, CONTINUE, "messages:append")                      \
+	X(INTERNAL_BOOTSTRAP, "internal_bootstrap", -1, -1, MODIFY, 15000, CONTINUE, "bootstrapFiles:last>")
 
 typedef enum oc_hook_id {
 	OC_HOOK_NONE = 0, /* a name nobody fires */

@@ -68,9 +68,19 @@ static void ask_tools(oc_guest *g)
 	g->spec = list;
 }
 
-static int by_tool_name(const void *a, const void *b)
+/* Who has a name when several want it: our own modules before others', and those before plugins. */
+static int rank(const oc_tool_row *row)
 {
-	return strcmp(((const oc_tool_row *)a)->info.name, ((const oc_tool_row *)b)->info.name);
+	const oc_module *module = row->info.guest->module;
+
+	return strcmp(oc_module_origin(module), "plugin") == 0 ? 2 : oc_module_bundled(module) ? 0 : 1;
+}
+
+static int by_tool_name(const oc_tool_row *a, const oc_tool_row *b)
+{
+	int c = strcmp(a->info.name, b->info.name);
+
+	return c != 0 ? c : rank(a) - rank(b);
 }
 
 /* Stable: of two with one name the one asked first stays first. */

@@ -248,6 +248,8 @@ static void on_connect(uv_connect_t *connect, int status)
 	oc_str all = oc_sbuf_view(&f->out);
 	if (f->finished)
 		return;
+	if ((status == UV_ECONNREFUSED || status == UV_ENOENT) && f->o.refused != NULL && f->o.refused(f->o.arg))
+		return;
 	if (status != 0) {
 		oc_forward_fail(f, OC_E_UNAVAILABLE, uv_strerror(status));
 		return;

@@ -29,12 +29,14 @@ typedef struct oc_forward_options {
 	/* Once, later; forward is gone afterwards. status and why: of FAILED. http_status: of ANSWERED (101: a tunnel, when it
 	 * begins). */
 	void (*done)(void *arg, oc_http_req *req, oc_forward_end end, int http_status, oc_status status, const char *why);
+	/* Nobody listens there (yet): true: oc_forward_connect will be called again. NULL: it fails. */
+	bool (*refused)(void *arg);
 	void *arg;
 } oc_forward_options;
 
 /* Takes the request's body from now on (it waits) and its on_close. The texts of options are copied. */
 oc_status oc_forward_new(oc_loop *loop, oc_http_req *req, const oc_forward_options *options, oc_forward **ret, oc_err *err);
-/* The other side is there: connects and begins. Once. */
+/* The other side is there: connects and begins. Once, and again after refused. */
 void oc_forward_connect(oc_forward *forward, const char *unix_path);
 /* It will not be there: as if connecting had failed; done comes from inside. */
 void oc_forward_fail(oc_forward *forward, oc_status status, const char *why);

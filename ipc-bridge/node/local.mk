@@ -11,6 +11,7 @@ bridge_sources = \
 	%D%/lib/events.js \
 	%D%/lib/frame.js \
 	%D%/lib/http.js \
+	%D%/lib/internal.js \
 	%D%/lib/inbound.js \
 	%D%/lib/load.js \
 	%D%/lib/media.js \

@@ -84,7 +84,7 @@ const token = (l) => {
 };
 // What began, in order. Ends depend on how long handlers took; internal hooks and factories are compared by themselves.
 const order = (lines) => lines.filter((l) => (l.kind === 'hook' ? l.phase === 'enter' : true)).map(token).filter(Boolean);
-const wanted = (name) => recorded[name].filter((t) => /^[>=CD]/.test(t)); // TODO SERVICE
+const wanted = (name) => recorded[name].filter((t) => /^[>=CDS]/.test(t));
 
 // Handlers of modify hooks run one after the other, those of the others side by side.
 function checkOverlap(lines) {

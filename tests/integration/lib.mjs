@@ -4,6 +4,7 @@
 //   await done();
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -178,5 +179,32 @@ export function unixRequest(target, { method = 'GET', headers = {}, body } = {})
 		});
 		req.on('error', reject);
 		req.end(body);
+	});
+}
+
+// A WebSocket to the gateway that speaks JSON; calls take(message) for each.
+export function openSocket(port, take) {
+	return new Promise((resolve, reject) => {
+		const req = http.get({ port, host: '127.0.0.1', path: '/ws', headers: { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': 13,
+			'sec-websocket-key': crypto.randomBytes(16).toString('base64') } });
+		req.on('error', reject);
+		req.on('upgrade', (_res, socket) => {
+			let got = Buffer.alloc(0);
+			socket.on('data', (data) => {
+				got = Buffer.concat([got, data]);
+				for (;;) {
+					const short = got[1], at = short === 126 ? 4 : 2, n = short === 126 ? got.length > 3 && got.readUInt16BE(2) : short;
+					if (got.length < 2 || n === false || got.length < at + n)
+						return;
+					if ((got[0] & 15) === 1)
+						take(JSON.parse(got.subarray(at, at + n).toString()));
+					got = got.subarray(at + n);
+				}
+			});
+			resolve({ close: () => socket.destroy(), send(text) {
+				const body = Buffer.from(text), head = body.length < 126 ? [0x81, 0x80 | body.length] : [0x81, 0xfe, body.length >> 8, body.length & 255];
+				socket.write(Buffer.concat([Buffer.from([...head, 0, 0, 0, 0]), body]));
+			} });
+		});
 	});
 }

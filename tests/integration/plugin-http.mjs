@@ -1,10 +1,9 @@
 // HTTP routes and gateway methods of plugins, through the gateway's port.
 import crypto from 'node:crypto';
 import fs from 'node:fs';
-import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
-import { test, done, Gateway, equal, ok, match, raw, until, state, skipAll, unixRequest, writeConfig } from './lib.mjs';
+import { test, done, Gateway, equal, ok, match, openSocket, raw, until, state, skipAll, unixRequest, writeConfig } from './lib.mjs';
 
 if (!fs.existsSync(path.join(path.dirname(process.env.OC_BIN), 'bridge/vendor')))
 	skipAll('built without plugins');
@@ -128,32 +127,6 @@ writeConfig({ agents: { defaults: { model: { primary: 'offline/echo' } } } });
 
 let gw;
 const plugin = async (id) => (await gw.rpc('plugins.list', {})).plugins.find((one) => one.id === id);
-// A WebSocket that speaks JSON, of which this needs little.
-function openSocket(port, take) {
-	return new Promise((resolve, reject) => {
-		const req = http.get({ port, host: '127.0.0.1', path: '/ws', headers: { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': 13,
-			'sec-websocket-key': crypto.randomBytes(16).toString('base64') } });
-		req.on('error', reject);
-		req.on('upgrade', (_res, socket) => {
-			let got = Buffer.alloc(0);
-			socket.on('data', (data) => {
-				got = Buffer.concat([got, data]);
-				for (;;) {
-					const short = got[1], at = short === 126 ? 4 : 2, n = short === 126 ? got.length > 3 && got.readUInt16BE(2) : short;
-					if (got.length < 2 || n === false || got.length < at + n)
-						return;
-					if ((got[0] & 15) === 1)
-						take(JSON.parse(got.subarray(at, at + n).toString()));
-					got = got.subarray(at + n);
-				}
-			});
-			resolve({ close: () => socket.destroy(), send(text) {
-				const body = Buffer.from(text), head = body.length < 126 ? [0x81, 0x80 | body.length] : [0x81, 0xfe, body.length >> 8, body.length & 255];
-				socket.write(Buffer.concat([Buffer.from([...head, 0, 0, 0, 0]), body]));
-			} });
-		});
-	});
-}
 // Without the gateway's token.
 const get = (target, init) => fetch(gw.url + target, init);
 const sha = (data) => crypto.createHash('sha256').update(data).digest('hex');

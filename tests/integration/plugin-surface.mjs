@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { test, done, Gateway, bin, cli, cleanup, equal, ok, match, until, state, skipAll, writeConfig } from './lib.mjs';
+import { test, done, Gateway, bin, cli, cleanup, equal, ok, match, openSocket, until, state, skipAll, writeConfig } from './lib.mjs';
 import { FakeTelegram } from './fake-telegram.mjs';
 
 if (!fs.existsSync(path.join(path.dirname(process.env.OC_BIN), 'bridge/vendor')))
@@ -180,6 +180,158 @@ test('they stop in reverse order, and one that hangs does not hold the gateway',
 	await until('the services', () => log().filter((line) => line.startsWith('start')).length === 6, 20000);
 	equal((await plugin('serve-a')).process, 'running');
 	equal((await gw.stop()).code, 0);
+});
+
+write('made', { 'index.ts': `
+import type { OpenClawPluginApi } from "openclaw/plugin-sdk";
+export default { id: "made", register(api: OpenClawPluginApi) {
+	let factories = 0, aborted = "";
+	const tool = (name: string, execute: any, more = {}) => ({ name, description: name, parameters: { type: "object", properties: {} }, execute, ...more });
+	api.registerTool((ctx) => {
+		factories++;
+		const { config, ...rest } = ctx as any;
+		return ctx.sandboxed ? null : [
+			tool("made_ctx", async () => ({ content: [{ type: "text", text: JSON.stringify({ ...rest, model: config.agents.defaults.model.primary }) }] })),
+			tool("made_count", async () => String(factories)),
+		];
+	}, { names: ["made_ctx", "made_count"] });
+	api.registerTool(() => { throw new Error("no tools today"); });
+	api.registerTool((async () => tool("made_late", async () => "late")) as any);
+	api.registerTool(tool("made_optional", async () => "optional"), { optional: true });
+	api.registerTool(tool("read", async () => "not the real one"));
+	api.registerTool(tool("made_twin", async () => "first"));
+	api.registerTool({ name: "made_slow", description: "Slow.", parameters: { type: "object", properties: {} },
+		async execute(_id: string, _params: unknown, signal?: AbortSignal, onUpdate?: (partial: any) => void) {
+			onUpdate?.({ content: [{ type: "text", text: "a third" }], details: { n: 1 } });
+			await new Promise<void>((resolve) => {
+				const timer = setTimeout(resolve, 30000);
+				signal?.addEventListener("abort", () => { aborted = String((signal.reason as Error)?.message ?? signal.reason); clearTimeout(timer); resolve(); });
+			});
+			return "never seen";
+		} });
+	api.registerTool(tool("made_odd", async () => ({ strange: [1, 2], big: 10n })));
+	api.registerTool({ name: "made_old", description: "", inputSchema: { type: "object", properties: { a: { type: "number" } } }, run: async ({ a }: any) => a + 1 } as any);
+	api.registerGatewayMethod("made.aborted", ({ respond }) => respond(true, aborted));
+} };
+` });
+write('made2', { 'index.js': `module.exports = (api) => api.registerTool({ name: 'made_twin', description: 'twin', parameters: { type: 'object', properties: {} }, execute: async () => 'second' });` });
+write('edit', { 'index.js': `module.exports = (api) => api.registerTool({ name: 'edit_more', description: 'x', parameters: { type: 'object', properties: {} }, execute: async () => 'x' });` });
+
+const tools = async (session = 'main') => Object.fromEntries((await gw.rpc('tools.list', { session })).tools.map((one) => [one.name, one]));
+const run = async (name, args = {}, session = 'main') => (await gw.rpc('tools.execute', { name, arguments: args, session })).content.map((part) => part.text).join('');
+
+test('tools of factories: asked for each run, with its context', async () => {
+	const plugins = { allow: ['made', 'made2', 'edit'] };
+	writeConfig({ ...base, channels: undefined, plugins });
+	gw = await new Gateway().start();
+	for (const id of plugins.allow)
+		await until(id, async () => (await plugin(id)).status === 'loaded');
+	await until('the tools', async () => (await tools()).made_ctx && (await tools()).edit_more);
+	const ctx = JSON.parse(await run('made_ctx', {}, 'agent:main:thing'));
+	equal([ctx.agentId, ctx.sessionKey, ctx.workspaceDir, ctx.sandboxed, ctx.model], ['main', 'agent:main:thing', path.join(state, 'workspace'), false, 'offline/echo']);
+	const before = Number(await run('made_count'));
+	equal(Number(await run('made_count')), before + 1);
+	equal(JSON.parse(await run('made_odd')), { strange: [1, 2], big: '10' });
+	equal(await run('made_old', { a: 1 }), '2');
+	const said = (await gw.rpc('plugins.info', { id: 'made' })).registered.diagnostics.map((one) => one.message).join('\n');
+	match(said, /no tools today/);
+	match(said, /promise/);
+});
+
+test('optional ones are for who names them; names are given once', async () => {
+	const all = await tools();
+	equal([all.made_optional.allowed, all.made_ctx.allowed, all.edit_more.allowed], [false, true, false]);
+	match(all.made_optional.reason, /optional/);
+	match(all.edit_more.reason, /name of one of the core's tools/);
+	ok(!all.read.module.startsWith('plugin'), all.read.module);
+	equal(await run('made_twin'), 'first');
+	for (const name of ['made_optional', 'made', 'group:plugins']) {
+		writeConfig({ ...base, channels: undefined, plugins: { allow: ['made', 'made2', 'edit'] }, tools: { alsoAllow: [name] } });
+		await until(name, async () => (await tools()).made_optional?.allowed);
+	}
+	writeConfig({ ...base, channels: undefined, plugins: { allow: ['made', 'made2', 'edit'] }, tools: { alsoAllow: ['*'] },
+		agents: { ...base.agents, list: [{ id: 'main', default: true, sandbox: { mode: 'all' } }] } });
+	await until('the sandbox', async () => (await tools()).made_ctx?.allowed === false);
+	match((await tools()).made_ctx.reason, /sandbox/);
+	equal([(await tools()).made_optional.allowed, (await tools()).made_odd.allowed], [false, true]);
+});
+
+test('progress is told, and who cancels is heard', async () => {
+	writeConfig({ ...base, channels: undefined, plugins: { allow: ['made'] } });
+	await until('it', async () => (await tools()).made_slow?.allowed);
+	const messages = [];
+	const socket = await openSocket(gw.port, (message) => messages.push(message));
+	const call = (id, method, params) => {
+		socket.send(JSON.stringify({ jsonrpc: '2.0', id, method, params }));
+		return until(method, () => messages.find((one) => one.id === id));
+	};
+	await call(1, 'auth.login', { token: gw.token });
+	await call(2, 'events.subscribe', { types: ['tool_progress'] });
+	await call(3, 'session.message', { session: 'main', text: '/tool made_slow {}', wait: false });
+	const progress = await until('the progress', () => messages.find((one) => one.method === 'event'));
+	equal([progress.params.text, progress.params.data.name], ['a third', 'made_slow']);
+	equal(await gw.rpc('made.aborted', {}), '');
+	await gw.rpc('session.cancel', { session: 'main' });
+	await until('the signal', async () => (await gw.rpc('made.aborted', {})) !== '');
+	socket.close();
+	equal((await gw.stop()).code, 0);
+});
+
+write('inner', { 'index.ts': `
+import type { OpenClawPluginApi } from "openclaw/plugin-sdk";
+export default { id: "inner", register(api: OpenClawPluginApi) {
+	const seen: any[] = [];
+	const log = (kind: string) => (event: any) => {
+		const { cfg, bootstrapFiles, ...context } = event.context ?? {};
+		seen.push({ kind, type: event.type, action: event.action, sessionKey: event.sessionKey, at: event.timestamp instanceof Date,
+			messages: event.messages.length, cfg: typeof cfg, context });
+	};
+	api.registerHook(["message", "gateway", "command:new", "session"], log("all"), { name: "inner-all" });
+	api.registerHook("message:received", log("received"), { name: "inner-received" });
+	api.registerHook(["command"], (event: any) => { event.messages.push("inner saw /" + event.action); }, { name: "inner-push" });
+	api.registerHook("agent:bootstrap", (event: any) => {
+		event.context.bootstrapFiles = event.context.bootstrapFiles.filter((file: any) => file.name !== "TOOLS.md");
+		event.context.bootstrapFiles.push({ name: "INNER.md", path: "/inner.md", content: "words from inside", missing: false });
+	}, { name: "inner-bootstrap" });
+	api.registerHook("command:new", () => { throw new Error("thrown in an internal hook"); }, { name: "inner-throws" });
+	api.registerHook("command", log("never"), { name: "inner-off", register: false });
+	api.registerHook("message:received", log("nameless"));
+	api.registerGatewayMethod("inner.seen", ({ respond }) => respond(true, seen));
+} };
+` });
+
+test('internal hooks hear what they asked for, push words and change the prompt\'s files', async () => {
+	fs.writeFileSync(path.join(state, 'workspace/TOOLS.md'), 'words of TOOLS.md');
+	writeConfig({ ...base, channels: undefined, plugins: { allow: ['inner'] }, hooks: { internal: { enabled: true } } });
+	gw = await new Gateway().start();
+	await until('the start to be told', async () => (await gw.rpcRaw('inner.seen', {})).result?.length === 1);
+	equal(await say('/echo hello'), 'hello');
+	match(await say('/new'), /^inner saw \/new\n\n✅ New session/);
+	match(await say('/stop'), /^inner saw \/stop\n\nNothing/);
+	const seen = await gw.rpc('inner.seen', {});
+	const names = seen.map((one) => `${one.kind} ${one.type}:${one.action}`);
+	equal(names.slice(0, 4), ['all gateway:startup', 'all message:received', 'all message:preprocessed', 'received message:received']);
+	ok(names.includes('all command:new') && !names.includes('all command:stop'), names.join());
+	ok(!names.some((name) => /never|nameless/.test(name)));
+	equal(seen[0].sessionKey, 'gateway:startup');
+	const { context, ...received } = seen[1];
+	equal(received, { kind: 'all', type: 'message', action: 'received', sessionKey: 'agent:main:main', at: true, messages: 0, cfg: 'undefined' });
+	equal([context.content, context.channelId, context.metadata.provider, context.metadata.senderId], ['/echo hello', 'webchat', 'webchat', 'gateway-client']);
+	const reset = seen.find((one) => one.action === 'new').context;
+	const prompt = await say('/system');
+	ok(prompt.includes('## INNER.md\nwords from inside') && !prompt.includes('words of TOOLS.md'), prompt);
+	ok(reset.sessionEntry.sessionId && reset.previousSessionEntry.sessionId && reset.sessionEntry.sessionId !== reset.previousSessionEntry.sessionId);
+	equal((await gw.stop()).code, 0);
+});
+
+test('without hooks.internal.enabled nobody is asked', async () => {
+	writeConfig({ ...base, channels: undefined, plugins: { allow: ['inner'] } });
+	gw = await new Gateway().start();
+	equal(await say('/echo hello'), 'hello');
+	match(await say('/new'), /^✅ New session/);
+	equal(await gw.rpc('inner.seen', {}), []);
+	equal((await gw.stop()).code, 0);
+	writeConfig({ ...base, plugins: undefined });
 });
 
 write('tool-cli', { 'index.ts': `

@@ -14,6 +14,7 @@ const { Tools } = require('./tools.js');
 const { Transpiler } = require('./transpile.js');
 const { createRuntime } = require('./runtime.js');
 const { createSdk } = require('../sdk/index.js');
+const { internalEvent } = require('./internal.js');
 
 const { hide, hookArguments } = require('./events.js');
 
@@ -105,6 +106,7 @@ class Plugin {
 			kind: definition.kind ?? manifest.kind }, ...structuredClone(plainData(this.registry.out)) };
 		for (const tool of snapshot.tools)
 			tool.resolved = this.#usualTools(tool);
+		snapshot.diagnostics = plainData(this.registry.out.diagnostics);
 		this.registry.later = (more) => void this.#registeredLate(plainData(more));
 		this.registry.dropped = (gone) => this.link.notify('unregister', gone);
 		return snapshot;
@@ -148,9 +150,17 @@ class Plugin {
 		const ctx = row.fixed ? {} : { config: this.config, workspaceDir: this.params.workspaceDir, agentId: 'main',
 			sessionKey: 'agent:main:main', sandboxed: false };
 		try {
-			const made = this.tools.resolve(row.factory, ctx, (level, message) => this.registry.diagnostic(level, message));
-			this.tools.release(made.map((one) => one.tool));
-			return made.map(({ tool, ...description }) => description);
+			const ask = (more, diagnostic) => {
+				const made = this.tools.resolve(row.factory, { ...ctx, ...more }, diagnostic);
+				this.tools.release(made.map((one) => one.tool));
+				return made.map(({ tool, ...description }) => description);
+			};
+			const made = ask({}, (level, message) => this.registry.diagnostic(level, message));
+			if (row.fixed)
+				return made;
+			// Many offer less in a sandbox.
+			const inside = new Set(ask({ sandboxed: true }, () => {}).map((one) => one.name));
+			return made.map((one) => (inside.has(one.name) ? one : { ...one, sandboxed: false }));
 		} catch (error) {
 			this.registry.diagnostic('error', `plugin tool failed (${this.info.id}): ${error?.message ?? error}`);
 			return [];
@@ -182,21 +192,26 @@ class Plugin {
 		return plainData((await returned) ?? null);
 	}
 
-	async internalHook({ handler: number, event }) {
+	// What the handler pushed or changed in place counts, not what it returns.
+	async internalHook({ handler: number, type, action, payload }) {
 		const { handler } = this.registry.fn('handler', number);
-		const own = { ...event, timestamp: new Date(event.timestamp ?? Date.now()), messages: event.messages ?? [], context: event.context ?? {} };
-		if ('cfg' in own.context)
-			own.context.cfg = this.config;
-		await handler(own);
-		return { messages: own.messages, context: plainData({ ...own.context, cfg: undefined }) };
+		const event = internalEvent(type, action, payload ?? {}, { config: this.config, workspaceDir: this.params.workspaceDir });
+		await handler(event);
+		const out = {};
+		if (Array.isArray(event.messages) && event.messages.length > 0)
+			out.messages = event.messages.filter((one) => typeof one === 'string');
+		if (type === 'agent' && Array.isArray(event.context?.bootstrapFiles))
+			out.bootstrapFiles = plainData(event.context.bootstrapFiles);
+		return out;
 	}
 
 	// One call of a tool: made by its factory for this context, executed, forgotten.
 	async runTool({ factory, name, params, context }, call) {
 		const ctx = { config: this.config, workspaceDir: context.workspace ?? this.params.workspaceDir, agentId: context.agent,
-			sessionKey: context.session, sessionId: context.sessionId, messageChannel: context.channel,
-			agentAccountId: context.account, requesterSenderId: context.sender?.id ?? context.sender,
-			senderIsOwner: context.senderIsOwner, sandboxed: context.sandbox !== undefined && context.sandbox !== 'off' };
+			sessionKey: context.session, sessionId: context.sessionId, messageChannel: context.channel || 'webchat',
+			agentAccountId: context.account, requesterSenderId: context.sender?.id ?? context.sender ?? 'gateway-client',
+			senderIsOwner: context.sender === undefined, sandboxed: context.sandboxed === true,
+			agentDir: path.join(this.params.stateDir, 'agents', context.agent ?? 'main', 'agent') };
 		const made = this.tools.resolve(factory, ctx, (level, message) => this.registry.diagnostic(level, message));
 		const tool = made.find((one) => one.name === name);
 		try {

@@ -33,7 +33,7 @@ function block(item) {
 		const data = Buffer.isBuffer(item.data) || item.data instanceof Uint8Array ? Buffer.from(item.data).toString('base64') : item.data;
 		return { type: 'image', data: data ?? item.source?.data, mimeType: item.mimeType ?? item.mediaType ?? item.source?.media_type };
 	}
-	return { type: 'text', text: JSON.stringify(item) ?? String(item) };
+	return { type: 'text', text: JSON.stringify(plainData(item)) ?? String(item) };
 }
 
 function result(value) {

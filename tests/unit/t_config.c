@@ -218,7 +218,7 @@ static const struct {
 	{"{gateway: {prot: 1}}", "warning gateway.prot: gateway.prot is not known; did you mean \"port\"?", "gateway.prot", "1"},
 	{"{xyzzy: 1}", "warning xyzzy: xyzzy is not known", "xyzzy", "1"},
 	{"{gateway: {port: '1', bind: 'lan'}}", "error gateway.port: gateway.port must be a whole number, is a string", "gateway",
-	 "{\"port\":18789,\"bind\":\"lan\",\"mode\":\"local\",\"tls\":{\"enabled\":false},\"reload\":{\"mode\":\"hybrid\",\"debounceMs\":300},"
+	 "{\"port\":18789,\"bind\":\"lan\",\"mode\":\"local\",\"drainTimeoutMs\":30000,\"tls\":{\"enabled\":false},\"reload\":{\"mode\":\"hybrid\",\"debounceMs\":300},"
 	 "\"controlUi\":{\"enabled\":true}}"},
 	{"{gateway: {port: 70000}}", "error gateway.port: gateway.port must be at most 65535, is 70000", "gateway.port", "18789"},
 	{"{gateway: 5}", "error gateway: gateway must be an object, is a number", "gateway.port", "18789"},

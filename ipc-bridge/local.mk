@@ -14,6 +14,7 @@ libocore_la_SOURCES += \
 	%D%/plugin.h \
 	%D%/process.c \
 	%D%/proxy.c \
+	%D%/reads.c \
 	%D%/route.c \
 	%D%/service.c \
 	%D%/snapshot.c \

@@ -112,6 +112,17 @@ void oc_snapshot_load(oc_plugin *plugin);
 void oc_snapshot_save(oc_plugin *plugin);
 void oc_snapshot_forget(const oc_plugin *plugin);
 
+/* ---- reads.c: what a plugin may read besides its own folder ---- */
+
+enum { OC_PLUGIN_READS_MAX = 24 };
+typedef struct oc_plugin_reads {
+	const char *path[OC_PLUGIN_READS_MAX + 1]; /* ends with NULL */
+	char *made[OC_PLUGIN_READS_MAX];	   /* those among them that are ours */
+	size_t n, made_n;
+} oc_plugin_reads;
+void oc_plugin_reads_add(oc_plugin_reads *reads, const oc_plugin *plugin);
+void oc_plugin_reads_free(oc_plugin_reads *reads);
+
 /* ---- process.c ---- */
 
 /* The plugin's sandbox around one of our scripts. */

@@ -3,7 +3,6 @@
  * back-off when it dies, given up after dying too often.
  */
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -354,18 +353,6 @@ static size_t granted_env(const oc_plugin *plugin, char **env)
 	return n;
 }
 
-/* Plugins of one tree may have their common code beside them, in a folder "shared" that is no plugin; oc_free it. */
-static char *shared_folder(const oc_plugin *plugin)
-{
-	char *folder = oc_asprintf("%.*sshared", (int)(oc_path_base(plugin->root) - plugin->root), plugin->root);
-	oc_auto_free char *manifest = folder != NULL ? oc_path_join(folder, "openclaw.plugin.json") : NULL;
-	struct stat st;
-	if (manifest != NULL && stat(folder, &st) == 0 && S_ISDIR(st.st_mode) && access(manifest, F_OK) != 0)
-		return folder;
-	oc_free(folder);
-	return NULL;
-}
-
 oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_proc **ret, oc_err *err)
 {
 	oc_bridge *bridge = plugin->bridge;
@@ -385,13 +372,12 @@ oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_
 	size_t n = granted_env(plugin, env);
 	for (size_t i = 0; i < sizeof(launch->env) / sizeof(launch->env[0]) && launch->env[i] != NULL; i++)
 		env[n++] = oc_strdup(launch->env[i]);
-	oc_auto_free char *shared = shared_folder(plugin);
-	const char *read[] = {bridge->node_dir, plugin->root, bridge->node, shared != NULL ? shared : launch->read,
-			      shared != NULL ? launch->read : NULL, NULL};
+	oc_plugin_reads read = {.path = {bridge->node_dir, plugin->root, bridge->node, launch->read}, .n = launch->read != NULL ? 4 : 3};
+	oc_plugin_reads_add(&read, plugin);
 	const char *write[] = {state, cache, workspace, launch->folder, NULL};
 	const char *argv[] = {bridge->node, "--max-old-space-size=1024", main_js, NULL};
 	oc_proc_options options = {
-		.profile = {.level = oc_sandbox_level_parse(oc_json_str(entry, "sandbox", "strict")), .network = true, .read = read,
+		.profile = {.level = oc_sandbox_level_parse(oc_json_str(entry, "sandbox", "strict")), .network = true, .read = read.path,
 			    .write = write, .cwd = launch->read != NULL ? launch->read : plugin->root, .argv = argv, .env = (const char *const *)env,
 			    .limits = {.memory_bytes = UINT64_C(8) << 30}},
 		.flags = launch->flags,
@@ -401,6 +387,7 @@ oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_
 		.arg = launch->arg,
 	};
 	status = oc_proc_spawn(bridge->procs, plugin->owner, &options, ret, err);
+	oc_plugin_reads_free(&read);
 	for (size_t i = 0; i < n; i++) {
 		oc_wipe(env[i], env[i] != NULL ? strlen(env[i]) : 0);
 		oc_free(env[i]);

@@ -27,12 +27,17 @@ EXTRA_DIST += tests/captures/hooks/order.json tests/captures/hooks/payloads.json
 EXTRA_DIST += tests/captures/hooks/probe-plugin/index.ts tests/captures/hooks/probe-plugin/openclaw.plugin.json
 EXTRA_DIST += tests/captures/hooks/probe-plugin/package.json
 EXTRA_DIST += tests/run-test.sh tests/valgrind.supp tests/variant.sh tests/lint.sh tests/lint.test tests/npm/load.mjs tests/npm/package.json tests/npm/package-lock.json
+EXTRA_DIST += tests/npm/plugins/package.json tests/npm/plugins/package-lock.json tests/npm/plugins/fetch.mjs
+EXTRA_DIST += tests/captures/plugins/registrations.json
 
 # Packages for the tests that talk to real third parties; they skip without.
 npm-deps:
 	$(MKDIR_P) npm
 	cp $(srcdir)/tests/npm/package.json $(srcdir)/tests/npm/package-lock.json npm/
 	cd npm && npm ci --no-audit --no-fund
+	$(MKDIR_P) npm/plugins
+	cd $(srcdir)/tests/npm/plugins && cp package.json package-lock.json fetch.mjs $(abs_top_builddir)/npm/plugins/
+	cd npm/plugins && npm ci --no-audit --no-fund --ignore-scripts && $(NODE) fetch.mjs .
 clean-local: bridge-clean
 	-rm -rf npm
 

@@ -146,6 +146,17 @@ if ! cmp -s "$src/tests/npm/package-lock.json" "$build/npm/.installed"; then
 	fi
 fi
 
+# Published plugins, and what they depend on.
+if ! cat "$src"/tests/npm/plugins/{package-lock.json,fetch.mjs} | cmp -s - "$build/npm/plugins/.installed"; then
+	mkdir -p "$build/npm/plugins"
+	cp "$src"/tests/npm/plugins/{package.json,package-lock.json,fetch.mjs} "$build/npm/plugins/"
+	cd "$build/npm/plugins" || exit 1
+	if counted_step 600 "npm packages of plugins" npm ci --no-audit --no-fund --ignore-scripts &&
+		counted_step 300 "published plugins" node fetch.mjs .; then
+		cat package-lock.json fetch.mjs >.installed
+	fi
+fi
+
 variant plain 900 CC="${ccache}gcc" CXX="${ccache}g++" --enable-werror
 [ -z "$fast" ] || finish
 

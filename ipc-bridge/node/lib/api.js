@@ -3,7 +3,7 @@
 // runtime has is kept; the rest is accepted, listed under "other" and said once in a diagnostic.
 const os = require('node:os');
 const path = require('node:path');
-const { plainData } = require('./registry.js');
+const { outline, plainData } = require('./registry.js');
 const { describeChannel } = require('./channel.js');
 
 const HOOKS = new Set(['before_model_resolve', 'before_prompt_build', 'before_agent_start', 'llm_input', 'llm_output',
@@ -159,8 +159,8 @@ function createApi(host) {
 			const id = String(provider?.id ?? '').trim();
 			if (id === '')
 				return refuse('provider registration missing id');
-			registry.name('providers', 'providers', id, provider, { ...plainData(provider), id,
-				auth: (provider.auth ?? []).map((method) => plainData(method)) });
+			const { data, functions } = outline({ ...provider });
+			registry.name('providers', 'providers', id, provider, { ...data, id, auth: data.auth ?? [], functions });
 		},
 
 		registerContextEngine(id, factory) {

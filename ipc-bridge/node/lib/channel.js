@@ -1,6 +1,6 @@
 'use strict';
 // Channels of plugins: what the gateway needs to know of one, its accounts' lives, and messages on their way out.
-const { plainData } = require('./registry.js');
+const { outline, plainData } = require('./registry.js');
 const { chunkMarkdownTextWithMode, chunkTextWithMode, resolveChunkMode, resolveTextChunkLimit } = require('./text.js');
 
 const SETTLE_MS = 700; // a start that fails does so soon
@@ -23,14 +23,13 @@ function accountsOf(channel, config) {
 }
 
 function describeChannel(channel, config) {
+	const { configSchema, ...rest } = channel;
+	const { data, functions } = outline({ ...rest });
 	return {
-		id: channel.id,
-		meta: plainData(channel.meta),
-		capabilities: plainData(channel.capabilities),
-		configSchema: plainData(channel.configSchema?.schema ?? channel.configSchema),
-		reload: plainData(channel.reload),
+		...data,
+		configSchema: plainData(configSchema),
+		functions,
 		accounts: accountsOf(channel, config),
-		outbound: plainData(channel.outbound),
 		can: {
 			start: typeof channel.gateway?.startAccount === 'function',
 			stop: typeof channel.gateway?.stopAccount === 'function',

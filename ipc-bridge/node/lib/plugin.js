@@ -58,15 +58,9 @@ class Plugin {
 	}
 
 	// A route made at any time; what is returned takes it away again.
-	addRoute(route, log) {
-		const before = this.registry.functions.httpRoute.length;
-		this.api.registerHttpRoute(route);
-		const made = this.registry.functions.httpRoute[before];
-		if (!made) {
-			log?.(`http route ${route.path} was not taken`);
-			return () => {};
-		}
-		return () => this.registry.dropRoute(made);
+	addRoute(route, log = () => {}) {
+		const told = (message) => void log(`plugin: ${message}`);
+		return addHttpRoute(route, { plugin: this.info, registry: this.registry, warn: told, refuse: told }) ?? (() => {});
 	}
 
 	logger(prefix) {

@@ -25,6 +25,33 @@ function plainData(value, depth = 0) {
 	return out;
 }
 
+// What of a plain object can cross, and where it has functions: {data, functions: ['gateway.startAccount', …]}.  Instances of
+// classes and what leads back to itself are left out.
+function outline(value) {
+	const functions = [], above = [];
+	const walk = (item, at) => {
+		if (typeof item === 'function')
+			return void functions.push(at);
+		if (item === null || typeof item !== 'object' || item instanceof Date || item instanceof Set || item._zod || item._def)
+			return plainData(item);
+		const isList = Array.isArray(item), proto = Object.getPrototypeOf(item);
+		if (above.length > 16 || above.includes(item) || !(isList || proto === Object.prototype || proto === null))
+			return undefined;
+		above.push(item);
+		const out = isList ? item.map((one, i) => walk(one, `${at}.${i}`) ?? null) : {};
+		if (!isList)
+			for (const [key, one] of Object.entries(item)) {
+				const data = walk(one, at ? `${at}.${key}` : key);
+				if (data !== undefined)
+					out[key] = data;
+			}
+		above.pop();
+		return out;
+	};
+	const data = walk(value, '');
+	return { data, functions: functions.sort() };
+}
+
 // The JSON Schema of a tool's parameters, whatever they were written with.
 function schemaOf(value) {
 	if (value === null || typeof value !== 'object')
@@ -89,11 +116,6 @@ class Registry {
 		this.later?.({ httpHandlers: this.out.httpHandlers });
 	}
 
-	// A route that its plugin took back answers nothing any more; its number stays taken.
-	dropRoute(route) {
-		route.gone = true;
-	}
-
 	fn(list, number) {
 		const found = this.functions[list][number];
 		if (!found)
@@ -107,4 +129,4 @@ class Registry {
 	}
 }
 
-module.exports = { Registry, plainData, schemaOf };
+module.exports = { Registry, outline, plainData, schemaOf };

@@ -40,6 +40,7 @@ integration_tests += %D%/hooks.test
 integration_tests += %D%/plugin-surface.test
 integration_tests += %D%/plugin-engine.test
 integration_tests += %D%/plugin-host.test
+integration_tests += %D%/plugin-provider.test
 integration_tests += %D%/plugin-channels.test
 integration_tests += %D%/plugin-http.test
 
@@ -73,6 +74,7 @@ EXTRA_DIST += %D%/plugin-surface.mjs
 EXTRA_DIST += %D%/plugin-channels.mjs
 EXTRA_DIST += %D%/plugin-engine.mjs
 EXTRA_DIST += %D%/plugin-host.mjs
+EXTRA_DIST += %D%/plugin-provider.mjs
 EXTRA_DIST += %D%/plugin-surface.mjs
 EXTRA_DIST += %D%/plugins.mjs
 EXTRA_DIST += %D%/providers.mjs

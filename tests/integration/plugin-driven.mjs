@@ -105,7 +105,6 @@ test('device-pair, phone-control and talk-voice answer their commands', async ()
 	match(await say('/voice'), /^Talk voice is not configured\.\n\nMissing: talk\.apiKey/);
 	match(await say('/voice help'), /^Voice commands:\n\n\/voice status\n\/voice list \[limit\]\n\/voice set <voiceId\|name>|^Talk voice is not configured/);
 	match(await say('/phone status'), /^Phone control: /);
-	match(await say('/pair'), /^Error: Gateway is only bound to loopback\./);
 	match(await say('/pair notify'), /^Pairing notifications are currently supported only on Telegram\./);
 });
 

@@ -129,6 +129,7 @@ typedef struct oc_turn_input {
 	oc_str agent;	     /* id; "" the key's or the default agent */
 	oc_str text;	     /* up to 1 MiB of UTF-8 */
 	const cJSON *media;  /* [{"type":"image|audio|video|file","path"|"data"(base64),"mime","name"?}], NULL: none */
+	const char *client;  /* which connection it came over, for fairness; NULL: the session stands for it */
 	const char *origin;  /* "cli", "rpc", "http", "channel:telegram", "cron", … for events and hooks */
 	oc_str model;	     /* "provider/model", an alias, or "" */
 	oc_str thinking;     /* off|minimal|low|medium|high, or "" */
@@ -323,7 +324,10 @@ typedef struct oc_agent_gauges {
 	uint64_t sessions_active;	   /* with a turn that waits or runs */
 	uint64_t turn_bytes;		   /* memory of turns that wait or run: their arenas and requests */
 	uint64_t subagents_active, subagents_max, subagents_spawned, subagents_ok, subagents_failed;
-	uint64_t direct_tools; /* tools that run outside turns */
+	/* Bounded queues besides, each with what is in it; of those that there are several of, the fullest. */
+	struct {
+		uint64_t depth, max;
+	} session_turns, deliveries, direct_tools, memory_searches, exchanges, overheard_bytes;
 } oc_agent_gauges;
 void oc_agent_get_gauges(oc_agent *agent, oc_agent_gauges *ret);
 /* The same as JSON, with {"store":{…},"usage":…} as oc_store_usage gives it; session "" all. */

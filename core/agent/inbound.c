@@ -14,7 +14,6 @@
 #define OVERHEARD_DEFAULT 50
 #define OVERHEARD_GROUPS_MAX 500
 #define OVERHEARD_LINE_MAX 2000
-#define OVERHEARD_BYTES_MAX ((size_t)2 << 20) /* in all groups together */
 
 /* One message while it is decided on. */
 typedef struct inbound {
@@ -305,7 +304,7 @@ static void overhear(inbound *in)
 	g->lines[(g->first + g->n++) % OVERHEARD_DEFAULT] = line;
 	agent->groups_bytes += strlen(line);
 	/* Any of the others: what is said in them next begins their memory anew. */
-	for (oc_map_node *other; agent->groups_bytes > OVERHEARD_BYTES_MAX && (other = oc_map_any(&agent->groups)) != NULL;)
+	for (oc_map_node *other; agent->groups_bytes > OC_AGENT_OVERHEARD_BYTES_MAX && (other = oc_map_any(&agent->groups)) != NULL;)
 		forget_group(agent, OC_MAP_OWNER(other, group, node));
 }
 

@@ -27,6 +27,13 @@ typedef enum oc_lane_class {
 } oc_lane_class;
 typedef struct oc_lane_room oc_lane_room;
 
+enum {
+	OC_AGENT_DIRECT_MAX = 1000,	     /* tools outside turns */
+	OC_AGENT_MEMORY_REQUESTS_MAX = 1000, /* searches of memory under way */
+	OC_AGENT_EXCHANGES_MAX = 1000,	     /* conversations between sessions (sessions_send) */
+	OC_AGENT_OVERHEARD_BYTES_MAX = 2 << 20, /* said in groups without being meant for us */
+};
+
 struct oc_agent {
 	oc_loop *loop;
 	oc_owner *owner;
@@ -63,6 +70,7 @@ struct oc_agent {
 	oc_map calibrations; /* budget.c: what a model counts for an estimated token */
 	oc_map memories;     /* memory.c: indexes by agent */
 	struct oc_memory_request *memory_requests;
+	unsigned n_memory_requests;
 	oc_map prune_marks;  /* prune.c: by session */
 	/* workspace.c */
 	oc_map seeded; /* workspaces looked after by this process */
@@ -120,6 +128,8 @@ const char *oc_lane_class_name(oc_lane_class class);
 void oc_lanes_free(oc_agent *agent);
 /* Bounds and what runs, for figures. */
 uint64_t oc_lane_waiting_max(void);
+/* Turns in the session that has the most, and how many one may have. */
+uint64_t oc_lane_fullest(oc_agent *agent, uint64_t *ret_max);
 uint64_t oc_lane_running_max(const oc_agent *agent, oc_lane_class class);
 
 /* ---- agents ---- */

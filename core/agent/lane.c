@@ -243,6 +243,8 @@ static void arrive(oc_lane *lane, oc_turn *turn)
 		oc_turn_cancel(lane->first, OC_E_CANCELED, "a newer message came");
 	else if (busy && plain && (turn->queue.mode == OC_QUEUE_COLLECT || turn->queue.mode == OC_QUEUE_FOLLOWUP))
 		hold(lane, turn->queue.debounce_ms);
+	if (busy && plain && (turn->queue.mode == OC_QUEUE_STEER || turn->queue.mode == OC_QUEUE_STEER_BACKLOG))
+		oc_turn_hear(turn);
 	if (turn->slash == NULL && !turn->recovered) /* what was taken before a crash stays taken */
 		keep_cap(lane, turn);
 }
@@ -356,6 +358,20 @@ void oc_lanes_free(oc_agent *agent)
 	for (int i = 0; i < OC_LANE_CLASSES; i++)
 		oc_fair_free(&agent->classes[i].ready);
 	oc_map_free(&agent->lanes);
+}
+
+static void look(void *arg, oc_map_node *node)
+{
+	uint64_t *most = arg, n = (uint64_t)OC_MAP_OWNER(node, oc_lane, node)->n;
+	*most = n > *most ? n : *most;
+}
+
+uint64_t oc_lane_fullest(oc_agent *agent, uint64_t *ret_max)
+{
+	uint64_t most = 0;
+	oc_map_each(&agent->lanes, look, &most);
+	*ret_max = WAITING_MAX;
+	return most;
 }
 
 uint64_t oc_lane_waiting_max(void)

@@ -65,6 +65,7 @@ static void free_request(request *r)
 		for (request **at = &r->agent->memory_requests; *at != NULL; at = &(*at)->next)
 			if (*at == r) {
 				*at = r->next;
+				r->agent->n_memory_requests--;
 				break;
 			}
 		oc_embed_cancel(r->embed);
@@ -474,6 +475,7 @@ static request *new_request(oc_agent *agent, enum kind kind, const oc_memory_inp
 	r->agent = agent;
 	r->next = agent->memory_requests;
 	agent->memory_requests = r;
+	agent->n_memory_requests++;
 	if (index != NULL)
 		r->index = oc_memory_index_ref(index);
 	if (index == NULL || r->path == NULL || !read_scope(r) || !read_query(r, in)) {
@@ -490,6 +492,8 @@ static oc_status begin(oc_agent *agent, enum kind kind, const oc_memory_input *i
 		return oc_fail(err, OC_E_INVALID, NULL, "query required");
 	if (kind == SEARCH && in->query.n > QUERY_MAX)
 		return oc_fail(err, OC_E_LIMIT, "ask for less", "the query is longer than %d bytes", QUERY_MAX);
+	if (agent->n_memory_requests >= OC_AGENT_MEMORY_REQUESTS_MAX)
+		return oc_fail(err, OC_E_BUSY, "try again in a moment", "too many searches of memory are under way");
 	char id[65], fallback[65];
 	oc_agent_id_normalize(in->agent, id);
 	if (in->agent.n > 0 && oc_agent_entry(agent->config, id) == NULL &&

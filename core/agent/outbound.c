@@ -809,3 +809,17 @@ oc_status oc_agent_send(oc_agent *agent, const cJSON *message, oc_str idempotenc
 		oc_free(s);
 	return status;
 }
+
+static void look(void *arg, oc_map_node *node)
+{
+	uint64_t *most = arg, n = OC_MAP_OWNER(node, network, node)->sending;
+	*most = n > *most ? n : *most;
+}
+
+uint64_t oc_outbound_fullest(oc_outbound *o, uint64_t *ret_max)
+{
+	uint64_t most = 0;
+	oc_map_each(&o->networks, look, &most);
+	*ret_max = SENDING_MAX;
+	return most;
+}

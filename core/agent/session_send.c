@@ -18,7 +18,6 @@
 #define WAIT_SECONDS_MAX 3600
 #define STEP_WAIT_MS (10 * 60 * 1000)
 #define PING_PONG_DEFAULT 5
-#define EXCHANGES_MAX 1000
 
 typedef enum phase { PHASE_FIRST = 1, PHASE_PING_PONG, PHASE_ANNOUNCE } phase;
 
@@ -281,7 +280,7 @@ static void invoke(const oc_builtin_call *call)
 	int64_t seconds = oc_json_i64(call->args, "timeoutSeconds", WAIT_SECONDS_DEFAULT);
 	int64_t turns = oc_config_i64(agent->config, "session.agentToAgent.maxPingPongTurns", PING_PONG_DEFAULT);
 	oc_status status = find_target(call, key, &err);
-	if (status == OC_OK && agent->n_exchanges >= EXCHANGES_MAX)
+	if (status == OC_OK && agent->n_exchanges >= OC_AGENT_EXCHANGES_MAX)
 		status = oc_fail(&err, OC_E_BUSY, NULL, "too many messages between sessions are under way");
 	exchange *x = status == OC_OK ? oc_alloc(sizeof *x) : NULL;
 	if (x == NULL) {

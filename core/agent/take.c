@@ -245,7 +245,7 @@ void oc_take_release(oc_turn *turn)
 
 static bool may_steer(const oc_turn *turn, const oc_turn *t)
 {
-	return t != NULL && !t->steered && compatible(turn, t) && cJSON_GetArraySize(t->media) == 0 && t->left_out == 0 &&
+	return t != NULL && !t->steered && oc_turn_heard(t) && compatible(turn, t) && cJSON_GetArraySize(t->media) == 0 && t->left_out == 0 &&
 	       (t->queue.mode == OC_QUEUE_STEER || t->queue.mode == OC_QUEUE_STEER_BACKLOG);
 }
 
@@ -257,20 +257,20 @@ static oc_turn *first_to_steer(const oc_turn *turn)
 	return may_steer(turn, t) ? t : NULL;
 }
 
-/* Hooks that see or change messages must see each: then it waits and is a turn of its own. */
+/* Those that hooks were asked about. What hooks say of turns and their models is for turns of their own, as in the original. */
 bool oc_take_steering_waits(const oc_turn *turn)
 {
-	return turn->iterations + STEPS_RESERVED < OC_TURN_ITERATIONS_MAX && first_to_steer(turn) != NULL &&
-	       !oc_turn_wants_hooks_before(turn->agent) &&
-	       !oc_hooks_wanted(turn->agent->hooks, OC_HOOK_BEFORE_MESSAGE_WRITE);
+	return turn->iterations + STEPS_RESERVED < OC_TURN_ITERATIONS_MAX && first_to_steer(turn) != NULL;
 }
 
 static bool put_steering(oc_turn *turn, const oc_turn *t, oc_batch *b)
 {
 	oc_auto_json cJSON *content = cJSON_CreateArray(), *part = cJSON_CreateObject(), *meta = cJSON_CreateObject();
+	oc_auto_free char *said = t->hook_before[0] != 0 ? oc_asprintf("%s\n\n%s", t->hook_before, t->text) : oc_strdup(t->text);
+	const char *text = t->user_text != NULL ? t->user_text : t->text;
 	(void)oc_json_set_str(part, "type", "text");
-	(void)oc_json_set_str(part, "text", t->text);
-	if (part == NULL || !cJSON_AddItemToArray(content, part))
+	(void)oc_json_set_str(part, "text", said);
+	if (part == NULL || said == NULL || !cJSON_AddItemToArray(content, part))
 		return false;
 	part = NULL;
 	if (t->sender != NULL)
@@ -279,10 +279,10 @@ static bool put_steering(oc_turn *turn, const oc_turn *t, oc_batch *b)
 	oc_auto_free char *json = oc_json_print(content), *meta_text = oc_json_print(meta);
 	if (json == NULL || oc_context_add(turn, "user", json, NULL, NULL, NULL, false) == NULL)
 		return false;
-	if (b != NULL)
+	if (b != NULL && !t->user_unwritten)
 		oc_batch_message(b, turn->session, "message_received",
-				 &(oc_message){.role = "user", .text = t->text, .run = turn->run, .meta_json = meta_text,
-					       .tokens = oc_tokens_of(oc_str_of(t->text)) + 4});
+				 &(oc_message){.role = "user", .content_json = t->user_content, .text = text, .run = turn->run,
+					       .meta_json = meta_text, .tokens = oc_tokens_of(oc_str_of(text)) + 4});
 	return true;
 }
 

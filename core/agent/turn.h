@@ -124,6 +124,8 @@ struct oc_turn {
 	char cancel_why[160];
 	/* hooks */
 	size_t hook_step;
+	enum oc_heard { OC_HEARD_NOT, OC_HEARING, OC_HEARD, OC_HEARD_CLAIMED } heard; /* those of the message, while it waits */
+	bool begin_when_heard;
 	void (*hook_next)(oc_turn *turn, bool withheld);
 	bool withheld;
 	/* What hooks add: around the message, in place of the system prompt, around it. "" when nothing. */
@@ -255,6 +257,10 @@ void oc_turn_after_model(oc_turn *turn, void (*next)(oc_turn *turn, bool withhel
 bool oc_turn_before_write(oc_turn *turn, void (*next)(oc_turn *turn, const char *content_json_or_null));
 /* afterMessage; of a turn that failed, agent_end and llm_output. */
 void oc_turn_over_hooks(oc_turn *turn, const cJSON *result);
+/* A message that waits is to be put into a running turn: those that see or change messages are asked now, as they are at the
+ * arrival of any. Whether it may be put in is then oc_turn_heard's to say. */
+void oc_turn_hear(oc_turn *turn);
+bool oc_turn_heard(const oc_turn *turn);
 bool oc_turn_wants_hooks_before(const oc_agent *agent);
 /* Session and context, for hooks that are about the session. */
 cJSON *oc_turn_session_payload(const oc_turn *turn);

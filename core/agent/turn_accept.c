@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/base/fault.h"
 #include "core/agent/commands.h"
 #include "core/agent/reset.h"
+#include "core/agent/subagent.h"
 #include "core/agent/take.h"
 #include "core/agent/tell.h"
 #include "core/base/clock.h"
+#include "core/base/fault.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/security/validate.h"
@@ -331,14 +332,17 @@ static void recover(oc_turn *turn, const oc_recovery *r)
 	oc_preview_restore(turn, oc_json_str(r->input, "preview", ""));
 }
 
-/* Whose message it is: no sender has more than his share of the places. */
-static oc_status name_source(oc_turn *turn, oc_err *err)
+/* Whose message it is: no sender has more than his share of the places. Sub-agents are their requester's; what a client sends
+ * is the client's, whatever the session. */
+static oc_status name_source(oc_turn *turn, const char *client, oc_err *err)
 {
 	const char *sender = oc_json_str(turn->sender, "id", "");
+	const oc_subagent *sub = oc_subagent_find(turn->agent, turn->session);
 	turn->source = turn->deliver != NULL && sender[0] != 0
 			       ? oc_arena_printf(turn->arena, "%s\n%s\n%s", oc_turn_channel(turn),
 						 oc_json_str(turn->deliver, "account", ""), sender)
-			       : turn->origin;
+			       : oc_arena_printf(turn->arena, "%s\n%s", turn->origin,
+						 client != NULL ? client : sub != NULL ? sub->requester : turn->session);
 	return turn->source != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "cannot take the message");
 }
 
@@ -375,7 +379,7 @@ oc_status oc_turn_submit(oc_agent *agent, const oc_turn_input *in, const oc_inbo
 		oc_id_uuid(turn->run);
 	status = resolve_session(turn, in, err);
 	if (status == OC_OK)
-		status = name_source(turn, err);
+		status = name_source(turn, in->client, err);
 	if (status == OC_OK)
 		status = enter(turn, err);
 	if (status == OC_OK && recovery == NULL)

@@ -614,6 +614,13 @@ bool oc_turn_wants_hooks_before(const oc_agent *agent)
 	return oc_hooks_wanted(agent->hooks, OC_HOOK_BEFORE_MESSAGE_WRITE);
 }
 
+/* About the message itself, not about the turn that it becomes. */
+static bool of_message(oc_hook_id hook)
+{
+	return hook == OC_HOOK_MESSAGE_RECEIVED || hook == OC_HOOK_INBOUND_CLAIM || hook == OC_HOOK_BEFORE_MESSAGE ||
+	       hook == OC_HOOK_BEFORE_DISPATCH;
+}
+
 /* Fires what is wanted from hook_step on. Returns true when all rows are done, false when one is awaited. */
 static bool advance(oc_turn *turn, const point *points, size_t n, void (*done)(void *arg, const oc_hook_result *result))
 {
@@ -622,6 +629,8 @@ static bool advance(oc_turn *turn, const point *points, size_t n, void (*done)(v
 		const point *p = &points[turn->hook_step];
 		turn->hook_step++;
 		if (!oc_hooks_wanted(hooks, p->hook) || (p->when != NULL && !p->when(turn)))
+			continue;
+		if (turn->heard == OC_HEARD && of_message(p->hook))
 			continue;
 		if (p->apply == NULL)
 			(void)oc_hooks_fire(hooks, p->hook, p->payload(turn), NULL, NULL, NULL);
@@ -645,6 +654,15 @@ static void go_before(oc_turn *turn)
 	oc_turn_prepare(turn);
 }
 
+/* It was said all the same, so the history has it. */
+static void claimed(oc_turn *turn)
+{
+	put_user(turn);
+	if (turn->reply.n > 0 && !turn->hold_text)
+		oc_turn_emit(turn, OC_AGENT_EV_TEXT, oc_sbuf_view(&turn->reply), NULL);
+	oc_turn_succeed(turn);
+}
+
 static void before_done(void *arg, const oc_hook_result *result)
 {
 	oc_turn *turn = arg;
@@ -653,23 +671,85 @@ static void before_done(void *arg, const oc_hook_result *result)
 		go_before(turn);
 		return;
 	}
-	/* Claimed: it was said all the same, so the history has it. */
-	put_user(turn);
-	if (turn->reply.n > 0 && !turn->hold_text)
-		oc_turn_emit(turn, OC_AGENT_EV_TEXT, oc_sbuf_view(&turn->reply), NULL);
-	oc_turn_succeed(turn);
+	claimed(turn);
 }
 
 void oc_turn_before(oc_turn *turn)
 {
+	if (turn->heard == OC_HEARING) {
+		turn->begin_when_heard = true;
+		return;
+	}
 	turn->hook_step = 0;
 	/* What is shown cannot be taken back: with such a subscriber nothing is shown before it had its say. */
 	turn->hold_text = oc_hooks_wanted(turn->agent->hooks, OC_HOOK_AGENT_RESPONSE) ||
 			  (turn->deliver != NULL && oc_hooks_wanted(turn->agent->hooks, OC_HOOK_MESSAGE_SENDING));
 	if (turn->resumed)
 		oc_turn_prepare(turn); /* they had their say before it was interrupted */
+	else if (turn->heard == OC_HEARD_CLAIMED)
+		claimed(turn);
 	else
 		go_before(turn);
+}
+
+/* ---- A message that is put into a running turn ---- */
+
+static void heard(oc_turn *turn, enum oc_heard how)
+{
+	turn->heard = how;
+	if (turn->begin_when_heard && turn->state == OC_TURN_RUNNING)
+		oc_turn_before(turn);
+}
+
+static void heard_one(void *arg, const oc_hook_result *result);
+
+static void heard_write(void *arg, const oc_hook_result *result)
+{
+	oc_turn *turn = arg;
+	turn->user_unwritten = result->blocked;
+	(void)rewritten(turn, result, &turn->user_content, &turn->user_text);
+	heard(turn, OC_HEARD);
+}
+
+static void go_hear(oc_turn *turn)
+{
+	oc_hooks *hooks = turn->agent->hooks;
+	while (turn->hook_step < COUNT(before)) {
+		const point *p = &before[turn->hook_step++];
+		if (!of_message(p->hook) || !oc_hooks_wanted(hooks, p->hook) || (p->when != NULL && !p->when(turn)))
+			continue;
+		if (p->apply == NULL)
+			(void)oc_hooks_fire(hooks, p->hook, p->payload(turn), NULL, NULL, NULL);
+		else if (oc_hooks_fire(hooks, p->hook, p->payload(turn), turn->owner, heard_one, turn) == OC_OK)
+			return;
+	}
+	if (!oc_hooks_wanted(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE) ||
+	    oc_hooks_fire(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE, with_user(turn), turn->owner, heard_write, turn) != OC_OK)
+		heard(turn, OC_HEARD);
+}
+
+static void heard_one(void *arg, const oc_hook_result *result)
+{
+	oc_turn *turn = arg;
+	OC_TRACE(turn->trace);
+	if (before[turn->hook_step - 1].apply(turn, result))
+		go_hear(turn);
+	else
+		heard(turn, OC_HEARD_CLAIMED);
+}
+
+void oc_turn_hear(oc_turn *turn)
+{
+	if (turn->heard != OC_HEARD_NOT)
+		return;
+	turn->heard = OC_HEARING;
+	turn->hook_step = 0;
+	go_hear(turn);
+}
+
+bool oc_turn_heard(const oc_turn *turn)
+{
+	return turn->heard == OC_HEARD;
 }
 
 static void after_done(void *arg, const oc_hook_result *result)

@@ -443,6 +443,8 @@ static void submit(struct completion *c, const cJSON *body, struct parsed *p, oc
 	char trace[OC_TRACE_MAX] = "";
 	(void)oc_trace_parse(oc_http_header(c->req, "traceparent"), trace);
 	input->trace = trace;
+	char peer[OC_GATEWAY_PEER_MAX];
+	input->client = oc_gateway_peer(oc_http_get_peer(c->req), peer);
 	input->origin = "http";
 	input->on_event = on_event;
 	input->arg = c;

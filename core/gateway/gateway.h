@@ -74,7 +74,10 @@ char *oc_store_backup_name(void);
 /* metrics.c */
 void oc_gateway_metrics(oc_gateway *gateway, oc_sbuf *out);
 uint64_t oc_gateway_resident_bytes(void);
-#define OC_GATEWAY_QUEUES 12
+/* The name of a client's connection, for fairness between them: "unix:PID", "ADDRESS:PORT". NULL when peer is. */
+enum { OC_GATEWAY_PEER_MAX = 96 };
+const char *oc_gateway_peer(const oc_http_peer *peer, char out[OC_GATEWAY_PEER_MAX]);
+#define OC_GATEWAY_QUEUES 18
 typedef struct oc_gateway_queue {
 	const char *name;
 	uint64_t depth, capacity;

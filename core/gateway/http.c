@@ -15,6 +15,17 @@ struct route {
 	route_fn run;
 };
 
+const char *oc_gateway_peer(const oc_http_peer *peer, char out[OC_GATEWAY_PEER_MAX])
+{
+	if (peer == NULL)
+		return NULL;
+	if (peer->is_unix)
+		snprintf(out, OC_GATEWAY_PEER_MAX, "unix:%lld", (long long)peer->pid);
+	else
+		snprintf(out, OC_GATEWAY_PEER_MAX, "%s:%u", peer->address, (unsigned)peer->port);
+	return out;
+}
+
 static void count(oc_gateway *gw, int status)
 {
 	gw->status_class[status / 100 < 6 ? status / 100 : 5]++;

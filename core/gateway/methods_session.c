@@ -105,8 +105,10 @@ static void session_message(oc_method_call *call, const cJSON *params)
 	char parent[OC_TRACE_MAX] = "";
 	(void)oc_trace_parse(oc_json_ostr(params, "traceparent"), parent);
 	t->stream = oc_json_bool(params, "stream", false) && oc_method_client(call)->can_events;
+	char peer[OC_GATEWAY_PEER_MAX];
 	oc_turn_input input = {
 		.session = oc_json_ostr(params, "session"),
+		.client = oc_gateway_peer(oc_method_client(call)->peer, peer),
 		.agent = oc_json_ostr(params, "agent"),
 		.text = oc_json_ostr(params, "text"),
 		.media = oc_json_get(params, "media"),

@@ -143,7 +143,8 @@ static void key_metrics(const oc_gateway *gw, oc_sbuf *b)
 {
 	oc_auto_json cJSON *keys = oc_agent_keys(gw->agent);
 	const cJSON *k;
-	head(b, "provider_key_up", "gauge", "0 for a key that rests after it was refused; only where a provider has several.");
+	if (cJSON_GetArraySize(keys) > 0)
+		head(b, "provider_key_up", "gauge", "0 for a key that rests after it was refused; only where a provider has several.");
 	cJSON_ArrayForEach(k, keys)
 	{
 		oc_sbuf_printf(b, "openclaw_provider_key_up{provider=");
@@ -337,6 +338,12 @@ size_t oc_gateway_queues(const oc_gateway *gw, oc_gateway_queue queues[OC_GATEWA
 	queues[n++] = (oc_gateway_queue){"turns_waiting", s.turns_waiting, g.waiting_max};
 	queues[n++] = (oc_gateway_queue){"http_connections", http.connections, oc_http_server_max_conns(gw->server)};
 	queues[n++] = (oc_gateway_queue){"subagents", g.subagents_active, g.subagents_max};
+	queues[n++] = (oc_gateway_queue){"session_turns", g.session_turns.depth, g.session_turns.max};
+	queues[n++] = (oc_gateway_queue){"deliveries", g.deliveries.depth, g.deliveries.max};
+	queues[n++] = (oc_gateway_queue){"direct_tools", g.direct_tools.depth, g.direct_tools.max};
+	queues[n++] = (oc_gateway_queue){"memory_searches", g.memory_searches.depth, g.memory_searches.max};
+	queues[n++] = (oc_gateway_queue){"session_exchanges", g.exchanges.depth, g.exchanges.max};
+	queues[n++] = (oc_gateway_queue){"overheard_bytes", g.overheard_bytes.depth, g.overheard_bytes.max};
 	queues[n] = (oc_gateway_queue){"module_calls", 0, 0};
 	queues[n + 1] = (oc_gateway_queue){"module_posts", 0, 0};
 	oc_modules_each(gw->rt->modules, fullest, &queues[n]);

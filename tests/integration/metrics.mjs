@@ -122,7 +122,8 @@ test('the figures count what happened', async () => {
 	ok(at('process_open_fds') > 3);
 	ok(at('process_cpu_seconds_total') > 0);
 	ok(Math.abs(at('process_start_time_seconds') - Date.now() / 1000) < 600);
-	for (const queue of ['store_writes', 'turns_running', 'turns_waiting', 'http_connections', 'subagents', 'module_calls', 'module_posts']) {
+	for (const queue of ['store_writes', 'turns_running', 'turns_waiting', 'http_connections', 'subagents', 'session_turns', 'deliveries', 'direct_tools',
+		'memory_searches', 'session_exchanges', 'overheard_bytes', 'module_calls', 'module_posts']) {
 		ok(at(`openclaw_queue_capacity{queue="${queue}"}`) > 0, queue);
 		ok(at(`openclaw_queue_depth{queue="${queue}"}`) <= at(`openclaw_queue_capacity{queue="${queue}"}`), queue);
 	}

@@ -219,6 +219,60 @@ static void goes_in_after_an_answer(void **state)
 	assert_int_equal(count_runs(f, "done"), 1);
 }
 
+/* Answers message hooks, some of them later; notes which were asked about which text. */
+static void on_hook(void *arg, oc_hook_turn *turn, oc_hook_id hook, const cJSON *payload)
+{
+	const char *text = oc_json_str(payload, "text", oc_json_str(payload, "prompt", ""));
+	const cJSON *message = oc_json_get(payload, "message");
+	(void)arg;
+	if (message != NULL)
+		text = oc_json_str(cJSON_GetArrayItem(oc_json_get(message, "content"), 0), "text",
+				   oc_json_str(message, "content", "?"));
+	note("%s %s", oc_hook_info_of(hook)->name, text);
+	oc_auto_json cJSON *result = NULL;
+	if (hook == OC_HOOK_BEFORE_MESSAGE && strcmp(text, "b") == 0)
+		result = cJSON_Parse("{\"text\":\"b, changed\",\"context\":\"Known: x\"}");
+	else if (hook == OC_HOOK_BEFORE_MESSAGE && strcmp(text, "c") == 0)
+		result = cJSON_Parse("{\"claim\":true,\"handled\":true,\"reply\":\"I take this\"}");
+	oc_hook_answer(turn, OC_OK, result, NULL);
+}
+
+static void hear(fixture *f, const char *hook)
+{
+	oc_hook_subscription s = {.hook = hook, .owner = f->owner, .by = "test", .fn = on_hook};
+	assert_int_equal(oc_hooks_subscribe(f->hooks, &s, NULL, NULL), OC_OK);
+}
+
+static void goes_in_past_hooks(void **state)
+{
+	fixture *f = *state;
+	static const answer script[] = {
+		{.text = "looking", .calls = {"{\"id\":\"1\",\"name\":\"slow\",\"arguments\":{\"id\":\"x\",\"ms\":200}}"}},
+		{.text = "done with both"}, {.text = "late"}};
+	hear(f, "message_received");
+	hear(f, "beforeMessage");
+	hear(f, "before_prompt_build");
+	f->script = script;
+	say(f, "a");
+	wait_asked(f, 1);
+	say(f, "b");
+	say(f, "c");
+	wait_sent(f, 2);
+	UNTIL(f, idle);
+	/* Asked once about each message, when it came; about turns only for turns. */
+	assert_int_equal(noted_times("message_received b"), 1);
+	assert_int_equal(noted_times("beforeMessage b"), 1);
+	assert_int_equal(noted_times("before_prompt_build b, changed"), 0);
+	assert_int_equal(noted_times("before_prompt_build a"), 1);
+	assert_request(f, 1, "user:a|assistant:looking<call>|tool:result of x|user:Known: x\n\nb, changed");
+	assert_int_equal(stats_of(f).turns_steered, 1);
+	/* Who claims it answers it: as a turn of its own. */
+	assert_int_equal(noted_times("beforeMessage c"), 1);
+	assert_int_equal(f->n_requests, 2);
+	assert_string_equal(sent_text(f, 1), "I take this");
+	assert_history(f, "", "user:a|assistant:looking<call>|tool:result of x|user:b, changed|assistant:done with both|user:c");
+}
+
 static void goes_in_and_is_a_turn_too(void **state)
 {
 	fixture *f = *state;
@@ -627,7 +681,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T_WITH(what_waits_becomes_one_turn, collect), T_WITH(each_is_a_turn, followup),
-		T_WITH(goes_in_at_the_next_tool, steer), T_WITH(goes_in_after_an_answer, steer),
+		T_WITH(goes_in_at_the_next_tool, steer), T_WITH(goes_in_after_an_answer, steer), T_WITH(goes_in_past_hooks, steer),
 		T_WITH(goes_in_and_is_a_turn_too, backlog), T_WITH(the_running_one_is_stopped, interrupt),
 		T_WITH(the_oldest_leave_a_line, cap_summarize), T_WITH(the_oldest_are_dropped, cap_old),
 		T_WITH(the_newest_are_dropped, cap_new), T_WITH(one_breath_is_one_message, debounced),

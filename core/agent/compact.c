@@ -95,7 +95,11 @@ static cJSON *payload(const oc_compaction *c, bool after)
 	const oc_compact_outcome *r = &c->outcome;
 	(void)oc_json_set_i64(o, "messageCount", after ? r->messages_after : r->messages_before);
 	(void)oc_json_set_i64(o, "tokenCount", after ? r->tokens_after : r->tokens_before);
-	(void)oc_json_set_i64(o, after ? "compactedCount" : "compactingCount", r->compacted);
+	/* By how much the history became shorter: the summary is a message too, as the original counts. */
+	if (after)
+		(void)oc_json_set_i64(o, "compactedCount", r->messages_before - r->messages_after);
+	else
+		(void)oc_json_set_i64(o, "compactingCount", r->compacted);
 	oc_json_opt(o, "trigger", c->trigger);
 	return o;
 }

@@ -273,6 +273,62 @@ static void goes_in_past_hooks(void **state)
 	assert_history(f, "", "user:a|assistant:looking<call>|tool:result of x|user:b, changed|assistant:done with both|user:c");
 }
 
+static void on_compaction(void *arg, oc_hook_turn *turn, oc_hook_id hook, const cJSON *payload)
+{
+	const cJSON *ctx = oc_json_get(payload, "ctx");
+	(void)arg;
+	note("%s %lld %d %s", oc_hook_info_of(hook)->name, (long long)oc_json_i64(payload, "messageCount", -1),
+	     oc_json_i64(payload, "tokenCount", 0) > 0, oc_json_str(ctx, "sessionKey", "?"));
+	if (hook == OC_HOOK_AFTER_COMPACTION)
+		note("compacted %lld", (long long)oc_json_i64(payload, "compactedCount", -1));
+	assert_true(oc_json_str(ctx, "sessionId", "")[0] != 0 && oc_json_str(ctx, "agentId", "")[0] != 0 &&
+		    oc_json_str(ctx, "workspaceDir", "")[0] != 0 && oc_json_str(ctx, "messageProvider", "")[0] != 0);
+	oc_hook_answer(turn, OC_OK, NULL, NULL);
+}
+
+/* As recorded: each hook once, around the model's summary, with the counts before and after. */
+static void compact_by_hand(void **state)
+{
+	fixture *f = *state;
+	static const char *const hooks[] = {"before_compaction", "after_compaction"};
+	for (int i = 0; i < 2; i++) {
+		oc_hook_subscription s = {.hook = hooks[i], .owner = f->owner, .by = "test", .fn = on_compaction};
+		assert_int_equal(oc_hooks_subscribe(f->hooks, &s, NULL, NULL), OC_OK);
+	}
+	static const answer script[] = {{.echo = true}, {.echo = true}, {.echo = true}, {.echo = true}, {.echo = true}, {.echo = true},
+					{.text = "They said a to f."}, {.echo = true}};
+	f->script = script;
+	static const char *const said[] = {"a", "b", "c", "d", "e", "f"};
+	for (size_t i = 0; i < 6; i++) {
+		say(f, said[i]);
+		wait_sent(f, i + 1);
+	}
+	say(f, "/compact keep the letters");
+	wait_sent(f, 7);
+	UNTIL(f, idle);
+	assert_non_null(strstr(sent_text(f, 6), "ompacted"));
+	assert_int_equal(f->n_requests, 7);
+	assert_non_null(strstr(f->requests[6], "keep the letters"));
+	int before = noted_at("before_compaction 12 1 agent:main:main");
+	assert_true(before >= 0);
+	int asked = -1, after = -1;
+	long long left = -1, gone = -1;
+	for (size_t i = 0; i < f->n_notes; i++) {
+		if ((int)i > before && asked < 0 && strncmp(f->notes[i], "chat ", 5) == 0)
+			asked = (int)i;
+		if (sscanf(f->notes[i], "after_compaction %lld", &left) == 1)
+			after = (int)i;
+		(void)sscanf(f->notes[i], "compacted %lld", &gone);
+	}
+	assert_true(before < asked && asked < after);
+	assert_true(left > 0 && gone > 0 && left + gone == 12);
+	assert_int_equal(stats_of(f).compactions, 1);
+	say(f, "g");
+	wait_sent(f, 8);
+	assert_non_null(strstr(f->requests[7], "They said a to f."));
+	assert_null(strstr(f->requests[7], "\"text\":\"a\""));
+}
+
 static void goes_in_and_is_a_turn_too(void **state)
 {
 	fixture *f = *state;
@@ -681,7 +737,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T_WITH(what_waits_becomes_one_turn, collect), T_WITH(each_is_a_turn, followup),
-		T_WITH(goes_in_at_the_next_tool, steer), T_WITH(goes_in_after_an_answer, steer), T_WITH(goes_in_past_hooks, steer),
+		T_WITH(goes_in_at_the_next_tool, steer), T_WITH(goes_in_after_an_answer, steer), T_WITH(goes_in_past_hooks, steer), T_WITH(compact_by_hand, collect),
 		T_WITH(goes_in_and_is_a_turn_too, backlog), T_WITH(the_running_one_is_stopped, interrupt),
 		T_WITH(the_oldest_leave_a_line, cap_summarize), T_WITH(the_oldest_are_dropped, cap_old),
 		T_WITH(the_newest_are_dropped, cap_new), T_WITH(one_breath_is_one_message, debounced),

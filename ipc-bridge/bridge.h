@@ -114,6 +114,13 @@ oc_status oc_bridge_inspect(oc_bridge *bridge, void (*done)(void *arg), void *ar
  * read, on our terminal. done once, later, with its exit code. */
 oc_status oc_plugin_cli_run(oc_plugin *plugin, int argc, char **argv, void (*done)(void *arg, int code), void *arg, oc_err *err);
 
+/* The plugin that knows how to log in to a provider (by its id or another name of it); NULL: none. */
+oc_plugin *oc_bridge_provider(oc_bridge *bridge, const char *id);
+/* Runs a provider's login on our terminal (method NULL: it asks, or takes the only one). done once, later: result is
+ * {"provider","profiles":[{"profileId","credential"}],"configPatch"?,"defaultModel"?,"notes"?}, NULL when there is none. */
+oc_status oc_plugin_login(oc_plugin *plugin, const char *provider, const char *method,
+			  void (*done)(void *arg, int code, const cJSON *result), void *arg, oc_err *err);
+
 /* ---- Gateway methods (method.c) ---- */
 
 /* Valid until the next turn of the loop. scope: "operator.read", …, "" when the plugin named none. */

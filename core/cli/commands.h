@@ -26,6 +26,9 @@ extern const oc_command oc_cmd_skills;
 extern const oc_command oc_cmd_status;
 extern const oc_command oc_cmd_store;
 
+/* Of openclaw models, in a file of its own. */
+extern const oc_command oc_cmd_models_auth;
+
 /* Of openclaw module, in a file of their own. */
 extern const oc_command oc_cmd_module_new;
 extern const oc_command oc_cmd_module_build;

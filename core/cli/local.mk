@@ -9,6 +9,7 @@ libocore_la_SOURCES += \
 	%D%/logs.c \
 	%D%/memory.c \
 	%D%/models.c \
+	%D%/models_auth.c \
 	%D%/module.c %D%/module_author.c \
 	%D%/onboard.c \
 	%D%/out.c \

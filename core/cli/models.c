@@ -183,5 +183,5 @@ static const oc_command cmd_status = {
 const oc_command oc_cmd_models = {
 	.name = "models",
 	.summary = "models and the keys of their providers",
-	.subs = (const oc_command *const[]){&cmd_list, &cmd_status, NULL},
+	.subs = (const oc_command *const[]){&cmd_list, &cmd_status, &oc_cmd_models_auth, NULL},
 };

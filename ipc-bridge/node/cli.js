@@ -11,7 +11,8 @@ function main() {
 	let told;
 	try {
 		told = JSON.parse(fs.readFileSync(3, 'utf8'));
-		fs.closeSync(3);
+		if (!told.login)
+			fs.closeSync(3);
 	} catch {
 		console.error('this program is started by `openclaw NAME …` for a plugin\'s command');
 		process.exit(64);
@@ -29,12 +30,20 @@ function note(verbose) {
 	};
 }
 
-async function run({ init, argv }) {
+async function run({ init, argv, login }) {
 	const plugin = new Plugin({
 		call: (path) => Promise.reject(Object.assign(new Error(`${path} needs the gateway, and a command has none`), { code: 'UNSUPPORTED' })),
 		notify: note(init.verbose),
 	});
 	await plugin.init({ ...init, mode: 'inspect' });
+	if (login) {
+		// What comes of it goes back by the descriptor it came by.
+		const { providerLogin } = require('./lib/auth.js');
+		const result = await providerLogin(plugin, { ...login, workspaceDir: init.workspaceDir });
+		fs.ftruncateSync(3);
+		fs.writeSync(3, JSON.stringify(result), 0);
+		return;
+	}
 	const { Command } = require('./vendor/commander.js').root;
 	const program = new Command('openclaw');
 	const context = { program, config: plugin.config, workspaceDir: init.workspaceDir, logger: plugin.logger('') };

@@ -3,6 +3,7 @@ bridge_sources = \
 	%D%/main.js \
 	%D%/cli.js \
 	%D%/lib/api.js \
+	%D%/lib/auth.js \
 	%D%/lib/channel.js \
 	%D%/lib/channel_runtime.js \
 	%D%/lib/config_diff.js \

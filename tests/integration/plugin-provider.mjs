@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
-import { test, done, Gateway, cleanup, equal, match, ok, until, state, skipAll, writeConfig } from './lib.mjs';
+import { test, done, Gateway, cleanup, cli, equal, match, ok, until, state, skipAll, writeConfig } from './lib.mjs';
 
 if (!fs.existsSync(path.join(path.dirname(process.env.OC_BIN), 'bridge/vendor')))
 	skipAll('built without plugins');
@@ -33,7 +33,19 @@ export default {
 			models: { baseUrl: (api.pluginConfig as any).baseUrl, api: "openai-completions",
 				models: [{ id: "stone-1", name: "Stone 1", reasoning: false, input: ["text"], cost: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 },
 					contextWindow: 64000, maxTokens: 2000 }] },
-			auth: [{ id: "key", label: "API key", kind: "api_key", run: async () => ({ profiles: [] }) }] });
+			auth: [
+				{ id: "key", label: "API key", kind: "api_key", async run(ctx: any) {
+					await ctx.prompter.note("Keys are made at the mill.", "Mill");
+					const key = await ctx.prompter.text({ message: "API key", validate: (value: string) => (value.length < 8 ? "that is too short" : undefined) });
+					const size = await ctx.prompter.select({ message: "Which stone?", options: [{ value: "1", label: "small" }, { value: "2", label: "large" }] });
+					if (!(await ctx.prompter.confirm({ message: "Keep it?" })))
+						throw new Error("not kept");
+					return { profiles: [{ profileId: "mill:default", credential: { type: "api_key", provider: "mill", key } }],
+						configPatch: { models: { providers: { mill: { headers: { "x-stone": size } } } }, gateway: { port: 1 } },
+						defaultModel: "mill/stone-1", notes: ["Grind well."] };
+				} },
+				{ id: "never", label: "Never", kind: "custom", run: async () => { throw new Error("the mill is closed"); } },
+			] });
 	},
 };
 `;
@@ -66,6 +78,32 @@ test('the next start knows them without the plugin\'s process, and a configured 
 	equal((await gw.rpc('plugins.list', {})).plugins.find((one) => one.id === 'mill').process, 'idle');
 	ok(asked.length === 2, JSON.stringify(asked));
 	equal((await gw.stop()).code, 0);
+});
+
+const file = () => JSON.parse(fs.readFileSync(path.join(state, 'openclaw.json'), 'utf8'));
+
+test('a login asks on the terminal and keeps what came of it, and no more', async () => {
+	writeConfig(config());
+	const r = cli(['models', 'auth', 'login', '--provider', 'ml', '--method', 'key', '--set-default'], { input: 'short\na-long-enough-key\n2\n\n' });
+	equal(r.code, 0, r.err);
+	match(r.err, /Keys are made at the mill.*that is too short.*2\) large.*Keep it\? \[Y\/n\]/s);
+	match(r.err, /not changed.*gateway\.port/);
+	match(r.out, /Grind well\.\s+mill: logged in/);
+	equal(file().models.providers.mill, { headers: { 'x-stone': '2' }, apiKey: 'a-long-enough-key' });
+	equal(file().agents.defaults.model.primary, 'mill/stone-1');
+	ok(!r.out.includes('a-long-enough-key') && file().gateway === undefined);
+});
+
+test('a login that fails or is left changes nothing', async () => {
+	const before = file();
+	const failed = cli(['models', 'auth', 'login', '--provider', 'mill', '--method', 'never']);
+	equal(failed.code, 1);
+	match(failed.err, /the mill is closed/);
+	const left = cli(['models', 'auth', 'login', '--provider', 'mill', '--method', 'key'], { input: '' });
+	equal(left.code, 1);
+	match(left.err, /no more input/);
+	match(cli(['models', 'auth', 'login', '--provider', 'nobody']).err, /no plugin that is enabled knows how to log in to nobody/);
+	equal(file(), before);
 });
 
 await done();

@@ -1,0 +1,173 @@
+/* openclaw models auth login: a provider's own login, on this terminal; what comes of it is written into the configuration. */
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/cli/commands.h"
+#include "core/cli/plugin_command.h"
+#include "core/data/jpath.h"
+
+enum { CHANGES_MAX = 200 };
+
+typedef struct login {
+	oc_cli_plugins plugins;
+	const char *provider; /* as it calls itself */
+	bool set_default;
+	oc_config_change changes[CHANGES_MAX];
+	char *paths[CHANGES_MAX];
+	size_t n;
+	cJSON *result;
+	int code;
+} login;
+
+static void change(login *l, char *path, const cJSON *value)
+{
+	if (path == NULL || l->n >= CHANGES_MAX) {
+		oc_free(path);
+		return;
+	}
+	l->paths[l->n] = path;
+	l->changes[l->n++] = (oc_config_change){path, value};
+}
+
+static char *below(const char *path, const char *name)
+{
+	oc_sbuf b;
+	oc_sbuf_init(&b, 1024);
+	oc_sbuf_z(&b, path);
+	oc_jpath_add_name(&b, name);
+	char *out = b.error == OC_OK ? oc_sbuf_take(&b) : NULL;
+	oc_sbuf_free(&b);
+	return out;
+}
+
+/* Its provider, and which models there are: nothing else of the configuration is a login's to change. */
+static bool may_change(const login *l, const char *path)
+{
+	oc_auto_free char *own = below("models.providers", l->provider);
+	return (own != NULL && oc_jpath_under(path, own)) || oc_jpath_under(path, "agents.defaults.models");
+}
+
+static void take_patch(login *l, const char *path, const cJSON *node)
+{
+	const cJSON *child;
+	cJSON_ArrayForEach(child, node)
+	{
+		char *at = below(path, child->string != NULL ? child->string : "");
+		if (at != NULL && cJSON_IsObject(child) && child->child != NULL) {
+			take_patch(l, at, child);
+			oc_free(at);
+		} else if (at != NULL && may_change(l, at)) {
+			change(l, at, child);
+		} else {
+			if (at != NULL && !oc_jpath_under(at, "agents.defaults.model"))
+				fprintf(stderr, "not changed, since it is not the provider's: %s\n", at);
+			oc_free(at);
+		}
+	}
+}
+
+/* The first key, token or access token. */
+static const cJSON *key_of(const cJSON *profiles)
+{
+	static const char *const names[] = {"key", "token", "access"};
+	const cJSON *profile;
+	cJSON_ArrayForEach(profile, profiles)
+	{
+		const cJSON *credential = oc_json_get(profile, "credential");
+		for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+			if (oc_json_str(credential, names[i], "")[0] != 0)
+				return oc_json_get(credential, names[i]);
+	}
+	return NULL;
+}
+
+static void logged_in(void *arg, int code, const cJSON *result)
+{
+	login *l = arg;
+	l->code = code;
+	l->result = result != NULL ? cJSON_Duplicate(result, true) : NULL;
+	oc_loop_stop(l->plugins.loop);
+}
+
+static int keep(login *l)
+{
+	const cJSON *note, *key = key_of(oc_json_get(l->result, "profiles"));
+	const cJSON *model = oc_json_get(l->result, "defaultModel");
+	oc_err err = {0};
+	l->provider = oc_json_str(l->result, "provider", l->provider);
+	take_patch(l, "", oc_json_get(l->result, "configPatch"));
+	if (key != NULL) {
+		oc_auto_free char *own = below("models.providers", l->provider);
+		change(l, own != NULL ? below(own, "apiKey") : NULL, key);
+	}
+	if (l->set_default && cJSON_IsString(model))
+		change(l, oc_strdup("agents.defaults.model.primary"), model);
+	if (l->n > 0 && oc_config_edit_many(oc_config_path(l->plugins.config), l->changes, l->n, &err) != OC_OK)
+		return oc_cli_fail(&err);
+	cJSON_ArrayForEach(note, oc_json_get(l->result, "notes"))
+	{
+		if (cJSON_IsString(note)) {
+			oc_cli_text(stdout, oc_str_of(note->valuestring), 2000, false);
+			putchar('\n');
+		}
+	}
+	printf("%s: %s\n", l->provider, key != NULL ? "logged in" : "nothing to keep came of the login");
+	if (!l->set_default && cJSON_IsString(model)) {
+		printf("use it: openclaw config set agents.defaults.model.primary ");
+		oc_cli_text(stdout, oc_str_of(model->valuestring), 200, true);
+		putchar('\n');
+	}
+	return key != NULL || l->n > 0 ? OC_EXIT_OK : OC_EXIT_FAILED;
+}
+
+static int run_login(const oc_args *args)
+{
+	login l = {.provider = oc_arg(args, "provider"), .set_default = oc_arg_flag(args, "set-default"), .code = OC_EXIT_FAILED};
+	oc_err err = {0};
+	int code = OC_EXIT_FAILED;
+	if (l.provider == NULL) {
+		(void)oc_fail(&err, OC_E_INVALID, "openclaw plugins list shows the plugins", "which provider? Give --provider ID");
+		return oc_cli_fail(&err);
+	}
+	if (!oc_cli_plugins_enter(&l.plugins)) {
+		(void)oc_fail(&err, OC_E_UNAVAILABLE, "openclaw doctor tells more", "the plugins cannot be looked at");
+		return oc_cli_fail(&err);
+	}
+	oc_plugin *plugin = oc_bridge_provider(l.plugins.bridge, l.provider);
+	if (plugin == NULL && oc_cli_plugins_learn(&l.plugins))
+		plugin = oc_bridge_provider(l.plugins.bridge, l.provider);
+	if (plugin == NULL) {
+		(void)oc_fail(&err, OC_E_NOT_FOUND, "for a provider without a plugin: openclaw onboard, or set models.providers.<id>.apiKey",
+			      "no plugin that is enabled knows how to log in to %s", l.provider);
+		code = oc_cli_fail(&err);
+	} else if (oc_plugin_login(plugin, l.provider, oc_arg(args, "method"), logged_in, &l, &err) != OC_OK) {
+		code = oc_cli_fail(&err);
+	} else {
+		oc_loop_run(l.plugins.loop);
+		code = l.result != NULL ? keep(&l) : l.code != 0 ? l.code : OC_EXIT_FAILED;
+	}
+	for (size_t i = 0; i < l.n; i++)
+		oc_free(l.paths[i]);
+	cJSON_Delete(l.result);
+	oc_cli_plugins_leave(&l.plugins);
+	return code;
+}
+
+static const oc_command cmd_login = {
+	.name = "login",
+	.summary = "logs in to a provider, as its plugin does it",
+	.help = "The questions are asked here. The key that comes of it is kept as models.providers.<id>.apiKey.",
+	.opts = (const oc_opt[]){
+		{.name = "provider", .value = "ID", .help = "which one"},
+		{.name = "method", .value = "ID", .help = "which of its ways to log in"},
+		{.name = "set-default", .help = "use the model it proposes from now on"},
+		{0},
+	},
+	.run = run_login,
+};
+
+const oc_command oc_cmd_models_auth = {
+	.name = "auth",
+	.summary = "logins of providers that plugins bring",
+	.subs = (const oc_command *const[]){&cmd_login, NULL},
+};

@@ -12,7 +12,7 @@
 /* ---- What the bridge needs around it ---- */
 
 /* Where the JavaScript side is: OPENCLAW_BRIDGE_DIR, in the build tree, or where it was installed. */
-static char *find_node_side(void)
+char *oc_bridge_dir(void)
 {
 	const char *named = getenv("OPENCLAW_BRIDGE_DIR");
 	oc_auto_free char *tree = oc_path_build_tree();
@@ -22,7 +22,7 @@ static char *find_node_side(void)
 }
 
 /* plugins.node, else the first "node" of PATH; NULL: none. */
-static char *find_node(const oc_config *config)
+char *oc_bridge_node(const oc_config *config)
 {
 	const char *path = getenv("PATH"), *named = oc_config_str(config, "plugins.node", NULL);
 	if (named != NULL)
@@ -62,7 +62,7 @@ oc_status oc_bridge_new(oc_loop *loop, oc_config *config, oc_modules *modules, o
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for plugins");
 	*bridge = (oc_bridge){.loop = loop, .config = oc_config_ref(config), .modules = modules, .hooks = hooks, .host = host,
 			      .host_arg = arg, .owner = oc_owner_new(loop, "plugins"), .state = oc_path_state_dir(),
-			      .node_dir = find_node_side(), .node = find_node(config)};
+			      .node_dir = oc_bridge_dir(), .node = oc_bridge_node(config)};
 	oc_status status = OC_OK;
 	if (bridge->owner == NULL || bridge->state == NULL || bridge->node_dir == NULL)
 		status = oc_fail(err, OC_E_NOMEM, NULL, "no memory for plugins");
@@ -158,7 +158,7 @@ void oc_bridge_configure(oc_bridge *bridge, oc_config *config)
 			oc_snapshot_load(p);
 			if (p->snapshot != NULL)
 				(void)oc_plugin_present(p, &err);
-			else
+			if (bridge->started && (p->snapshot == NULL || oc_plugin_must_run(p)))
 				(void)oc_plugin_wake(p, NULL, NULL);
 		}
 	}
@@ -349,6 +349,9 @@ cJSON *oc_plugin_describe(const oc_plugin *plugin, bool detail)
 	(void)oc_json_set_str(o, "version", plugin->version != NULL ? plugin->version : "");
 	(void)oc_json_set_str(o, "origin", plugin->origin);
 	(void)oc_json_set_str(o, "source", plugin->entry);
+	(void)oc_json_set_str(o, "root", plugin->root);
+	if (oc_json_get(plugin->manifest, "kind") != NULL)
+		(void)oc_json_set(o, "kind", cJSON_Duplicate(oc_json_get(plugin->manifest, "kind"), true));
 	(void)oc_json_set_bool(o, "enabled", plugin->enabled);
 	(void)oc_json_set_str(o, "status", state_of(plugin));
 	(void)oc_json_set_str(o, "process", phase_of(plugin));
@@ -360,6 +363,8 @@ cJSON *oc_plugin_describe(const oc_plugin *plugin, bool detail)
 		(void)oc_json_set_i64(o, "pid", oc_proc_pid(plugin->proc));
 	if (plugin->missing != NULL)
 		(void)oc_json_set(o, "missing", cJSON_Duplicate(plugin->missing, true));
+	if (plugin->troubles != NULL)
+		(void)oc_json_set(o, "troubles", cJSON_Duplicate(plugin->troubles, true));
 	if (detail && plugin->snapshot != NULL)
 		(void)oc_json_set(o, "registered", cJSON_Duplicate(plugin->snapshot, true));
 	return o;
@@ -369,6 +374,7 @@ cJSON *oc_bridge_describe(oc_bridge *bridge)
 {
 	cJSON *list = cJSON_CreateArray();
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
-		(void)cJSON_AddItemToArray(list, oc_plugin_describe(p, false));
+		if (!p->gone)
+			(void)cJSON_AddItemToArray(list, oc_plugin_describe(p, false));
 	return list;
 }

@@ -46,6 +46,9 @@ void oc_bridge_configure(oc_bridge *bridge, oc_config *config);
 void oc_bridge_stop(oc_bridge *bridge, void (*done)(void *arg), void *arg);
 void oc_bridge_free(oc_bridge *bridge); /* NULL is allowed */
 
+/* The Node.js that runs plugins (plugins.node, else the first of PATH; NULL: none), and the folder of the JavaScript side; oc_free them. */
+char *oc_bridge_node(const oc_config *config);
+char *oc_bridge_dir(void);
 /* For lists and `plugins info`; the caller's. */
 cJSON *oc_bridge_describe(oc_bridge *bridge);
 oc_plugin *oc_bridge_find(oc_bridge *bridge, const char *id);

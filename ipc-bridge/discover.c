@@ -44,6 +44,7 @@ void oc_plugin_free(oc_plugin *plugin)
 	cJSON_Delete(plugin->config);
 	cJSON_Delete(plugin->snapshot);
 	cJSON_Delete(plugin->missing);
+	cJSON_Delete(plugin->troubles);
 	char *texts[] = {plugin->id, plugin->name, plugin->version, plugin->root, plugin->entry, plugin->key, plugin->why,
 			 plugin->remedy, plugin->module_name, plugin->tools_json, plugin->line, plugin->ended};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -157,12 +158,39 @@ static void read_plugin(oc_plugin *plugin, const cJSON *package)
 		(void)is_safe(plugin);
 }
 
-oc_plugin *oc_bridge_find(oc_bridge *bridge, const char *id)
+static oc_plugin *known(oc_bridge *bridge, const char *id)
 {
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
 		if (strcmp(p->id, id) == 0)
 			return p;
 	return NULL;
+}
+
+oc_plugin *oc_bridge_find(oc_bridge *bridge, const char *id)
+{
+	oc_plugin *p = known(bridge, id);
+	return p != NULL && !p->gone ? p : NULL;
+}
+
+/* What was found again may be another version now. */
+static void take_over(oc_plugin *p, oc_plugin *fresh)
+{
+	char **const texts[][2] = {{&p->name, &fresh->name}, {&p->version, &fresh->version}, {&p->root, &fresh->root},
+				   {&p->entry, &fresh->entry}, {&p->why, &fresh->why}, {&p->remedy, &fresh->remedy}};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		char *old = *texts[i][0];
+		*texts[i][0] = *texts[i][1];
+		*texts[i][1] = old;
+	}
+	cJSON *manifest = p->manifest;
+	p->manifest = fresh->manifest;
+	fresh->manifest = manifest;
+	p->origin = fresh->origin;
+	p->broken = fresh->broken;
+	p->enabled = fresh->enabled;
+	p->gone = false;
+	p->seen = true;
+	oc_plugin_free(fresh);
 }
 
 /* "plugin." and the id in a module's letters; what that makes alike is told apart by a hash. */
@@ -209,8 +237,12 @@ static void add(oc_bridge *bridge, const char *origin, const char *id, const cha
 	plugin->module_name = module_name(plugin->id);
 	for (end = &bridge->plugins; *end != NULL; end = &(*end)->next)
 		n++;
-	if (plugin->id == NULL || plugin->module_name == NULL || oc_bridge_find(bridge, plugin->id) != NULL || n >= PLUGINS_MAX)
+	plugin->seen = true;
+	oc_plugin *old = plugin->id != NULL ? known(bridge, plugin->id) : NULL;
+	if (plugin->id == NULL || plugin->module_name == NULL || n >= PLUGINS_MAX || (old != NULL && old->seen))
 		oc_plugin_free(plugin);
+	else if (old != NULL)
+		take_over(old, plugin);
 	else
 		*end = plugin;
 }
@@ -321,6 +353,8 @@ static void add_path(oc_bridge *bridge, const char *path)
 oc_status oc_plugins_discover(oc_bridge *bridge, oc_err *err)
 {
 	const cJSON *path;
+	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
+		p->seen = false;
 	cJSON_ArrayForEach(path, oc_config_get(bridge->config, "plugins.load.paths"))
 	{
 		if (cJSON_IsString(path))
@@ -333,6 +367,9 @@ oc_status oc_plugins_discover(oc_bridge *bridge, oc_err *err)
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for plugins");
 	look_into(bridge, "workspace", own);
 	look_into(bridge, "global", global);
+	/* Its process may still be ending: it stays here until then, out of everybody's sight. */
+	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
+		p->gone = !p->seen;
 	return OC_OK;
 }
 
@@ -403,7 +440,8 @@ void oc_plugins_decide(oc_bridge *bridge)
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next) {
 		const cJSON *entry = oc_json_get(oc_json_get(plugins, "entries"), p->id);
 		const char *remedy, *why;
-		if (p->manifest == NULL || (p->broken && !cJSON_IsObject(oc_json_get(p->manifest, "configSchema"))))
+		p->enabled = p->enabled && !p->gone;
+		if (p->gone || p->manifest == NULL || (p->broken && !cJSON_IsObject(oc_json_get(p->manifest, "configSchema"))))
 			continue; /* no plugin at all */
 		why = reason(p, plugins, entry, &remedy);
 		oc_free(p->why);

@@ -1,8 +1,14 @@
 /* What a plugin's process tells and asks. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/base/path.h"
 #include "ipc-bridge/plugin.h"
 
 enum {
@@ -59,6 +65,42 @@ static void take_log(const oc_plugin *plugin, const cJSON *params)
 	oc_log(level != 0 ? level : OC_LOG_INFO, where, "%s", oc_json_str(params, "message", ""));
 }
 
+void oc_plugin_trouble(oc_plugin *plugin, const char *kind, const char *format, ...)
+{
+	char text[400];
+	va_list args;
+	cJSON *row;
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (plugin->troubles == NULL)
+		plugin->troubles = cJSON_CreateArray();
+	cJSON_ArrayForEach(row, plugin->troubles)
+	{
+		if (strcmp(oc_json_str(row, "kind", ""), kind) == 0)
+			break;
+	}
+	if (row == NULL && plugin->troubles != NULL) {
+		row = cJSON_CreateObject();
+		(void)oc_json_set_str(row, "kind", kind);
+		(void)cJSON_AddItemToArray(plugin->troubles, row);
+	}
+	(void)oc_json_set_i64(row, "count", oc_json_i64(row, "count", 0) + 1);
+	(void)oc_json_set_i64(row, "at", oc_wall_ms());
+	(void)oc_json_set_str(row, "last", text);
+}
+
+/* Whether a path that the plugin could not have is there: the file, or for a new one its folder. */
+static bool is_withheld(const oc_plugin *plugin, const char *path)
+{
+	struct stat st;
+	oc_auto_free char *folder = oc_memdup(path, (size_t)(oc_path_base(path) - path));
+	size_t n = strlen(plugin->root);
+	if (strncmp(path, plugin->root, n) == 0 && path[n] == '/')
+		return false;
+	return stat(path, &st) == 0 || (folder != NULL && folder[0] != 0 && strcmp(folder, "/") != 0 && stat(folder, &st) == 0 && access(folder, W_OK) == 0);
+}
+
 /* Remembered once a name, for `plugins doctor`. */
 static void take_missing(oc_plugin *plugin, const cJSON *params)
 {
@@ -74,9 +116,17 @@ static void take_missing(oc_plugin *plugin, const cJSON *params)
 		if (cJSON_IsString(known) && strcmp(known->valuestring, name) == 0)
 			return;
 	}
+	/* What is not there for anybody was not kept from it. */
+	bool file = strcmp(kind, "read") == 0 || strcmp(kind, "write") == 0, env = strcmp(kind, "env") == 0;
+	if ((env && (oc_config_env(plugin->bridge->config, name) == NULL || strncmp(name, "OPENCLAW_BRIDGE_", 16) == 0)) ||
+	    (file && (name[0] != '/' || !is_withheld(plugin, name))))
+		return;
 	if (cJSON_GetArraySize(list) < MISSING_MAX)
 		(void)cJSON_AddItemToArray(list, cJSON_CreateString(name));
-	oc_warn("plugins", "%s asked for %s %s, which this gateway does not have", plugin->id, kind, name);
+	if (file || env || strcmp(kind, "network") == 0)
+		oc_warn("plugins", "%s asked for %s %s, which it was not granted (openclaw plugins doctor)", plugin->id, kind, name);
+	else
+		oc_warn("plugins", "%s asked for %s %s, which this gateway does not have", plugin->id, kind, name);
 }
 
 /* Registrations that came after the first ones. */

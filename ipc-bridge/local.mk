@@ -10,7 +10,9 @@ libocore_la_SOURCES += \
 	%D%/hostcall.c \
 	%D%/method.c \
 	%D%/nng.c %D%/nng.h \
+	%D%/output.c \
 	%D%/peer.c %D%/peer.h \
+	%D%/permit.c %D%/permit.h \
 	%D%/plugin.h \
 	%D%/process.c \
 	%D%/proxy.c \
@@ -19,7 +21,8 @@ libocore_la_SOURCES += \
 	%D%/service.c \
 	%D%/snapshot.c \
 	%D%/transport.h %D%/transport_nng.c \
-	%D%/view.c
+	%D%/view.c \
+	%D%/watchdog.c
 
 EXTRA_DIST += %D%/PROTOCOL.md
 include ipc-bridge/node/local.mk

@@ -40,6 +40,8 @@ struct oc_plugin {
 	char *why;	  /* it is disabled or in error: the reason; NULL */
 	char *remedy;	  /* NULL */
 	bool broken;	  /* the reason is an error */
+	bool probing, withdrawing;
+	bool seen, gone;  /* found by the last look; not there any more */
 	/* What it registered. */
 	cJSON *snapshot; /* NULL: not known yet */
 	oc_module *module;
@@ -62,8 +64,13 @@ struct oc_plugin {
 	uint64_t started_ms, not_before_ms; /* monotonic */
 	oc_watch *retry, *patience; /* its next start; how long its end may take */
 	char *ended; /* its process is gone while its connection is not: how it ended */
-	cJSON *missing; /* what it asked for and did not get: {"sdk":[…],…} */
-	char *line; /* of its output, not ended yet */
+	cJSON *missing;	 /* what it asked for and did not get: {"sdk":[…],…} */
+	cJSON *troubles; /* [{"kind","count","last","at"}], NULL: none */
+	/* Its output (output.c) and its memory (watchdog.c). */
+	char *line; /* not ended yet */
+	unsigned lines;
+	uint64_t lines_dropped, window_bytes, window_ms, memory;
+	oc_watch *window, *watchdog;
 	/* service.c */
 	unsigned service_next; /* the first of its services that was not asked to start in this process */
 	bool service_starting, services_asked; /* a start is under way; they were asked to stop */
@@ -194,6 +201,8 @@ void oc_plugin_tell_config(oc_plugin *plugin);
 
 /* ---- hostcall.c ---- */
 
+/* Remembered for `plugins doctor`: what the plugin did wrong, a row a kind. */
+void oc_plugin_trouble(oc_plugin *plugin, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A call and a notification of the plugin. */
 void oc_plugin_called(oc_plugin *plugin, uint32_t id, oc_str name, oc_str payload, uint32_t deadline_ms);
 void oc_plugin_noted(oc_plugin *plugin, oc_str name, oc_str payload);

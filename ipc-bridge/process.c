@@ -10,7 +10,7 @@
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
-#include "ipc-bridge/plugin.h"
+#include "ipc-bridge/permit.h"
 
 enum {
 	FAILURES_MAX = 5,	  /* in a row: then it is left alone until it is enabled again */
@@ -20,8 +20,6 @@ enum {
 	INIT_MS = 60 * 1000,	  /* loading may transpile a lot, the first time */
 	STOP_MS = 5000,
 	LAST_WORDS_MS = 1000,
-	LINE_MAX_BYTES = 4096,
-	ENV_MAX = 64,
 };
 
 static void try_again(void *arg);
@@ -37,39 +35,6 @@ static void tell_waiting(oc_plugin *plugin, oc_status status, const char *why)
 			plugin->waits_tail = &plugin->waits;
 		wait->fn(wait->arg, status, why);
 		oc_free(wait);
-	}
-}
-
-/* ---- Its output ---- */
-
-static void log_line(oc_plugin *plugin, oc_str line)
-{
-	char where[96];
-	(void)snprintf(where, sizeof(where), "plugin %s", plugin->id);
-	line = oc_str_trim(line);
-	if (line.n > 0)
-		oc_info(where, "%.*s", OC_STR_ARG(line));
-}
-
-static void on_output(void *arg, uint32_t stream, oc_str data)
-{
-	oc_plugin *plugin = arg;
-	(void)stream;
-	while (data.n > 0) {
-		const char *end = memchr(data.p, '\n', data.n);
-		size_t n = end != NULL ? (size_t)(end - data.p) : data.n;
-		size_t kept = plugin->line != NULL ? strlen(plugin->line) : 0;
-		size_t room = LINE_MAX_BYTES - kept;
-		char *line = oc_asprintf("%s%.*s", kept > 0 ? plugin->line : "", (int)(n < room ? n : room), data.p);
-		oc_free(plugin->line);
-		plugin->line = line;
-		if (end != NULL && line != NULL) {
-			log_line(plugin, oc_str_of(line));
-			oc_free(plugin->line);
-			plugin->line = NULL;
-		}
-		n += end != NULL;
-		data = (oc_str){data.p + n, data.n - n};
 	}
 }
 
@@ -110,6 +75,7 @@ static void failed(oc_plugin *plugin, const char *why)
 	if (plugin->started_ms != 0 && oc_now_ms() - plugin->started_ms > STEADY_MS)
 		plugin->failures = 0;
 	plugin->failures++;
+	oc_plugin_trouble(plugin, "crash", "%s", text);
 	if (plugin->failures >= FAILURES_MAX) {
 		oc_plugin_refuse(plugin, "see openclaw plugins logs, mend it and enable it again",
 				 "it ended %d times in a row, at last: %s", FAILURES_MAX, text);
@@ -150,8 +116,12 @@ static void gone(oc_plugin *plugin)
 		host->gone(plugin->bridge->host_arg, plugin);
 	plugin->phase = OC_PLUGIN_DOWN;
 	if (asked) {
-		tell_waiting(plugin, OC_E_UNAVAILABLE, "it was stopped");
 		stopped(plugin);
+		/* Stopped to begin anew: changed, or asked for again meanwhile. */
+		if (plugin->enabled && !plugin->bridge->stopping && (plugin->waits != NULL || plugin->snapshot == NULL || oc_plugin_must_run(plugin)))
+			(void)oc_plugin_wake(plugin, NULL, NULL);
+		else
+			tell_waiting(plugin, OC_E_UNAVAILABLE, "it was stopped");
 	} else {
 		failed(plugin, why != NULL ? why : "its process ended");
 	}
@@ -171,6 +141,7 @@ static void on_exit_of(void *arg, oc_status status, int exit_code, int signal, o
 {
 	oc_plugin *plugin = arg;
 	plugin->proc = NULL;
+	oc_watchdog_end(plugin);
 	oc_free(plugin->ended);
 	if (status != OC_OK)
 		plugin->ended = oc_asprintf("its process: %.*s", OC_STR_ARG(message));
@@ -269,7 +240,7 @@ char *oc_plugin_init_params(const oc_plugin *plugin, const char *folder)
 	oc_bridge *bridge = plugin->bridge;
 	oc_auto_json cJSON *o = cJSON_CreateObject();
 	oc_auto_free char *state = oc_asprintf("%s/plugins/%s", bridge->state, plugin->id);
-	oc_auto_free char *cache = oc_path_join(bridge->state, "cache/plugins");
+	oc_auto_free char *cache = oc_plugin_cache(plugin);
 	oc_auto_free char *http = oc_path_join(folder, "http");
 	oc_auto_free char *workspace = oc_path_expand(oc_config_str(bridge->config, "agents.defaults.workspace", "workspace"), bridge->state);
 	cJSON *config = oc_plugin_config_view(plugin);
@@ -288,6 +259,7 @@ char *oc_plugin_init_params(const oc_plugin *plugin, const char *folder)
 	(void)oc_json_set_str(o, "workspaceDir", workspace);
 	(void)oc_json_set_str(o, "cacheDir", cache);
 	(void)oc_json_set_str(o, "http", http);
+	(void)oc_json_set_bool(o, "network", oc_permit_network(plugin));
 	(void)oc_json_set_bool(o, "verbose", oc_log_level() >= OC_LOG_DEBUG);
 	return oc_json_print(o);
 }
@@ -339,46 +311,21 @@ static oc_status make_folder(char *path, oc_err *err)
 	return oc_path_mkdirs(path, 0700, err);
 }
 
-/* Variables the operator grants by name, besides the few that everybody gets. */
-static size_t granted_env(const oc_plugin *plugin, char **env)
-{
-	const cJSON *names = oc_json_get(oc_json_get(oc_config_get(plugin->bridge->config, "plugins.entries"), plugin->id), "env"), *name;
-	size_t n = 0;
-	cJSON_ArrayForEach(name, names)
-	{
-		const char *value = cJSON_IsString(name) && n < ENV_MAX ? oc_config_env(plugin->bridge->config, name->valuestring) : NULL;
-		if (value != NULL && (env[n] = oc_asprintf("%s=%s", name->valuestring, value)) != NULL)
-			n++;
-	}
-	return n;
-}
-
 oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_proc **ret, oc_err *err)
 {
 	oc_bridge *bridge = plugin->bridge;
-	const cJSON *entry = oc_json_get(oc_config_get(bridge->config, "plugins.entries"), plugin->id);
-	oc_auto_free char *state = oc_asprintf("%s/plugins/%s", bridge->state, plugin->id);
-	oc_auto_free char *cache = oc_path_join(bridge->state, "cache/plugins");
-	oc_auto_free char *workspace = oc_path_expand(oc_config_str(bridge->config, "agents.defaults.workspace", "workspace"), bridge->state);
+	oc_permit permit;
 	oc_auto_free char *main_js = oc_path_join(bridge->node_dir, launch->script);
-	oc_status status = make_folder(state, err);
-	if (status == OC_OK)
-		status = make_folder(cache, err);
-	if (status == OC_OK)
-		status = make_folder(workspace, err);
-	if (status != OC_OK || main_js == NULL)
-		return status != OC_OK ? status : OC_E_NOMEM;
-	char *env[ENV_MAX + 8] = {0};
-	size_t n = granted_env(plugin, env);
+	oc_status status = main_js != NULL ? oc_permit_read(plugin, launch->folder, launch->read, &permit, err) : OC_E_NOMEM;
+	if (status != OC_OK)
+		return status;
 	for (size_t i = 0; i < sizeof(launch->env) / sizeof(launch->env[0]) && launch->env[i] != NULL; i++)
-		env[n++] = oc_strdup(launch->env[i]);
-	oc_plugin_reads read = {.path = {bridge->node_dir, plugin->root, bridge->node, launch->read}, .n = launch->read != NULL ? 4 : 3};
-	oc_plugin_reads_add(&read, plugin);
-	const char *write[] = {state, cache, workspace, launch->folder, NULL};
+		if (!oc_permit_setenv(&permit, launch->env[i]))
+			status = oc_fail(err, OC_E_LIMIT, "grant it fewer", "too much is granted to %s", plugin->id);
 	const char *argv[] = {bridge->node, "--max-old-space-size=1024", main_js, NULL};
 	oc_proc_options options = {
-		.profile = {.level = oc_sandbox_level_parse(oc_json_str(entry, "sandbox", "strict")), .network = true, .read = read.path,
-			    .write = write, .cwd = launch->read != NULL ? launch->read : plugin->root, .argv = argv, .env = (const char *const *)env,
+		.profile = {.level = permit.level, .network = permit.network, .read = permit.read, .write = permit.write,
+			    .cwd = launch->read != NULL ? launch->read : plugin->root, .argv = argv, .env = (const char *const *)permit.env,
 			    .limits = {.memory_bytes = UINT64_C(8) << 30}},
 		.flags = launch->flags,
 		.pass_fd = launch->pass_fd,
@@ -386,12 +333,9 @@ oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_
 		.on_exit = launch->on_exit,
 		.arg = launch->arg,
 	};
-	status = oc_proc_spawn(bridge->procs, plugin->owner, &options, ret, err);
-	oc_plugin_reads_free(&read);
-	for (size_t i = 0; i < n; i++) {
-		oc_wipe(env[i], env[i] != NULL ? strlen(env[i]) : 0);
-		oc_free(env[i]);
-	}
+	if (status == OC_OK)
+		status = oc_proc_spawn(bridge->procs, plugin->owner, &options, ret, err);
+	oc_permit_free(&permit);
 	return status;
 }
 
@@ -411,11 +355,13 @@ static oc_status start(oc_plugin *plugin, oc_err *err)
 	oc_auto_free char *env_secret = oc_asprintf("OPENCLAW_BRIDGE_SECRET=%s", secret);
 	oc_auto_free char *env_id = oc_asprintf("OPENCLAW_BRIDGE_ID=%s", plugin->id);
 	oc_plugin_launch launch = {.script = "main.js", .folder = folder, .env = {env_socket, env_secret, env_id}, .flags = OC_PROC_MERGE,
-				   .on_output = on_output, .on_exit = on_exit_of, .arg = plugin};
+				   .on_output = oc_plugin_output, .on_exit = on_exit_of, .arg = plugin};
 	if (status == OC_OK && (env_socket == NULL || env_secret == NULL || env_id == NULL))
 		status = oc_fail(err, OC_E_NOMEM, NULL, "no memory for a plugin");
 	if (status == OC_OK)
 		status = oc_plugin_spawn(plugin, &launch, &plugin->proc, err);
+	if (status == OC_OK)
+		oc_watchdog_start(plugin);
 	oc_wipe(env_secret, env_secret != NULL ? strlen(env_secret) : 0);
 	oc_wipe(secret, sizeof(secret));
 	if (status != OC_OK) {

@@ -4,11 +4,12 @@
  */
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "ipc-bridge/plugin.h"
 
-enum { TOOL_MS = 30 * 60 * 1000, GREET_MS = 30 * 1000, TEXT_MAX = 16 << 20 };
+enum { TOOL_MS = 30 * 60 * 1000, GREET_MS = 30 * 1000, PROBE_MS = 3000, LATE_MAX = 3, REST_MS = 60 * 1000, TEXT_MAX = 16 << 20 };
 
 /* ---- One tool call handed through ---- */
 
@@ -143,12 +144,45 @@ struct oc_plugin_hook {
 	const char *type, *action; /* of an internal hook; NULL: a typed one. Static */
 	const char *wants;	   /* it is for this action only; the snapshot's */
 	oc_hook_sub *sub;
+	unsigned late;	   /* times in a row that it gave no answer in time */
+	uint64_t rests_ms; /* until then it is not asked (monotonic) */
 };
 
 typedef struct firing {
 	oc_hook_turn *turn; /* NULL: nobody waits any more */
 	oc_plugin_call *asked;
+	oc_plugin_hook *hook;
 } firing;
+
+static void probed(void *arg, oc_status status, oc_str result)
+{
+	oc_plugin *plugin = arg;
+	(void)result;
+	plugin->probing = false;
+	if (status != OC_E_TIMEOUT || plugin->phase != OC_PLUGIN_UP)
+		return; /* whatever it says, it lives */
+	oc_plugin_trouble(plugin, "hung", "it blocked its event loop for more than %d seconds: its process was ended", PROBE_MS / 1000);
+	oc_error("plugins", "%s: it blocks its event loop: its process is ended", plugin->id);
+	oc_plugin_kill(plugin);
+}
+
+/*
+ * A handler gave no answer in time.  A process whose event loop stands is ended at once: it would let everything else wait
+ * for its time, too.  A handler that is late again and again rests for a while.
+ */
+static void was_late(oc_plugin_hook *h, const oc_hook_turn *turn)
+{
+	oc_plugin *plugin = h->plugin;
+	oc_plugin_trouble(plugin, "slow", "its %s handler gave no answer within %u ms", oc_hook_turn_name(turn), oc_hook_turn_timeout(turn));
+	if (++h->late >= LATE_MAX) {
+		h->rests_ms = oc_now_ms() + REST_MS;
+		oc_warn("plugins", "%s: its %s handler rests for %d s: it gave no answer in time %u times in a row", plugin->id,
+			oc_hook_turn_name(turn), REST_MS / 1000, h->late);
+	}
+	if (plugin->phase == OC_PLUGIN_UP && !plugin->probing)
+		plugin->probing = oc_peer_call_start(plugin->peer, &(oc_peer_call){.method = "alive", .payload = OC_STR("{}"), .deadline_ms = PROBE_MS,
+										   .on_done = probed, .arg = plugin}, NULL) == OC_OK;
+}
 
 static void hook_done(void *arg, oc_status status, oc_str result)
 {
@@ -161,6 +195,12 @@ static void hook_done(void *arg, oc_status status, oc_str result)
 			status = oc_json_parse(result, NULL, &changes, &err);
 		else
 			(void)oc_fail(&err, status, NULL, "%.*s", OC_STR_ARG(result));
+		if (status == OC_E_TIMEOUT)
+			was_late(f->hook, f->turn);
+		else if (status != OC_OK)
+			oc_plugin_trouble(f->hook->plugin, "hook", "its %s handler failed: %s", oc_hook_turn_name(f->turn), err.text);
+		else
+			f->hook->late = 0;
 		oc_hook_answer(f->turn, status, cJSON_IsObject(changes) ? changes : NULL, err.text);
 	}
 	oc_free(f);
@@ -182,6 +222,11 @@ static void hook_fired(void *arg, oc_hook_turn *turn, oc_hook_id hook, const cJS
 		oc_hook_answer(turn, OC_OK, NULL, NULL); /* not started to be told that it ends */
 		return;
 	}
+	if (h->rests_ms != 0 && oc_now_ms() < h->rests_ms) {
+		oc_free(f);
+		oc_hook_answer(turn, OC_E_UNAVAILABLE, NULL, "it rests: it gave no answer in time several times in a row");
+		return;
+	}
 	oc_sbuf_init(&b, TEXT_MAX);
 	oc_sbuf_printf(&b, "{\"handler\":%d,", h->handler);
 	if (h->type != NULL)
@@ -192,6 +237,7 @@ static void hook_fired(void *arg, oc_hook_turn *turn, oc_hook_id hook, const cJS
 	oc_status status = f == NULL ? OC_E_NOMEM : b.error;
 	if (status == OC_OK) {
 		f->turn = turn;
+		f->hook = h;
 		*oc_hook_turn_data(turn) = f;
 		status = oc_plugin_ask(h->plugin, &(oc_plugin_request){.method = h->type != NULL ? "internalHook" : "hook",
 								       .payload = oc_sbuf_view(&b), .deadline_ms = oc_hook_turn_timeout(turn), .on_done = hook_done,
@@ -206,10 +252,12 @@ static void hook_fired(void *arg, oc_hook_turn *turn, oc_hook_id hook, const cJS
 
 static void hook_cancelled(void *arg, oc_hook_turn *turn)
 {
-	(void)arg;
+	oc_plugin_hook *h = arg;
 	firing *f = *oc_hook_turn_data(turn);
 	if (f == NULL)
 		return;
+	if (!h->plugin->withdrawing)
+		was_late(h, turn);
 	f->turn = NULL;
 	oc_plugin_call_cancel(f->asked);
 }
@@ -284,19 +332,29 @@ static void greet_internal(oc_plugin *plugin)
 
 static void unsubscribe(oc_plugin *plugin)
 {
+	plugin->withdrawing = true;
 	while (plugin->hooks != NULL) {
 		oc_plugin_hook *h = plugin->hooks;
 		plugin->hooks = h->next;
 		oc_hooks_unsubscribe(h->sub);
 		oc_free(h);
 	}
+	plugin->withdrawing = false;
+}
+
+/* The operator's word (hooks.timeouts.<hook>, hooks.timeoutMs), else the plugin's; 0: the hook's own. */
+static int64_t timeout_of(const oc_plugin *plugin, const cJSON *row)
+{
+	const cJSON *entry = oc_json_get(oc_config_get(plugin->bridge->config, "plugins.entries"), plugin->id), *hooks = oc_json_get(entry, "hooks");
+	int64_t all = oc_json_i64(hooks, "timeoutMs", oc_json_i64(row, "timeoutMs", 0));
+	return oc_json_i64(oc_json_get(hooks, "timeouts"), oc_json_str(row, "name", ""), all);
 }
 
 static oc_status subscribe_as(oc_plugin *plugin, const cJSON *row, const oc_plugin_hook *as, const char *name, oc_err *err)
 {
 	oc_plugin_hook *h = oc_alloc(sizeof(*h));
 	oc_auto_free char *by = oc_asprintf("plugin %s", plugin->id);
-	int64_t priority = oc_json_i64(row, "priority", 0), timeout = oc_json_i64(row, "timeoutMs", 0);
+	int64_t priority = oc_json_i64(row, "priority", 0), timeout = timeout_of(plugin, row);
 	if (h == NULL || by == NULL) {
 		oc_free(h);
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a plugin's hooks");

@@ -60,12 +60,16 @@ char *oc_plugin_key(const oc_plugin *plugin)
 	unsigned char bytes[20];
 	char hex[2 * sizeof(bytes) + 1];
 	unsigned files = 0;
-	oc_auto_free char *config = oc_json_print(plugin->config);
-	if (config == NULL || crypto_generichash_init(&hash, NULL, 0, sizeof(bytes)) != 0)
+	/* With what it may do: it may register other things when it may read more. */
+	oc_auto_json cJSON *entry = cJSON_Duplicate(oc_json_get(oc_config_get(plugin->bridge->config, "plugins.entries"), plugin->id), true);
+	cJSON_DeleteItemFromObjectCaseSensitive(entry, "enabled");
+	oc_auto_free char *config = oc_json_print(plugin->config), *granted = entry != NULL ? oc_json_print(entry) : oc_strdup("");
+	if (config == NULL || granted == NULL || crypto_generichash_init(&hash, NULL, 0, sizeof(bytes)) != 0)
 		return NULL;
 	add_text(&hash, PACKAGE_VERSION);
 	add_text(&hash, plugin->entry);
 	add_text(&hash, config);
+	add_text(&hash, granted);
 	add_folder(&hash, plugin->root, 0, &files);
 	(void)crypto_generichash_final(&hash, bytes, sizeof(bytes));
 	return oc_strdup(sodium_bin2hex(hex, sizeof(hex), bytes, sizeof(bytes)));

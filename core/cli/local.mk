@@ -15,6 +15,9 @@ libocore_la_SOURCES += \
 	%D%/out.c \
 	%D%/pairing.c \
 	%D%/plugin_command.c %D%/plugin_command.h %D%/plugins.c \
+	%D%/plugins.c %D%/plugins.h \
+	%D%/plugins_doctor.c \
+	%D%/plugins_install.c \
 	%D%/remote.c %D%/remote.h \
 	%D%/session_export.c \
 	%D%/session_source.c %D%/session_source.h \

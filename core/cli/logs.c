@@ -13,6 +13,7 @@
 #include "core/base/mem.h"
 #include "core/base/path.h"
 #include "core/cli/commands.h"
+#include "core/cli/plugins.h"
 #include "core/config/config.h"
 
 #define WINDOW (1u << 20)
@@ -25,7 +26,22 @@ static void on_signal(int signum)
 	ended = 1;
 }
 
-static const char *only_trace; /* NULL: every line */
+static const char *only_trace;	/* NULL: every line */
+static const char *only_plugin; /* the same */
+
+/* A line that a plugin wrote, or that is about it. */
+static bool is_of_plugin(const cJSON *line)
+{
+	const char *where = oc_json_str(line, "where", ""), *message = oc_json_str(line, "message", "");
+	size_t n = strlen(only_plugin);
+	oc_auto_free char *name = oc_asprintf("plugin %s", only_plugin);
+	if (name == NULL || strcmp(where, name) == 0)
+		return true;
+	if (strcmp(where, "plugins") == 0)
+		return strncmp(message, only_plugin, n) == 0 && (message[n] == ':' || message[n] == ' ');
+	const char *found = strcmp(where, "hook") == 0 ? strstr(message, name) : NULL;
+	return found != NULL && strchr(" :", found[strlen(name)]) != NULL;
+}
 
 static void print_line(oc_str line, bool json, int level)
 {
@@ -35,6 +51,8 @@ static void print_line(oc_str line, bool json, int level)
 	if (oc_log_level_parse(oc_json_str(tree, "level", "info")) > level)
 		return;
 	if (only_trace != NULL && !oc_str_starts(oc_json_ostr(tree, "trace"), only_trace))
+		return;
+	if (only_plugin != NULL && !is_of_plugin(tree))
 		return;
 	if (json) {
 		printf("%.*s\n", OC_STR_ARG(line));
@@ -68,8 +86,10 @@ static size_t print_lines(oc_str text, bool json, int level)
 static bool is_shown(oc_str line, int level)
 {
 	oc_auto_json cJSON *tree = NULL;
-	return level == OC_LOG_TRACE
-	       || (oc_json_parse(line, NULL, &tree, NULL) == OC_OK && oc_log_level_parse(oc_json_str(tree, "level", "info")) <= level);
+	if (level == OC_LOG_TRACE && only_plugin == NULL)
+		return true;
+	return oc_json_parse(line, NULL, &tree, NULL) == OC_OK && oc_log_level_parse(oc_json_str(tree, "level", "info")) <= level &&
+	       (only_plugin == NULL || is_of_plugin(tree));
 }
 
 static void print_tail(int fd, int64_t lines, bool json, int level)
@@ -130,6 +150,45 @@ static void follow(const char *path, int fd, bool json, int level)
 	close(fd);
 }
 
+static char *log_path(void)
+{
+	oc_config *config = NULL;
+	oc_auto_free char *dir = oc_path_state("logs");
+	const char *file = oc_config_load(NULL, &config, NULL) == OC_OK ? oc_config_str(config, "logging.file", "gateway.log")
+									 : "gateway.log";
+	char *path = dir != NULL ? oc_path_expand(file, dir) : NULL;
+	oc_config_unref(config);
+	return path;
+}
+
+int oc_logs_show(const char *plugin, int64_t lines, int level, bool json, bool go_on)
+{
+	oc_err err = {0};
+	oc_auto_free char *path = log_path();
+	if (path == NULL)
+		return OC_EXIT_FAILED;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		oc_fail_errno(&err, errno, "opening %s", path);
+		if (errno == ENOENT)
+			oc_fail(&err, OC_E_NOT_FOUND, "start one with `openclaw gateway run`",
+				"there is no log yet: no gateway has run with this state folder");
+		return oc_cli_fail(&err);
+	}
+	only_plugin = plugin;
+	print_tail(fd, lines, json, level);
+	if (!go_on) {
+		close(fd);
+		return OC_EXIT_OK;
+	}
+	struct sigaction action = {.sa_handler = on_signal};
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	lseek(fd, 0, SEEK_END);
+	follow(path, fd, json, level);
+	return OC_EXIT_OK;
+}
+
 static int run_logs(const oc_args *args)
 {
 	int64_t lines = 100;
@@ -146,39 +205,13 @@ static int run_logs(const oc_args *args)
 		if (oc_arg(args, "lines") == NULL)
 			lines = 100000; /* of all that is at hand */
 	}
-	oc_config *config = NULL;
-	oc_auto_free char *dir = oc_path_state("logs");
-	const char *file = oc_config_load(NULL, &config, NULL) == OC_OK ? oc_config_str(config, "logging.file", "gateway.log")
-									 : "gateway.log";
-	oc_auto_free char *path = dir != NULL ? oc_path_expand(file, dir) : NULL;
-	oc_config_unref(config);
-	if (path == NULL)
-		return OC_EXIT_FAILED;
 	if (oc_arg_flag(args, "path")) {
-		puts(path);
-		return OC_EXIT_OK;
+		oc_auto_free char *path = log_path();
+		if (path != NULL)
+			puts(path);
+		return path != NULL ? OC_EXIT_OK : OC_EXIT_FAILED;
 	}
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		oc_err err;
-		oc_fail_errno(&err, errno, "opening %s", path);
-		if (errno == ENOENT)
-			oc_fail(&err, OC_E_NOT_FOUND, "start one with `openclaw gateway run`",
-				"there is no log yet: no gateway has run with this state folder");
-		return oc_cli_fail(&err);
-	}
-	bool json = oc_arg_flag(args, "json");
-	print_tail(fd, lines, json, level);
-	if (oc_arg_flag(args, "follow")) {
-		struct sigaction action = {.sa_handler = on_signal};
-		sigaction(SIGINT, &action, NULL);
-		sigaction(SIGTERM, &action, NULL);
-		lseek(fd, 0, SEEK_END);
-		follow(path, fd, json, level);
-	} else {
-		close(fd);
-	}
-	return OC_EXIT_OK;
+	return oc_logs_show(NULL, lines, level, oc_arg_flag(args, "json"), oc_arg_flag(args, "follow"));
 }
 
 const oc_command oc_cmd_logs = {

@@ -5,9 +5,11 @@
  * are looked at here.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "core/base/mem.h"
 #include "core/cli/commands.h"
+#include "core/cli/plugins.h"
 #include "core/cli/remote.h"
 #include "ipc-bridge/bridge.h"
 
@@ -41,7 +43,7 @@ static oc_status look_begin(look *l, oc_err *err)
 	return status;
 }
 
-static oc_status get_list(cJSON **ret, oc_err *err)
+oc_status oc_plugins_list(cJSON **ret, oc_err *err)
 {
 	look l;
 	if (oc_remote_alive()) {
@@ -60,7 +62,7 @@ static oc_status get_list(cJSON **ret, oc_err *err)
 	return *ret != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
 }
 
-static oc_status get_info(const char *id, cJSON **ret, oc_err *err)
+oc_status oc_plugins_info(const char *id, cJSON **ret, oc_err *err)
 {
 	look l;
 	if (oc_remote_alive()) {
@@ -88,7 +90,7 @@ static int run_list(const oc_args *args)
 	oc_err err = {0};
 	cJSON *list = NULL;
 	const cJSON *p;
-	if (get_list(&list, &err) != OC_OK)
+	if (oc_plugins_list(&list, &err) != OC_OK)
 		return oc_cli_fail(&err);
 	if (oc_arg_flag(args, "json"))
 		return oc_cli_print_json(list);
@@ -127,7 +129,7 @@ static int run_info(const oc_args *args)
 {
 	oc_err err = {0};
 	oc_auto_json cJSON *info = NULL;
-	if (get_info(args->pos[0], &info, &err) != OC_OK)
+	if (oc_plugins_info(args->pos[0], &info, &err) != OC_OK)
 		return oc_cli_fail(&err);
 	if (oc_arg_flag(args, "json"))
 		return oc_cli_print_json(cJSON_Duplicate(info, true));
@@ -166,16 +168,42 @@ static int run_info(const oc_args *args)
 
 /* ---- enable, disable ---- */
 
+/* A plugin that fills a slot is chosen for it when it is enabled: else it would stay out. */
+static const char *slot_of(const cJSON *info)
+{
+	const cJSON *kind = oc_json_get(info, "kind"), *one;
+	if (cJSON_IsString(kind))
+		return strcmp(kind->valuestring, "memory") == 0 ? "memory" : strcmp(kind->valuestring, "context-engine") == 0 ? "contextEngine" : NULL;
+	cJSON_ArrayForEach(one, kind)
+	{
+		if (cJSON_IsString(one) && strcmp(one->valuestring, "memory") == 0)
+			return "memory";
+		if (cJSON_IsString(one) && strcmp(one->valuestring, "context-engine") == 0)
+			return "contextEngine";
+	}
+	return NULL;
+}
+
 static int set_enabled(const oc_args *args, bool enabled)
 {
 	oc_err err = {0};
 	oc_auto_json cJSON *info = NULL;
-	oc_auto_json cJSON *value = cJSON_CreateBool(enabled);
-	oc_auto_free char *path = oc_asprintf("plugins.entries.%s.enabled", args->pos[0]);
-	if (get_info(args->pos[0], &info, &err) != OC_OK)
+	oc_auto_json cJSON *value = cJSON_CreateBool(enabled), *id = cJSON_CreateString(args->pos[0]);
+	oc_auto_free char *path = oc_plugins_path("entries", args->pos[0], "enabled");
+	if (oc_plugins_info(args->pos[0], &info, &err) != OC_OK)
 		return oc_cli_fail(&err);
-	if (path == NULL || value == NULL || oc_config_edit(NULL, path, value, &err) != OC_OK)
+	const char *slot = enabled ? slot_of(info) : NULL;
+	oc_auto_free char *slot_path = slot != NULL ? oc_asprintf("plugins.slots.%s", slot) : NULL;
+	oc_config_change changes[] = {{path, value}, {slot_path, id}};
+	if (path == NULL || value == NULL || id == NULL || oc_config_edit_many(NULL, changes, slot_path != NULL ? 2 : 1, &err) != OC_OK)
 		return oc_cli_fail(&err);
+	if (oc_arg_flag(args, "json")) {
+		cJSON *o = cJSON_CreateObject();
+		(void)oc_json_set_bool(o, "ok", true);
+		(void)oc_json_set_str(o, "id", args->pos[0]);
+		(void)oc_json_set_bool(o, "enabled", enabled);
+		return oc_cli_print_json(o);
+	}
 	printf("%s is %s%s.\n", args->pos[0], enabled ? "enabled" : "disabled",
 	       oc_remote_alive() ? "; the gateway takes it up at once" : "");
 	return OC_EXIT_OK;
@@ -202,15 +230,17 @@ static const oc_command info_command = {
 	.name = "info", .args = "ID", .summary = "one plugin and what it registered", .opts = json_opt, .min_args = 1, .max_args = 1,
 	.run = run_info};
 static const oc_command enable_command = {
-	.name = "enable", .args = "ID", .summary = "let a plugin run", .min_args = 1, .max_args = 1, .run = run_enable};
+	.name = "enable", .args = "ID", .summary = "let a plugin run", .opts = json_opt, .min_args = 1, .max_args = 1, .run = run_enable};
 static const oc_command disable_command = {
-	.name = "disable", .args = "ID", .summary = "keep a plugin from running", .min_args = 1, .max_args = 1, .run = run_disable};
-static const oc_command *const subs[] = {&list_command, &info_command, &enable_command, &disable_command, NULL};
+	.name = "disable", .args = "ID", .summary = "keep a plugin from running", .opts = json_opt, .min_args = 1, .max_args = 1, .run = run_disable};
+static const oc_command *const subs[] = {&list_command, &info_command, &oc_plugins_install_command,
+					 &oc_plugins_uninstall_command, &enable_command, &disable_command,
+					 &oc_plugins_update_command, &oc_plugins_doctor_command, &oc_plugins_logs_command, NULL};
 
 const oc_command oc_cmd_plugins = {
 	.name = "plugins",
 	.summary = "TypeScript plugins",
-	.help = "A plugin's folder is copied into the state folder's extensions/.  Each plugin runs in a Node.js process of its own,\n"
+	.help = "A plugin is installed with `openclaw plugins install`, or its folder copied into the state folder's extensions/.  Each plugin runs in a Node.js process of its own,\n"
 		"in the sandbox, and is started when it is needed.\n",
 	.subs = subs,
 };

@@ -1,5 +1,6 @@
 # The JavaScript side.  Plain JavaScript for Node; nothing of it is compiled.
 bridge_sources = \
+	%D%/install.js \
 	%D%/main.js \
 	%D%/cli.js \
 	%D%/lib/api.js \
@@ -27,6 +28,8 @@ bridge_sources = \
 	%D%/lib/tools.js \
 	%D%/lib/transpile.js \
 	%D%/sdk/access.js \
+	%D%/lib/untar.js \
+	%D%/lib/watch.js \
 	%D%/sdk/basics.js \
 	%D%/sdk/channel-schemas.js \
 	%D%/sdk/channels.js \
@@ -60,6 +63,7 @@ endif
 bridge/.made: $(bridge_sources) %D%/bundle.mjs %D%/package.json %D%/package-lock.json
 	$(AM_V_GEN)rm -rf bridge bridge-npm && $(MKDIR_P) bridge/lib bridge/sdk bridge-npm && \
 	for f in main.js cli.js `cd $(srcdir)/%D% && echo lib/*.js sdk/*.js`; do cp $(srcdir)/%D%/$$f bridge/$$f || exit 1; done && \
+	for f in main.js install.js `cd $(srcdir)/%D% && echo lib/*.js sdk/*.js`; do cp $(srcdir)/%D%/$$f bridge/$$f || exit 1; done && \
 	cp $(srcdir)/%D%/package.json $(srcdir)/%D%/package-lock.json $(srcdir)/%D%/bundle.mjs bridge-npm/ && \
 	(cd bridge-npm && $(NPM) ci --silent --no-audit --no-fund --ignore-scripts && $(NODE) bundle.mjs ../bridge/vendor) && \
 	rm -rf bridge-npm && touch $@

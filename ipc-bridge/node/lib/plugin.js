@@ -18,6 +18,8 @@ const { internalEvent } = require('./internal.js');
 
 const { hide, hookArguments } = require('./events.js');
 
+const { watch } = require('./watch.js');
+
 const REGISTER_MAX_MS = 20000;
 
 // Replaces what an object holds without replacing the object: plugins keep references to api.config.
@@ -72,6 +74,7 @@ class Plugin {
 
 	// The registration snapshot.
 	async init(params) {
+		watch({ tell: (kind, name) => this.missing(kind, name), network: params.network !== false });
 		this.params = params;
 		this.config = params.config ?? {};
 		this.pluginConfig = params.pluginConfig;

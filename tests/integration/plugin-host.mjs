@@ -336,6 +336,12 @@ test('it writes its own part of the configuration, and no other', async () => {
 	equal(JSON.parse(fs.readFileSync(path.join(state, 'openclaw.json'), 'utf8')).channels.wire.greeting, 'hi');
 	match(JSON.stringify(await gw.rpcRaw('tools.execute', { name: 'rt_write', arguments: { a: { section: 'gateway', set: { port: 1 } } }, session: 'main' })),
 		/may not change gateway\.port.*configWrites/);
+	writeConfig(config({}, { plugins: { entries: { wire: { config: { level: 1 }, configWrites: ['gateway.drainTimeoutMs'] } } } }));
+	await until('the grant', async () => {
+		const r = await gw.rpcRaw('tools.execute', { name: 'rt_write', arguments: { a: { section: 'gateway', set: { drainTimeoutMs: 20000 } } }, session: 'main' });
+		return !r.error && !r.result.isError;
+	});
+	equal(JSON.parse(fs.readFileSync(path.join(state, 'openclaw.json'), 'utf8')).gateway, { drainTimeoutMs: 20000 });
 });
 
 test('programs, state, events, sub-agents, single questions, media', async () => {

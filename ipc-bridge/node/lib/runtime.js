@@ -22,6 +22,8 @@ function createRuntime(plugin, params) {
 		state: { resolveStateDir: () => params.stateDir },
 		system: {
 			enqueueSystemEvent: tell('system.event'),
+			// There are no heartbeats: what was told waits for the session's next message.
+			requestHeartbeatNow: () => void plugin.missing('runtime', 'system.requestHeartbeatNow'),
 			runCommandWithTimeout,
 			formatNativeDependencyHint: ({ packageName, manager = 'pnpm', approveBuildsCommand, rebuildCommand, downloadCommand }) => {
 				const steps = [approveBuildsCommand ?? (manager === 'pnpm' ? `pnpm approve-builds (select ${packageName})` : undefined),
@@ -49,6 +51,7 @@ function createRuntime(plugin, params) {
 			deleteSession: ask('subagent.deleteSession'),
 		},
 		agent: createAgent(plugin, params),
+		modelAuth: createModelAuth(plugin),
 		channel: createChannelRuntime(plugin, params),
 	};
 	return named(runtime, '', plugin);
@@ -113,6 +116,23 @@ function createMemoryTools(plugin) {
 		// `openclaw memory` is a command of the gateway's own: the program has it already.
 		registerMemoryCli: () => {},
 	};
+}
+
+// ---- Keys: those the plugin may see ----
+
+function createModelAuth(plugin) {
+	const resolve = async ({ provider }) => {
+		const key = plugin.config.models?.providers?.[provider]?.apiKey;
+		if (typeof key === 'string' && key !== '' && key !== '***')
+			return { apiKey: key, source: `models.providers.${provider}.apiKey`, mode: 'api-key' };
+		const name = `${String(provider).toUpperCase().replace(/[^A-Z0-9]+/g, '_')}_API_KEY`;
+		if (process.env[name])
+			return { apiKey: process.env[name], source: `env: ${name}`, mode: 'api-key' };
+		plugin.missing('env', name);
+		throw Object.assign(new Error(`No API key for provider "${provider}" that this plugin may see: plugins.entries.${plugin.info?.id ?? plugin.params.id}.env: ["${name}"] ` +
+			'grants the variable, fullConfig: true the configuration'), { code: 'DENIED' });
+	};
+	return { resolveApiKeyForProvider: resolve, getApiKeyForModel: ({ model }) => resolve({ provider: model?.provider }) };
 }
 
 // ---- Agents ----

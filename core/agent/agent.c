@@ -5,6 +5,7 @@
 #include "core/agent/budget.h"
 #include "core/agent/builtin.h"
 #include "core/agent/channels.h"
+#include "core/agent/culprits.h"
 #include "core/agent/inbound.h"
 #include "core/agent/keyring.h"
 #include "core/agent/memory.h"
@@ -186,6 +187,7 @@ void oc_agent_free(oc_agent *agent)
 	oc_tell_free(agent);
 	oc_models_free(agent);
 	oc_keyring_free(agent);
+	oc_culprits_free(agent);
 	oc_budgets_free(agent);
 	oc_prune_forget(agent, NULL);
 	oc_workspaces_free(agent);

@@ -316,6 +316,8 @@ typedef struct oc_agent_timing {
 	oc_hist delivery;	     /* a message handed to a channel, until the channel answered */
 } oc_agent_timing;
 const oc_agent_timing *oc_agent_timings(const oc_agent *agent);
+/* [{"kind":"tool|model","name","count","totalMs","maxMs"}], in no order. NULL: no memory. */
+cJSON *oc_agent_culprits(oc_agent *agent);
 typedef struct oc_agent_gauges {
 	uint64_t waiting_max; /* bound of stats.turns_waiting */
 	struct {

@@ -97,6 +97,7 @@ struct oc_agent {
 	int drain_stage; /* 0: not, 1: turns and deliveries, 2: channels */
 	oc_agent_stats stats;
 	oc_agent_timing timing;
+	oc_map culprits; /* culprits.c */
 };
 
 /* ---- events.c ---- */

@@ -20,6 +20,8 @@ libocore_la_SOURCES += \
 	%D%/commands_info.c \
 	%D%/commands_set.c \
 	%D%/context.c \
+	%D%/culprits.c \
+	%D%/culprits.h \
 	%D%/dead.c \
 	%D%/direct.c \
 	%D%/embed.c \

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/agent/culprits.h"
 #include "core/agent/transcript.h"
 #include "core/agent/skills.h"
 #include "core/agent/workspace.h"
@@ -96,8 +97,11 @@ static void report(void *arg)
 	if (t->blocked)
 		agent->stats.tool_blocked++;
 	t->duration_ms = t->began_ms != 0 ? oc_now_ms() - t->began_ms : 0;
-	if (t->began_ns != 0)
-		oc_hist_add_ns(&agent->timing.tool, oc_now_ns() - t->began_ns);
+	if (t->began_ns != 0) {
+		uint64_t took = oc_now_ns() - t->began_ns;
+		oc_hist_add_ns(&agent->timing.tool, took);
+		oc_culprit_note(agent, "tool", t->tool, took);
+	}
 	oc_debug("tool", "%s: %s after %llu ms", t->tool, t->blocked ? "blocked" : t->is_error ? "failed" : "done",
 		 (unsigned long long)t->duration_ms);
 	t->in.on_done(t->in.arg, t);

@@ -8,6 +8,7 @@
 #include "core/agent/aside.h"
 #include "core/agent/budget.h"
 #include "core/agent/compact.h"
+#include "core/agent/culprits.h"
 #include "core/agent/keyring.h"
 #include "core/agent/recover.h"
 #include "core/agent/shown.h"
@@ -649,6 +650,7 @@ static void on_done(void *arg, oc_status status, oc_str result)
 	if (turn->state != OC_TURN_RUNNING)
 		return;
 	oc_hist_add_ns(&turn->agent->timing.model, oc_now_ns() - step->began_ns);
+	oc_culprit_note(turn->agent, "model", turn->model.ref, oc_now_ns() - step->began_ns);
 	oc_debug("model", "%s: %s after %llu ms", turn->model.ref, status == OC_OK ? "answered" : oc_status_text(status),
 		 (unsigned long long)((oc_now_ns() - step->began_ns) / 1000000));
 	if (status == OC_OK && (step->text.error != OC_OK || turn->reply.error != OC_OK)) {

@@ -224,6 +224,14 @@ static void print_load(const cJSON *deep)
 		printf("%s: %" PRId64 " callbacks, longest %.1f ms, %" PRId64 " over 10 ms\n", oc_json_str(m, "name", "?"),
 		       oc_json_i64(m, "callbacks", 0), oc_json_num(m, "maxMs", 0), oc_json_i64(m, "over10ms", 0));
 	}
+	n = 0;
+	cJSON_ArrayForEach(m, oc_json_get(deep, "slowest"))
+	{
+		label(n++ == 0 ? "time of" : "");
+		printf("%s %s: %" PRId64 " times, %.1f s in all, longest %" PRId64 " ms\n", oc_json_str(m, "kind", "?"),
+		       oc_json_str(m, "name", "?"), oc_json_i64(m, "count", 0), (double)oc_json_i64(m, "totalMs", 0) / 1000,
+		       oc_json_i64(m, "maxMs", 0));
+	}
 	label("memory");
 	printf("%.1f MiB resident, write-ahead log %.1f MiB\n", (double)oc_json_i64(deep, "residentBytes", 0) / 1048576,
 	       (double)oc_json_i64(deep, "walBytes", 0) / 1048576);

@@ -17,6 +17,8 @@
 #define CALLBACK_MS 100
 #define FULL_PERCENT 80
 #define WAIT_MS 1000
+#define HOOK_MS 500
+#define NAMES_SHOWN 8
 
 struct deep {
 	oc_gateway *gw;
@@ -145,6 +147,42 @@ static cJSON *modules(const slowest *s)
 	return list;
 }
 
+/* Tools, models and hook handlers by name, those that took the most time in all first. The caller's. */
+static cJSON *by_name(const oc_gateway *gw)
+{
+	cJSON *all = oc_agent_culprits(gw->agent), *out = cJSON_CreateArray();
+	oc_auto_json cJSON *hooks = oc_hooks_describe(gw->rt->hooks);
+	const cJSON *h, *s;
+	cJSON_ArrayForEach(h, oc_json_get(hooks, "hooks"))
+	{
+		cJSON_ArrayForEach(s, oc_json_get(h, "handlers"))
+		{
+			char name[200];
+			cJSON *o = oc_json_i64(s, "runs", 0) > 0 ? cJSON_CreateObject() : NULL;
+			snprintf(name, sizeof name, "%s of %s", oc_json_str(s, "hook", "?"), oc_json_str(s, "by", "?"));
+			(void)oc_json_set_str(o, "kind", "hook");
+			(void)oc_json_set_str(o, "name", name);
+			(void)oc_json_set_i64(o, "count", oc_json_i64(s, "runs", 0));
+			(void)oc_json_set_i64(o, "totalMs", oc_json_i64(s, "totalMs", 0));
+			(void)oc_json_set_i64(o, "maxMs", oc_json_i64(s, "maxMs", 0));
+			(void)oc_json_set_i64(o, "timedOut", oc_json_i64(s, "timedOut", 0));
+			if (o == NULL || !cJSON_AddItemToArray(all, o))
+				cJSON_Delete(o);
+		}
+	}
+	for (int i = 0; i < NAMES_SHOWN; i++) {
+		cJSON *o, *most = NULL;
+		cJSON_ArrayForEach(o, all) if (most == NULL || oc_json_i64(o, "totalMs", 0) > oc_json_i64(most, "totalMs", 0)) most = o;
+		if (most == NULL)
+			break;
+		most = cJSON_DetachItemViaPointer(all, most);
+		if (!cJSON_AddItemToArray(out, most))
+			cJSON_Delete(most);
+	}
+	cJSON_Delete(all);
+	return out;
+}
+
 /* ---- What it means ---- */
 
 static void finding(cJSON *list, const char *part, const char *remedy, const char *format, ...)
@@ -190,6 +228,19 @@ static void find_keys(cJSON *list, const cJSON *keys)
 	}
 }
 
+/* A handler that everybody waits for. */
+static void find_hooks(cJSON *list, const cJSON *names)
+{
+	const cJSON *h;
+	cJSON_ArrayForEach(h, names)
+	{
+		long long n = (long long)oc_json_i64(h, "count", 1), ms_all = (long long)oc_json_i64(h, "totalMs", 0);
+		if (strcmp(oc_json_str(h, "kind", ""), "hook") == 0 && (ms_all / n > HOOK_MS || oc_json_i64(h, "timedOut", 0) > 0))
+			finding(list, "hook", "see `openclaw plugins info`, or disable it", "the hook handler %s takes %lld ms (%lld at most)",
+				oc_json_str(h, "name", "?"), ms_all / n, (long long)oc_json_i64(h, "maxMs", 0));
+	}
+}
+
 static void find_queues(cJSON *list, const oc_gateway_queue *queues, size_t n)
 {
 	uint64_t waiting = 0;
@@ -209,7 +260,7 @@ static void find_queues(cJSON *list, const oc_gateway_queue *queues, size_t n)
 
 /* The worst first. */
 static cJSON *findings(const struct deep *d, const oc_store_stats *store, const slowest *s, const oc_gateway_queue *queues,
-		       size_t n_queues)
+		       size_t n_queues, const cJSON *names)
 {
 	const oc_gateway *gw = d->gw;
 	cJSON *list = cJSON_CreateArray();
@@ -225,6 +276,7 @@ static cJSON *findings(const struct deep *d, const oc_store_stats *store, const 
 	find_dead(list, d->channels, "channel", "channel");
 	oc_auto_json cJSON *keys = oc_agent_keys(gw->agent);
 	find_keys(list, keys);
+	find_hooks(list, names);
 	find_queues(list, queues, n_queues);
 	if (lag > LAG_MS || busy > LAG_MS * 5)
 		finding(list, "loop", s->n > 0 && s->stats[0].over_10ms > 0 ? "the slowest module below is the likely reason" : NULL,
@@ -244,16 +296,18 @@ static cJSON *findings(const struct deep *d, const oc_store_stats *store, const 
 }
 
 /* Where the time of turns goes. */
-static char *share_words(const oc_gateway *gw, const oc_store_stats *store)
+static char *share_words(const oc_gateway *gw, const oc_store_stats *store, const cJSON *names)
 {
 	const oc_agent_timing *t = oc_agent_timings(gw->agent);
 	double turns = (double)(t->turn_ok.sum_ns + t->turn_other.sum_ns);
 	if (t->turn_ok.n + t->turn_other.n == 0 || turns <= 0)
 		return oc_strdup("Nothing is slow, and nothing has been measured yet: no turn has run.");
 	const struct {
-		const char *name;
+		const char *name, *kind;
 		const oc_hist *h;
-	} parts[] = {{"waiting for the model", &t->model}, {"tools", &t->tool}, {"hooks", oc_hooks_timing(gw->rt->hooks)}};
+	} parts[] = {{"waiting for the model", "model", &t->model},
+		     {"tools", "tool", &t->tool},
+		     {"hooks", "hook", oc_hooks_timing(gw->rt->hooks)}};
 	size_t best = 0;
 	double covered = 0;
 	for (size_t i = 0; i < 3; i++) {
@@ -262,10 +316,14 @@ static char *share_words(const oc_gateway *gw, const oc_store_stats *store)
 			best = i;
 	}
 	double share = (double)parts[best].h->sum_ns / turns * 100, own = 100 - covered / turns * 100;
+	const char *who = "";
+	const cJSON *one;
+	cJSON_ArrayForEach(one, names) if (who[0] == 0 && strcmp(oc_json_str(one, "kind", ""), parts[best].kind) == 0) who =
+		oc_json_str(one, "name", "");
 	if (share >= own)
-		return oc_asprintf("Nothing of the gateway is slow: %.0f %% of the time of turns is %s (p50 %.0f ms, p95 %.0f ms).",
-				   share > 100 ? 100 : share, parts[best].name, ms(oc_hist_quantile(parts[best].h, 0.5)),
-				   ms(oc_hist_quantile(parts[best].h, 0.95)));
+		return oc_asprintf("Nothing of the gateway is slow: %.0f %% of the time of turns is %s%s%s (p50 %.0f ms, p95 %.0f ms).",
+				   share > 100 ? 100 : share, parts[best].name, who[0] != 0 ? ", most of it " : "", who,
+				   ms(oc_hist_quantile(parts[best].h, 0.5)), ms(oc_hist_quantile(parts[best].h, 0.95)));
 	return oc_asprintf("Nothing is slow: %.0f %% of the time of turns is the gateway's own work and its commits (a turn p50 "
 			   "%.1f ms, a commit %.1f ms).",
 			   own, ms(oc_hist_quantile(&t->turn_ok, 0.5)), commits(store).p50);
@@ -285,7 +343,8 @@ static cJSON *describe(struct deep *d)
 	oc_modules_each(gw->rt->modules, rank, &slow);
 	size_t n = oc_gateway_queues(gw, queues);
 	cJSON *o = cJSON_CreateObject(), *probes = cJSON_AddObjectToObject(o, "probes");
-	cJSON *found = findings(d, &store, &slow, queues, n);
+	cJSON *names = by_name(gw);
+	cJSON *found = findings(d, &store, &slow, queues, n, names);
 	(void)oc_json_set(probes, "providers", d->providers);
 	(void)oc_json_set(probes, "channels", d->channels);
 	d->providers = d->channels = NULL;
@@ -311,7 +370,8 @@ static cJSON *describe(struct deep *d)
 	(void)oc_json_set_bool(o, "slow", cJSON_GetArraySize(found) > 0);
 	oc_auto_free char *words = cJSON_GetArraySize(found) > 0
 					   ? oc_strdup(oc_json_str(cJSON_GetArrayItem(found, 0), "message", ""))
-					   : share_words(gw, &store);
+					   : share_words(gw, &store, names);
+	(void)oc_json_set(o, "slowest", names);
 	(void)oc_json_set(o, "findings", found);
 	(void)oc_json_set_str(o, "bottleneck", words != NULL ? words : "");
 	return o;

@@ -27,6 +27,7 @@ struct oc_hook_sub {
 	void (*cancel)(void *arg, oc_hook_turn *turn);
 	void *arg;
 	uint64_t runs, failed, timed_out;
+	uint64_t ns, max_ns; /* until it answered, or was given up */
 };
 
 typedef struct hook_run hook_run;
@@ -38,6 +39,7 @@ struct oc_hook_turn {
 	oc_hooks *hooks;
 	oc_hook_sub *sub;
 	oc_watch *timer;
+	uint64_t began_ns;
 	void *data;
 };
 
@@ -260,6 +262,15 @@ static void note_result(hook_run *run, oc_hook_sub *sub, const cJSON *result)
 		set_reason(run, sub, NULL);
 }
 
+static void note_time(const oc_hook_turn *turn)
+{
+	uint64_t took = oc_now_ns() - turn->began_ns;
+
+	turn->sub->ns += took;
+	if (took > turn->sub->max_ns)
+		turn->sub->max_ns = took;
+}
+
 void oc_hook_answer(oc_hook_turn *turn, oc_status status, const cJSON *result, const char *message)
 {
 	hook_run *run = turn->run;
@@ -270,6 +281,7 @@ void oc_hook_answer(oc_hook_turn *turn, oc_status status, const cJSON *result, c
 		turn_free(turn);
 		return;
 	}
+	note_time(turn);
 	turn_detach(turn);
 	if (status != OC_OK)
 		note_failure(run, sub, status, message != NULL && message[0] != '\0' ? message : oc_status_text(status));
@@ -286,6 +298,7 @@ static void turn_timed_out(void *arg)
 	char text[64];
 
 	(void)snprintf(text, sizeof(text), "no answer within %u ms", turn->sub->timeout_ms);
+	note_time(turn);
 	turn_detach(turn);
 	note_failure(run, turn->sub, OC_E_TIMEOUT, text);
 	turn_give_up(turn);
@@ -392,6 +405,7 @@ static void begin_turn(hook_run *run, size_t i)
 	}
 	turn->run = run;
 	turn->hooks = run->hooks;
+	turn->began_ns = oc_now_ns();
 	turn->sub = sub;
 	sub->refs++;
 	run->turns[i] = turn;
@@ -609,6 +623,8 @@ static cJSON *describe_subs(const oc_hook_sub *sub)
 		(void)oc_json_set_i64(o, "runs", (int64_t)sub->runs);
 		(void)oc_json_set_i64(o, "failed", (int64_t)sub->failed);
 		(void)oc_json_set_i64(o, "timedOut", (int64_t)sub->timed_out);
+		(void)oc_json_set_i64(o, "totalMs", (int64_t)(sub->ns / 1000000));
+		(void)oc_json_set_i64(o, "maxMs", (int64_t)(sub->max_ns / 1000000));
 		(void)cJSON_AddItemToArray(list, o);
 	}
 	return list;

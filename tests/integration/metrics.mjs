@@ -198,7 +198,9 @@ test('status --deep measures every stage, and blames the model when it is the mo
 	const d = await deep();
 	equal(d.slow, false, JSON.stringify(d.findings));
 	match(d.bottleneck, /9\d %|100 %/);
-	match(d.bottleneck, /waiting for the model/);
+	match(d.bottleneck, /waiting for the model, most of it offline\/echo/);
+	equal(d.slowest[0].kind, 'model');
+	equal(d.slowest[0].count, 3);
 	equal(d.probes.providers.map((p) => [p.provider, p.ok]), [['offline', true]]);
 	const stage = Object.fromEntries(d.stages.map((s) => [s.name, s]));
 	equal(stage.turn.count, 3);
@@ -210,6 +212,16 @@ test('status --deep measures every stage, and blames the model when it is the mo
 	const text = (await spawnCli(['status', '--deep'])).out;
 	match(text, /^stage +count +p50 +p95/m);
 	match(text, /^verdict +Nothing of the gateway is slow: .*waiting for the model/m);
+});
+
+test('status --deep names the tool that takes the time', async () => {
+	for (let i = 0; i < 2; i++)
+		await say('/tool exec {"command":"sleep 2"}', `tool-${i}`);
+	const d = await deep();
+	match(d.bottleneck, /tools, most of it exec/, JSON.stringify(d.slowest));
+	const exec = d.slowest.find((s) => s.kind === 'tool' && s.name === 'exec');
+	ok(exec.count === 2 && exec.totalMs >= 4000 && exec.maxMs >= 2000, JSON.stringify(exec));
+	match((await spawnCli(['status', '--deep'])).out, /tool exec: 2 times, 4\.\d s in all/);
 });
 
 test('status --deep names a provider that does not answer', async () => {

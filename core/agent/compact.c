@@ -8,6 +8,7 @@
 #include "core/agent/history.h"
 #include "core/agent/workspace.h"
 #include "core/base/clock.h"
+#include "core/base/fault.h"
 #include "core/base/log.h"
 
 #define TRIES_MAX 3	  /* of one piece */
@@ -120,6 +121,7 @@ static void committed(void *arg, const oc_batch *b, oc_status status, const oc_e
 		return;
 	}
 	oc_hooks *hooks = turn->agent->hooks;
+	OC_FAULT_POINT("compaction-committed");
 	turn->agent->stats.compactions += status == OC_OK;
 	turn->history_model = turn->messages_model = NULL;
 	c->outcome.status = status;
@@ -168,6 +170,7 @@ static void store_summary(oc_compaction *c)
 			 &(oc_message){.role = "system", .text = c->summary, .run = turn->run, .model = turn->model.ref,
 				       .meta_json = text, .tokens = oc_tokens_of(oc_str_of(c->summary))});
 	oc_turn_ref(turn);
+	OC_FAULT_POINT("compaction-commit");
 	if (oc_batch_commit(b, committed, turn, &err) != OC_OK) {
 		oc_turn_unref(turn);
 		fail(c, err.code, &err);

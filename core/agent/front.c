@@ -66,9 +66,12 @@ static cJSON *double_quoted(parser *p, oc_str s, size_t number)
 {
 	/* JSON's escapes are what such heads use. */
 	cJSON *value = NULL;
-	if (oc_json_parse(s, NULL, &value, NULL) == OC_OK && cJSON_IsString(value))
+	oc_status status = oc_json_parse(s, NULL, &value, NULL);
+	if (status == OC_OK && cJSON_IsString(value))
 		return value;
 	cJSON_Delete(value);
+	if (status == OC_E_NOMEM)
+		return NULL;
 	return bad(p, number, "a text in quotation marks that does not end, or has an unknown escape");
 }
 

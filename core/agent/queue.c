@@ -151,12 +151,16 @@ static bool parse_word(cJSON *queue, oc_str word)
 
 oc_status oc_queue_parse(oc_str args, cJSON **ret_patch, oc_err *err)
 {
+	unsigned long refused = oc_mem_refused();
 	cJSON *patch = cJSON_CreateObject();
 	oc_str rest = oc_str_trim(args);
 	if (oc_str_ieq(rest, OC_STR("default")) || oc_str_ieq(rest, OC_STR("reset")) || oc_str_ieq(rest, OC_STR("clear"))) {
-		(void)cJSON_AddNullToObject(patch, "queue");
+		if (cJSON_AddNullToObject(patch, "queue") == NULL) {
+			cJSON_Delete(patch);
+			return oc_fail(err, OC_E_NOMEM, NULL, "cannot change the settings");
+		}
 		*ret_patch = patch;
-		return patch != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "cannot change the settings");
+		return OC_OK;
 	}
 	cJSON *queue = cJSON_AddObjectToObject(patch, "queue");
 	while (queue != NULL && rest.n > 0) {
@@ -164,7 +168,7 @@ oc_status oc_queue_parse(oc_str args, cJSON **ret_patch, oc_err *err)
 		while (n < rest.n && rest.p[n] != ' ' && rest.p[n] != '\n' && rest.p[n] != '\t')
 			n++;
 		oc_str word = {rest.p, n};
-		if (!parse_word(queue, word)) {
+		if (!parse_word(queue, word) && refused == oc_mem_refused()) {
 			oc_status status = oc_fail(err, OC_E_INVALID,
 						   "modes: steer, followup, collect, steer-backlog, interrupt; options: "
 						   "debounce:2s cap:20 drop:old|new|summarize",
@@ -174,7 +178,7 @@ oc_status oc_queue_parse(oc_str args, cJSON **ret_patch, oc_err *err)
 		}
 		rest = oc_str_trim((oc_str){rest.p + n, rest.n - n});
 	}
-	if (queue == NULL) {
+	if (queue == NULL || refused != oc_mem_refused()) {
 		cJSON_Delete(patch);
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot change the settings");
 	}

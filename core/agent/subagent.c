@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/base/fault.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
 
@@ -180,6 +181,7 @@ static void committed(void *arg, const oc_batch *b, oc_status status, const oc_e
 	oc_subagent *sub = arg;
 	oc_err why = *err;
 	(void)b;
+	OC_FAULT_POINT("subagent-committed");
 	if (status == OC_OK && sub->killed)
 		status = oc_fail(&why, OC_E_CANCELED, NULL, "it was stopped before it began");
 	if (status != OC_OK)
@@ -199,6 +201,7 @@ void oc_subagent_commit(oc_subagent *sub)
 	if (status == OC_OK && sub->fork && !sub->forked)
 		status = oc_subagent_fork(sub, b, &err);
 	sub->forked = sub->fork;
+	OC_FAULT_POINT("subagent-commit");
 	if (status == OC_OK)
 		status = oc_batch_commit(b, committed, sub, &err);
 	else

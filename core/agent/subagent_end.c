@@ -4,6 +4,7 @@
 
 #include "core/agent/subagent.h"
 #include "core/base/clock.h"
+#include "core/base/fault.h"
 #include "core/base/log.h"
 
 #define TELL_RETRY_MS 2000
@@ -114,6 +115,7 @@ void oc_subagent_over(oc_subagent *sub)
 		agent->subagents_over = sub;
 	agent->subagents_over_last = sub;
 	agent->subagents_n_over++;
+	OC_FAULT_POINT("subagent-over");
 	oc_subagent_save(sub, NULL);
 	book_usage(sub);
 	tell_ended(sub);
@@ -187,6 +189,7 @@ static void submit_tell(void *arg)
 		in.lane = "subagent";
 	if (rules != NULL)
 		in.extra_system = oc_str_of(rules);
+	OC_FAULT_POINT("subagent-announce");
 	if (status == OC_OK)
 		status = oc_agent_submit(agent, &in, &ref, &err);
 	if (status != OC_OK) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/base/fault.h"
 #include "core/base/log.h"
 #include "core/data/utf8.h"
 
@@ -208,6 +209,7 @@ void oc_take_waiting(oc_turn *turn)
 			turn->deliver = next->deliver;
 			next->deliver = deliver;
 			take(turn, next);
+			OC_FAULT_POINT("messages-collected");
 			turn->agent->stats.turns_merged++;
 		}
 		if (g.text.error == OC_OK)
@@ -301,6 +303,7 @@ bool oc_take_steering(oc_turn *turn)
 			take(turn, t);
 	}
 	oc_take_put(turn, b);
+	OC_FAULT_POINT("message-steered");
 	oc_turn_store(turn, b);
 	if (n > 0 && turn->state == OC_TURN_RUNNING)
 		oc_turn_notice(turn, "steered", "%d message%s came meanwhile and %s taken into account", n, n == 1 ? "" : "s",

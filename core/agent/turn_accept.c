@@ -99,6 +99,8 @@ static void accepted(void *arg, const oc_batch *b, oc_status status, const oc_er
 
 char *oc_turn_input_json(const oc_turn *turn)
 {
+	/* The next start works from this: whole, or none. */
+	unsigned long refused = oc_mem_refused();
 	oc_auto_json cJSON *o = cJSON_CreateObject();
 	(void)oc_json_set_str(o, "text", turn->text);
 	oc_json_opt(o, "origin", turn->origin);
@@ -133,7 +135,7 @@ char *oc_turn_input_json(const oc_turn *turn)
 		(void)oc_json_set_i64(o, "maxTokens", turn->max_tokens);
 	if (turn->has_temperature)
 		(void)oc_json_set(o, "temperature", cJSON_CreateNumber(turn->temperature));
-	return oc_json_print(o);
+	return refused == oc_mem_refused() ? oc_json_print(o) : NULL;
 }
 
 /* A session that was left alone for long enough begins anew with this message. What is under way goes on. */
@@ -154,6 +156,7 @@ static oc_status commit_accept(oc_turn *turn, oc_err *err)
 {
 	oc_agent *agent = turn->agent;
 	oc_batch *b = oc_batch_new(agent->store);
+	unsigned long refused = oc_mem_refused();
 	if (b != NULL && !turn->recovered) {
 		if (turn->inbox.channel != NULL)
 			oc_batch_inbox(b, turn->inbox.channel, turn->inbox.account, turn->inbox.chat, turn->inbox.message_id,
@@ -177,6 +180,9 @@ static oc_status commit_accept(oc_turn *turn, oc_err *err)
 			oc_turn_put_user(turn, b);
 			oc_batch_run_state(b, turn->run, "running", NULL);
 		}
+		/* Something of it is missing: refused, the network brings it again. */
+		if (refused != oc_mem_refused())
+			oc_batch_spoil(b);
 	}
 	oc_turn_ref(turn);
 	oc_status status = oc_batch_commit(b, accepted, turn, err);

@@ -132,10 +132,12 @@ static oc_status run_inbox(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 		oc_sql_bind(find, i + 1, o->texts[i]);
 	b->skip_rest = true;
 	b->duplicate = true;
-	if (sqlite3_step(find) == SQLITE_ROW)
+	int rc = sqlite3_step(find);
+	if (rc == SQLITE_ROW)
 		duplicate_of(b, find);
+	status = rc == SQLITE_ROW || rc == SQLITE_DONE ? OC_OK : oc_sql_fail(err, oc_tx_db(tx), rc, "cannot look for the message");
 	sqlite3_reset(find);
-	return OC_OK;
+	return status;
 }
 
 void oc_batch_inbox(oc_batch *b, const char *channel, const char *account, const char *chat, const char *message_id,

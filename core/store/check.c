@@ -41,6 +41,16 @@ static const rule rules[] = {
 	{"SELECT 'inbound '||channel||' '||message_id||': its run '||i.run||' is open and belongs to another session'"
 	 " FROM inbox i JOIN runs r ON r.run = i.run WHERE i.session IS NOT NULL AND r.session <> i.session"
 	 " AND r.state IN ('accepted', 'running', 'suspended')", 1},
+	/* A session that was deleted takes its runs along; what was received for it is remembered. */
+	{"SELECT 'inbound '||i.channel||' '||i.message_id||': it was acknowledged, but its run '||i.run||' is gone' FROM inbox i"
+	 " JOIN sessions s ON s.key = i.session WHERE i.run IS NOT NULL AND i.ts_ms >= s.created_ms"
+	 " AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.run = i.run)", 1},
+	{"SELECT 'run '||run||': '||count(*)||' replies' FROM outbox WHERE run IS NOT NULL GROUP BY run HAVING count(*) > 1", 1},
+	{"SELECT 'run '||substr(a.key, 5)||': both answered and reported as interrupted' FROM outbox a JOIN outbox b"
+	 " ON b.key = 'int:'||substr(a.key, 5) WHERE a.key LIKE 'run:%'", 1},
+	{"SELECT 'session '||s.key||': the run '||m.run||' begins '||count(*)||' times' FROM messages m JOIN sessions s"
+	 " ON s.id = m.session JOIN events e ON e.session = m.session AND e.seq = m.seq WHERE m.role = 'user' AND m.run IS NOT NULL"
+	 " AND e.kind = 'message_received' GROUP BY m.session, m.run, m.text HAVING count(*) > 1", 1},
 	{"SELECT 'the search index lacks message '||id FROM messages WHERE id <= (SELECT value FROM meta WHERE key = '"
 	 META_SEARCH_UPTO "') AND NOT EXISTS (SELECT 1 FROM messages_search_docsize d WHERE d.id = messages.id)", 3},
 	{"SELECT 'the search index has message '||id||', which is gone' FROM messages_search_docsize d WHERE NOT EXISTS"

@@ -22,10 +22,11 @@
 #define DAY_MS ((int64_t)24 * 3600 * 1000)
 #define CHECKPOINT_QUIET_MS 3000u
 #define CHECKPOINT_BYTES (4 << 20)
+#define LOG_BUSY_BYTES (48 << 20) /* under load; SQLite itself writes back at 16 MiB when it can */
 #define FREE_PAGES_KEPT 256
 #define VACUUM_PAGES 128
 
-enum { STEP_NONE, STEP_OUTBOX, STEP_RUNS, STEP_INBOX, STEP_EVENTS, STEP_ARCHIVE, STEP_SESSIONS, STEP_MERGE, STEP_VACUUM, STEP_END };
+enum { STEP_NONE, STEP_OUTBOX, STEP_INBOX, STEP_RUNS, STEP_EVENTS, STEP_ARCHIVE, STEP_SESSIONS, STEP_MERGE, STEP_VACUUM, STEP_END };
 
 /* ---- The search index ---- */
 
@@ -237,8 +238,11 @@ static oc_status find_dead(oc_store *store, candidate *ret, bool *ret_found, oc_
 	int64_t before = any ? store->chores.now_ms - DAY_MS : r->sessions_ms > 0 ? store->chores.now_ms - r->sessions_ms : 0;
 	sqlite3_bind_int64(s, 1, before);
 	int rc = sqlite3_step(s);
-	*ret_found = rc == SQLITE_ROW && read_candidate(s, ret);
+	bool memory = rc != SQLITE_ROW || read_candidate(s, ret);
+	*ret_found = rc == SQLITE_ROW && memory;
 	sqlite3_reset(s);
+	if (!memory)
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot look for old sessions");
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? OC_OK
 						     : oc_sql_fail(err, oc_tx_db(&store->tx), rc, "cannot look for old sessions");
 }
@@ -252,8 +256,11 @@ static oc_status next_session(oc_store *store, candidate *ret, bool *ret_found, 
 		return err->code;
 	sqlite3_bind_int64(s, 1, store->chores.prune_cursor);
 	int rc = sqlite3_step(s);
-	*ret_found = rc == SQLITE_ROW && read_candidate(s, ret);
+	bool memory = rc != SQLITE_ROW || read_candidate(s, ret);
+	*ret_found = rc == SQLITE_ROW && memory;
 	sqlite3_reset(s);
+	if (!memory)
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot look through the sessions");
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? OC_OK
 						     : oc_sql_fail(err, oc_tx_db(&store->tx), rc, "cannot look through the sessions");
 }
@@ -310,7 +317,7 @@ static oc_status prune_piece(oc_store *store, oc_err *err)
 		if (r->done_ms > 0)
 			status = remove_rows(store,
 					     "DELETE FROM runs WHERE rowid IN (SELECT rowid FROM runs WHERE ended_ms IS NOT NULL"
-					     " AND ended_ms < ?1 LIMIT ?2)",
+					     " AND ended_ms < ?1 AND accepted_ms < ?1 LIMIT ?2)",
 					     done_before, &more, err);
 		break;
 	case STEP_INBOX:
@@ -382,10 +389,12 @@ static oc_status vacuum_piece(oc_store *store, oc_err *err)
 	sqlite3_stmt *s = oc_tx_stmt(&store->tx, "PRAGMA incremental_vacuum(128)", err);
 	if (s == NULL)
 		return err->code;
-	while (sqlite3_step(s) == SQLITE_ROW) /* one page a step */
+	int rc;
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW) /* one page a step */
 		continue;
+	status = rc == SQLITE_DONE ? OC_OK : oc_sql_fail(err, oc_tx_db(&store->tx), rc, "cannot give space back");
 	sqlite3_reset(s);
-	return OC_OK;
+	return status;
 }
 
 /* Brings the index's parts together, a little at a time; when nothing changes any more it is done. */
@@ -500,13 +509,12 @@ bool oc_chores_overdue(const oc_store *store)
 	return store->chores.behind && oc_now_ms() - store->chores.indexed_ms > INDEX_BUSY_MS && store->tx.stmts.db != NULL;
 }
 
-/* Writes the log back into the file, so that the next start need not, and cuts it when it is large. */
-static void checkpoint(oc_store *store)
+/* Writes the log back into the file, so that the next start need not, and cuts it, when it is larger than that. */
+static void checkpoint(oc_store *store, int64_t larger)
 {
 	oc_store_stats stats;
-	store->chores.checkpoint = false;
 	oc_store_get_stats(store, &stats);
-	if (store->tx.stmts.db == NULL || stats.wal_bytes < CHECKPOINT_BYTES)
+	if (store->tx.stmts.db == NULL || stats.wal_bytes < larger)
 		return;
 	sqlite3_busy_timeout(store->tx.stmts.db, 0); /* readers are not waited for: there is a next time */
 	int rc = sqlite3_wal_checkpoint_v2(store->tx.stmts.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
@@ -540,7 +548,8 @@ static oc_status one_piece(oc_store *store, uint64_t now, oc_err *err)
 		ch->postponed++;
 		return OC_OK;
 	}
-	checkpoint(store);
+	ch->checkpoint = false;
+	checkpoint(store, CHECKPOINT_BYTES);
 	return OC_OK;
 }
 
@@ -579,6 +588,8 @@ void oc_chores_busy(oc_store *store)
 	(void)oc_group_alone(store, index_piece, &err);
 	store->chores.behind = true;
 	without_sync(store, false);
+	/* A long reader (a backup) lets the log grow, and the next start has to read all of it. */
+	checkpoint(store, LOG_BUSY_BYTES);
 }
 
 /* A command that wrote a little leaves little for others to index. */

@@ -215,8 +215,11 @@ int64_t oc_store_session_count(oc_store *store)
 static bool add_content(cJSON *o, const char *content, const char *text)
 {
 	if (content[0] != 0) {
+		unsigned long refused = oc_mem_refused();
 		cJSON *parts = cJSON_Parse(content);
-		return parts != NULL && oc_json_set(o, "content", parts);
+		if (parts != NULL || refused != oc_mem_refused())
+			return parts != NULL && oc_json_set(o, "content", parts);
+		/* Damaged: its text is what is left of it, and the rest of the history can be read. */
 	}
 	cJSON *parts = cJSON_AddArrayToObject(o, "content");
 	cJSON *part = parts != NULL ? cJSON_CreateObject() : NULL;

@@ -4,7 +4,8 @@
 # before the library, so its own copies of them are left out.  crash.test checks that no file is missing here.
 check_PROGRAMS += openclaw-fault %D%/sql
 openclaw_fault_SOURCES = core/main.c core/base/fault.c core/agent/agent.c core/agent/recover.c \
-	core/agent/outbound.c core/agent/toolrun.c core/agent/turn.c core/agent/turn_accept.c core/agent/turn_end.c \
+	core/agent/compact.c core/agent/outbound.c core/agent/subagent.c core/agent/subagent_end.c core/agent/take.c \
+	core/agent/toolrun.c core/agent/turn.c core/agent/turn_accept.c core/agent/turn_end.c \
 	core/agent/turn_model.c core/store/group.c core/store/schema.c
 openclaw_fault_CPPFLAGS = $(openclaw_CPPFLAGS) -DOC_FAULT_POINTS
 openclaw_fault_LDADD = $(OC_LIBS)
@@ -19,14 +20,15 @@ tests_fault_wire_la_LDFLAGS = -module -rpath /nowhere $(module_ldflags)
 $(tests_fault_wire_la_OBJECTS): %D%/wire.json
 
 # Memory that runs out: every allocation of these programs and of the libraries linked in goes through tests/fault/oom.h.
-oom_tests = %D%/t_oom_turn
+oom_tests = %D%/t_oom_turn %D%/t_oom_new
 if HAVE_CMOCKA
 check_PROGRAMS += $(oom_tests)
 TESTS += $(oom_tests)
 endif
 EXTRA_DIST += $(oom_tests:=.c) %D%/oom.h
-oom_ldflags = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=oc_writer_put,--wrap=oc_chores_due,--wrap=oc_chores_overdue
-tests_fault_t_oom_turn_LDFLAGS = $(oom_ldflags)
+oom_ldflags = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+tests_fault_t_oom_turn_LDFLAGS = $(oom_ldflags),--wrap=oc_writer_put,--wrap=oc_chores_due,--wrap=oc_chores_overdue
+tests_fault_t_oom_new_LDFLAGS = $(oom_ldflags)
 
 # Every single allocation, which takes an hour.
 check-oom:

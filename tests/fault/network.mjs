@@ -16,6 +16,7 @@ export class Network {
 		this.refuse = 0; // probability that a send is refused for now
 		this.held = 0; // probability that a send's answer comes late
 		this.n = 0;
+		this.looseChats = new Set();
 	}
 
 	listen() {
@@ -98,7 +99,7 @@ export class Network {
 			const m = this.messages.get(message.replyTo);
 			if (m)
 				m.keys.push(key);
-			else
+			else if (!this.looseChats.has(message.to))
 				this.problems.push(`a reply to nothing: ${JSON.stringify(message)}`);
 			if (m && message.to !== m.chat)
 				this.problems.push(`the reply to ${m.id} went to ${message.to}`);
@@ -111,9 +112,10 @@ export class Network {
 	}
 
 	// A new message of a person; text is what the offline model is told.
-	say(chat, text) {
+	// loose: how many replies come of it, and to what they refer, is not foreseen (sub-agents, several messages as one).
+	say(chat, text, loose = false) {
 		const id = `m${++this.n}`;
-		const m = { id, chat, text: text(id), acked: false, acks: 0, tries: 0, keys: [] };
+		const m = { id, chat, text: text(id), acked: false, acks: 0, tries: 0, keys: [], loose };
 		this.messages.set(id, m);
 		this.#deliver(m);
 		return m;
@@ -126,7 +128,7 @@ export class Network {
 	}
 
 	get open() {
-		return [...this.messages.values()].filter((m) => !m.acked || m.keys.length === 0);
+		return [...this.messages.values()].filter((m) => !m.acked || (!m.loose && m.keys.length === 0));
 	}
 
 	textOf(key) {

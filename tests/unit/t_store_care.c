@@ -200,6 +200,61 @@ static void make_v1(fixture *f)
 	free(sql);
 }
 
+/* What the second version did to it, as that program did it. */
+static void make_v2(fixture *f)
+{
+	make_v1(f);
+	run_sql(f->path, "ALTER TABLE runs ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;"
+			 "ALTER TABLE sessions ADD COLUMN settings TEXT;"
+			 "DROP INDEX runs_open;"
+			 "CREATE INDEX runs_open ON runs(accepted_ms) WHERE state IN ('accepted', 'running', 'suspended');"
+			 "PRAGMA user_version=2;"
+			 "UPDATE sessions SET settings = '{\"verbose\":\"on\"}';"
+			 "INSERT INTO runs(run, session, state, accepted_ms, input, attempts) VALUES('r3', '" KEY "', 'suspended', 9, '{}', 2)");
+}
+
+static void the_second_version_is_brought_up_to_date(void **state)
+{
+	fixture *f = *state;
+	oc_err err = {0};
+	make_v2(f);
+	assert_whole(f);
+	f->store = open_mode(f, OC_STORE_OWNER);
+	assert_int_equal(number(f, "PRAGMA user_version"), OC_STORE_SCHEMA);
+	cJSON *session = NULL, *runs = NULL, *h = NULL;
+	assert_int_equal(oc_store_session(f->store, KEY, &session, &err), OC_OK);
+	assert_string_equal(oc_json_str(oc_json_get(session, "settings"), "verbose", ""), "on");
+	cJSON_Delete(session);
+	assert_int_equal(oc_store_history(f->store, KEY, NULL, &h, &err), OC_OK);
+	assert_int_equal(cJSON_GetArraySize(h), 2);
+	cJSON_Delete(h);
+	assert_int_equal(oc_store_open_runs(f->store, &runs, &err), OC_OK);
+	assert_int_equal(cJSON_GetArraySize(runs), 2);
+	assert_string_equal(oc_json_str(cJSON_GetArrayItem(runs, 0), "run", ""), "r3");
+	assert_int_equal(oc_json_i64(cJSON_GetArrayItem(runs, 0), "attempts", 0), 2);
+	cJSON_Delete(runs);
+	say(f, KEY, "user", "And tomorrow?");
+	run_until(f, is_indexed);
+	assert_int_equal(found(f, "weather", NULL), 1);
+	assert_whole(f);
+	oc_store_close(f->store);
+	f->store = NULL;
+	/* A program of the future has had it since. */
+	run_sql(f->path, "PRAGMA user_version=4");
+	static const int modes[] = {OC_STORE_OWNER, OC_STORE_SHARED, OC_STORE_READER, OC_STORE_BESIDE};
+	for (size_t i = 0; i < 4; i++) {
+		oc_store *refused = NULL;
+		err = (oc_err){0};
+		assert_int_equal(oc_store_open(f->path, f->loop, modes[i], &refused, &err), OC_E_VERSION);
+		assert_non_null(strstr(err.text, "newer"));
+		assert_non_null(strstr(err.remedy, "backup"));
+	}
+	assert_int_equal(number(f, "PRAGMA user_version"), 4);
+	run_sql(f->path, "PRAGMA user_version=3");
+	f->store = open_mode(f, OC_STORE_OWNER);
+	assert_whole(f);
+}
+
 static void the_first_version_is_brought_up_to_date(void **state)
 {
 	fixture *f = *state;
@@ -562,9 +617,9 @@ static void old_things_go(void **state)
 	long long old = (long long)(oc_wall_ms() - 40 * DAY);
 	snprintf(sql, sizeof sql,
 		 "UPDATE events SET ts_ms = %lld WHERE seq < 600; UPDATE messages SET ts_ms = %lld WHERE seq < 600;"
-		 "UPDATE inbox SET ts_ms = %lld; UPDATE outbox SET updated_ms = %lld; UPDATE runs SET ended_ms = %lld WHERE ended_ms IS"
-		 " NOT NULL; UPDATE sessions SET updated_ms = %lld WHERE key IN ('agent:main:stale', 'agent:main:busy')",
-		 old, old, old, old, old, old);
+		 "UPDATE inbox SET ts_ms = %lld; UPDATE outbox SET updated_ms = %lld; UPDATE runs SET accepted_ms = %lld, ended_ms = %lld WHERE"
+		 " ended_ms IS NOT NULL; UPDATE sessions SET updated_ms = %lld WHERE key IN ('agent:main:stale', 'agent:main:busy')",
+		 old, old, old, old, old, old, old);
 	run_sql(f->path, sql);
 
 	one_round(f, (oc_retention){.done_ms = 30 * DAY});
@@ -651,6 +706,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_first_version_is_brought_up_to_date, setup_empty, teardown),
+		cmocka_unit_test_setup_teardown(the_second_version_is_brought_up_to_date, setup_empty, teardown),
 		cmocka_unit_test_setup_teardown(search_understands_words, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_query_is_syntax, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_index_follows_deletions, setup, teardown),

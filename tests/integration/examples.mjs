@@ -15,7 +15,7 @@ for (const name of Object.keys(process.env))
 	if (/^(MAKE|MFLAGS)/.test(name))
 		delete process.env[name];
 
-const { test, done, Gateway, cli, equal, ok, match, until, state, cleanup, writeConfig } = await import('./lib.mjs');
+const { test, done, Gateway, cli, spawnCli, equal, ok, match, until, state, cleanup, writeConfig } = await import('./lib.mjs');
 
 const examples = { units: 'tool', redact: 'hook', notes: 'http', counter: 'service', ollama_native: 'provider', linechat: 'channel', wordcount: 'tool-c++' };
 const cxx = spawnSync(process.env.CXX?.split(' ').at(-1) ?? 'c++', ['--version']).status === 0;
@@ -61,17 +61,17 @@ let gw, models;
 test('the installed program makes, tests and builds a module of every kind', async () => {
 	equal(installed.status, 0, installed.stdout + installed.stderr);
 	fs.mkdirSync(path.join(tmp, 'src'));
-	for (const [name, kind] of Object.entries(examples)) {
+	await Promise.all(Object.entries(examples).map(async ([name, kind]) => {
 		const made = cli(['module', 'new', name, '--kind', kind, '--dir', folder(name)]);
 		equal(made.code, 0, made.err);
 		const source = fs.readFileSync(path.join(folder(name), kind === 'tool-c++' ? 'module.cc' : 'module.c'), 'utf8');
 		ok(source.split('\n').length <= 150, `${kind} is ${source.split('\n').length} lines long`);
-		const tested = cli(['module', 'test', folder(name)], { ...compiler, timeout: 120000 });
+		const tested = await spawnCli(['module', 'test', folder(name)], { ...compiler, timeout: 100000 });
 		equal(tested.code, 0, tested.out + tested.err);
 		match(tested.out, /^1\.\.\d+$/m);
-		const built = cli(['module', 'build', folder(name)], { ...compiler, timeout: 60000 });
+		const built = await spawnCli(['module', 'build', folder(name)], { ...compiler, timeout: 60000 });
 		equal(built.code, 0, built.out + built.err);
-	}
+	}));
 });
 
 test('a test that fails is told', async () => {
@@ -87,6 +87,7 @@ test('a test that fails is told', async () => {
 test('dropped in and enabled, all of them run', async () => {
 	const asker = folder('asker');
 	fs.cpSync(folder('units'), asker, { recursive: true });
+	fs.rmSync(path.join(asker, 'units.so'));
 	for (const [name, text] of Object.entries(ASKER))
 		fs.writeFileSync(path.join(asker, name), text);
 	const makefile = path.join(asker, 'Makefile');
@@ -106,8 +107,8 @@ test('dropped in and enabled, all of them run', async () => {
 		models: [{ id: 'tiny', name: 'tiny' }] } } },
 		channels: { linechat: { enabled: true, path: path.join(tmp, 'chat.sock'), dmPolicy: 'open', allowFrom: ['*'] } } });
 	for (const name of [...Object.keys(examples), 'asker']) {
-		const r = cli(['module', 'build', folder(name)], { ...compiler, timeout: 60000 });
-		equal(r.code, 0, r.out + r.err);
+		if (name === 'asker')
+			equal(cli(['module', 'build', asker], { ...compiler, timeout: 60000 }).code, 0);
 		fs.mkdirSync(path.join(state, 'modules'), { recursive: true, mode: 0o700 });
 		fs.copyFileSync(path.join(folder(name), `${name}.so`), path.join(state, 'modules', `${name}.so`));
 		fs.chmodSync(path.join(state, 'modules', `${name}.so`), 0o644);

@@ -326,7 +326,8 @@ static void apply_plugin(verdict *v)
 	if (oc_json_bool(v->tool->spec, "optional", false) && !is_asked_for(v, oc_config_get(c->config, "tools")) &&
 	    !is_asked_for(v, oc_json_get(oc_agent_entry(c->config, c->agent_id), "tools")))
 		deny(v, "it is optional:", "tools.allow or tools.alsoAllow must name it, its plugin or group:plugins");
-	if (oc_modules_tool(c->agent->modules, oc_str_of(oc_guest_id(v->tool->guest)), &other) && oc_module_bundled(oc_guest_module(other.guest)))
+	if (oc_modules_tool(c->agent->modules, oc_str_of(oc_guest_id(v->tool->guest)), &other) && !is_plugin(&other) &&
+	    oc_module_bundled(oc_guest_module(other.guest)))
 		deny(v, "its plugin", "has the name of one of the core's tools");
 	if (!oc_json_bool(v->tool->spec, "sandboxed", true) && oc_policy_sandboxed(c))
 		deny(v, "its plugin", "does not offer it in a sandbox");

@@ -8,7 +8,7 @@ typedef struct oc_plugin_ear {
 	struct oc_plugin_ear *next;
 	oc_plugin *plugin;
 	oc_agent_sub *sub;
-	bool agent, transcript;
+	bool agent, transcript, diagnostic;
 } oc_plugin_ear;
 
 static void tell(const oc_plugin_ear *ear, const char *kind, cJSON *payload)
@@ -66,11 +66,59 @@ static const char *translate(const oc_agent_event *e, cJSON *data)
 	}
 }
 
+static cJSON *diagnostic(const oc_agent_event *e, const char *type)
+{
+	cJSON *o = cJSON_CreateObject();
+	(void)oc_json_set_str(o, "type", type);
+	(void)oc_json_set_str(o, "sessionKey", e->session);
+	return o;
+}
+
+static void tell_state(const oc_plugin_ear *ear, const oc_agent_event *e, const char *state)
+{
+	cJSON *o = diagnostic(e, "session.state");
+	(void)oc_json_set_str(o, "state", state);
+	tell(ear, "diagnostic", o);
+}
+
+/* What the original calls diagnostic events: for plugins that measure. */
+static void tell_diagnostics(const oc_plugin_ear *ear, const oc_agent_event *e)
+{
+	if (e->type == OC_AGENT_EV_ACCEPTED) {
+		cJSON *queued = diagnostic(e, "message.queued");
+		(void)oc_json_set_str(queued, "source", "gateway");
+		tell(ear, "diagnostic", queued);
+	} else if (e->type == OC_AGENT_EV_START) {
+		tell_state(ear, e, "processing");
+	} else if (e->type == OC_AGENT_EV_DONE) {
+		const char *model = oc_json_str(e->data, "model", ""), *slash = strchr(model, '/');
+		bool ok = strcmp(oc_json_str(e->data, "status", ""), "ok") == 0;
+		if (slash != NULL && oc_json_get(e->data, "usage") != NULL) {
+			cJSON *used = diagnostic(e, "model.usage");
+			oc_auto_free char *name = oc_memdup(model, (size_t)(slash - model));
+			(void)oc_json_set_str(used, "provider", name != NULL ? name : "");
+			(void)oc_json_set_str(used, "model", slash + 1);
+			copy(used, "usage", e->data, "usage");
+			copy(used, "durationMs", e->data, "durationMs");
+			tell(ear, "diagnostic", used);
+		}
+		cJSON *processed = diagnostic(e, "message.processed");
+		(void)oc_json_set_str(processed, "outcome", ok ? "completed" : "error");
+		copy(processed, "durationMs", e->data, "durationMs");
+		if (!ok)
+			(void)oc_json_set_str(processed, "error", oc_json_str(oc_json_get(e->data, "error"), "message", ""));
+		tell(ear, "diagnostic", processed);
+		tell_state(ear, e, "idle");
+	}
+}
+
 static void on_event(void *arg, const oc_agent_event *e)
 {
 	const oc_plugin_ear *ear = arg;
 	if (e->run[0] == 0)
 		return;
+	if (ear->diagnostic)
+		tell_diagnostics(ear, e);
 	if (ear->agent) {
 		cJSON *data = cJSON_CreateObject();
 		const char *stream = translate(e, data);
@@ -114,6 +162,7 @@ void oc_plugin_listen(oc_runtime *rt, oc_plugin *plugin, const char *kind)
 	}
 	ear->agent = ear->agent || strcmp(kind, "agent") == 0;
 	ear->transcript = ear->transcript || strcmp(kind, "transcript") == 0;
+	ear->diagnostic = ear->diagnostic || strcmp(kind, "diagnostic") == 0;
 }
 
 void oc_plugin_unlisten(oc_runtime *rt, const oc_plugin *plugin_or_null)

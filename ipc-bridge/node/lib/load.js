@@ -76,6 +76,13 @@ class Loader {
 		return !inside.startsWith('..') && !path.isAbsolute(inside) && !inside.split(path.sep).includes('node_modules');
 	}
 
+	// Extensions of the original sometimes reach into the package they came in (../../../dist/extensionAPI.js).
+	#isOfTheOriginal(spec, from) {
+		if (!/^(?:\.\.\/)+(?:src|dist)\//.test(spec))
+			return false;
+		return path.relative(this.root, path.resolve(path.dirname(from), spec)).startsWith('..');
+	}
+
 	// What `spec` gives in the file `from`.
 	#require(spec, from) {
 		if (SDK.test(spec))
@@ -88,6 +95,8 @@ class Loader {
 		} catch (error) {
 			if (error.code === 'MODULE_NOT_FOUND' && CUSTOMARY.has(split(spec).name))
 				return this.#customary(spec);
+			if (error.code === 'MODULE_NOT_FOUND' && this.#isOfTheOriginal(spec, from))
+				return this.sdk('openclaw/extension-api');
 			throw error;
 		}
 		if (this.modules.has(file))

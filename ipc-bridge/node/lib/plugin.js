@@ -65,9 +65,21 @@ class Plugin {
 		return addHttpRoute(route, { plugin: this.info, registry: this.registry, warn: told, refuse: told }) ?? (() => {});
 	}
 
+	// Told of this plugin's own lines; returns what ends it.
+	listenToLog(transport) {
+		this.transports ??= new Set();
+		this.transports.add(transport);
+		return () => void this.transports.delete(transport);
+	}
+
 	logger(prefix) {
-		const at = (level) => (...parts) => this.link.notify('log', { level, message: (prefix ? `[${prefix}] ` : '') +
-			parts.map((part) => (typeof part === 'string' ? part : part instanceof Error ? part.stack : JSON.stringify(plainData(part)))).join(' ') });
+		const at = (level) => (...parts) => {
+			const message = (prefix ? `[${prefix}] ` : '') +
+				parts.map((part) => (typeof part === 'string' ? part : part instanceof Error ? part.stack : JSON.stringify(plainData(part)))).join(' ');
+			this.link.notify('log', { level, message });
+			for (const transport of this.transports ?? [])
+				transport({ 0: message, _meta: { logLevelName: level.toUpperCase(), date: new Date(), name: prefix || this.info?.id } });
+		};
 		return { trace: at('trace'), debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), fatal: at('error'),
 			child: (bindings) => this.logger(typeof bindings === 'string' ? bindings : prefix) };
 	}

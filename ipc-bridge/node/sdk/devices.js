@@ -37,11 +37,19 @@ class AcpRuntimeError extends Error {
 
 module.exports = (plugin) => {
 	const host = (path) => (...args) => plugin.link.call(path, args);
+	// A gateway that pairs no devices has none that wait.
+	const orNone = (path, none) => (...args) => plugin.link.call(path, args).catch((error) => {
+		if (error.code !== 'UNSUPPORTED')
+			throw error;
+		return none;
+	});
 	const backends = new Map();
 	return {
-		AcpRuntimeError, resolveGatewayBindUrl, resolveTailnetHostWithRunner,
-		listDevicePairing: host('devices.listPairing'),
-		approveDevicePairing: host('devices.approvePairing'),
+		AcpRuntimeError,
+		runEmbeddedPiAgent: (params) => plugin.runtime.agent.runEmbeddedPiAgent(params),
+		resolveGatewayBindUrl, resolveTailnetHostWithRunner,
+		listDevicePairing: orNone('devices.listPairing', { pending: [], paired: [] }),
+		approveDevicePairing: orNone('devices.approvePairing', null),
 		issueDeviceBootstrapToken: host('devices.issueBootstrapToken'),
 		registerAcpRuntimeBackend: (backend) => {
 			if (!backend.id?.trim() || !backend.runtime)

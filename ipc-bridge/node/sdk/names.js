@@ -142,5 +142,6 @@ module.exports = {
 		resolveWhatsAppMentionStripPatterns resolveWhatsAppOutboundTarget signalOnboardingAdapter
 		slackOnboardingAdapter telegramOnboardingAdapter whatsappOnboardingAdapter`,
 	devices: `AcpRuntimeError approveDevicePairing getAcpRuntimeBackend issueDeviceBootstrapToken listDevicePairing
-		registerAcpRuntimeBackend resolveGatewayBindUrl resolveTailnetHostWithRunner unregisterAcpRuntimeBackend`,
+		registerAcpRuntimeBackend resolveGatewayBindUrl resolveTailnetHostWithRunner runEmbeddedPiAgent
+		unregisterAcpRuntimeBackend`,
 };

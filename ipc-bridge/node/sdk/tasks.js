@@ -126,8 +126,10 @@ module.exports = (plugin) => {
 		}
 	}
 
-	const onDiagnosticEvent = (listener) => plugin.listen('diagnostic', listener);
-	const registerLogTransport = (transport) => plugin.listen('log', transport);
+	let seq = 0;
+	const onDiagnosticEvent = (listener) => plugin.listen('diagnostic', (event) => listener({ ...event, seq: ++seq, ts: Date.now() }));
+	// A plugin gets its own lines, not the whole gateway's.
+	const registerLogTransport = (transport) => plugin.listenToLog(transport);
 	const createSubsystemLogger = (name) => {
 		const logger = plugin.logger(name);
 		return { ...logger, subsystem: name, raw: logger.info, isEnabled: () => true, child: (part) => createSubsystemLogger(`${name}/${part}`) };

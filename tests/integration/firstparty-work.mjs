@@ -1,0 +1,168 @@
+// Extensions of 2026.3.13, unmodified, at their work: the answers of tests/captures' recordings where they are not the
+// original's sentences.  irc and nextcloud-talk are in plugin-channels.mjs.
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { test, done, Gateway, cleanup, equal, ok, match, until, skipAll, state, writeConfig } from './lib.mjs';
+
+const packages = path.join(process.env.OC_NPM ?? '', '../plugins');
+if (!fs.existsSync(path.join(path.dirname(process.env.OC_BIN), 'bridge/vendor')))
+	skipAll('built without plugins');
+if (!fs.existsSync(path.join(packages, 'kitchen-sink')))
+	skipAll('needs npm packages (make npm-deps)');
+
+// One server for all: a model provider, a collector, an owner of threads.
+const seen = [];
+const server = http.createServer((req, res) => {
+	const chunks = [];
+	req.on('data', (chunk) => chunks.push(chunk)).on('end', () => {
+		const body = Buffer.concat(chunks);
+		seen.push({ method: req.method, url: req.url, type: req.headers['content-type'], body });
+		if (req.url.endsWith('/chat/completions'))
+			return answerModel(JSON.parse(body), res);
+		if (req.url.startsWith('/api/v1/ownership/C_OTHER')) {
+			res.writeHead(409, { 'content-type': 'application/json' });
+			return res.end('{"owner":"other-agent"}');
+		}
+		res.writeHead(200, { 'content-type': 'application/json' });
+		res.end('{}');
+	});
+});
+await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+cleanup(async () => server.close());
+const port = server.address().port;
+
+function answerModel({ messages, stream }, res) {
+	const last = JSON.stringify(messages.at(-1).content);
+	const text = last.includes('fenced') ? '```json\n{"fenced":true}\n```' : last.includes('bad') ? 'no json' : '{"ok":1}';
+	const usage = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 };
+	if (!stream) {
+		res.writeHead(200, { 'content-type': 'application/json' });
+		return res.end(JSON.stringify({ choices: [{ message: { role: 'assistant', content: text }, finish_reason: 'stop' }], usage }));
+	}
+	res.writeHead(200, { 'content-type': 'text/event-stream' });
+	const say = (value) => res.write(`data: ${JSON.stringify(value)}\n\n`);
+	say({ choices: [{ index: 0, delta: { role: 'assistant', content: text } }] });
+	say({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] });
+	say({ choices: [], usage });
+	res.end('data: [DONE]\n\n');
+}
+
+// A port that nobody had a moment ago.
+const free = await new Promise((resolve) => {
+	const probe = http.createServer().listen(0, '127.0.0.1', () => {
+		const { port: one } = probe.address();
+		probe.close(() => resolve(one));
+	});
+});
+
+const workspace = path.join(state, 'workspace');
+fs.mkdirSync(path.join(workspace, 'bin'), { recursive: true });
+fs.mkdirSync(path.join(workspace, 'memory'));
+fs.writeFileSync(path.join(workspace, 'MEMORY.md'), '# Memory\n\nThe owner likes green tea.\n');
+// A stand-in for the lobster command, as in the recording: it echoes how it was called.
+fs.writeFileSync(path.join(workspace, 'bin/lobster'), `#!/usr/bin/env node
+const argv = process.argv.slice(2);
+const approve = argv.at(-1) === 'APPROVE';
+console.log(JSON.stringify({ ok: true, status: approve ? 'needs_approval' : 'ok', output: [{ argv }],
+	requiresApproval: approve ? { type: 'approval_request', prompt: 'Go on?', items: [], resumeToken: 'tok1' } : null }));
+`, { mode: 0o755 });
+process.env.PATH = `${path.join(workspace, 'bin')}:${process.env.PATH}`;
+
+const ids = ['llm-task', 'lobster', 'memory-core', 'talk-voice', 'phone-control', 'device-pair', 'diagnostics-otel', 'voice-call', 'thread-ownership'];
+writeConfig({
+	agents: { defaults: { model: { primary: 'mock/mock-1' }, workspace }, list: [{ id: 'main', default: true, identity: { name: 'Robo' } }] },
+	models: { providers: { mock: { baseUrl: `http://127.0.0.1:${port}/v1`, apiKey: 'sk-mock', api: 'openai-completions',
+		models: [{ id: 'mock-1', name: 'Mock', contextWindow: 128000, maxTokens: 4096 }] } } },
+	tools: { alsoAllow: ['llm-task', 'lobster'] },
+	talk: { apiKey: 'el-key-123456' },
+	diagnostics: { enabled: true, otel: { enabled: true, endpoint: `http://127.0.0.1:${port}`, protocol: 'http/protobuf', serviceName: 'oc-test', traces: true, metrics: true,
+		logs: true, flushIntervalMs: 1000, sampleRate: 1 } },
+	plugins: {
+		load: { paths: [path.join(packages, '2026.3.13/extensions')] }, allow: ids, slots: { memory: 'memory-core' },
+		entries: { ...Object.fromEntries(ids.map((id) => [id, { enabled: true, fullConfig: true }])),
+			lobster: { enabled: true, env: ['PATH'] },
+			'thread-ownership': { enabled: true, fullConfig: true, config: { forwarderUrl: `http://127.0.0.1:${port}/` } },
+			'voice-call': { enabled: true, fullConfig: true, config: { enabled: true, provider: 'mock', fromNumber: '+15550000001', toNumber: '+15550000002',
+				serve: { port: free, bind: '127.0.0.1', path: '/voice/webhook' } } } },
+	},
+});
+
+const gw = await new Gateway().start();
+const list = async () => (await gw.rpc('plugins.list', {})).plugins.filter((one) => ids.includes(one.id));
+const say = async (text) => (await gw.rpc('session.message', { session: 'main', text, wait: true })).text;
+const run = async (name, args) => (await gw.rpc('tools.execute', { name, arguments: args, session: 'main' })).content.map((part) => part.text).join('');
+const fails = async (name, args) => JSON.stringify(await gw.rpcRaw('tools.execute', { name, arguments: args, session: 'main' }));
+
+test('all are there', async () => {
+	await until('the plugins', async () => (await list()).every((one) => one.status !== 'loading'), 60000);
+	equal((await list()).map((one) => [one.id, one.status, one.error]).filter(([, status]) => status !== 'loaded'), []);
+});
+
+test('llm-task: a model asked for JSON', async () => {
+	equal(JSON.parse(await run('llm-task', { prompt: 'give json', input: { a: [1, 2] } })), { ok: 1 });
+	equal(JSON.parse(await run('llm-task', { prompt: 'fenced' })), { fenced: true });
+	match(await fails('llm-task', { prompt: 'bad' }), /invalid JSON/);
+	match(await fails('llm-task', { prompt: 'schema', schema: { type: 'object', required: ['n'] } }), /must have required property 'n'/);
+	match(await fails('llm-task', { prompt: '' }), /prompt/);
+});
+
+test('lobster: a program with arguments, approvals and all', async () => {
+	equal(JSON.parse(await run('lobster', { action: 'run', pipeline: 'echo hi' })).output, [{ argv: ['run', '--mode', 'tool', 'echo hi'] }]);
+	equal(JSON.parse(await run('lobster', { action: 'run', pipeline: 'APPROVE' })).requiresApproval.resumeToken, 'tok1');
+	equal(JSON.parse(await run('lobster', { action: 'resume', token: 'tok1', approve: true })).output[0].argv, ['resume', '--token', 'tok1', '--approve', 'yes']);
+	match(await fails('lobster', { action: 'resume', token: 'tok1' }), /approve required/);
+	match(await fails('lobster', { action: 'run', pipeline: 'x', cwd: '../../..' }), /cwd/);
+});
+
+test('memory-core: the memory of the workspace', async () => {
+	match(await run('memory_get', { path: 'MEMORY.md' }), /green tea/);
+	match(await run('memory_search', { query: 'tea' }), /green tea/);
+});
+
+test('talk-voice: its command, with the configuration it reads', async () => {
+	match(await say('/voice'), /talk\.voiceId: \(unset\)\n- talk\.apiKey: el-key/);
+	match(await say('/voice bogus'), /set <voiceId\|name>/);
+});
+
+test('phone-control: arms and disarms commands of phones, in the configuration', async () => {
+	match(await say('/phone status'), /disarmed/i);
+	match(await say('/phone arm camera 5m'), /armed/i);
+	const config = () => JSON.parse(fs.readFileSync(path.join(state, 'openclaw.json'), 'utf8')).gateway?.nodes;
+	match(JSON.stringify(config()), /camera\./);
+	match(await say('/phone status'), /camera/i);
+	match(await say('/phone disarm'), /disarmed/i);
+	equal(config()?.allowCommands ?? [], []);
+});
+
+test('device-pair: what waits for approval', async () => {
+	match(await say('/pair status'), /No pending device pairing requests/);
+	match(await say('/pair'), /^Error: Gateway /); // nothing a phone could reach
+	match(await say('/pair notify on'), /only on Telegram/);
+});
+
+test('voice-call: calls with the mock provider, by gateway methods and by its tool', async () => {
+	const bad = await gw.rpcRaw('voicecall.initiate', {});
+	match(JSON.stringify(bad), /message required/);
+	const { callId, initiated } = await gw.rpc('voicecall.initiate', { message: 'hello there', mode: 'notify' });
+	ok(initiated && callId);
+	const { call } = await gw.rpc('voicecall.status', { callId });
+	equal([call.provider, call.direction, call.from, call.to, call.metadata.initialMessage], ['mock', 'outbound', '+15550000001', '+15550000002', 'hello there']);
+	equal(await gw.rpc('voicecall.speak', { callId, message: 'more' }), { success: true });
+	equal(await gw.rpc('voicecall.end', { callId }), { success: true });
+	equal((await gw.rpc('voicecall.status', { callId: 'nope' })).found, false);
+	match(await run('voice_call', { action: 'initiate_call', message: 'by tool', to: '+15550000003' }), /callId/);
+});
+
+test('diagnostics-otel: what was measured goes to the collector', async () => {
+	await say('give json please');
+	await until('metrics', () => seen.some((one) => one.url === '/v1/metrics' && one.body.includes('openclaw.tokens')), 20000);
+	await until('traces', () => seen.some((one) => one.url === '/v1/traces' && one.body.includes('openclaw.model.usage')), 20000);
+	ok(seen.filter((one) => one.url.startsWith('/v1/') && one.type === 'application/x-protobuf').length >= 2);
+});
+
+test('all end with the gateway', async () => {
+	equal((await gw.stop()).code, 0);
+});
+
+await done();

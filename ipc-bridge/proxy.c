@@ -239,7 +239,8 @@ static void hook_fired(void *arg, oc_hook_turn *turn, oc_hook_id hook, const cJS
 		f->turn = turn;
 		f->hook = h;
 		*oc_hook_turn_data(turn) = f;
-		status = oc_plugin_ask(h->plugin, &(oc_plugin_request){.method = h->type != NULL ? "internalHook" : "hook",
+		const char *method = h->type == NULL ? "hook" : h->handler >= 0 ? "internalHook" : "tools.offered";
+		status = oc_plugin_ask(h->plugin, &(oc_plugin_request){.method = method,
 								       .payload = oc_sbuf_view(&b), .deadline_ms = oc_hook_turn_timeout(turn), .on_done = hook_done,
 								       .arg = f}, &f->asked);
 	}
@@ -422,6 +423,18 @@ static oc_status subscribe_internal(oc_plugin *plugin, const cJSON *row, oc_err 
 	return status;
 }
 
+/* A plugin whose factories do not make the same tools everywhere is asked for each run which there are. */
+static oc_status subscribe_tools(oc_plugin *plugin, oc_err *err)
+{
+	const cJSON *row;
+	bool varies = false;
+	cJSON_ArrayForEach(row, oc_json_get(plugin->snapshot, "tools")) varies |= oc_json_bool(row, "varies", false);
+	if (!varies)
+		return OC_OK;
+	oc_plugin_hook as = {.type = "tools", .action = "offered"};
+	return subscribe_as(plugin, NULL, &as, "internal_tools", err);
+}
+
 /* ---- The module ---- */
 
 static oc_status init(const oc_host_api *host, oc_self *self, oc_str config, void **ret_inst)
@@ -500,6 +513,8 @@ oc_status oc_plugin_present(oc_plugin *plugin, oc_err *err)
 		if (status == OC_OK)
 			status = subscribe(plugin, row, err);
 	}
+	if (status == OC_OK)
+		status = subscribe_tools(plugin, err);
 	cJSON_ArrayForEach(row, internal_rows(plugin))
 	{
 		if (status == OC_OK)

@@ -315,6 +315,17 @@ static bool is_asked_for(const verdict *v, const cJSON *filter)
 	       is_named(oc_json_get(provider, "allow"), v->tool) || is_named(oc_json_get(provider, "alsoAllow"), v->tool);
 }
 
+static bool has_name(const cJSON *list, const char *name)
+{
+	const cJSON *one;
+	cJSON_ArrayForEach(one, list)
+	{
+		if (cJSON_IsString(one) && strcmp(one->valuestring, name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Tools of TypeScript plugins: optional ones are for who asks for them by name; a plugin that is called like one of our tools
  * gets none; some are not offered in a sandbox. */
 static void apply_plugin(verdict *v)
@@ -329,6 +340,9 @@ static void apply_plugin(verdict *v)
 	if (oc_modules_tool(c->agent->modules, oc_str_of(oc_guest_id(v->tool->guest)), &other) && !is_plugin(&other) &&
 	    oc_module_bundled(oc_guest_module(other.guest)))
 		deny(v, "its plugin", "has the name of one of the core's tools");
+	const cJSON *offered = oc_json_get(c->offered, oc_guest_id(v->tool->guest));
+	if (cJSON_IsArray(offered) && !has_name(offered, v->tool->name))
+		deny(v, "its plugin", "does not offer it in this conversation");
 	if (!oc_json_bool(v->tool->spec, "sandboxed", true) && oc_policy_sandboxed(c))
 		deny(v, "its plugin", "does not offer it in a sandbox");
 }
@@ -368,6 +382,7 @@ void oc_policy_context_of(const oc_turn *turn, oc_policy_context *ret)
 		.sender = oc_json_str(turn->sender, "id", ""),
 		.sender_name = oc_json_str(turn->sender, "username", ""),
 		.only = turn->hook_tools_allow,
+		.offered = turn->offered,
 	};
 }
 

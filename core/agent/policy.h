@@ -16,6 +16,7 @@ typedef struct oc_policy_context {
 	const char *channel, *account; /* where the message came from, "" when nowhere */
 	const char *chat;   /* group's id, "" when none */
 	const char *sender, *sender_name; /* "" when none */
+	const cJSON *offered; /* what factories make for this run, by plugin; NULL: not asked */
 	const cJSON *only;  /* names that remain (a hook's toolsAllow), NULL: no limit */
 } oc_policy_context;
 

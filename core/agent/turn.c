@@ -47,6 +47,7 @@ void oc_turn_unref(oc_turn *turn)
 	cJSON_Delete(turn->calls);
 	cJSON_Delete(turn->said);
 	cJSON_Delete(turn->bootstrap);
+	cJSON_Delete(turn->offered);
 	cJSON_Delete(turn->early_start);
 	cJSON_Delete(turn->ended);
 	cJSON_Delete(turn->settings);

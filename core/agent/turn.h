@@ -135,6 +135,7 @@ struct oc_turn {
 	bool hold_text; /* agentResponse may change the reply: nothing is shown before */
 	/* What before_message_write makes of messages: the user's in the history, and who goes on after one of the model's. */
 	const char *user_content, *user_text;
+	cJSON *offered;		 /* the names of tools that factories make for this run, by plugin; NULL: all they have */
 	cJSON *bootstrap;	 /* what internal hooks make of the workspace's files; NULL: they stay as they are */
 	void (*write_after)(oc_turn *turn); /* who goes on after the hooks of a command */
 	int n_stopped; /* by /stop */

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "core/agent/policy.h"
 #include "core/agent/transcript.h"
 #include "core/agent/turn.h"
 #include "core/agent/workspace.h"
@@ -584,6 +585,30 @@ static bool on_bootstrap(oc_turn *turn, const oc_hook_result *result)
 	return true;
 }
 
+/* What factories of tools are told. */
+static cJSON *with_run(const oc_turn *turn)
+{
+	cJSON *o = with_session(turn);
+	oc_policy_context policy;
+	oc_policy_context_of(turn, &policy);
+	oc_json_opt(o, "workspace", turn->workspace);
+	oc_json_opt(o, "account", policy.account);
+	oc_json_opt(o, "sessionId", oc_json_str(oc_json_get(o, "ctx"), "sessionId", NULL));
+	if (turn->sender != NULL)
+		(void)oc_json_set(o, "sender", cJSON_Duplicate(turn->sender, true));
+	if (oc_policy_sandboxed(&policy))
+		(void)oc_json_set_bool(o, "sandboxed", true);
+	return o;
+}
+
+static bool on_run(oc_turn *turn, const oc_hook_result *result)
+{
+	const cJSON *tools = oc_json_get(result->changes, "tools");
+	cJSON_Delete(turn->offered);
+	turn->offered = tools != NULL ? cJSON_Duplicate(tools, true) : NULL;
+	return true;
+}
+
 static const point before[] = {
 	{OC_HOOK_MESSAGE_RECEIVED, with_message, NULL, if_message},
 	{OC_HOOK_SESSION_START, with_session, on_session, if_began},
@@ -593,6 +618,7 @@ static const point before[] = {
 	{OC_HOOK_BEFORE_DISPATCH, with_message, on_dispatch, NULL},
 	{OC_HOOK_BEFORE_MODEL_RESOLVE, with_prompt_only, on_model, NULL},
 	{OC_HOOK_BEFORE_AGENT_START, with_prompt_only, on_early_start, NULL},
+	{OC_HOOK_INTERNAL_TOOLS, with_run, on_run, NULL},
 	{OC_HOOK_INTERNAL_BOOTSTRAP, with_bootstrap, on_bootstrap, NULL},
 	{OC_HOOK_BEFORE_PROMPT_BUILD, with_prompt, on_prompt, NULL},
 	{OC_HOOK_BEFORE_AGENT_START, with_prompt, on_prompt, if_no_early_start},

@@ -126,7 +126,9 @@ typedef enum oc_hook_failure { OC_HOOK_FAIL_CONTINUE = 1, OC_HOOK_FAIL_BLOCK } o
 	X(DEACTIVATE, "deactivate", -1, -1, OBSERVE, 5000, CONTINUE, "")                                                 \
 	/* For the original's internal hooks (registerHook), where no other row is fired. */                             \
 	X(INTERNAL_COMMAND, "internal_command", -1, -1, MODIFY, 15000, CONTINUE, "messages:append")                      \
-	X(INTERNAL_BOOTSTRAP, "internal_bootstrap", -1, -1, MODIFY, 15000, CONTINUE, "bootstrapFiles:last>")
+	X(INTERNAL_BOOTSTRAP, "internal_bootstrap", -1, -1, MODIFY, 15000, CONTINUE, "bootstrapFiles:last>")             \
+	/* Which tools factories make for this run, by plugin: {"tools":{"<id>":[name,…]}}. */                           \
+	X(INTERNAL_TOOLS, "internal_tools", -1, -1, MODIFY, 5000, CONTINUE, "tools:assign")
 
 typedef enum oc_hook_id {
 	OC_HOOK_NONE = 0, /* a name nobody fires */

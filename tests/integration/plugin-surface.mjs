@@ -195,6 +195,7 @@ export default { id: "made", register(api: OpenClawPluginApi) {
 			tool("made_count", async () => String(factories)),
 		];
 	}, { names: ["made_ctx", "made_count"] });
+	api.registerTool((ctx) => (ctx.sessionKey?.includes(":secret") ? null : tool("made_open", async () => "open")));
 	api.registerTool(() => { throw new Error("no tools today"); });
 	api.registerTool((async () => tool("made_late", async () => "late")) as any);
 	api.registerTool(tool("made_optional", async () => "optional"), { optional: true });
@@ -231,6 +232,10 @@ test('tools of factories: asked for each run, with its context', async () => {
 	equal([ctx.agentId, ctx.sessionKey, ctx.workspaceDir, ctx.sandboxed, ctx.model], ['main', 'agent:main:thing', path.join(state, 'workspace'), false, 'offline/echo']);
 	const before = Number(await run('made_count'));
 	equal(Number(await run('made_count')), before + 1);
+	match(await say('/tools', 'agent:main:plain'), /made_open/);
+	const secret = await say('/tools', 'agent:main:subagent:secret');
+	ok(!secret.includes('made_open') && secret.includes('made_odd'), secret);
+	match(await say('/tool made_open {}', 'agent:main:secret'), /does not offer it|not offer/);
 	equal(JSON.parse(await run('made_odd')), { strange: [1, 2], big: '10' });
 	equal(await run('made_old', { a: 1 }), '2');
 	const said = (await gw.rpc('plugins.info', { id: 'made' })).registered.diagnostics.map((one) => one.message).join('\n');

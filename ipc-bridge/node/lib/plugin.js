@@ -21,6 +21,8 @@ const { hide, hookArguments } = require('./events.js');
 const { watch } = require('./watch.js');
 
 const REGISTER_MAX_MS = 20000;
+// What is not the same for every run, of what a tool's factory is told.
+const OF_A_RUN = new Set(['agentId', 'sessionKey', 'sessionId', 'messageChannel', 'agentAccountId', 'requesterSenderId', 'senderIsOwner']);
 
 // Replaces what an object holds without replacing the object: plugins keep references to api.config.
 function become(target, source) {
@@ -116,6 +118,7 @@ class Plugin {
 		for (const tool of snapshot.tools)
 			tool.resolved = this.#usualTools(tool);
 		snapshot.diagnostics = plainData(this.registry.out.diagnostics);
+		this.snapshotTools = snapshot.tools;
 		this.registry.later = (more) => void this.#registeredLate(plainData(more));
 		this.registry.dropped = (gone) => this.link.notify('unregister', gone);
 		return snapshot;
@@ -159,16 +162,30 @@ class Plugin {
 		const ctx = row.fixed ? {} : { config: this.config, workspaceDir: this.params.workspaceDir, agentId: 'main',
 			sessionKey: 'agent:main:main', sandboxed: false };
 		try {
+			let looked = false;
+			const watch = (target) => new Proxy(target, { get: (from, key) => {
+				looked ||= OF_A_RUN.has(key);
+				return from[key];
+			}, ownKeys: (from) => {
+				looked = true;
+				return Reflect.ownKeys(from);
+			} });
 			const ask = (more, diagnostic) => {
-				const made = this.tools.resolve(row.factory, { ...ctx, ...more }, diagnostic);
+				const made = this.tools.resolve(row.factory, row.fixed ? ctx : watch({ ...ctx, ...more }), diagnostic);
 				this.tools.release(made.map((one) => one.tool));
 				return made.map(({ tool, ...description }) => description);
 			};
 			const made = ask({}, (level, message) => this.registry.diagnostic(level, message));
 			if (row.fixed)
 				return made;
-			// Many offer less in a sandbox.
-			const inside = new Set(ask({ sandboxed: true }, () => {}).map((one) => one.name));
+			// Many offer less in a sandbox; who looks at the conversation is asked for each run.
+			let inside = new Set();
+			try {
+				inside = new Set(ask({ sandboxed: true }, () => {}).map((one) => one.name));
+			} catch {
+				// nothing, there
+			}
+			row.varies = looked || undefined;
 			return made.map((one) => (inside.has(one.name) ? one : { ...one, sandboxed: false }));
 		} catch (error) {
 			this.registry.diagnostic('error', `plugin tool failed (${this.info.id}): ${error?.message ?? error}`);
@@ -214,13 +231,32 @@ class Plugin {
 		return out;
 	}
 
-	// One call of a tool: made by its factory for this context, executed, forgotten.
-	async runTool({ factory, name, params, context }, call) {
-		const ctx = { config: this.config, workspaceDir: context.workspace ?? this.params.workspaceDir, agentId: context.agent,
+	// What a factory is told of a run.
+	#toolContext(context) {
+		return { config: this.config, workspaceDir: context.workspace ?? this.params.workspaceDir, agentId: context.agent,
 			sessionKey: context.session, sessionId: context.sessionId, messageChannel: context.channel || 'webchat',
 			agentAccountId: context.account, requesterSenderId: context.sender?.id ?? context.sender ?? 'gateway-client',
 			senderIsOwner: context.sender === undefined, sandboxed: context.sandboxed === true,
 			agentDir: path.join(this.params.stateDir, 'agents', context.agent ?? 'main', 'agent') };
+	}
+
+	// The names of the tools that there are in a run.
+	toolsOffered({ payload }) {
+		const names = [];
+		for (const { factory, fixed, resolved } of this.snapshotTools)
+			try {
+				const made = fixed ? [] : this.tools.resolve(factory, this.#toolContext(payload ?? {}), () => {});
+				this.tools.release(made.map((one) => one.tool));
+				names.push(...(fixed ? resolved : made).map((one) => one.name));
+			} catch (error) {
+				this.logger('tools').error(`plugin tool failed (${this.info.id}): ${error?.message ?? error}`);
+			}
+		return { tools: { [this.info.id]: names } };
+	}
+
+	// One call of a tool: made by its factory for this context, executed, forgotten.
+	async runTool({ factory, name, params, context }, call) {
+		const ctx = this.#toolContext(context);
 		const made = this.tools.resolve(factory, ctx, (level, message) => this.registry.diagnostic(level, message));
 		const tool = made.find((one) => one.name === name);
 		try {
@@ -321,6 +357,7 @@ class Plugin {
 			internalHook: (params) => this.internalHook(params),
 			'tool.resolve': ({ factory, ctx }) => this.tools.resolve(factory, { ...ctx, config: this.config },
 				(level, message) => this.registry.diagnostic(level, message)),
+			'tools.offered': (params) => this.toolsOffered(params),
 			'tool.run': (params, call) => this.runTool(params, call),
 			'tool.execute': (params, call) => this.tools.execute(params, call),
 			'tool.release': ({ tools }) => this.tools.release(tools),

@@ -1,5 +1,5 @@
 /*
- * The store beside plain SQLite.  usage: bench_store append [ROWS] | open [EVENTS] | search [MESSAGES]
+ * The store beside plain SQLite.  usage: bench_store append [ROWS] | open [EVENTS] | killed [MEGABYTES] | search [MESSAGES]
  *
  * append: one event (or message) a batch, handed over singly as turns do, against prepared INSERTs of the same columns in
  * explicit transactions of 100, both with WAL and synchronous=FULL.  Rows per second, and the ratio.
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -429,6 +430,56 @@ static void search_large(int64_t messages)
 	oc_loop_free(loop);
 }
 
+/* A process killed with a large log (a reader had kept it from being written back): how long the next start takes. */
+static void open_after_kill(int64_t megabytes)
+{
+	char path[128], wal[140], text[2000];
+	oc_err err = {0};
+	oc_loop *loop = NULL;
+	struct stat st = {0};
+	path_of("log.db", path);
+	snprintf(wal, sizeof wal, "%s-wal", path);
+	fill(path, 10000, 100);
+	pid_t pid = fork();
+	if (pid == 0) {
+		sqlite3 *db = NULL;
+		sqlite3_stmt *s = NULL;
+		if (sqlite3_open(path, &db) != SQLITE_OK)
+			_exit(1);
+		run_sql(db, "PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0; BEGIN");
+		sqlite3_prepare_v2(db, "INSERT INTO events(session, seq, ts_ms, kind, data) VALUES(1, ?1, 1, 'k', ?2)", -1, &s, NULL);
+		for (int64_t i = 0; stat(wal, &st) != 0 || (int64_t)st.st_size < megabytes << 20; i++) {
+			make_text((unsigned)i, text, sizeof text);
+			sqlite3_bind_int64(s, 1, 1000000 + i);
+			sqlite3_bind_text(s, 2, text, -1, SQLITE_STATIC);
+			if (sqlite3_step(s) != SQLITE_DONE)
+				_exit(1);
+			sqlite3_reset(s);
+			if (i % 1000 == 999)
+				run_sql(db, "COMMIT; BEGIN");
+		}
+		_exit(0); /* as kill -9: nothing is closed */
+	}
+	int rc = 1;
+	if (pid < 0 || waitpid(pid, &rc, 0) != pid || rc != 0 || stat(wal, &st) != 0 || oc_loop_new(&loop, &err) != OC_OK)
+		fail("a killed process", &err);
+	printf("log left by a killed process                 %8.1f MB\n", (double)st.st_size / 1e6);
+	oc_store *store = NULL;
+	cJSON *runs = NULL;
+	uint64_t began = oc_now_ns();
+	if (oc_store_open(path, loop, OC_STORE_OWNER, &store, &err) != OC_OK || oc_store_open_runs(store, &runs, &err) != OC_OK)
+		fail("recover", &err);
+	double recovered = ms_since(began);
+	oc_batch *b = oc_batch_new(store);
+	oc_batch_event(b, "agent:main:s1", "state_changed", NULL, NULL);
+	if (oc_batch_commit_now(b, &err) != OC_OK)
+		fail("commit", &err);
+	printf("open with the open runs %.2f ms, with the first commit %.2f ms\n", recovered, ms_since(began));
+	cJSON_Delete(runs);
+	oc_store_close(store);
+	oc_loop_free(loop);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "append", *tmp = getenv("TMPDIR");
@@ -439,10 +490,12 @@ int main(int argc, char **argv)
 		append(argc > 2 ? (int)strtol(argv[2], NULL, 10) : 100000);
 	else if (strcmp(what, "open") == 0)
 		open_large(argc > 2 ? strtoll(argv[2], NULL, 10) : 1000000);
+	else if (strcmp(what, "killed") == 0)
+		open_after_kill(argc > 2 ? strtoll(argv[2], NULL, 10) : 256);
 	else if (strcmp(what, "search") == 0)
 		search_large(argc > 2 ? strtoll(argv[2], NULL, 10) : 1000000);
 	else
-		fprintf(stderr, "usage: bench_store append [ROWS] | open [EVENTS] | search [MESSAGES]\n");
+		fprintf(stderr, "usage: bench_store append [ROWS] | open [EVENTS] | killed [MEGABYTES] | search [MESSAGES]\n");
 	char command[128];
 	snprintf(command, sizeof command, "%s", dir);
 	fflush(stdout);

@@ -37,6 +37,7 @@ bench: all $(bench_programs)
 	$(NODE) $(srcdir)/tests/bench/idle.mjs ./openclaw
 	%D%/bench_store append
 	%D%/bench_store open
+	%D%/bench_store killed
 	%D%/bench_store search
 
 # 100,000 turns over 2,000 sessions: minutes, not seconds. SOAK="TURNS SESSIONS CONCURRENCY" for others.

@@ -90,15 +90,15 @@ void oc_plugin_trouble(oc_plugin *plugin, const char *kind, const char *format, 
 	(void)oc_json_set_str(row, "last", text);
 }
 
-/* Whether a path that the plugin could not have is there: the file, or for a new one its folder. */
-static bool is_withheld(const oc_plugin *plugin, const char *path)
+/* Whether a path that the plugin could not have is there: the file, or for one to be written its folder. */
+static bool is_withheld(const oc_plugin *plugin, const char *path, bool write)
 {
 	struct stat st;
 	oc_auto_free char *folder = oc_memdup(path, (size_t)(oc_path_base(path) - path));
 	size_t n = strlen(plugin->root);
 	if (strncmp(path, plugin->root, n) == 0 && path[n] == '/')
 		return false;
-	return stat(path, &st) == 0 || (folder != NULL && folder[0] != 0 && strcmp(folder, "/") != 0 && stat(folder, &st) == 0 && access(folder, W_OK) == 0);
+	return stat(path, &st) == 0 || (write && folder != NULL && folder[0] != 0 && strcmp(folder, "/") != 0 && stat(folder, &st) == 0 && access(folder, W_OK) == 0);
 }
 
 /* Remembered once a name, for `plugins doctor`. */
@@ -119,7 +119,7 @@ static void take_missing(oc_plugin *plugin, const cJSON *params)
 	/* What is not there for anybody was not kept from it. */
 	bool file = strcmp(kind, "read") == 0 || strcmp(kind, "write") == 0, env = strcmp(kind, "env") == 0;
 	if ((env && (oc_config_env(plugin->bridge->config, name) == NULL || strncmp(name, "OPENCLAW_BRIDGE_", 16) == 0)) ||
-	    (file && (name[0] != '/' || !is_withheld(plugin, name))))
+	    (file && (name[0] != '/' || !is_withheld(plugin, name, strcmp(kind, "write") == 0))))
 		return;
 	if (cJSON_GetArraySize(list) < MISSING_MAX)
 		(void)cJSON_AddItemToArray(list, cJSON_CreateString(name));

@@ -286,6 +286,16 @@ static void on_notify(void *arg, oc_str name, oc_str payload)
 	oc_plugin_noted(arg, name, payload);
 }
 
+static void end_it(void *arg)
+{
+	oc_plugin *plugin = arg;
+	oc_watch_end(plugin->patience);
+	plugin->patience = NULL;
+	if (plugin->proc != NULL)
+		(void)oc_proc_kill(plugin->proc, 15);
+	patient(plugin, STOP_MS, too_slow);
+}
+
 /* The process's end follows, by itself or by our hand, when it has not come before. */
 static void on_closed(void *arg, const char *why)
 {
@@ -298,8 +308,9 @@ static void on_closed(void *arg, const char *why)
 		gone(plugin);
 		return;
 	}
-	(void)oc_proc_kill(plugin->proc, 15);
-	patient(plugin, STOP_MS, too_slow);
+	/* Most often it is ending, and how it ended says more than our signal. */
+	if (plugin->phase != OC_PLUGIN_STOPPING)
+		patient(plugin, LAST_WORDS_MS, end_it);
 }
 
 static const oc_peer_events peer_events = {on_ready, on_call, NULL, on_notify, on_closed};

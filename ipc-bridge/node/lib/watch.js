@@ -44,8 +44,9 @@ function watchEnvironment(once) {
 }
 
 function note(once, kind, error) {
-	if (DENIED.has(error?.code) && typeof error.path === 'string' && error.path.startsWith('/'))
-		once(error.syscall === 'open' && kind === 'write' ? 'write' : kind, error.path);
+	// (Resolving modules looks for package.json everywhere.)
+	if (DENIED.has(error?.code) && typeof error.path === 'string' && error.path.startsWith('/') && !error.path.endsWith('/package.json'))
+		once(kind, error.path);
 }
 
 function wrap(object, name, kind, once) {

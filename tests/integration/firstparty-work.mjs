@@ -88,7 +88,7 @@ writeConfig({
 	},
 });
 
-const gw = await new Gateway().start();
+let gw = await new Gateway().start();
 const list = async () => (await gw.rpc('plugins.list', {})).plugins.filter((one) => ids.includes(one.id));
 const say = async (text) => (await gw.rpc('session.message', { session: 'main', text, wait: true })).text;
 const run = async (name, args) => (await gw.rpc('tools.execute', { name, arguments: args, session: 'main' })).content.map((part) => part.text).join('');
@@ -159,6 +159,22 @@ test('diagnostics-otel: what was measured goes to the collector', async () => {
 	await until('metrics', () => seen.some((one) => one.url === '/v1/metrics' && one.body.includes('openclaw.tokens')), 20000);
 	await until('traces', () => seen.some((one) => one.url === '/v1/traces' && one.body.includes('openclaw.model.usage')), 20000);
 	ok(seen.filter((one) => one.url.startsWith('/v1/') && one.type === 'application/x-protobuf').length >= 2);
+});
+
+test('of others: the kitchen sink registers all it has, and hapi answers on its route', async () => {
+	const others = ['openclaw-kitchen-sink-fixture', 'hapi-openclaw'];
+	await gw.stop();
+	writeConfig({ agents: { defaults: { model: { primary: 'offline/echo' }, workspace } }, plugins: { load: { paths: ['kitchen-sink', 'hapi'].map((name) => path.join(packages, name)) },
+		entries: { 'hapi-openclaw': { config: { hapiBaseUrl: `http://127.0.0.1:${port}`, sharedSecret: 's' } } } } });
+	gw = await new Gateway().start();
+	const all = async () => (await gw.rpc('plugins.list', {})).plugins.filter((one) => others.includes(one.id));
+	await until('both', async () => (await all()).length === 2 && (await all()).every((one) => one.status !== 'loading'), 60000);
+	equal((await all()).map((one) => [one.status, one.error]), [['loaded', undefined], ['loaded', undefined]]);
+	const { registered: r } = await gw.rpc('plugins.info', { id: others[0] });
+	equal([r.tools.flatMap((tool) => tool.names).length, r.hooks.length, r.commands.length, r.services.length, r.httpRoutes.length, r.gatewayMethods.length,
+		r.channels.length, r.providers.length, r.contextEngines.length, r.other.length], [4, 42, 3, 2, 2, 2, 2, 2, 2, 61]);
+	const refused = await fetch(`${gw.url}/hapi/sessions`);
+	ok([401, 403, 404].includes(refused.status) && !refused.headers.has('x-openclaw-unhandled'), `${refused.status} ${await refused.text()}`);
 });
 
 test('all end with the gateway', async () => {

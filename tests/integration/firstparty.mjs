@@ -23,7 +23,7 @@ const FAILS = {
 // What failed there, for a file that the package lacks, and loads here.
 const BETTER = new Set(['2026.1.29/twitch']);
 
-// Differences that are meant: see ipc-bridge/PROTOCOL.md, "Differences".
+// Differences that are meant: see plugin-sdk/doc/plugins.md.
 const MEANT = [
 	// A tool that names itself twice is one name here.
 	/^2026\.3\.13\/memory-lancedb tools\.\d\.names/,

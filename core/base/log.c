@@ -17,6 +17,7 @@
 
 #define LINE_MAX_BYTES 16384
 #define SECRETS_MAX 256
+#define HELD_MAX_BYTES 65536
 
 static struct {
 	pthread_mutex_t lock;
@@ -31,7 +32,12 @@ static struct {
 	size_t n_secrets;
 	void (*sink)(void *arg, int level, oc_str json_line);
 	void *sink_arg;
-} the_log = {.lock = PTHREAD_MUTEX_INITIALIZER, .level = OC_LOG_INFO, .fd = -1};
+	void (*mask)(void *arg, char *message);
+	void *mask_arg;
+	int console;
+	bool holding;
+	oc_sbuf held;
+} the_log = {.lock = PTHREAD_MUTEX_INITIALIZER, .level = OC_LOG_INFO, .fd = -1, .console = OC_LOG_TRACE};
 
 static const char *const level_names[] = {"", "error", "warn", "info", "debug", "trace"};
 
@@ -71,6 +77,37 @@ void oc_log_set_sink(void (*sink)(void *arg, int level, oc_str json_line), void 
 	pthread_mutex_unlock(&the_log.lock);
 }
 
+void oc_log_set_console(int level)
+{
+	pthread_mutex_lock(&the_log.lock);
+	the_log.console = level;
+	pthread_mutex_unlock(&the_log.lock);
+}
+
+void oc_log_set_mask(void (*mask)(void *arg, char *message), void *arg)
+{
+	pthread_mutex_lock(&the_log.lock);
+	the_log.mask = mask;
+	the_log.mask_arg = arg;
+	pthread_mutex_unlock(&the_log.lock);
+}
+
+static void forget_held_locked(void)
+{
+	if (the_log.holding)
+		oc_sbuf_free(&the_log.held);
+	the_log.holding = false;
+}
+
+void oc_log_hold(void)
+{
+	pthread_mutex_lock(&the_log.lock);
+	forget_held_locked();
+	oc_sbuf_init(&the_log.held, HELD_MAX_BYTES);
+	the_log.holding = true;
+	pthread_mutex_unlock(&the_log.lock);
+}
+
 /* errno tells why there is none afterwards. */
 static bool open_file_locked(void)
 {
@@ -87,6 +124,19 @@ static void close_file_locked(void)
 	the_log.fd = -1;
 }
 
+static void write_fd(int fd, const char *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t put = write(fd, p, n);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put <= 0)
+			return; /* a log that cannot be written has nowhere to complain */
+		p += put;
+		n -= (size_t)put;
+	}
+}
+
 oc_status oc_log_open_file(const char *path, uint64_t max_bytes, unsigned keep, oc_err *err)
 {
 	char *copy = oc_strdup(path);
@@ -100,6 +150,11 @@ oc_status oc_log_open_file(const char *path, uint64_t max_bytes, unsigned keep, 
 	the_log.keep = keep;
 	bool opened = open_file_locked();
 	int e = errno;
+	if (opened && the_log.holding) {
+		write_fd(the_log.fd, the_log.held.p, the_log.held.n);
+		the_log.size += the_log.held.n;
+	}
+	forget_held_locked();
 	pthread_mutex_unlock(&the_log.lock);
 	return opened ? OC_OK : oc_fail_errno(err, e, "opening the log file %s", path);
 }
@@ -125,6 +180,9 @@ void oc_log_close(void)
 	close_file_locked();
 	oc_free(the_log.path);
 	the_log.path = NULL;
+	forget_held_locked();
+	the_log.mask = NULL;
+	the_log.console = OC_LOG_TRACE;
 	for (size_t i = 0; i < the_log.n_secrets; i++) {
 		oc_wipe(the_log.secrets[i], strlen(the_log.secrets[i]));
 		oc_free(the_log.secrets[i]);
@@ -246,19 +304,6 @@ static size_t plain_text(const char *s, char *out, size_t size)
 	return n;
 }
 
-static void write_fd(int fd, const char *p, size_t n)
-{
-	while (n > 0) {
-		ssize_t put = write(fd, p, n);
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return; /* a log that cannot be written has nowhere to complain */
-		p += put;
-		n -= (size_t)put;
-	}
-}
-
 static void write_text(int level, const char *where, const char *message, const char *when)
 {
 	static const char *const colour[] = {"", "\033[31m", "\033[33m", "", "\033[2m", "\033[2m"};
@@ -283,9 +328,12 @@ static void emit(int level, const char *where, char *message, bool cut)
 	oc_wall_format(oc_wall_ms(), when, sizeof when);
 	pthread_mutex_lock(&the_log.lock);
 	redact(message, cut);
-	if (!the_log.json && !the_log.no_stderr)
+	if (the_log.mask != NULL)
+		the_log.mask(the_log.mask_arg, message);
+	bool console = !the_log.no_stderr && level <= the_log.console;
+	if (!the_log.json && console)
 		write_text(level, where, message, when);
-	if (the_log.fd >= 0 || the_log.sink != NULL || the_log.json) {
+	if (the_log.fd >= 0 || the_log.sink != NULL || the_log.json || the_log.holding) {
 		oc_sbuf b;
 		oc_sbuf_init(&b, 4 * LINE_MAX_BYTES + 4096);
 		oc_sbuf_printf(&b, "{\"time\":\"%s\",\"level\":\"%s\",\"where\":", when, level_names[level]);
@@ -296,8 +344,10 @@ static void emit(int level, const char *where, char *message, bool cut)
 		oc_sbuf_z(&b, ",\"message\":");
 		oc_sbuf_json(&b, oc_str_of(message));
 		oc_sbuf_z(&b, "}\n");
-		if (b.error == OC_OK && the_log.json && !the_log.no_stderr)
+		if (b.error == OC_OK && the_log.json && console)
 			write_fd(2, b.p, b.n);
+		if (b.error == OC_OK && the_log.holding)
+			oc_sbuf_add(&the_log.held, b.p, b.n);
 		if (b.error == OC_OK && the_log.fd >= 0) {
 			if (the_log.max_bytes > 0 && the_log.size + b.n > the_log.max_bytes && the_log.size > 0)
 				rotate_locked();

@@ -20,6 +20,14 @@ int oc_log_level(void);
 int oc_log_level_parse(const char *name);
 void oc_log_set_json(bool json);   /* JSON lines on stderr instead of text; files are always JSON lines */
 void oc_log_set_stderr(bool enabled);
+/* What goes to stderr as well, when that is less than the level; OC_LOG_TRACE: no less. 0: nothing. */
+void oc_log_set_console(int level);
+/* Keeps what is logged from now on, up to 64 KiB, until oc_log_open_file writes it or oc_log_close forgets it: a gateway
+ * knows its file before it knows that no other one uses it. */
+void oc_log_hold(void);
+/* Called with every message, after redaction, to hide more of it: in place, the length stays. It must not log; on the
+ * logging thread. NULL turns it off. */
+void oc_log_set_mask(void (*mask)(void *arg, char *message), void *arg);
 /* Appends to a file as well, mode 0600; at max_bytes it becomes path.1 (… path.keep). */
 oc_status oc_log_open_file(const char *path, uint64_t max_bytes, unsigned keep, oc_err *err);
 void oc_log_reopen(void); /* after an outside rotation (SIGHUP) */

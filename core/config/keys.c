@@ -22,10 +22,10 @@ static const char logging_keys[] =
 	"file string # Where to; relative paths are below the state folder's logs\n"
 	"maxFileBytes integer 65536.. =10485760 # A log file of this size is rotated\n"
 	"json boolean # JSON lines on stderr\n"
-	"consoleLevel error|warn|info|debug|trace|fatal|silent\n"
-	"consoleStyle pretty|compact|json\n"
-	"redactSensitive off|tools\n"
-	"redactPatterns string[]\n";
+	"consoleLevel error|warn|info|debug|trace|fatal|silent # What of it goes to stderr\n"
+	"consoleStyle pretty|compact|json # json: as logging.json\n"
+	"redactSensitive off|tools # Keys and tokens are hidden in any case\n"
+	"redactPatterns string[] # What matches one of these regular expressions is hidden in the log\n";
 
 static const char gateway_keys[] =
 	"port integer 1..65535 =18789 # TCP port of HTTP and WebSocket\n"

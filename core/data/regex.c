@@ -705,3 +705,90 @@ oc_status oc_regex_match(const oc_regex *regex, oc_str text)
 	oc_free(memory);
 	return status;
 }
+
+/* As run, but every place knows where the match it belongs to began; places are kept in that order, so the first to reach
+ * a place is the leftmost. */
+struct begun {
+	struct places places;
+	size_t *began;
+};
+
+static bool follow_from(const oc_regex *r, struct begun *set, unsigned *stack, unsigned place, size_t began, uint32_t before,
+			uint32_t after)
+{
+	unsigned i = set->places.n;
+	bool matched = follow(r, &set->places, stack, place, before, after);
+	for (; i < set->places.n; i++)
+		set->began[i] = began;
+	return matched;
+}
+
+static oc_status run_find(const oc_regex *r, oc_str text, size_t from, struct begun *now, struct begun *next, unsigned *stack,
+			  size_t *ret_at, size_t *ret_end)
+{
+	uint32_t before = UINT32_MAX;
+	unsigned long long steps = 0;
+	bool found = false;
+	if (from > 0) {
+		size_t last = from - 1;
+		while (last > 0 && from - last < 4 && ((unsigned char)text.p[last] & 0xC0) == 0x80)
+			last--;
+		if (oc_utf8_decode((oc_str){text.p + last, from - last}, &before) == 0)
+			before = BAD_BYTE;
+	}
+	for (size_t at = from;;) {
+		uint32_t code = UINT32_MAX;
+		size_t len = 0;
+		if (at < text.n && (len = oc_utf8_decode((oc_str){text.p + at, text.n - at}, &code)) == 0) {
+			code = BAD_BYTE;
+			len = 1;
+		}
+		next->places.n = 0;
+		for (unsigned i = 0; i < now->places.n; i++) {
+			if (follow_from(r, next, stack, now->places.at[i], now->began[i], before, code) && (!found || now->began[i] <= *ret_at)) {
+				found = true;
+				*ret_at = now->began[i];
+				*ret_end = at;
+			}
+		}
+		if (!found && follow_from(r, next, stack, 0, at, before, code)) {
+			found = true;
+			*ret_at = *ret_end = at;
+		}
+		now->places.n = 0;
+		for (unsigned i = 0; i < next->places.n && at < text.n; i++) {
+			const struct instruction *ins = &r->program[next->places.at[i]];
+			if (ins->op != OP_SET || (found && next->began[i] > *ret_at))
+				continue;
+			if (set_has(&r->sets[ins->x], code) && places_add(&now->places, next->places.at[i] + 1))
+				now->began[now->places.n - 1] = next->began[i];
+			steps += r->sets[ins->x].n;
+		}
+		if (at >= text.n || (found && now->places.n == 0))
+			return found ? OC_OK : OC_E_NOT_FOUND;
+		steps += next->places.n + 1;
+		if (steps > MAX_STEPS)
+			return OC_E_LIMIT;
+		before = code;
+		at += len;
+	}
+}
+
+oc_status oc_regex_find(const oc_regex *regex, oc_str text, size_t from, size_t *ret_at, size_t *ret_n)
+{
+	size_t n = regex->n, at = 0, end = 0;
+	unsigned *memory = oc_calloc(n * 5, sizeof *memory);
+	size_t *began = oc_calloc(n * 2, sizeof *began);
+	oc_status status = OC_E_NOMEM;
+	if (memory != NULL && began != NULL) {
+		struct begun now = {{memory, memory + n, 0}, began}, next = {{memory + 2 * n, memory + 3 * n, 0}, began + n};
+		status = run_find(regex, text, from, &now, &next, memory + 4 * n, &at, &end);
+	}
+	oc_free(began);
+	oc_free(memory);
+	if (status == OC_OK) {
+		*ret_at = at;
+		*ret_n = end - at;
+	}
+	return status;
+}

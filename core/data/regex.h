@@ -19,5 +19,8 @@ void oc_regex_free(oc_regex *regex); /* NULL is allowed */
 /* Does it match anywhere in the text? OC_OK, OC_E_NOT_FOUND, OC_E_NOMEM, or OC_E_LIMIT when text and pattern are both so
  * large that the answer would take too long. Bytes that are no UTF-8 match nothing but negated classes and the dot. */
 oc_status oc_regex_match(const oc_regex *regex, oc_str text);
+/* Where it matches first at or after byte `from` (at most text.n, at the beginning of a character), and the longest such
+ * match. Statuses as above. */
+oc_status oc_regex_find(const oc_regex *regex, oc_str text, size_t from, size_t *ret_at, size_t *ret_n);
 
 #endif

@@ -13,6 +13,7 @@
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
+#include "core/gateway/logging.h"
 #include "core/gateway/notify.h"
 #include "core/module/crash.h"
 
@@ -123,9 +124,7 @@ static void on_config(void *arg, oc_config *after, const oc_config_diff *diff, c
 	if (oc_config_diff_touches(diff, "gateway.port") || oc_config_diff_touches(diff, "gateway.bind")
 	    || oc_config_diff_touches(diff, "gateway.tls"))
 		oc_warn("gateway", "gateway.port, gateway.bind and gateway.tls take effect at the next restart");
-	int level = oc_log_level_parse(oc_config_str(after, "logging.level", "info"));
-	if (oc_config_diff_touches(diff, "logging.level") && level != 0)
-		oc_log_set_level(level);
+	oc_gateway_log_reload(after, diff);
 	oc_runtime_configure(gw->rt, after);
 }
 
@@ -325,25 +324,6 @@ static void log_problems(const oc_config *config)
 	}
 }
 
-static oc_status set_up_log(const oc_config *config, bool verbose, oc_err *err)
-{
-	int level = oc_log_level_parse(oc_config_str(config, "logging.level", "info"));
-	const char *env = oc_config_env(config, "OPENCLAW_LOG_LEVEL");
-	if (env != NULL && oc_log_level_parse(env) != 0)
-		level = oc_log_level_parse(env);
-	oc_log_set_level(verbose ? OC_LOG_DEBUG : level != 0 ? level : OC_LOG_INFO);
-	oc_log_set_json(oc_config_bool(config, "logging.json", false)
-			|| strcmp(oc_config_str(config, "logging.consoleStyle", ""), "json") == 0);
-	oc_auto_free char *dir = oc_path_state("logs");
-	const char *file = oc_config_str(config, "logging.file", "gateway.log");
-	oc_auto_free char *path = dir != NULL ? oc_path_expand(file, dir) : NULL;
-	if (path == NULL)
-		return oc_fail(err, OC_E_NOMEM, NULL, "the log: out of memory");
-	oc_status status = oc_path_mkdirs(dir, 0700, err);
-	return status != OC_OK ? status
-			       : oc_log_open_file(path, (uint64_t)oc_config_i64(config, "logging.maxFileBytes", 10 << 20), 5, err);
-}
-
 /* A running turn has two connections, to its client and to its model; systems give 1024 descriptors unless asked. The
  * number of connections that are accepted leaves room for the other half and for files. */
 static uint32_t raise_descriptors(void)
@@ -366,9 +346,15 @@ static oc_status build(oc_gateway *gw, const oc_gateway_options *o, oc_err *err)
 	oc_status status = oc_config_load_gateway(NULL, &config, err);
 	if (status != OC_OK)
 		return status;
-	status = set_up_log(config, o->verbose, err);
-	if (status == OC_OK)
-		status = oc_runtime_new(config, o->safe_mode ? OC_RUNTIME_SAFE : 0, &gw->rt, err);
+	oc_gateway_log_setup(config, o->verbose);
+	status = oc_runtime_new(config, o->safe_mode ? OC_RUNTIME_SAFE : 0, &gw->rt, err);
+	/* Where another gateway has the store, the log is its own too. */
+	oc_err log_err = {0};
+	oc_status opened = status != OC_E_BUSY ? oc_gateway_log_open(config, &log_err) : OC_OK;
+	if (status == OC_OK && opened != OC_OK) {
+		*err = log_err;
+		return opened;
+	}
 	if (status != OC_OK) {
 		oc_config_unref(config);
 		return status;
@@ -413,6 +399,6 @@ int oc_gateway_run(const oc_gateway_options *o)
 	oc_auth_free(&gw.auth);
 	oc_free(gw.host);
 	oc_free(gw.socket_path);
-	oc_log_close();
+	oc_gateway_log_close();
 	return gw.exit_code;
 }

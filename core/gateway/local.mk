@@ -7,10 +7,9 @@ libocore_la_SOURCES += \
 	%D%/guest.c %D%/http.c \
 	%D%/jsonrpc.c %D%/jsonrpc.h \
 	%D%/method.c %D%/method.h \
-	%D%/methods_agent.c %D%/methods_session.c %D%/methods_store.c %D%/methods_system.c \
-	%D%/methods_agent.c %D%/methods_memory.c %D%/methods_session.c %D%/methods_system.c \
-	%D%/methods_agent.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_system.c \
-	%D%/methods_agent.c %D%/methods_memory.c %D%/methods_session.c %D%/methods_store.c %D%/methods_system.c \
+	%D%/logging.c %D%/logging.h \
+	%D%/methods_agent.c %D%/methods_memory.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
+	%D%/methods_system.c \
 	%D%/metrics.c \
 	%D%/notify.c %D%/notify.h \
 	%D%/plugin_events.c \

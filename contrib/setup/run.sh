@@ -93,7 +93,8 @@ if "$openclaw" gateway status >/dev/null 2>&1; then
 fi
 state=$(dirname "$config")
 if [ -n "$background" ]; then
-	mkdir -p "$state/logs"
+	mkdir -p -m 700 "$state/logs"
+	(umask 077; : >>"$state/logs/run.log")
 	nohup "$openclaw" gateway run >>"$state/logs/run.log" 2>&1 </dev/null &
 else
 	"$openclaw" gateway run &

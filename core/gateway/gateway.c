@@ -116,6 +116,7 @@ static void on_config(void *arg, oc_config *after, const oc_config_diff *diff, c
 		return;
 	}
 	gw->config_error = (oc_err){0};
+	oc_gateway_log_reload(after, diff);
 	oc_info("config", "reloaded: %zu change%s", diff->n, diff->n == 1 ? "" : "s");
 	log_problems(after);
 	oc_err auth_err = {0};
@@ -124,7 +125,6 @@ static void on_config(void *arg, oc_config *after, const oc_config_diff *diff, c
 	if (oc_config_diff_touches(diff, "gateway.port") || oc_config_diff_touches(diff, "gateway.bind")
 	    || oc_config_diff_touches(diff, "gateway.tls"))
 		oc_warn("gateway", "gateway.port, gateway.bind and gateway.tls take effect at the next restart");
-	oc_gateway_log_reload(after, diff);
 	oc_runtime_configure(gw->rt, after);
 }
 

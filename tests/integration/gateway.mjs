@@ -176,6 +176,18 @@ test('a second gateway on the same state is refused with the reason', () => {
 	const r = cli(['gateway', 'run', '--any-port']);
 	equal(r.code, 1);
 	match(r.err, /pid|process|in use|running/);
+	ok(!fs.readFileSync(path.join(state, 'logs/gateway.log'), 'utf8').includes('cannot start'), 'and leaves the log of the first alone');
+});
+
+test('what the configuration wants hidden is in no log; less goes to stderr than to the file', async () => {
+	const file = () => fs.readFileSync(path.join(state, 'logs/gateway.log'), 'utf8');
+	writeConfig({ logging: { redactPatterns: ['/acct-[A-Z]{2}\\d+/i', 'ab(c'], consoleLevel: 'error' }, 'acct-xy7788': 1 });
+	await until('the warning in the file', () => /is not used: the pattern has a \( without/.test(file()) && /\*{11}: is not known/.test(file()));
+	ok(!/acct-xy7788/.test(file()) && !/acct-xy7788/.test(gw.log), 'the name is hidden');
+	ok(/ab\(c/.test(gw.log), 'errors go to stderr');
+	ok(!/: is not known/.test(gw.log), 'warnings do not');
+	writeConfig({});
+	await until('all of it again', () => gw.log.match(/reloaded/g)?.length >= 1);
 });
 
 test('a port in use is named, with the remedy', () => {

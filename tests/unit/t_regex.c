@@ -62,6 +62,33 @@ static void matches_as_javascript_does(void **state)
 	}
 }
 
+/* Leftmost, then longest; the characters around the place count. */
+static void finds_places(void **state)
+{
+	static const struct {
+		const char *pattern, *text;
+		size_t from;
+		oc_status status;
+		size_t at, n;
+	} places[] = {
+		{"b+", "abbbc bb", 0, OC_OK, 1, 3},	    {"b+", "abbbc bb", 4, OC_OK, 6, 2},	  {"b+", "abbbc bb", 8, OC_E_NOT_FOUND, 0, 0},
+		{"a|ab|abc", "xabcd", 0, OC_OK, 1, 3},	    {"x*", "aaa", 0, OC_OK, 0, 0},	  {"^a", "aa", 1, OC_E_NOT_FOUND, 0, 0},
+		{"\\bkey", "monkey key", 0, OC_OK, 7, 3},   {"\\bkey", "monkey", 3, OC_E_NOT_FOUND, 0, 0}, {"c$", "cc", 0, OC_OK, 1, 1},
+		{"\xc3\xa9+", "x\xc3\xa9\xc3\xa9!", 0, OC_OK, 1, 4}, {"cd|bcde?f", "abcdef", 0, OC_OK, 1, 5}, {"cd|bcx", "abcdef", 0, OC_OK, 2, 2},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		oc_regex *regex = NULL;
+		size_t at = 0, n = 0;
+		assert_int_equal(oc_regex_new(oc_str_of(places[i].pattern), 0, &regex, NULL), OC_OK);
+		oc_status status = oc_regex_find(regex, oc_str_of(places[i].text), places[i].from, &at, &n);
+		if (status != places[i].status || at != places[i].at || n != places[i].n)
+			fail_msg("%s in %s from %zu: %s at %zu, %zu bytes", places[i].pattern, places[i].text, places[i].from,
+				 oc_status_name(status), at, n);
+		oc_regex_free(regex);
+	}
+}
+
 static void refuses_what_it_cannot_do(void **state)
 {
 	(void)state;
@@ -151,7 +178,7 @@ static void survives_every_failed_allocation(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(matches_as_javascript_does), cmocka_unit_test(refuses_what_it_cannot_do),
+		cmocka_unit_test(matches_as_javascript_does), cmocka_unit_test(finds_places), cmocka_unit_test(refuses_what_it_cannot_do),
 		cmocka_unit_test(nested_groups_have_a_limit), cmocka_unit_test(no_pattern_explodes),
 		cmocka_unit_test(survives_every_failed_allocation),
 	};

@@ -379,7 +379,7 @@ test('a turn that is cut short after it started a sub-agent goes on with that on
 			return { tools: [['sessions_spawn', { task: 'once' }], ['memory_search', { query: 'something' }]] };
 		return usual(text, role);
 	};
-	await ask('two things', 'twice');
+	await gateway.rpc('session.message', { session: 'twice', text: 'two things', wait: false });
 	await until('the second tool to be at work', () => embeddings > 0);
 	await until('the child', async () => (await children()).length > 0);
 	const before = (await children()).map((c) => c.key);

@@ -61,8 +61,12 @@ char *oc_plugin_key(const oc_plugin *plugin)
 	char hex[2 * sizeof(bytes) + 1];
 	unsigned files = 0;
 	/* With what it may do: it may register other things when it may read more. */
-	oc_auto_json cJSON *entry = cJSON_Duplicate(oc_json_get(oc_config_get(plugin->bridge->config, "plugins.entries"), plugin->id), true);
-	cJSON_DeleteItemFromObjectCaseSensitive(entry, "enabled");
+	static const char *const grants[] = {"env", "read", "write", "network", "sandbox"};
+	const cJSON *whole = oc_json_get(oc_config_get(plugin->bridge->config, "plugins.entries"), plugin->id);
+	oc_auto_json cJSON *entry = cJSON_CreateObject();
+	for (size_t i = 0; i < sizeof(grants) / sizeof(grants[0]); i++)
+		if (oc_json_get(whole, grants[i]) != NULL)
+			(void)oc_json_set(entry, grants[i], cJSON_Duplicate(oc_json_get(whole, grants[i]), true));
 	oc_auto_free char *config = oc_json_print(plugin->config), *granted = entry != NULL ? oc_json_print(entry) : oc_strdup("");
 	if (config == NULL || granted == NULL || crypto_generichash_init(&hash, NULL, 0, sizeof(bytes)) != 0)
 		return NULL;

@@ -12,6 +12,7 @@
 #include "core/base/str.h"
 
 #define FAULTS_MAX 16
+#define SLOW_US 60000
 
 typedef struct fault {
 	char name[48], action[16];
@@ -38,7 +39,7 @@ static void wrong(oc_str text)
 
 static bool known(const char *action)
 {
-	static const char *const actions[] = {"kill", "abort", "stop", "eio", "enomem", "ebusy"};
+	static const char *const actions[] = {"kill", "abort", "stop", "slow", "eio", "enomem", "ebusy"};
 	for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
 		if (strcmp(action, actions[i]) == 0)
 			return true;
@@ -74,6 +75,8 @@ static oc_status happen(const char *action)
 		abort();
 	if (strcmp(action, "stop") == 0)
 		kill(getpid(), SIGSTOP);
+	if (strcmp(action, "slow") == 0)
+		usleep(SLOW_US);
 	return strcmp(action, "eio") == 0      ? OC_E_IO
 	       : strcmp(action, "enomem") == 0 ? OC_E_NOMEM
 	       : strcmp(action, "ebusy") == 0  ? OC_E_BUSY

@@ -7,7 +7,7 @@
  *     OPENCLAW_FAULT=name:count:action[,name:count:action…]
  *
  * At the count-th time (from 1) that the place `name` is passed: kill (SIGKILL, as a crash or the kernel would), abort,
- * stop (SIGSTOP: a process that hangs), or one of eio, enomem, ebusy: the operation there fails with that, once.  With a "+" behind
+ * stop (SIGSTOP: a process that hangs), slow (a pause of 60 ms), or one of eio, enomem, ebusy: the operation there fails with that, once.  With a "+" behind
  * the count it fails every time from then on.  A place is passed by any thread.
  */
 #ifndef OC_BASE_FAULT_H

@@ -35,9 +35,9 @@ check-oom:
 	OC_OOM_STEP=1 $(MAKE) check TESTS='$(oom_tests)' OC_TEST_TIMEOUT=$${OC_TEST_TIMEOUT:-14400}
 .PHONY: check-oom
 
-fault_tests = %D%/crash.test
+fault_tests = %D%/crash.test %D%/pressure.test
 TESTS += $(fault_tests)
-EXTRA_DIST += $(fault_tests) %D%/crash.mjs %D%/network.mjs %D%/wire.json
+EXTRA_DIST += $(fault_tests) %D%/crash.mjs %D%/pressure.mjs %D%/network.mjs %D%/wire.json
 
 # The store over a file system that fails; see vfs.h.
 check_PROGRAMS += %D%/t_store_fault

@@ -160,15 +160,15 @@ static const oc_module_desc desc = {.magic = OC_MODULE_MAGIC, .struct_size = siz
  * The loop waits until the writer is through with what it was given: the two threads take turns, so their allocations have
  * one order.  Not while the store waits for the memory that fails.
  */
-oc_status __real_oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, bool hold,
+oc_status __real_oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, int flags,
 			       oc_err *err);
-oc_status __wrap_oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, bool hold,
+oc_status __wrap_oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, int flags,
 			       oc_err *err);
 
-oc_status __wrap_oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, bool hold,
+oc_status __wrap_oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg), oc_store_done done, void *arg, int flags,
 			       oc_err *err)
 {
-	oc_status status = __real_oc_writer_put(store, fn, again, done, arg, hold, err);
+	oc_status status = __real_oc_writer_put(store, fn, again, done, arg, flags & ~OC_PUT_LAZY, err);
 	pthread_mutex_lock(&store->mutex);
 	while (status == OC_OK && store->queue.n + store->in_work > 0 && !store->stalled)
 		pthread_cond_wait(&store->finished, &store->mutex);

@@ -91,14 +91,16 @@ export function spawnCli(args, { input = '', env, timeout = 60000 } = {}) {
 }
 
 export class Gateway {
-	constructor({ env = {}, args = [] } = {}) {
+	// program: another build of the gateway.
+	constructor({ env = {}, args = [], program = bin } = {}) {
+		this.program = program;
 		this.env = env;
 		this.args = args;
 		this.log = '';
 	}
 
 	async start() {
-		this.child = spawn(bin, ['gateway', 'run', '--any-port', ...this.args],
+		this.child = spawn(this.program, ['gateway', 'run', '--any-port', ...this.args],
 			{ env: { ...process.env, ...this.env }, stdio: ['ignore', 'pipe', 'pipe'] });
 		this.exited = new Promise((resolve) => this.child.on('exit', (code, signal) => {
 			this.exit = { code, signal };

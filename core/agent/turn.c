@@ -129,7 +129,6 @@ void oc_turn_store(oc_turn *turn, oc_batch *batch)
 {
 	oc_err err = {0};
 	oc_turn_ref(turn);
-	oc_batch_lazy(batch);
 	if (oc_batch_commit(batch, stored, turn, &err) == OC_OK)
 		return;
 	if (turn->store_status == OC_OK) {

@@ -83,5 +83,6 @@ void oc_usage_add(oc_turn *turn, const oc_usage *used)
 	oc_batch *b = oc_batch_new(agent->store);
 	if (b != NULL)
 		oc_batch_usage(b, turn->session, turn->model.provider, turn->model.id, &u);
+	oc_batch_lazy(b); /* nobody waits for a sum */
 	oc_turn_store(turn, b);
 }

@@ -104,7 +104,7 @@ static void on_done(void *arg, oc_status status, oc_str result)
 
 bool oc_method_guest(oc_client *client, oc_str name, const cJSON *params, oc_method_answer answer, void *arg)
 {
-	oc_bridge *bridge = client->gateway->rt->bridge;
+	oc_bridge *bridge = client->gateway != NULL && client->gateway->rt != NULL ? client->gateway->rt->bridge : NULL;
 	oc_plugin_method method;
 	oc_err err = {0};
 	if (bridge == NULL || !oc_bridge_method(bridge, name, &method))

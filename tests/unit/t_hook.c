@@ -231,7 +231,7 @@ static void table_has_the_original_names(void **state)
 		assert_true(info->timeout_ms > 0);
 	}
 	assert_int_equal(oc_hook_by_name(OC_STR("context_assembled")), OC_HOOK_NONE);
-	assert_int_equal(OC_HOOK_COUNT - 1, 55);
+	assert_int_equal(OC_HOOK_COUNT - 1, 56);
 }
 
 /* ---- Order ---- */

@@ -275,6 +275,13 @@ void oc_plugin_channels_free(oc_plugin *plugin)
 	}
 }
 
+void oc_plugin_channels_forget(oc_plugin *plugin)
+{
+	for (oc_plugin_channel *c = plugin->channels; c != NULL; c = c->next)
+		while (c->accounts != NULL)
+			drop_account(c, c->accounts->name);
+}
+
 static oc_plugin_channel *add(oc_plugin *plugin, const char *id)
 {
 	oc_plugin_channel *c = oc_alloc(sizeof *c);

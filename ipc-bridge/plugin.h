@@ -182,6 +182,8 @@ void oc_plugin_describe_guests(const oc_plugin *plugin, cJSON *manifest);
 /* The module starts: its channels become guests. */
 oc_status oc_plugin_channels_register(oc_plugin *plugin, oc_err *err);
 void oc_plugin_channels_free(oc_plugin *plugin);
+/* The module has stopped: no account is wanted any more. */
+void oc_plugin_channels_forget(oc_plugin *plugin);
 /* Its process is up (again), before anything else is asked of it; it is gone. */
 void oc_plugin_channels_up(oc_plugin *plugin);
 void oc_plugin_channels_down(oc_plugin *plugin);

@@ -460,9 +460,10 @@ static void start(void *inst, oc_call *call)
 	oc_call_done(call, status, oc_str_of(err.text));
 }
 
+/* The plugin is the bridge's and stays; its accounts are connected anew by whoever starts the module again. */
 static void fini(void *inst)
 {
-	(void)inst; /* the bridge's */
+	oc_plugin_channels_forget(inst);
 }
 
 static oc_status add_module(oc_plugin *plugin, oc_err *err)

@@ -300,6 +300,7 @@ static void finish(oc_module *m)
 	m->desc.fini(m->inst);
 	oc_visit_end(m, visit);
 	oc_owner_sweep(m->owner);
+	m->state_event_waiting = false; /* the sweep took it */
 	m->inited = false;
 	m->inst = NULL;
 	(void)atomic_fetch_add(&m->instance, 1);
@@ -334,6 +335,7 @@ static void end_everything(oc_module *m, const char *why)
 	oc_calls_end(m, OC_E_UNAVAILABLE, why);
 	oc_host_release(m);
 	oc_owner_sweep(m->owner);
+	m->state_event_waiting = false; /* the sweep took it */
 }
 
 /* Its thread still uses the instance: freeing that would crash. It is left as it is, for good. */

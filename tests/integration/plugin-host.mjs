@@ -374,7 +374,7 @@ test('what is not there fails by name and is listed', async () => {
 
 test('a wrong token is a failed account with its reason', async () => {
 	writeConfig(config({ token: 'wrong' }));
-	await until('the failure', async () => /failed|reconnecting/.test((await account()).state) && /wrong token/.test(JSON.stringify(await account())));
+	await until('the failure', async () => /failed|reconnecting/.test((await account())?.state) && /wrong token/.test(JSON.stringify(await account())));
 	writeConfig(config());
 	await connected();
 	equal((await gw.stop()).code, 0);

@@ -347,7 +347,7 @@ const oc_slash *oc_slash_find(oc_agent *agent, const char *session, oc_str text,
 void oc_slash_run(oc_turn *turn)
 {
 	if (turn->restricted && (turn->slash->flags & OC_SLASH_CHANGES) != 0) {
-		oc_slash_answer(turn, "You are not authorized to use this command.");
+		oc_slash_answer(turn, "You may not use this command here.");
 		oc_slash_done(turn);
 		return;
 	}

@@ -102,7 +102,7 @@ static void on_done(void *arg, oc_status status, const cJSON *reply, const char 
 	if (status == OC_OK)
 		answer(turn, reply);
 	else if (status == OC_E_INTERNAL)
-		oc_slash_answer(turn, "⚠️ Command failed. Please try again later.");
+		oc_slash_answer(turn, "⚠️ The command did not work. The log says why.");
 	else
 		oc_slash_answer(turn, "⚠️ /%s was not answered: %s", r->name, why);
 	oc_free(r);

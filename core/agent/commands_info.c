@@ -17,11 +17,11 @@ static void list_guests(oc_turn *turn, const char *heading)
 void oc_slash_help(oc_turn *turn, oc_str rest)
 {
 	(void)rest;
-	oc_slash_answer(turn, "ℹ️ Help\n\n"
-			      "Session\n  /new  |  /reset  |  /compact [instructions]  |  /stop\n\n"
-			      "Options\n  /think <level>  |  /model <id>  |  /verbose on|off  |  /queue <mode>\n\n"
-			      "Status\n  /status  |  /whoami  |  /context  |  /usage\n\n"
-			      "More: /commands for full list");
+	oc_slash_answer(turn, "What you can type\n\n"
+			      "Conversation: /new, /reset, /compact [what to keep], /stop\n"
+			      "How it answers: /model [name], /think [level], /verbose on|off, /queue [mode]\n"
+			      "What is going on: /status, /whoami, /context, /usage\n\n"
+			      "/commands lists them all.");
 	list_guests(turn, "\n\nPlugins");
 	oc_slash_done(turn);
 }
@@ -242,16 +242,16 @@ void oc_slash_usage(oc_turn *turn, oc_str rest)
 		if (!oc_str_ieq(rest, oc_str_of(modes[i])))
 			continue;
 		if (turn->restricted) {
-			oc_slash_answer(turn, "You are not authorized to use this command.");
+			oc_slash_answer(turn, "You may not use this command here.");
 			oc_slash_done(turn);
 			return;
 		}
 		snprintf(patch, sizeof patch, "{\"usage\":\"%s\"}", modes[i]);
-		snprintf(text, sizeof text, "⚙️ Usage footer: %s.", modes[i]);
+		snprintf(text, sizeof text, "⚙️ Below each answer: %s.", modes[i]);
 		oc_slash_settle(turn, &(oc_session_facts){.settings_json = patch}, text);
 		return;
 	}
-	oc_slash_answer(turn, rest.n > 0 ? "Usage: /usage off|tokens|full|cost" : "Usage footer: %s.\nOptions: off, tokens, full, cost.",
+	oc_slash_answer(turn, rest.n > 0 ? "/usage takes off, tokens, full or cost" : "Below each answer: %s. /usage takes off, tokens, full or cost.",
 			now);
 	oc_slash_done(turn);
 }
@@ -270,7 +270,7 @@ static void list_models(oc_turn *turn, const cJSON *models, oc_str provider)
 	}
 	if (n == 0)
 		oc_slash_answer(turn, "Unknown provider: %.*s\n", OC_STR_ARG(provider));
-	oc_slash_answer(turn, "Switch: /model <provider/model>");
+	oc_slash_answer(turn, "/model PROVIDER/MODEL takes one.");
 }
 
 static void list_providers(oc_turn *turn, const cJSON *models)
@@ -289,7 +289,7 @@ static void list_providers(oc_turn *turn, const cJSON *models)
 		last = provider;
 		n++;
 	}
-	oc_slash_answer(turn, "\nUse: /models <provider>\nSwitch: /model <provider/model>");
+	oc_slash_answer(turn, "\n/models PROVIDER lists its models, /model PROVIDER/MODEL takes one.");
 }
 
 void oc_slash_models(oc_turn *turn, oc_str rest)

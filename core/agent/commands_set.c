@@ -24,8 +24,7 @@ static void show_model(oc_turn *turn)
 {
 	oc_auto_json cJSON *session = oc_slash_session(turn);
 	oc_slash_answer(turn,
-			"Current: %s\nSwitch: /model <provider/model>\nBrowse: /models (providers) or /models <provider> (models)\n"
-			"Back to %s: /model default",
+			"This conversation uses %s.\n/model PROVIDER/MODEL takes another, /models lists them, /model default goes back to %s.",
 			oc_json_str(session, "model", default_model(turn)), default_model(turn));
 	oc_slash_done(turn);
 }
@@ -44,14 +43,14 @@ void oc_slash_model(oc_turn *turn, oc_str rest)
 		return;
 	}
 	if (oc_str_ieq(rest, OC_STR("default"))) {
-		snprintf(text, sizeof text, "Model reset to default (%s).", default_model(turn));
+		snprintf(text, sizeof text, "Back to the default model, %s.", default_model(turn));
 		oc_slash_settle(turn, &(oc_session_facts){.model = ""}, text);
 		return;
 	}
 	oc_auto_free char *name = oc_memdup(rest.p, rest.n);
 	const char *ref = name != NULL ? oc_model_ref(turn->agent, turn->config, turn->arena, name) : NULL;
 	if (ref == NULL || oc_model_find(turn->agent, turn->config, turn->arena, ref, &model, &err) != OC_OK) {
-		oc_slash_answer(turn, "Unrecognized model \"%.*s\". Use /models to list providers, or /models <provider> to list models.",
+		oc_slash_answer(turn, "There is no model \"%.*s\". /models lists them.",
 				OC_STR_ARG(rest));
 		oc_slash_done(turn);
 		return;
@@ -90,7 +89,7 @@ void oc_slash_think(oc_turn *turn, oc_str rest)
 	} else if (oc_str_ieq(rest, OC_STR("default"))) {
 		oc_slash_settle(turn, &(oc_session_facts){.thinking = ""}, "Thinking level reset to default.");
 	} else if (level == NULL) {
-		oc_slash_answer(turn, "Unrecognized thinking level \"%.*s\". Valid levels: %s.", OC_STR_ARG(rest), options);
+		oc_slash_answer(turn, "thinking cannot be \"%.*s\"; it takes %s.", OC_STR_ARG(rest), options);
 		oc_slash_done(turn);
 	} else {
 		if (strcmp(level, "off") == 0)
@@ -113,7 +112,7 @@ static void choose(oc_turn *turn, oc_str rest, const char *name, const char *tit
 	oc_auto_json cJSON *session = oc_slash_session(turn);
 	char patch[60];
 	if (rest.n == 0) {
-		oc_slash_answer(turn, "Current %s level: %s.\nOptions: %s.", title,
+		oc_slash_answer(turn, "%s is %s. It takes %s.", title,
 				oc_json_str(oc_json_get(session, "settings"), name, "off"), options);
 		oc_slash_done(turn);
 		return;
@@ -125,23 +124,23 @@ static void choose(oc_turn *turn, oc_str rest, const char *name, const char *tit
 		oc_slash_settle(turn, &(oc_session_facts){.settings_json = patch}, choices->answer);
 		return;
 	}
-	oc_slash_answer(turn, "Unrecognized %s level \"%.*s\". Valid levels: %s.", title, OC_STR_ARG(rest), options);
+	oc_slash_answer(turn, "%s cannot be \"%.*s\"; it takes %s.", title, OC_STR_ARG(rest), options);
 	oc_slash_done(turn);
 }
 
 void oc_slash_verbose(oc_turn *turn, oc_str rest)
 {
-	static const choice choices[] = {{"on", "⚙️ Verbose logging enabled."},
-					 {"full", "⚙️ Verbose logging set to full."},
-					 {"off", "⚙️ Verbose logging disabled."},
+	static const choice choices[] = {{"on", "⚙️ Tool calls are shown."},
+					 {"full", "⚙️ Tool calls are shown with their output."},
+					 {"off", "⚙️ Tool calls are not shown."},
 					 {NULL, NULL}};
 	choose(turn, rest, "verbose", "verbose", choices, "on, full, off");
 }
 
 void oc_slash_reasoning(oc_turn *turn, oc_str rest)
 {
-	static const choice choices[] = {{"on", "⚙️ Reasoning visibility enabled."},
-					 {"off", "⚙️ Reasoning visibility disabled."},
+	static const choice choices[] = {{"on", "⚙️ Reasoning is shown."},
+					 {"off", "⚙️ Reasoning is not shown."},
 					 {NULL, NULL}};
 	choose(turn, rest, "reasoning", "reasoning", choices, "on, off");
 }
@@ -161,7 +160,7 @@ void oc_slash_queue(oc_turn *turn, oc_str rest)
 	oc_auto_json cJSON *session = oc_slash_session(turn), *patch = NULL;
 	oc_err err = {0};
 	if (rest.n == 0 || oc_str_ieq(rest, OC_STR("status"))) {
-		show_queue(turn, oc_json_get(session, "settings"), "Current queue settings: ");
+		show_queue(turn, oc_json_get(session, "settings"), "While a turn runs: ");
 		oc_slash_answer(turn, "\nOptions: modes steer, followup, collect, steer-backlog, interrupt; debounce:<ms|s|m>, "
 				      "cap:<n>, drop:old|new|summarize; default.");
 		oc_slash_done(turn);
@@ -178,5 +177,5 @@ void oc_slash_queue(oc_turn *turn, oc_str rest)
 		return;
 	}
 	oc_slash_settle(turn, &(oc_session_facts){.settings_json = json},
-			cJSON_IsNull(oc_json_get(patch, "queue")) ? "⚙️ Queue mode reset to default." : "⚙️ Queue settings changed.");
+			cJSON_IsNull(oc_json_get(patch, "queue")) ? "⚙️ The queue is as configured again." : "⚙️ The queue is changed.");
 }

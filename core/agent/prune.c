@@ -59,7 +59,7 @@ static void read_settings(const oc_turn *turn, settings *s)
 		.soft_ratio = ratio(o, "softTrimRatio", 0.3),
 		.hard_ratio = ratio(o, "hardClearRatio", 0.5),
 		.hard = oc_json_bool(hard, "enabled", true),
-		.placeholder = oc_json_str(hard, "placeholder", "[Old tool result content cleared]"),
+		.placeholder = oc_json_str(hard, "placeholder", "[an old tool result was here]"),
 		.allow = oc_json_get(tools, "allow"),
 		.deny = oc_json_get(tools, "deny"),
 	};

@@ -154,7 +154,7 @@ static void announce(exchange *x)
 {
 	oc_err err = {0};
 	x->phase = PHASE_ANNOUNCE;
-	if (!has_chat(x) || speak(x, x->target, "Agent-to-agent announce step.", STEP_WAIT_MS, &err) != OC_OK)
+	if (!has_chat(x) || speak(x, x->target, "Now tell your own chat about this exchange, if it should know.", STEP_WAIT_MS, &err) != OC_OK)
 		free_exchange(x);
 }
 

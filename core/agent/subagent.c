@@ -109,10 +109,10 @@ static void start_failed(oc_subagent *sub, oc_status status, const oc_err *err)
 
 static char *first_message(const oc_subagent *sub, int max_depth)
 {
-	return oc_asprintf("[Subagent Context] You are running as a subagent (depth %d/%d). Your final answer goes back to whoever "
-			   "asked, by itself: do not poll, wait or report otherwise.%s\n\n[Subagent Task]: %s",
+	return oc_asprintf("[Sub-agent, depth %d of %d] Another agent gave you this task. Your last answer reaches it without your doing: "
+			   "do not wait for it, ask it or write to it.%s\n\n[Task] %s",
 			   sub->depth, max_depth > sub->depth ? max_depth : sub->depth,
-			   sub->session_mode ? "\n\n[Subagent Context] This session stays: follow-up messages may come." : "",
+			   sub->session_mode ? "\n\nThis conversation stays open: more may follow." : "",
 			   sub->task);
 }
 
@@ -220,8 +220,7 @@ static void spawning_asked(void *arg, const oc_hook_result *result)
 		(void)oc_fail(&err, OC_E_DENIED, NULL, "%s", why[0] != 0 ? why : "a hook refused it");
 	else if (strcmp(status, "ok") != 0 || !oc_json_bool(result->changes, "threadBindingReady", false))
 		(void)oc_fail(&err, OC_E_UNSUPPORTED, NULL,
-			      "Unable to create or bind a thread for this subagent session. Session mode is unavailable for this "
-			      "target.");
+			      "mode=\"session\" needs a thread, and none could be made here");
 	if (err.code != OC_OK)
 		start_failed(sub, err.code, &err);
 	else
@@ -261,7 +260,7 @@ static oc_status check_agent(oc_agent *agent, const oc_subagent_spawn *sp, char 
 	else
 		snprintf(id, 65, "%s", sp->requester_agent);
 	if (!agent_allowed(agent->config, sp->requester_agent, id, names, sizeof names))
-		return oc_fail(err, OC_E_DENIED, NULL, "agentId is not allowed for sessions_spawn (allowed: %s)", names);
+		return oc_fail(err, OC_E_DENIED, NULL, "sessions_spawn may not start this agent (allowed: %s)", names);
 	if (oc_agent_entry(agent->config, id) == NULL && strcmp(id, oc_agent_default_id(agent->config, fallback)) != 0)
 		return oc_fail(err, OC_E_NOT_FOUND, NULL, "there is no agent %s", id);
 	return OC_OK;
@@ -277,13 +276,13 @@ static oc_status check_limits(oc_agent *agent, const oc_subagent_spawn *sp, oc_e
 	if (sp->session_mode && !sp->thread)
 		return oc_fail(err, OC_E_INVALID, NULL, "mode=\"session\" needs thread=true");
 	if (depth >= max)
-		return oc_fail(err, OC_E_DENIED, NULL, "sessions_spawn is not allowed at this depth (current depth: %d, max: %d)", depth,
+		return oc_fail(err, OC_E_DENIED, NULL, "a sub-agent at depth %d may not start others (the deepest is %d)", depth,
 			       max);
 	int64_t children = setting_i64(agent->config, sp->requester_agent, "maxChildrenPerAgent", CHILDREN_DEFAULT);
 	size_t active = count_active(agent, sp->requester);
 	if ((int64_t)active >= children)
 		return oc_fail(err, OC_E_DENIED, NULL,
-			       "sessions_spawn has reached max active children for this session (%zu/%lld)", active,
+			       "this session has as many sub-agents at work as it may (%zu of %lld)", active,
 			       (long long)children);
 	if (agent->subagents.n >= OC_SUBAGENTS_MAX)
 		return oc_fail(err, OC_E_BUSY, "wait for others to end", "too many subagents are at work");

@@ -336,6 +336,8 @@ static int talk_alone(struct talk *t)
 	oc_log_set_level(t->verbose ? OC_LOG_INFO : level != 0 ? level : OC_LOG_ERROR);
 	signal(SIGPIPE, SIG_IGN);
 	oc_status status = oc_config_load_gateway(NULL, &config, &err);
+	if (status == OC_OK && oc_config_is_last_good(config))
+		fputs("openclaw: the configuration cannot be read; the last good copy is used (openclaw config validate says why)\n", stderr);
 	if (status == OC_OK && (status = oc_runtime_new(config, OC_RUNTIME_ONE_SHOT, &t->rt, &err)) != OC_OK)
 		oc_config_unref(config);
 	if (status != OC_OK) {

@@ -111,7 +111,7 @@ static void fish_tree(const oc_command *command, const char *condition)
 
 static int run_completion(const oc_args *args)
 {
-	const char *shell = oc_arg(args, "shell");
+	const char *shell = args->n_pos > 0 ? args->pos[0] : oc_arg(args, "shell");
 	if (shell == NULL || strcmp(shell, "bash") == 0) {
 		print_bash();
 	} else if (strcmp(shell, "zsh") == 0) {
@@ -120,14 +120,16 @@ static int run_completion(const oc_args *args)
 		const oc_command top = {.name = "openclaw", .subs = oc_cli_commands()};
 		fish_tree(&top, "__fish_use_subcommand");
 	} else {
-		return oc_cli_usage(args, "--shell is bash, zsh or fish, not \"%s\"", shell);
+		return oc_cli_usage(args, "the shell is bash, zsh or fish, not \"%s\"", shell);
 	}
 	return OC_EXIT_OK;
 }
 
 const oc_command oc_cmd_completion = {
 	.name = "completion",
+	.args = "[SHELL]",
+	.max_args = 1,
 	.summary = "print a completion script for a shell",
-	.opts = (const oc_opt[]){{"shell", 0, "SHELL", "bash (default), zsh or fish"}, {0}},
+	.opts = (const oc_opt[]){{"shell", 0, "SHELL", "the same as naming it: bash (default), zsh or fish"}, {0}},
 	.run = run_completion,
 };

@@ -321,6 +321,29 @@ static int daemon_uninstall(const oc_args *args)
 	return access("/run/systemd/system", F_OK) == 0 ? systemctl(system, "daemon-reload", NULL) : OC_EXIT_OK;
 }
 
+/* For programs: what systemctl's own words say to people. */
+static int daemon_facts(bool system)
+{
+	const char *scope = system ? "--system" : "--user";
+	const char *const enabled[] = {"systemctl", scope, "is-enabled", UNIT, NULL}, *const active[] = {"systemctl", scope, "is-active", UNIT, NULL};
+	bool systemd = access("/run/systemd/system", F_OK) == 0;
+	oc_auto_free char *path = unit_path(system);
+	cJSON *o = cJSON_CreateObject();
+	(void)oc_json_set_str(o, "unit", UNIT);
+	(void)oc_json_set_str(o, "path", path != NULL ? path : "");
+	(void)oc_json_set_bool(o, "systemd", systemd);
+	(void)oc_json_set_bool(o, "installed", path != NULL && oc_path_exists(path));
+	(void)oc_json_set_bool(o, "enabled", systemd && run_program(enabled, true) == 0);
+	(void)oc_json_set_bool(o, "active", systemd && run_program(active, true) == 0);
+	return oc_cli_print_json(o);
+}
+
+static int daemon_status(const oc_args *args)
+{
+	bool system = oc_arg_flag(args, "system");
+	return oc_arg_flag(args, "json") ? daemon_facts(system) : systemctl(system, "status", UNIT);
+}
+
 static int daemon_verb(const oc_args *args)
 {
 	return systemctl(oc_arg_flag(args, "system"), args->command->name, UNIT);
@@ -348,7 +371,8 @@ static const oc_command start_command = {
 static const oc_command stop_command = {
 	.name = "stop", .summary = "stop the unit", .opts = (const oc_opt[]){SYSTEM_OPT, {0}}, .run = daemon_verb};
 static const oc_command status_command = {
-	.name = "status", .summary = "systemd's view of the unit", .opts = (const oc_opt[]){SYSTEM_OPT, {0}}, .run = daemon_verb};
+	.name = "status", .summary = "systemd's view of the unit",
+	.opts = (const oc_opt[]){SYSTEM_OPT, {"json", 0, NULL, "one JSON document"}, {0}}, .run = daemon_status};
 
 static const oc_command *const subs[] = {&install_command, &uninstall_command, &start_command,
 					 &stop_command,    &status_command,    NULL};

@@ -306,6 +306,8 @@ test('completion scripts are scripts and know the commands', () => {
 	if (!zsh.error)
 		equal(zsh.stdout.replace(/--help.*--model.*/, '--help --model'), '-- run status stop restart\n-- --help --model\nfiles\n', zsh.stderr);
 	equal(cli(['completion', '--shell', 'tcsh']).code, 2);
+	equal(cli(['completion', 'bash']).out, r.out);
+	equal(JSON.parse(cli(['daemon', 'status', '--json']).out).unit, 'openclaw.service');
 });
 
 test('TLS: a certificate of its own, the command line still goes by the Unix socket', async () => {

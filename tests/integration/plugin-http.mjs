@@ -251,7 +251,7 @@ test('what goes wrong in a plugin costs that request', async () => {
 	equal(dead.status, 503);
 	ok(Number(dead.headers.get('retry-after')) >= 1);
 	equal((await dead.json()).error.code, 'unavailable');
-	equal(await (await get('/web/replaced')).text(), 'new'); // waits until it is there again
+	await until('it to be there again', async () => (await (await get('/web/replaced')).text()) === 'new');
 });
 
 test('nothing can be smuggled through', async () => {

@@ -118,7 +118,7 @@ test('names of built-in commands, bad names and doubles are refused and told', a
 
 test('one that fails, says nothing, answers nonsense or dies costs its answer and nothing else', async () => {
 	const failed = await say('/deskfail');
-	match(failed, /Command failed/);
+	match(failed, /The command did not work/);
 	ok(!failed.includes('secret detail'));
 	equal(await say('/deskquiet'), '');
 	equal(await say('/desknonsense'), '');

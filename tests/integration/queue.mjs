@@ -65,7 +65,7 @@ test('commands answer while the model talks; /stop ends it', async () => {
 	await running(0);
 	match((await history(7)).at(-1), /^assistant:one two|^assistant:/);
 	tg.say(7, '/help');
-	await tg.until('the list', () => tg.shown(7).some((t) => /\/commands for full list/.test(t)));
+	await tg.until('the list', () => tg.shown(7).some((t) => /\/commands lists them all/.test(t)));
 });
 
 test('/queue interrupt: a newer message stops the answer', async () => {
@@ -77,7 +77,7 @@ test('/queue interrupt: a newer message stops the answer', async () => {
 	tg.say(7, '/echo the newer one');
 	await tg.until('its answer', () => tg.shown(7).includes('the newer one'), 20000);
 	tg.say(7, '/queue steer');
-	await tg.until('the change', () => tg.shown(7).filter((t) => /Queue settings changed/.test(t)).length === 2);
+	await tg.until('the change', () => tg.shown(7).filter((t) => /The queue is changed/.test(t)).length === 2);
 });
 
 test('steer: it becomes part of the answer that is under way', async () => {

@@ -82,7 +82,7 @@ const history = async (session) => (await gateway.rpc('session.history', { sessi
 	.map((m) => `${m.role}: ${m.content.map((c) => c.text ?? `<${c.type}>`).join('')}`);
 const children = async () => (await gateway.rpc('session.list', {})).sessions.filter((s) => s.kind === 'subagent');
 const idle = () => until('everything to be over', async () => (await gateway.rpc('agent.status', {})).runs.length === 0);
-const isTask = (text) => /\[Subagent Task\]: /.test(text);
+const isTask = (text) => /\[Task\] /.test(text);
 const isResult = (text) => /\[Internal task completion event\]/.test(text);
 const spawn = (args) => ({ tools: [['sessions_spawn', args]] });
 
@@ -91,7 +91,7 @@ const usual = (text, role) => {
 	if (role === 'tool')
 		return { text: `tool said ${text}` };
 	if (isTask(text))
-		return { text: `did ${/\[Subagent Task\]: (.*)/.exec(text)[1]}` };
+		return { text: `did ${/\[Task\] (.*)/.exec(text)[1]}` };
 	if (isResult(text))
 		return { text: `reported: ${/did .*/.exec(text)?.[0] ?? /status: .*/.exec(text)[0]}` };
 	if (text.includes('spawn: '))
@@ -148,7 +148,7 @@ test('the child gets fewer tools, the rules of a sub-agent and the model it was 
 	ok(names(child).includes('read'));
 	equal(child.model, 'other');
 	match(child.messages[0].content, /# Subagent/);
-	match(child.messages.at(-1).content, /depth 1\/1/);
+	match(child.messages.at(-1).content, /depth 1 of 1/);
 });
 
 test('an unknown model, a foreign agent, a thread nobody makes and a mode without one are refused in words', async () => {
@@ -159,9 +159,9 @@ test('an unknown model, a foreign agent, a thread nobody makes and a mode withou
 		match(r.error, reason);
 	};
 	await refused({ task: 'x', model: 'nobody/nothing' }, 'error', /nobody/);
-	await refused({ task: 'x', agentId: 'two' }, 'forbidden', /not allowed for sessions_spawn \(allowed: none\)/);
+	await refused({ task: 'x', agentId: 'two' }, 'forbidden', /may not start this agent \(allowed: none\)/);
 	await refused({ task: 'x', agentId: 'main' }, 'forbidden', /allowed: two/, 'agent:three:main');
-	await refused({ task: 'x', thread: true }, 'error', /bind a thread/);
+	await refused({ task: 'x', thread: true }, 'error', /needs a thread/);
 	await refused({ task: 'x', mode: 'session' }, 'error', /thread=true/);
 	await refused({ task: '  ' }, 'error', /1 to/);
 	equal((await children()).filter((c) => c.state === 'active' && c.updatedAt > Date.now() - 3000 && c.messages === 0).length, 0);
@@ -184,7 +184,7 @@ test('children of one session are limited, and a place that is free again can be
 	equal((await tool('sessions_spawn', { task: 'b' })).status, 'accepted');
 	const third = await tool('sessions_spawn', { task: 'c' });
 	equal(third.status, 'forbidden');
-	match(third.error, /max active children for this session \(2\/2\)/);
+	match(third.error, /as many sub-agents at work as it may \(2 of 2\)/);
 	await until('both to ask the model', () => held.length === 2);
 	release();
 	await until('both reports', async () => (await history('main')).filter((l) => /reported: did it/.test(l)).length >= 2);
@@ -276,7 +276,7 @@ test('stopping a conversation stops what it started, without a report; so does /
 	equal((await children()).filter((c) => c.running).length, 2);
 	match(await wait('/subagents list', 'st'), /^1\. running: one/);
 	match(await wait('/subagents info 1', 'st'), /Task: outer/);
-	match(await wait('/subagents log 1', 'st'), /\[Subagent Task\]: outer/);
+	match(await wait('/subagents log 1', 'st'), /\[Task\] outer/);
 	const stopped = await gateway.rpc('session.cancel', { session: 'st' });
 	ok(stopped);
 	await until('both to be over', async () => (await children()).every((c) => !c.running));
@@ -426,10 +426,10 @@ test('context:"fork" hands the conversation on, and nothing else does', async ()
 	await until('the report', async () => (await history('fork')).some((l) => /reported: did forked/.test(l)));
 	const forked = requests.find((q) => isTask(q.text)).request.messages;
 	equal(forked.map((m) => m.role), ['system', 'user', 'assistant', 'user', 'user'].slice(0, forked.length));
-	match(JSON.stringify(forked), /the colour is blue.*noted: blue.*now fork.*\[Subagent Task\]: forked/s);
+	match(JSON.stringify(forked), /the colour is blue.*noted: blue.*now fork.*\[Task\] forked/s);
 	match(await wait('now alone', 'fork'), /accepted/);
 	await until('the report', async () => (await history('fork')).some((l) => /reported: did alone/.test(l)));
-	ok(!/colour/.test(JSON.stringify(requests.find((q) => /Task\]: alone/.test(q.text)).request.messages)));
+	ok(!/colour/.test(JSON.stringify(requests.find((q) => /\[Task\] alone/.test(q.text)).request.messages)));
 	const other = await tool('sessions_spawn', { task: 'x', agentId: 'two', context: 'fork' }, 'fork');
 	equal(other.status, 'forbidden', JSON.stringify(other));
 	equal((await tool('sessions_spawn', { task: 'x', runtime: 'acp' }, 'fork')).status, 'error');
@@ -445,7 +445,7 @@ test('context:"fork" hands the conversation on, and nothing else does', async ()
 	play = usual;
 	gateway = await new Gateway().start();
 	await until('the report', async () => (await history('fork')).some((l) => /reported: did patient fork/.test(l)), 20000);
-	const again = requests.find((q) => /Task\]: patient fork/.test(q.text)).request.messages;
+	const again = requests.find((q) => /Task\] patient fork/.test(q.text)).request.messages;
 	equal(JSON.stringify(again).match(/the colour is blue/g).length, 1);
 });
 

@@ -426,7 +426,7 @@ static void a_session_s_own_mode(void **state)
 	fixture *f = *state;
 	say(f, "/queue followup cap:5 debounce:5ms");
 	wait_sent(f, 1);
-	assert_string_equal(sent_text(f, 0), "⚙️ Queue settings changed.");
+	assert_string_equal(sent_text(f, 0), "⚙️ The queue is changed.");
 	f->script = slow_then_echo;
 	say(f, "a");
 	wait_asked(f, 1);
@@ -499,7 +499,7 @@ static void strangers_change_nothing(void **state)
 		if (strcmp(changes[i], "/new") == 0 || strcmp(changes[i], "/reset") == 0 || strcmp(changes[i], "/compact") == 0)
 			continue; /* waits for its place */
 		wait_sent(f, ++told);
-		assert_string_equal(sent_text(f, told - 1), "You are not authorized to use this command.");
+		assert_string_equal(sent_text(f, told - 1), "You may not use this command here.");
 	}
 	assert_int_equal(f->canceled, 0);
 	oc_auto_json cJSON *s = NULL;

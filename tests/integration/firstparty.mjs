@@ -29,6 +29,9 @@ const MEANT = [
 	/^2026\.3\.13\/memory-lancedb tools\.\d\.names/,
 	// The memory tools' descriptions are the host's, and in its own words.
 	/^\S+\/memory-core tools\.0\.resolved\.\d\.description/,
+	// So is what the host says of its own channels and of their settings.
+	/^\S+\/(?:discord|googlechat|imessage|irc|signal|slack|telegram|whatsapp) channels\.0\.meta\.blurb/,
+	/^2026\.3\.13\/telegram channels\.0\.configSchema\.schema\.\S+\.description/,
 ];
 
 // Where `got` is not what was recorded; the recording cuts deep and long values ('[object]', 'text…').

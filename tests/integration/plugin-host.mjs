@@ -354,7 +354,7 @@ test('programs, state, events, sub-agents, single questions, media', async () =>
 	equal(await call('rt_agent'), [{ text: 'asked by itself' }]);
 	const media = await call('rt_media');
 	equal([media.mime, media.size], ['image/png', { width: 2, height: 3 }]);
-	match(media.guarded, /Blocked/);
+	match(media.guarded, /not fetched/);
 	const events = await call('rt_events');
 	ok(events.includes('lifecycle:start') && events.includes('lifecycle:end') && events.includes('assistant:'), events.join());
 });

@@ -197,8 +197,8 @@ test('routes: exact before prefix, what is refused, what nobody wants', async ()
 	}
 	const said = (await gw.rpc('plugins.info', { id: 'web' })).registered.diagnostics.map((one) => one.message).filter((one) => one.startsWith('http'));
 	equal(said.length, 2);
-	match(said[0], /http route already registered: \/web\/tree\/leaf \(exact\)/);
-	match(said[1], /http route overlap rejected: \/web\/tree\/private \(exact, gateway\) overlaps \/web\/tree \(prefix, plugin\)/);
+	match(said[0], /http route \/web\/tree\/leaf \(exact\): it is there already/);
+	match(said[1], /http route \/web\/tree\/private \(exact, gateway\): \/web\/tree \(prefix, plugin\) is for the same paths/);
 	equal((await get('/health')).status, 200);
 });
 

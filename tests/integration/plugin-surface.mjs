@@ -104,11 +104,10 @@ test('one without arguments that is followed by something is a message', async (
 
 test('names of built-in commands, bad names and doubles are refused and told', async () => {
 	const said = (await gw.rpc('plugins.info', { id: 'desk' })).registered.diagnostics.map((one) => one.message);
-	equal(said, ['command registration failed: Command name "help" is reserved by a built-in command',
-		'command registration failed: Command name must start with a letter and contain only letters, numbers, hyphens, and underscores',
-		'command registration failed: Command "desk" already registered by plugin "desk"',
-		'command registration failed: Command name "model" is reserved by a built-in command',
-		'command registration failed: Command description cannot be empty']);
+	equal(said, ['command "help": OpenClaw has a command of this name',
+		'command "bad name": a name begins with a letter and goes on with letters, digits, - and _',
+		'command "desk": this plugin has one of this name already', 'command "model": OpenClaw has a command of this name',
+		'command "deskmute": it needs a description']);
 	match(await say('/help'), /\/desk - Shows what it got\./);
 	const all = await say('/commands');
 	match(all, /\/open-desk - For everybody\./);

@@ -6,14 +6,21 @@ const path = require('node:path');
 const { outline, plainData } = require('./registry.js');
 const { describeChannel } = require('./channel.js');
 
-const HOOKS = new Set(['before_model_resolve', 'before_prompt_build', 'before_agent_start', 'llm_input', 'llm_output',
-	'agent_end', 'before_compaction', 'after_compaction', 'before_reset', 'message_received', 'message_sending', 'message_sent',
-	'before_tool_call', 'after_tool_call', 'tool_result_persist', 'before_message_write', 'session_start', 'session_end',
-	'subagent_spawning', 'subagent_delivery_target', 'subagent_spawned', 'subagent_ended', 'gateway_start', 'gateway_stop',
-	'inbound_claim', 'before_dispatch', 'agent_turn_prepare', 'before_agent_reply', 'model_call_started', 'model_call_ended',
-	'before_agent_finalize', 'reply_payload_sending', 'heartbeat_prompt_contribution', 'cron_changed', 'reply_dispatch',
-	'before_install', 'before_agent_run', 'resolve_exec_env', 'channel_pairing_requested', 'subagent_progress',
-	'cron_reconciled', 'skill_proposal_evaluate', 'skill_proposal_changed', 'skill_changed', 'deactivate']);
+const HOOKS = new Set([
+	// the gateway, its plugins and sessions
+	'gateway_start', 'gateway_stop', 'deactivate', 'before_install', 'cron_changed', 'cron_reconciled', 'session_start',
+	'session_end', 'before_reset', 'before_compaction', 'after_compaction',
+	// messages
+	'message_received', 'inbound_claim', 'before_dispatch', 'message_sending', 'message_sent', 'reply_dispatch',
+	'reply_payload_sending', 'before_message_write', 'channel_pairing_requested', 'heartbeat_prompt_contribution',
+	// runs and tools
+	'before_agent_run', 'before_agent_start', 'before_agent_reply', 'before_agent_finalize', 'agent_turn_prepare',
+	'agent_end', 'before_model_resolve', 'before_prompt_build', 'model_call_started', 'model_call_ended', 'llm_input',
+	'llm_output', 'before_tool_call', 'after_tool_call', 'tool_result_persist', 'resolve_exec_env',
+	// subagents and skills
+	'subagent_spawning', 'subagent_spawned', 'subagent_delivery_target', 'subagent_progress', 'subagent_ended',
+	'skill_changed', 'skill_proposal_evaluate', 'skill_proposal_changed',
+]);
 // Handlers of these answer at once in the original; a promise they return is not waited for.
 const SYNCHRONOUS = new Set(['tool_result_persist', 'before_message_write']);
 const RESERVED_COMMANDS = new Set(('help commands status whoami context stop restart reset new compact config debug allowlist ' +
@@ -90,14 +97,14 @@ function createApi(host) {
 		registerHook(events, handler, options = {}) {
 			const name = options?.entry?.hook?.name ?? options?.name;
 			if (!name || typeof name !== 'string' || name.trim() === '')
-				return warn('hook registration missing name');
-			const list = (Array.isArray(events) ? events : [events]).map((event) => String(event).trim()).filter(Boolean);
+				return warn('registerHook: a hook needs a name');
+			const list = [events].flat().map((event) => String(event).trim()).filter((event) => event !== '');
 			registry.keep('handler', { name, handler }, 'internalHooks', { events: list, name: name.trim(),
 				description: options?.entry?.hook?.description ?? options?.description, active: options?.register !== false });
 		},
 
 		registerHttpRoute(route) {
-			addHttpRoute(route, { plugin, registry, warn, refuse });
+			addHttpRoute(route, { registry, warn, refuse });
 		},
 
 		registerHttpHandler(handler) {
@@ -109,7 +116,7 @@ function createApi(host) {
 			if (name === '')
 				return;
 			if (registry.methods.has(name))
-				return refuse(`gateway method already registered: ${name}`);
+				return refuse(`gateway method ${name}: this plugin has registered it before`);
 			registry.name('methods', 'gatewayMethods', name, handler, { method: name, scope: options?.scope });
 		},
 
@@ -127,21 +134,10 @@ function createApi(host) {
 		},
 
 		registerCommand(command) {
-			if (typeof command?.handler !== 'function')
-				return refuse('command registration failed: Command handler must be a function');
-			if (typeof command.name !== 'string')
-				return refuse('command registration failed: Command name must be a string');
-			if (typeof command.description !== 'string' || command.description.trim() === '')
-				return refuse('command registration failed: Command description cannot be empty');
-			const name = command.name.trim().toLowerCase();
-			if (name === '')
-				return refuse('command registration missing name');
-			if (!/^[a-z][a-z0-9_-]*$/.test(name))
-				return refuse('command registration failed: Command name must start with a letter and contain only letters, numbers, hyphens, and underscores');
-			if (RESERVED_COMMANDS.has(name))
-				return refuse(`command registration failed: Command name "${name}" is reserved by a built-in command`);
-			if (registry.out.commands.some((other) => other.name === name))
-				return refuse(`command registration failed: Command "${name}" already registered by plugin "${plugin.id}"`);
+			const name = typeof command?.name === 'string' ? command.name.trim().toLowerCase() : '';
+			const wrong = wrongCommand(name, command, registry.out.commands);
+			if (wrong)
+				return refuse(`command "${name}": ${wrong}`);
 			registry.keep('command', command, 'commands', { name, description: command.description.trim(),
 				acceptsArgs: command.acceptsArgs === true, requireAuth: command.requireAuth !== false,
 				nativeNames: plainData(command.nativeNames) });
@@ -151,14 +147,14 @@ function createApi(host) {
 			const channel = registration?.plugin ?? registration;
 			const id = String(channel?.id ?? '').trim();
 			if (id === '')
-				return refuse('channel registration missing id');
+				return refuse('registerChannel: a channel needs an id');
 			registry.name('channels', 'channels', id, channel, describeChannel(channel, host.config));
 		},
 
 		registerProvider(provider) {
 			const id = String(provider?.id ?? '').trim();
 			if (id === '')
-				return refuse('provider registration missing id');
+				return refuse('registerProvider: a provider needs an id');
 			const { data, functions } = outline({ ...provider });
 			registry.name('providers', 'providers', id, provider, { ...data, id, auth: data.auth ?? [], functions });
 		},
@@ -179,6 +175,21 @@ function createApi(host) {
 	return api;
 }
 
+// Why a command cannot be taken; undefined: it can.
+function wrongCommand(name, command, others) {
+	if (name === '')
+		return 'it needs a name';
+	if (!/^[a-z][a-z0-9_-]*$/.test(name))
+		return 'a name begins with a letter and goes on with letters, digits, - and _';
+	if (typeof command.handler !== 'function')
+		return 'its handler is no function';
+	if (typeof command.description !== 'string' || command.description.trim() === '')
+		return 'it needs a description';
+	if (RESERVED_COMMANDS.has(name))
+		return 'OpenClaw has a command of this name';
+	return others.some((other) => other.name === name) ? 'this plugin has one of this name already' : undefined;
+}
+
 const within = (path, prefix) => path === prefix || path.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`);
 
 function overlaps(a, b) {
@@ -186,22 +197,22 @@ function overlaps(a, b) {
 }
 
 // Returns what takes it back; undefined: it was refused.  Releases before March 2026 know no auth: the plugin's own.
-function addHttpRoute(route, { plugin, registry, warn, refuse }) {
-	const at = normalizePath(route?.path);
+function addHttpRoute(route, { registry, warn, refuse }) {
+	const at = slashed(route?.path);
 	if (!at)
-		return warn('http route registration missing path');
+		return warn('http route: it needs a path');
 	const { auth = 'plugin', match = 'exact', handler, handleUpgrade, replaceExisting } = route;
 	if (auth !== 'gateway' && auth !== 'plugin')
-		return refuse(`http route registration missing or invalid auth: ${at}`);
+		return refuse(`http route ${at}: auth is "gateway" or "plugin"`);
 	if (typeof handler !== 'function')
 		return refuse(`http route ${at}: the handler is no function`);
 	const own = { path: at, match: match === 'prefix' ? 'prefix' : 'exact' };
 	const other = registry.out.httpRoutes.find((row) => overlaps(row, own) && row.auth !== auth);
 	if (other)
-		return refuse(`http route overlap rejected: ${at} (${own.match}, ${auth}) overlaps ${other.path} (${other.match}, ${other.auth}) owned by ${plugin.id}`);
+		return refuse(`http route ${at} (${own.match}, ${auth}): ${other.path} (${other.match}, ${other.auth}) is for the same paths with another auth`);
 	const there = registry.route(own.path, own.match);
 	if (there && !replaceExisting)
-		return refuse(`http route already registered: ${at} (${own.match}) by ${plugin.id}`);
+		return refuse(`http route ${at} (${own.match}): it is there already; replaceExisting puts another in its place`);
 	const entry = { ...own, handler, handleUpgrade };
 	let number = there?.number;
 	if (there)
@@ -214,11 +225,7 @@ function addHttpRoute(route, { plugin, registry, warn, refuse }) {
 	};
 }
 
-function normalizePath(value) {
-	const text = String(value ?? '').trim();
-	if (text === '')
-		return null;
-	return text.startsWith('/') ? text : `/${text}`;
-}
+// "/web" for "web"; nothing for nothing.
+const slashed = (value) => String(value ?? '').trim().replace(/^(?=[^/])/, '/');
 
 module.exports = { addHttpRoute, createApi, resolveUserPath };

@@ -1,5 +1,6 @@
 'use strict';
 // Channels of plugins: what the gateway needs to know of one, its accounts' lives, and messages on their way out.
+const { setTimeout: delay } = require('node:timers/promises');
 const { outline, plainData } = require('./registry.js');
 const { chunkMarkdownTextWithMode, chunkTextWithMode, resolveChunkMode, resolveTextChunkLimit } = require('./text.js');
 
@@ -42,7 +43,7 @@ function describeChannel(channel, config) {
 }
 
 const coded = (code, message) => Object.assign(new Error(message), { code });
-const after = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const after = (ms) => delay(Number(ms));
 const reasonOf = (error) => String(error?.message ?? error);
 
 // One account that should run.
@@ -67,7 +68,7 @@ class Account {
 		const cfg = plugin.config, account = channel.config.resolveAccount(cfg, id);
 		return { cfg, accountId: id, account, abortSignal: this.abort.signal, log,
 			runtime: { log: log.info, error: log.error, exit: (code) => {
-				throw new Error(`exit ${code}`);
+				throw new Error(`the plugin wants to end its process (${code})`);
 			} },
 			getStatus: () => ({ ...this.status }),
 			setStatus: (next) => this.setStatus(next),

@@ -26,10 +26,9 @@ class Times {
 	}
 }
 
-function buildPairingReply({ channel, idLine, code }) {
-	return [`OpenClaw: access not configured.`, '', idLine, '', `Pairing code: ${code}`, '', 'Ask the owner to approve with:',
-		`openclaw pairing approve ${channel} ${code}`].join('\n');
-}
+// What a stranger is told.
+const buildPairingReply = ({ channel, idLine, code }) => ['OpenClaw does not know you yet.', '', idLine, '', `Pairing code: ${code}`, '',
+	'The owner of this bot lets you in with:', `openclaw pairing approve ${channel} ${code}`].join('\n');
 
 function createPairing(plugin) {
 	const where = (first, _env, third) => (first !== null && typeof first === 'object' ? [first.channel, first.accountId] : [first, third]);

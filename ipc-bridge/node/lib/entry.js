@@ -19,7 +19,7 @@ function entryOf(module) {
 		throw new TypeError('the entry exports neither a function nor an object with register()');
 	const register = value.register ?? value.activate;
 	if (typeof register !== 'function')
-		throw new TypeError('plugin export missing register/activate');
+		throw new TypeError('the entry exports an object without register() or activate()');
 	return { definition: value, register: (api) => register.call(value, api) };
 }
 

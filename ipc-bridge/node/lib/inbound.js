@@ -21,13 +21,11 @@ function chatType(value) {
 
 // ---- The context that channels make of a message ----
 
+const firstOf = (ctx, names) => names.map((name) => ctx[name]?.trim()).find(Boolean);
+
 function conversationLabel(ctx) {
-	const given = ctx.ConversationLabel?.trim() || ctx.ThreadLabel?.trim();
-	if (given)
-		return given;
-	if (chatType(ctx.ChatType) === 'direct')
-		return ctx.SenderName?.trim() || ctx.From?.trim() || undefined;
-	return ctx.GroupChannel?.trim() || ctx.GroupSubject?.trim() || ctx.GroupSpace?.trim() || ctx.From?.trim() || undefined;
+	const place = chatType(ctx.ChatType) === 'direct' ? ['SenderName'] : ['GroupChannel', 'GroupSubject', 'GroupSpace'];
+	return firstOf(ctx, ['ConversationLabel', 'ThreadLabel', ...place, 'From']);
 }
 
 // In place; the same object comes back.
@@ -68,21 +66,24 @@ function resolveEnvelopeFormatOptions(cfg) {
 		includeElapsed: defaults.envelopeElapsed !== 'off', userTimezone: defaults.userTimezone };
 }
 
+const CLOCK = { hourCycle: 'h23', timeZoneName: 'short', weekday: 'short', year: 'numeric' };
+for (const field of ['month', 'day', 'hour', 'minute'])
+	CLOCK[field] = '2-digit';
+
 function stamp(at, options) {
-	if (options?.includeTimestamp === false || at === undefined || at === null)
-		return undefined;
-	const date = at instanceof Date ? at : new Date(at);
-	if (Number.isNaN(date.getTime()))
+	const ms = (at ?? null) === null || options?.includeTimestamp === false ? NaN : new Date(at).getTime();
+	if (Number.isNaN(ms))
 		return undefined;
 	const wanted = String(options?.timezone ?? 'local').trim();
 	const zone = wanted === 'utc' || wanted === 'gmt' ? 'UTC' : wanted === 'user' ? options.userTimezone?.trim() : wanted === 'local' || wanted === '' ? undefined : wanted;
 	try {
-		const part = Object.fromEntries(new Intl.DateTimeFormat('en-US', { timeZone: zone, weekday: 'short', year: 'numeric', month: '2-digit',
-			day: '2-digit', hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZoneName: 'short' }).formatToParts(date).map((one) => [one.type, one.value]));
+		const part = {};
+		for (const { type, value } of new Intl.DateTimeFormat('en-US', { ...CLOCK, timeZone: zone }).formatToParts(ms))
+			part[type] = value;
 		return zone === 'UTC' ? `${part.weekday} ${part.year}-${part.month}-${part.day}T${part.hour}:${part.minute}Z`
 			: `${part.weekday} ${part.year}-${part.month}-${part.day} ${part.hour}:${part.minute} ${part.timeZoneName}`;
 	} catch {
-		return stamp(date, { ...options, timezone: 'utc' });
+		return stamp(ms, { ...options, timezone: 'utc' });
 	}
 }
 
@@ -93,7 +94,8 @@ function elapsed(now, before) {
 	return seconds < 60 ? `${seconds}s` : seconds < 3600 ? `${Math.floor(seconds / 60)}m` : seconds < 86400 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86400)}d`;
 }
 
-const header = (part) => String(part).replace(/\r\n|\r|\n/g, ' ').replaceAll('[', '(').replaceAll(']', ')').replace(/\s+/g, ' ').trim();
+// On one line, and without the brackets that the header itself stands in.
+const header = (part) => String(part).split(/\s+/).filter(Boolean).join(' ').replace(/[[\]]/g, (sign) => (sign === '[' ? '(' : ')'));
 
 function formatAgentEnvelope({ channel, from, timestamp, host, ip, body, previousTimestamp, envelope }) {
 	const since = envelope?.includeElapsed !== false && timestamp && previousTimestamp ? elapsed(timestamp, previousTimestamp) : undefined;
@@ -331,17 +333,13 @@ function createReply(plugin) {
 		return outcome(dispatcher);
 	}
 
-	async function withReplyDispatcher({ dispatcher, run, onSettled }) {
-		try {
-			return await run();
-		} finally {
+	// However the run ends, the dispatcher is closed and emptied before its result is given, and onSettled is told last.
+	function withReplyDispatcher({ dispatcher, run, onSettled }) {
+		const emptied = () => {
 			dispatcher.markComplete();
-			try {
-				await dispatcher.waitForIdle();
-			} finally {
-				await onSettled?.();
-			}
-		}
+			return dispatcher.waitForIdle();
+		};
+		return (async () => run())().finally(emptied).finally(() => onSettled?.());
 	}
 
 	function createReplyDispatcherWithTyping(options) {

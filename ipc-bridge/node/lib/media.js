@@ -125,13 +125,13 @@ function isPrivate(address) {
 async function guardUrl(url, policy) {
 	const target = new URL(url), host = target.hostname.replace(/^\[|\]$/g, '').toLowerCase();
 	if (target.protocol !== 'http:' && target.protocol !== 'https:')
-		throw new MediaFetchError('fetch_failed', `unsupported protocol ${target.protocol}`);
+		throw new MediaFetchError('fetch_failed', `${url}: only http and https can be fetched`);
 	if (policy?.allowPrivateNetwork || policy?.dangerouslyAllowPrivateNetwork ||
 		[...(policy?.allowedHostnames ?? []), ...(policy?.hostnameAllowlist ?? [])].some((name) => String(name).toLowerCase() === host))
 		return;
 	const found = net.isIP(host) ? [{ address: host }] : await dns.lookup(host, { all: true });
 	if (found.some(({ address }) => isPrivate(address)))
-		throw new MediaFetchError('fetch_failed', `Blocked: ${host} resolves to a private, internal or special-use address`);
+		throw new MediaFetchError('fetch_failed', `${host} leads into this machine or its network: not fetched`);
 }
 
 async function readBounded(response, maxBytes, url) {
@@ -140,7 +140,7 @@ async function readBounded(response, maxBytes, url) {
 	for await (const part of response.body ?? []) {
 		size += part.length;
 		if (maxBytes && size > maxBytes)
-			throw new MediaFetchError('max_bytes', `Failed to fetch media from ${url}: content exceeds maxBytes ${maxBytes}`);
+			throw new MediaFetchError('max_bytes', `${url} has more than ${maxBytes} bytes`);
 		parts.push(Buffer.from(part));
 	}
 	return Buffer.concat(parts);
@@ -161,23 +161,23 @@ async function fetchRemoteMedia({ url, fetchImpl = fetch, requestInit, filePathH
 		try {
 			response = await fetchImpl(target, { ...requestInit, redirect: 'manual' });
 		} catch (error) {
-			throw new MediaFetchError('fetch_failed', `Failed to fetch media from ${url}: ${error?.cause?.message ?? error?.message ?? error}`);
+			throw new MediaFetchError('fetch_failed', `${url} cannot be fetched: ${error?.cause?.message ?? error?.message ?? error}`);
 		}
 		const next = response.status >= 300 && response.status < 400 ? response.headers.get('location') : null;
 		if (!next)
 			break;
 		if (i >= maxRedirects)
-			throw new MediaFetchError('fetch_failed', `Failed to fetch media from ${url}: too many redirects`);
+			throw new MediaFetchError('fetch_failed', `${url}: more than ${maxRedirects} redirects`);
 		const from = new URL(target);
 		target = new URL(next, target).href;
 		if (new URL(target).origin !== from.origin && requestInit?.headers)
 			requestInit = { ...requestInit, headers: undefined }; // credentials stay where they belong
 	}
 	if (!response.ok)
-		throw new MediaFetchError('http_error', `Failed to fetch media from ${url}: HTTP ${response.status}`);
+		throw new MediaFetchError('http_error', `${url}: HTTP ${response.status}`);
 	const length = Number(response.headers?.get?.('content-length'));
 	if (maxBytes && length > maxBytes)
-		throw new MediaFetchError('max_bytes', `Failed to fetch media from ${url}: content length ${length} exceeds maxBytes ${maxBytes}`);
+		throw new MediaFetchError('max_bytes', `${url} has ${length} bytes; at most ${maxBytes} are taken`);
 	const buffer = await readBounded(response, maxBytes, url);
 	let fileName = nameFrom(response, target, filePathHint);
 	const contentType = await detectMime({ buffer, headerMime: response.headers?.get?.('content-type'), filePath: fileName });
@@ -200,7 +200,7 @@ async function loadWebMedia(source, given, more) {
 		from = path.join(os.homedir(), from.slice(1));
 	const { size } = await fs.stat(from);
 	if (options.maxBytes && size > options.maxBytes)
-		throw new Error(`Media exceeds ${Math.round(options.maxBytes / 1048576)}MB limit (got ${(size / 1048576).toFixed(2)}MB)`);
+		throw new Error(`${from} has ${size} bytes; at most ${options.maxBytes} are taken`);
 	const buffer = await fs.readFile(from);
 	const contentType = await detectMime({ buffer, filePath: from });
 	return { buffer, contentType, kind: mediaKindFromMime(contentType), fileName: path.basename(from) };
@@ -213,15 +213,14 @@ function createMediaStore(stateDir) {
 	return async function saveMediaBuffer(buffer, contentType, subdir = 'inbound', maxBytes = 5 << 20, originalFilename) {
 		const data = Buffer.from(buffer);
 		if (data.length > maxBytes)
-			throw new Error(`Media exceeds ${(maxBytes / 1048576).toFixed(0)}MB limit`);
+			throw new Error(`media of ${data.length} bytes; at most ${maxBytes} are kept`);
 		const type = await detectMime({ buffer: data, headerMime: contentType, filePath: originalFilename });
 		const base = safeName(originalFilename ? path.parse(originalFilename).name : ''), suffix = suffixOf(type) || path.extname(safeName(originalFilename));
 		const id = `${base ? `${base}---` : ''}${crypto.randomUUID()}${suffix}`;
-		const folder = path.join(stateDir, 'media', String(subdir).split(/[\\/]/).filter((part) => part && part !== '..').join('/'));
-		await fs.mkdir(folder, { recursive: true, mode: 0o700 });
-		const file = path.join(folder, id);
-		await fs.writeFile(file, data, { mode: 0o600 });
-		return { id, path: file, size: data.length, contentType: type };
+		const at = path.join(stateDir, 'media', ...String(subdir).split(/[\\/]/).filter((part) => part && part !== '..'), id);
+		await fs.mkdir(path.dirname(at), { recursive: true, mode: 0o700 });
+		await fs.writeFile(at, data, { mode: 0o600 });
+		return { id, contentType: type, size: data.length, path: at };
 	};
 }
 

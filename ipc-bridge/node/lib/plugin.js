@@ -26,9 +26,8 @@ const OF_A_RUN = new Set(['agentId', 'sessionKey', 'sessionId', 'messageChannel'
 
 // Replaces what an object holds without replacing the object: plugins keep references to api.config.
 function become(target, source) {
-	for (const key of Object.keys(target))
-		if (!(key in source))
-			delete target[key];
+	const gone = Object.keys(target).filter((key) => !(key in source));
+	gone.forEach((key) => delete target[key]);
 	Object.assign(target, source);
 }
 
@@ -188,7 +187,7 @@ class Plugin {
 			row.varies = looked || undefined;
 			return made.map((one) => (inside.has(one.name) ? one : { ...one, sandboxed: false }));
 		} catch (error) {
-			this.registry.diagnostic('error', `plugin tool failed (${this.info.id}): ${error?.message ?? error}`);
+			this.registry.diagnostic('error', `${this.info.id}: a tool cannot be made: ${error?.message ?? error}`);
 			return [];
 		}
 	}
@@ -212,7 +211,7 @@ class Plugin {
 		const returned = handler(event, context);
 		if (synchronous && typeof returned?.then === 'function') {
 			Promise.resolve(returned).catch(() => {});
-			this.logger('hooks').warn(`${name} handler from ${this.info.id} returned a Promise; this hook is synchronous and the result was ignored.`);
+			this.logger('hooks').warn(`${name}: a handler of ${this.info.id} gave a promise, and this hook is answered at once: it counts for nothing`);
 			return null;
 		}
 		return plainData((await returned) ?? null);
@@ -249,7 +248,7 @@ class Plugin {
 				this.tools.release(made.map((one) => one.tool));
 				names.push(...(fixed ? resolved : made).map((one) => one.name));
 			} catch (error) {
-				this.logger('tools').error(`plugin tool failed (${this.info.id}): ${error?.message ?? error}`);
+				this.logger('tools').error(`${this.info.id}: a tool cannot be made: ${error?.message ?? error}`);
 			}
 		return { tools: { [this.info.id]: names } };
 	}

@@ -94,6 +94,15 @@ function resolveAgentRoute({ cfg, channel, accountId, peer, parentPeer, guildId,
 
 const literal = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
+// [] for what is no pattern.
+function compiled(pattern) {
+	try {
+		return [new RegExp(pattern, 'i')];
+	} catch {
+		return [];
+	}
+}
+
 function buildMentionRegexes(cfg, agent) {
 	const entry = agent ? agentEntry(cfg, agent) : undefined;
 	let patterns = entry?.groupChat?.mentionPatterns ?? cfg?.messages?.groupChat?.mentionPatterns;
@@ -101,16 +110,11 @@ function buildMentionRegexes(cfg, agent) {
 		const { name, emoji } = entry?.identity ?? {};
 		patterns = [name?.trim() && `\\b@?${name.trim().split(/\s+/).map(literal).join('\\s+')}\\b`, emoji?.trim() && literal(emoji.trim())].filter(Boolean);
 	}
-	return patterns.map((pattern) => {
-		try {
-			return new RegExp(pattern, 'i');
-		} catch {
-			return null;
-		}
-	}).filter(Boolean);
+	return patterns.flatMap(compiled);
 }
 
-const cleaned = (text) => String(text ?? '').replace(/[\u200b-\u200f\u202a-\u202e\u2060-\u206f]/g, '').toLowerCase();
+// Without the signs nobody sees, which would hide a name.
+const cleaned = (text) => String(text ?? '').toLowerCase().replace(/[\u200b-\u200d\u2060-\u206f]|\p{Bidi_Control}/gu, '');
 
 function matchesMentionPatterns(text, regexes) {
 	const said = cleaned(text);
@@ -146,14 +150,10 @@ function resolveGroupPolicy({ cfg, channel, groupId, accountId, groupIdCaseInsen
 }
 
 function resolveRequireMention(params) {
-	const { requireMentionOverride, overrideOrder = 'after-config' } = params;
-	const { groupConfig, defaultConfig } = resolveGroupPolicy(params);
-	const set = groupConfig?.requireMention ?? defaultConfig?.requireMention;
-	if (overrideOrder === 'before-config' && typeof requireMentionOverride === 'boolean')
-		return requireMentionOverride;
-	if (typeof set === 'boolean')
-		return set;
-	return typeof requireMentionOverride === 'boolean' ? requireMentionOverride : true;
+	const found = resolveGroupPolicy(params), override = params.requireMentionOverride;
+	const said = [found.groupConfig?.requireMention ?? found.defaultConfig?.requireMention];
+	said[params.overrideOrder === 'before-config' ? 'unshift' : 'push'](override);
+	return said.find((value) => typeof value === 'boolean') ?? true;
 }
 
 // ---- Commands ----
@@ -188,13 +188,10 @@ const shouldHandleTextCommands = ({ cfg, surface, commandSource }) => commandSou
 	!NATIVE.has(String(surface ?? '').toLowerCase());
 
 function resolveCommandAuthorizedFromAuthorizers({ useAccessGroups, authorizers, modeWhenAccessGroupsOff = 'allow' }) {
-	if (!useAccessGroups) {
-		if (modeWhenAccessGroupsOff !== 'configured')
-			return modeWhenAccessGroupsOff === 'allow';
-		if (!authorizers.some((one) => one.configured))
-			return true;
-	}
-	return authorizers.some((one) => one.configured && one.allowed);
+	const lists = authorizers.filter((one) => one.configured), listed = lists.some((one) => one.allowed);
+	if (useAccessGroups)
+		return listed;
+	return modeWhenAccessGroupsOff === 'configured' ? listed || lists.length === 0 : modeWhenAccessGroupsOff === 'allow';
 }
 
 // ---- Acknowledging reactions ----
@@ -221,10 +218,8 @@ function removeAckReactionAfterReply({ removeAfterReply, ackReactionPromise, ack
 
 function resolveInboundDebounceMs({ cfg, channel, overrideMs }) {
 	const inbound = cfg?.messages?.inbound;
-	for (const value of [overrideMs, inbound?.byChannel?.[channel], inbound?.debounceMs])
-		if (typeof value === 'number' && Number.isFinite(value))
-			return Math.max(0, Math.trunc(value));
-	return 0;
+	const said = [overrideMs, inbound?.byChannel?.[channel], inbound?.debounceMs].find(Number.isFinite) ?? 0;
+	return Math.trunc(Math.max(said, 0));
 }
 
 function createInboundDebouncer({ debounceMs, buildKey, shouldDebounce, resolveDebounceMs, onFlush, onError }) {

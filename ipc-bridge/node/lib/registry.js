@@ -4,7 +4,7 @@
 
 // A value as it can cross: functions left out, class instances by their own fields, zod and TypeBox schemas as JSON Schema.
 function plainData(value, depth = 0) {
-	if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+	if (value === null || ['string', 'number', 'boolean'].includes(typeof value))
 		return value;
 	if (typeof value === 'bigint')
 		return String(value);

@@ -9,21 +9,16 @@ const EXTENSIONS = ['.ts', '.tsx', '.mts', '.cts', '.js', '.mjs', '.cjs', '.json
 const INSTEAD = { '.js': ['.ts', '.tsx', '.jsx'], '.mjs': ['.mts'], '.cjs': ['.cts'], '.jsx': ['.tsx'] };
 const CONDITIONS = new Set(['node', 'import', 'module-sync', 'require', 'default']);
 
-function isFile(file) {
+function statOf(file) {
 	try {
-		return fs.statSync(file).isFile();
+		return fs.statSync(file, { throwIfNoEntry: false });
 	} catch {
-		return false;
+		return undefined; // not for us to see
 	}
 }
 
-function isFolder(file) {
-	try {
-		return fs.statSync(file).isDirectory();
-	} catch {
-		return false;
-	}
-}
+const isFile = (file) => statOf(file)?.isFile() === true;
+const isFolder = (file) => statOf(file)?.isDirectory() === true;
 
 const manifests = new Map();
 function readPackage(folder) {

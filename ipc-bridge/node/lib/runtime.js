@@ -26,10 +26,9 @@ function createRuntime(plugin, params) {
 			requestHeartbeatNow: () => void plugin.missing('runtime', 'system.requestHeartbeatNow'),
 			runCommandWithTimeout,
 			formatNativeDependencyHint: ({ packageName, manager = 'pnpm', approveBuildsCommand, rebuildCommand, downloadCommand }) => {
-				const steps = [approveBuildsCommand ?? (manager === 'pnpm' ? `pnpm approve-builds (select ${packageName})` : undefined),
-					rebuildCommand ?? (manager === 'pnpm' ? `pnpm rebuild ${packageName}` : manager === 'yarn' ? `yarn rebuild ${packageName}` : `npm rebuild ${packageName}`),
-					downloadCommand].filter(Boolean);
-				return `Install steps: ${steps.join('; ')}.`;
+				const steps = [approveBuildsCommand ?? (manager === 'pnpm' ? 'pnpm approve-builds' : undefined),
+					rebuildCommand ?? `${manager} rebuild ${packageName}`, downloadCommand];
+				return `The native part of ${packageName} is made with: ${steps.filter(Boolean).join('; ')}`;
 			},
 		},
 		media: { loadWebMedia: media.loadWebMedia, detectMime: media.detectMime, mediaKindFromMime: media.mediaKindFromMime,
@@ -129,7 +128,7 @@ function createModelAuth(plugin) {
 		if (process.env[name])
 			return { apiKey: process.env[name], source: `env: ${name}`, mode: 'api-key' };
 		plugin.missing('env', name);
-		throw Object.assign(new Error(`No API key for provider "${provider}" that this plugin may see: plugins.entries.${plugin.info?.id ?? plugin.params.id}.env: ["${name}"] ` +
+		throw Object.assign(new Error(`${provider}: no API key that this plugin may see; plugins.entries.${plugin.info?.id ?? plugin.params.id}.env: ["${name}"] ` +
 			'grants the variable, fullConfig: true the configuration'), { code: 'DENIED' });
 	};
 	return { resolveApiKeyForProvider: resolve, getApiKeyForModel: ({ model }) => resolve({ provider: model?.provider }) };

@@ -7,11 +7,9 @@ function account(section, id) {
 	const accounts = section?.accounts;
 	if (accounts === null || typeof accounts !== 'object')
 		return undefined;
-	const wanted = String(id ?? 'default').trim();
-	if (Object.hasOwn(accounts, wanted))
-		return accounts[wanted];
-	const key = Object.keys(accounts).find((name) => name.toLowerCase() === wanted.toLowerCase());
-	return key === undefined ? undefined : accounts[key];
+	const wanted = String(id ?? 'default').trim(), entries = Object.entries(accounts);
+	const named = (fold) => entries.find(([name]) => fold(name) === fold(wanted));
+	return (named((name) => name) ?? named((name) => name.toLowerCase()))?.[1];
 }
 
 // channels.<channel>.accounts.<account>.<name>, else channels.<channel>.<name>.
@@ -33,19 +31,16 @@ function resolveChunkMode(cfg, provider, accountId) {
 
 // Where to cut a window: behind the last line, else the last word, that is not inside parentheses (they hold links).
 function breakAt(window) {
-	let line = -1, word = -1, depth = 0;
-	for (let i = 0; i < window.length; i++) {
-		const letter = window[i];
-		if (letter === '(')
-			depth++;
-		else if (letter === ')' && depth > 0)
-			depth--;
-		else if (depth === 0 && letter === '\n')
-			line = i;
-		else if (depth === 0 && /\s/.test(letter))
-			word = i;
-	}
-	return line > 0 ? line : word > 0 ? word : -1;
+	const last = { line: -1, word: -1 };
+	let open = 0;
+	for (const { 0: sign, index } of window.matchAll(/[()\s]/g))
+		if (sign === '(')
+			open++;
+		else if (sign === ')')
+			open = Math.max(0, open - 1);
+		else if (open === 0)
+			last[sign === '\n' ? 'line' : 'word'] = index;
+	return [last.line, last.word].find((index) => index > 0) ?? -1;
 }
 
 // Never between the halves of one character.
@@ -54,25 +49,24 @@ function whole(text, at) {
 	return at > 1 && code >= 0xd800 && code <= 0xdbff ? at - 1 : at;
 }
 
+// [] for nothing, the text itself when it fits, null when it must be cut.
+const asOne = (text, limit) => (!text ? [] : limit > 0 && text.length > limit ? null : [text]);
+
 function chunkText(text, limit) {
-	if (!text)
-		return [];
-	if (!(limit > 0) || text.length <= limit)
-		return [text];
+	const one = asOne(text, limit);
+	if (one)
+		return one;
 	const out = [];
-	let rest = text;
-	while (rest.length > limit) {
-		const found = breakAt(rest.slice(0, limit)), at = found > 0 ? found : whole(rest, limit);
-		const piece = rest.slice(0, at).trimEnd();
-		if (piece)
-			out.push(piece);
-		rest = rest.slice(found > 0 ? at + 1 : at);
-		if (found > 0)
-			rest = rest.trimStart();
+	let from = 0;
+	while (text.length - from > limit) {
+		const window = text.slice(from, from + limit), found = breakAt(window), to = found > 0 ? found : whole(window, limit);
+		out.push(window.slice(0, to).trimEnd());
+		from += to;
+		if (found > 0) // the white space at a cut is lost
+			from += text.slice(from).search(/\S|$/);
 	}
-	if (rest)
-		out.push(rest);
-	return out;
+	out.push(text.slice(from));
+	return out.filter((piece) => piece !== '');
 }
 
 // The fenced blocks of a text: {start, end, open, indent, marker}.
@@ -96,11 +90,9 @@ function fences(text) {
 
 // Like chunkText, but a code block that must be cut is closed and opened again.
 function chunkMarkdownText(text, limit) {
-	if (!text)
-		return [];
-	if (!(limit > 0) || text.length <= limit)
-		return [text];
-	const out = [];
+	const one = asOne(text, limit), out = [];
+	if (one)
+		return one;
 	let rest = text;
 	while (rest.length > limit) {
 		const blocks = fences(rest);
@@ -151,20 +143,16 @@ function chunkByNewline(text, maxLineLength, options = {}) {
 			lines.push(text.slice(from, i));
 			from = i + 1;
 		}
-	const out = [];
-	let blank = 0;
-	for (const line of lines) {
-		if (!line.trim()) {
-			blank++;
-			continue;
+	const out = [], room = splitLongLines ? maxLineLength : Infinity;
+	let gap = ''; // empty lines before the next one
+	for (const line of lines)
+		if (line.trim() === '') {
+			gap = `${gap}\n`.slice(0, Math.max(maxLineLength - 1, 0));
+		} else {
+			const shown = (out.length > 0 ? gap : '') + (trimLines ? line.trim() : line);
+			out.push(...(shown.length > room ? chunkText(shown, room) : [shown]));
+			gap = '';
 		}
-		const shown = (out.length > 0 ? '\n'.repeat(Math.min(blank, Math.max(maxLineLength - 1, 0))) : '') + (trimLines ? line.trim() : line);
-		blank = 0;
-		if (!splitLongLines || shown.length <= maxLineLength)
-			out.push(shown);
-		else
-			out.push(...chunkText(shown, maxLineLength));
-	}
 	return out;
 }
 

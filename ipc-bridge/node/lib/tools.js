@@ -2,13 +2,15 @@
 // A plugin's tools: one per run for factories, and what comes back from them brought into the one form the gateway knows.
 const { plainData, schemaOf } = require('./registry.js');
 
+const textOf = (value) => (typeof value === 'string' ? value : undefined);
+
 // Tools in the wild name their parts differently.
 function describe(tool, number, optional) {
 	return {
 		tool: number,
 		name: String(tool.name),
-		label: typeof tool.label === 'string' ? tool.label : undefined,
-		description: typeof tool.description === 'string' ? tool.description : '',
+		label: textOf(tool.label),
+		description: textOf(tool.description) ?? '',
 		parameters: schemaOf(tool.parameters ?? tool.inputSchema ?? tool.schema),
 		optional: optional || undefined,
 		ownerOnly: tool.ownerOnly === true || undefined,

@@ -1,13 +1,12 @@
 'use strict';
 // Who may talk: allow lists, policies for direct messages and groups, mentions, commands.  Pure decisions over what is given.
 
-const strings = (list) => (list ?? []).map((entry) => String(entry).trim()).filter(Boolean);
+const strings = (list) => Array.from(list ?? [], (entry) => String(entry).trim()).filter((entry) => entry !== '');
 
 const DM_GROUP_ACCESS_REASON = Object.fromEntries(['group_policy_allowed', 'group_policy_disabled', 'group_policy_empty_allowlist',
 	'group_policy_not_allowlisted', 'dm_policy_open', 'dm_policy_disabled', 'dm_policy_allowlisted', 'dm_policy_pairing_required',
 	'dm_policy_not_allowlisted'].map((reason) => [reason.toUpperCase(), reason]));
-const GROUP_POLICY_BLOCKED_LABEL = { group: 'group messages', guild: 'guild messages', room: 'room messages',
-	channel: 'channel messages', space: 'space messages' };
+const GROUP_POLICY_BLOCKED_LABEL = Object.fromEntries(['group', 'guild', 'room', 'channel', 'space'].map((kind) => [kind, `${kind} messages`]));
 
 // ---- Lists ----
 
@@ -38,8 +37,8 @@ function isNormalizedSenderAllowed({ senderId, allowFrom, stripPrefixRe }) {
 }
 
 function compileAllowlist(entries) {
-	const set = new Set(entries.filter(Boolean));
-	return { set, wildcard: set.has('*') };
+	const named = entries.filter((entry) => entry);
+	return { wildcard: named.includes('*'), set: new Set(named) };
 }
 
 const matchCandidates = ({ compiledAllowlist, candidates }) => {
@@ -80,7 +79,7 @@ function buildChannelKeyCandidates(...keys) {
 	return [...new Set(keys.filter((key) => typeof key === 'string').map((key) => key.trim()).filter(Boolean))];
 }
 
-const normalizeChannelSlug = (value) => value.trim().toLowerCase().replace(/^#/, '').replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '');
+const normalizeChannelSlug = (value) => (value.toLowerCase().match(/[a-z0-9]+/g) ?? []).join('-');
 
 function resolveChannelEntryMatch({ entries, keys, wildcardKey }) {
 	const out = {};
@@ -104,15 +103,13 @@ function resolveChannelEntryMatchWithFallback({ entries, keys, parentKeys = [], 
 		const found = normal.length > 0 ? Object.keys(entries ?? {}).find((key) => normal.includes(normalizeKey(key))) : undefined;
 		return found === undefined ? {} : { entry: entries[found], key: found };
 	};
-	const direct = find(keys);
-	if (direct.entry && direct.key)
-		return { ...base, ...direct, matchKey: direct.key, matchSource: 'direct' };
-	const parent = find(parentKeys);
-	if (parent.entry && parent.key)
-		return { ...base, ...parent, parentEntry: parent.entry, parentKey: parent.key, matchKey: parent.key, matchSource: 'parent' };
-	if (base.wildcardEntry && base.wildcardKey)
-		return { ...base, entry: base.wildcardEntry, key: base.wildcardKey, matchKey: base.wildcardKey, matchSource: 'wildcard' };
-	return base;
+	const match = (matchSource, { entry, key }, more) => (entry && key ? { ...base, ...more, entry, key, matchKey: key, matchSource } : undefined);
+	const direct = match('direct', find(keys));
+	if (direct)
+		return direct;
+	const above = find(parentKeys);
+	return match('parent', above, { parentEntry: above.entry, parentKey: above.key }) ??
+		match('wildcard', { entry: base.wildcardEntry, key: base.wildcardKey }) ?? base;
 }
 
 const resolveNestedAllowlistDecision = ({ outerConfigured, outerMatched, innerConfigured, innerMatched }) =>
@@ -273,7 +270,7 @@ function resolveDmGroupAccessDecision({ isGroup, dmPolicy, groupPolicy, effectiv
 		if (access.allowed)
 			return answer('allow', 'group_policy_allowed', `groupPolicy=${policy}`);
 		return answer('block', `group_policy_${access.reason}`, access.reason === 'disabled' ? 'groupPolicy=disabled'
-			: `groupPolicy=allowlist (${access.reason === 'empty_allowlist' ? 'empty allowlist' : 'not allowlisted'})`);
+			: `groupPolicy=allowlist, ${access.reason === 'empty_allowlist' ? 'nobody is on the list' : 'not on the list'}`);
 	}
 	const policy = dmPolicy ?? 'pairing';
 	if (policy === 'disabled')
@@ -281,10 +278,10 @@ function resolveDmGroupAccessDecision({ isGroup, dmPolicy, groupPolicy, effectiv
 	if (policy === 'open')
 		return answer('allow', 'dm_policy_open', 'dmPolicy=open');
 	if (isSenderAllowed(strings(effectiveAllowFrom)))
-		return answer('allow', 'dm_policy_allowlisted', `dmPolicy=${policy} (allowlisted)`);
+		return answer('allow', 'dm_policy_allowlisted', `dmPolicy=${policy}, on the list`);
 	if (policy === 'pairing')
-		return answer('pairing', 'dm_policy_pairing_required', 'dmPolicy=pairing (not allowlisted)');
-	return answer('block', 'dm_policy_not_allowlisted', `dmPolicy=${policy} (not allowlisted)`);
+		return answer('pairing', 'dm_policy_pairing_required', 'dmPolicy=pairing, not paired yet');
+	return answer('block', 'dm_policy_not_allowlisted', `dmPolicy=${policy}, not on the list`);
 }
 
 function resolveDmGroupAccessWithLists(params) {
@@ -297,10 +294,10 @@ function resolveDmGroupAccessWithCommandGate(params) {
 	// In a group, who was only paired is no owner: the stored list does not count for commands there.
 	const configured = resolveEffectiveAllowFromLists({ ...params, storeAllowFrom: [] });
 	const lists = params.isGroup ? configured : access;
-	const gate = params.command ? resolveControlCommandGate({ ...params.command, modeWhenAccessGroupsOff: undefined,
-		authorizers: [lists.effectiveAllowFrom, lists.effectiveGroupAllowFrom].map((list) => ({ configured: list.length > 0,
-			allowed: params.isSenderAllowed(list) })) }) : { commandAuthorized: false, shouldBlock: false };
-	return { ...access, commandAuthorized: gate.commandAuthorized, shouldBlockControlCommand: params.isGroup && gate.shouldBlock };
+	const authorizers = [lists.effectiveAllowFrom, lists.effectiveGroupAllowFrom]
+		.map((list) => ({ allowed: params.isSenderAllowed(list), configured: list.length > 0 }));
+	const gate = params.command && resolveControlCommandGate({ ...params.command, modeWhenAccessGroupsOff: undefined, authorizers });
+	return Object.assign(access, { shouldBlockControlCommand: params.isGroup && gate?.shouldBlock === true, commandAuthorized: gate?.commandAuthorized === true });
 }
 
 function resolveDirectDmAuthorizationOutcome({ isGroup, dmPolicy, senderAllowedForCommands }) {
@@ -322,25 +319,26 @@ function resolveCommandAuthorizedFromAuthorizers({ useAccessGroups, authorizers,
 	return modeWhenAccessGroupsOff === 'allow';
 }
 
-function resolveControlCommandGate(params) {
-	const commandAuthorized = resolveCommandAuthorizedFromAuthorizers(params);
-	return { commandAuthorized, shouldBlock: params.allowTextCommands && params.hasControlCommand && !commandAuthorized };
+function resolveControlCommandGate({ allowTextCommands, hasControlCommand, ...who }) {
+	const may = resolveCommandAuthorizedFromAuthorizers(who);
+	return { shouldBlock: !may && allowTextCommands && hasControlCommand, commandAuthorized: may };
 }
 
 const resolveDualTextControlCommandGate = (p) => resolveControlCommandGate({ useAccessGroups: p.useAccessGroups, allowTextCommands: true,
 	hasControlCommand: p.hasControlCommand, modeWhenAccessGroupsOff: p.modeWhenAccessGroupsOff,
 	authorizers: [{ configured: p.primaryConfigured, allowed: p.primaryAllowed }, { configured: p.secondaryConfigured, allowed: p.secondaryAllowed }] });
 
-function resolveMentionGating({ requireMention, canDetectMention, wasMentioned, implicitMention, shouldBypassMention }) {
-	const effectiveWasMentioned = wasMentioned || implicitMention === true || shouldBypassMention === true;
-	return { effectiveWasMentioned, shouldSkip: requireMention && canDetectMention && !effectiveWasMentioned };
+function resolveMentionGating(p) {
+	const meant = [Boolean(p.wasMentioned), p.implicitMention, p.shouldBypassMention].includes(true);
+	return { shouldSkip: !meant && p.canDetectMention && p.requireMention, effectiveWasMentioned: meant };
 }
 
 // A command of somebody who may give it needs no mention, unless somebody else is mentioned.
 function resolveMentionGatingWithBypass(p) {
-	const shouldBypassMention = p.isGroup && p.requireMention && !p.wasMentioned && !(p.hasAnyMention ?? false) && p.allowTextCommands &&
-		p.commandAuthorized && p.hasControlCommand;
-	return { ...resolveMentionGating({ ...p, shouldBypassMention }), shouldBypassMention };
+	const mayCommand = [p.hasControlCommand, p.allowTextCommands, p.commandAuthorized].every(Boolean);
+	const isMissing = p.isGroup && p.requireMention && ![p.wasMentioned, p.hasAnyMention].some(Boolean);
+	const gating = resolveMentionGating({ ...p, shouldBypassMention: mayCommand && isMissing });
+	return Object.assign(gating, { shouldBypassMention: mayCommand && isMissing });
 }
 
 module.exports = (_plugin, sdk) => {
@@ -379,15 +377,16 @@ module.exports = (_plugin, sdk) => {
 
 	// ---- What `openclaw security` says about open groups ----
 
-	const buildOpenGroupPolicyWarning = ({ surface, openBehavior, remediation }) => `- ${surface}: groupPolicy="open" ${openBehavior}. ${remediation}.`;
-	const gated = (p) => `allows ${p.openScope} to trigger${p.mentionGated === false ? '' : ' (mention-gated)'}`;
-	const buildOpenGroupPolicyRestrictSendersWarning = (p) => buildOpenGroupPolicyWarning({ surface: p.surface, openBehavior: gated(p),
-		remediation: `Set ${p.groupPolicyPath}="allowlist" + ${p.groupAllowFromPath} to restrict senders` });
+	const buildOpenGroupPolicyWarning = ({ surface, openBehavior, remediation }) => `- ${surface}: groupPolicy is "open" and ${openBehavior}. ${remediation}.`;
+	const byMention = (p) => (p.mentionGated === false ? '' : ' by mentioning it');
+	const anybody = (p) => `${p.openScope} may start the agent${byMention(p)}`;
+	const buildOpenGroupPolicyRestrictSendersWarning = (p) => buildOpenGroupPolicyWarning({ surface: p.surface, openBehavior: anybody(p),
+		remediation: `${p.groupPolicyPath}="allowlist" leaves those of ${p.groupAllowFromPath}` });
 	const buildOpenGroupPolicyNoRouteAllowlistWarning = (p) => buildOpenGroupPolicyWarning({ surface: p.surface,
-		openBehavior: `with no ${p.routeAllowlistPath} allowlist; any ${p.routeScope} can add + ping${p.mentionGated === false ? '' : ' (mention-gated)'}`,
-		remediation: `Set ${p.groupPolicyPath}="allowlist" + ${p.groupAllowFromPath} or configure ${p.routeAllowlistPath}` });
-	const buildOpenGroupPolicyConfigureRouteAllowlistWarning = (p) => buildOpenGroupPolicyWarning({ surface: p.surface, openBehavior: gated(p),
-		remediation: `Set ${p.groupPolicyPath}="allowlist" and configure ${p.routeAllowlistPath}` });
+		openBehavior: `${p.routeAllowlistPath} names none: every ${p.routeScope} may take it in and start it${byMention(p)}`,
+		remediation: `${p.groupPolicyPath}="allowlist" leaves those of ${p.groupAllowFromPath}, ${p.routeAllowlistPath} says where` });
+	const buildOpenGroupPolicyConfigureRouteAllowlistWarning = (p) => buildOpenGroupPolicyWarning({ surface: p.surface, openBehavior: anybody(p),
+		remediation: `${p.groupPolicyPath}="allowlist" leaves what ${p.routeAllowlistPath} names` });
 	const whenOpen = (p, make) => (p.groupPolicy === 'open' ? [make()] : []);
 	const collectOpenGroupPolicyRestrictSendersWarnings = (p) => whenOpen(p, () => buildOpenGroupPolicyRestrictSendersWarning(p));
 	const collectOpenGroupPolicyRouteAllowlistWarnings = (p) => whenOpen(p, () => (p.routeAllowlistConfigured

@@ -23,65 +23,36 @@ class ToolInputError extends Error {
 
 const snake = (key) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
-function raw(params, key) {
-	return params[key] ?? params[snake(key)];
+const BOOLEANS = new Map([['true', true], ['false', false]]);
+
+// A parameter, by its name or by that in snake case, as `read` understands it; without one undefined, or an error when it is required.
+function parameter(params, key, { label = key, required }, read) {
+	const given = params[key] ?? params[snake(key)] ?? undefined, value = given === undefined ? undefined : read(given);
+	if (value === undefined && required)
+		throw new ToolInputError(`${label} required`);
+	return value;
 }
 
-function readStringParam(params, key, options = {}) {
-	const { required = false, trim = true, label = key, allowEmpty = false } = options;
-	const value = raw(params, key);
-	const text = typeof value === 'string' ? (trim ? value.trim() : value) : undefined;
-	if (text === undefined || (text === '' && !allowEmpty)) {
-		if (required)
-			throw new ToolInputError(`${label} required`);
-		return undefined;
-	}
-	return text;
-}
+const readStringParam = (params, key, options = {}) => parameter(params, key, options, (given) => {
+	const text = typeof given === 'string' && options.trim !== false ? given.trim() : given;
+	return typeof text === 'string' && (options.allowEmpty || text !== '') ? text : undefined;
+});
 
-function readNumberParam(params, key, options = {}) {
-	const { required = false, label = key, integer = false } = options;
-	const value = raw(params, key);
-	let number;
-	if (typeof value === 'number' && Number.isFinite(value))
-		number = value;
-	else if (typeof value === 'string' && value.trim() !== '' && Number.isFinite(Number(value)))
-		number = Number(value);
-	if (number === undefined) {
-		if (required)
-			throw new ToolInputError(`${label} required`);
-		return undefined;
-	}
-	return integer ? Math.trunc(number) : number;
-}
+const readNumberParam = (params, key, options = {}) => parameter(params, key, options, (given) => {
+	const number = typeof given === 'string' && /\S/.test(given) ? Number(given) : given;
+	return Number.isFinite(number) ? (options.integer ? Math.trunc(number) : number) : undefined;
+});
 
-function readStringArrayParam(params, key, options = {}) {
-	const { required = false, label = key } = options;
-	const value = raw(params, key);
-	const list = (Array.isArray(value) ? value : typeof value === 'string' ? [value] : [])
-		.filter((item) => typeof item === 'string').map((item) => item.trim()).filter(Boolean);
-	if (list.length === 0) {
-		if (required)
-			throw new ToolInputError(`${label} required`);
-		return undefined;
-	}
-	return list;
-}
+const readStringArrayParam = (params, key, options = {}) => parameter(params, key, options, (given) => {
+	const texts = [given].flat().flatMap((one) => (typeof one === 'string' && /\S/.test(one) ? [one.trim()] : []));
+	return texts.length > 0 ? texts : undefined;
+});
 
-function readBooleanParam(params, key) {
-	const value = raw(params, key);
-	if (typeof value === 'boolean')
-		return value;
-	if (typeof value === 'string' && /^(true|false)$/i.test(value.trim()))
-		return value.trim().toLowerCase() === 'true';
-	return undefined;
-}
-
-function jsonResult(payload) {
-	return { content: [{ type: 'text', text: JSON.stringify(payload, null, 2) }], details: payload };
-}
+const readBooleanParam = (params, key) => parameter(params, key, {}, (given) =>
+	(typeof given === 'string' ? BOOLEANS.get(given.trim().toLowerCase()) : given === true || given === false ? given : undefined));
 
 const textResult = (text, details) => ({ content: [{ type: 'text', text }], details });
+const jsonResult = (payload) => textResult(JSON.stringify(payload, null, 2), payload);
 
 // A schema for one of several texts, in the form every provider takes; with the marks by which TypeBox knows its own.
 function stringEnum(values, options = {}) {
@@ -126,8 +97,8 @@ function parseStrictPositiveInteger(value) {
 }
 
 function normalizeE164(number) {
-	const digits = number.replace(/^whatsapp:/, '').replace(/[^\d+]/g, '');
-	return digits.startsWith('+') ? digits : `+${digits}`;
+	const digits = (number.replace(/^whatsapp:/, '').match(/[\d+]+/g) ?? []).join('');
+	return digits.replace(/^\+?/, '+');
 }
 
 // A place for what setRuntime() hands over, for the functions of a channel that are called later.
@@ -138,9 +109,9 @@ function createPluginRuntimeStore(errorMessage) {
 		clearRuntime: () => void (runtime = null),
 		tryGetRuntime: () => runtime,
 		getRuntime() {
-			if (!runtime)
-				throw new Error(errorMessage);
-			return runtime;
+			if (runtime)
+				return runtime;
+			throw new Error(errorMessage);
 		},
 	};
 }

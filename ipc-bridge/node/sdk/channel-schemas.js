@@ -1,6 +1,6 @@
 'use strict';
-// What the sections of the original's own channels may hold, by release and in the notation of shorthand.js: their plugins
-// register these schemas.  Names and types only.
+// What may stand in the sections of the original's own channels, by release and in the notation of shorthand.js: names, types
+// and limits, found by asking its packages for the JSON Schema of each section.  Their plugins register these.
 
 const common = {
 	secretRef: {
@@ -391,75 +391,7 @@ const march = {
 		blockStreaming: 'b', draftChunk: '@draftChunk', blockStreamingCoalesce: '@coalesce',
 		streamMode: 'off|partial|block', mediaMaxMb: 'n+', timeoutSeconds: 'i+', retry: '@retry',
 		network: { autoSelectFamily: 'b', dnsResultOrder: 'ipv4first|verbatim' }, proxy: 's',
-		webhookUrl: {
-			json: {
-				description: 'Public HTTPS webhook URL registered with Telegram for inbound updates. This must be internet-reachable and requires channels.telegram.webhookSecret.',
-				type: 'string',
-			},
-		},
-		webhookSecret: {
-			json: {
-				description: 'Secret token sent to Telegram during webhook registration and verified on inbound webhook requests. Telegram returns this value for verification; this is not the gateway auth token and not the bot token.',
-				anyOf: [
-					{ type: 'string' },
-					{
-						oneOf: [
-							{
-								type: 'object',
-								properties: {
-									source: { type: 'string', const: 'env' },
-									provider: { type: 'string', pattern: '^[a-z][a-z0-9_-]{0,63}$' },
-									id: { type: 'string', pattern: '^[A-Z][A-Z0-9_]{0,127}$' },
-								},
-								required: ['source', 'provider', 'id'], additionalProperties: false,
-							},
-							{
-								type: 'object',
-								properties: {
-									source: { type: 'string', const: 'file' },
-									provider: { type: 'string', pattern: '^[a-z][a-z0-9_-]{0,63}$' },
-									id: { type: 'string' },
-								},
-								required: ['source', 'provider', 'id'], additionalProperties: false,
-							},
-							{
-								type: 'object',
-								properties: {
-									source: { type: 'string', const: 'exec' },
-									provider: { type: 'string', pattern: '^[a-z][a-z0-9_-]{0,63}$' },
-									id: { type: 'string' },
-								},
-								required: ['source', 'provider', 'id'], additionalProperties: false,
-							},
-						],
-					},
-				],
-			},
-		},
-		webhookPath: {
-			json: {
-				description: 'Local webhook route path served by the gateway listener. Defaults to /telegram-webhook.',
-				type: 'string',
-			},
-		},
-		webhookHost: {
-			json: {
-				description: 'Local bind host for the webhook listener. Defaults to 127.0.0.1; keep loopback unless you intentionally expose direct ingress.',
-				type: 'string',
-			},
-		},
-		webhookPort: {
-			json: {
-				description: 'Local bind port for the webhook listener. Defaults to 8787; set to 0 to let the OS assign an ephemeral port.',
-				type: 'integer', minimum: 0, maximum: 9007199254740991,
-			},
-		},
-		webhookCertPath: {
-			json: {
-				description: 'Path to the self-signed certificate (PEM) to upload to Telegram during webhook registration. Required for self-signed certs (direct IP or no domain).',
-				type: 'string',
-			},
-		},
+		webhookUrl: 's', webhookSecret: ['s', '@secretRef'], webhookPath: 's', webhookHost: 's', webhookPort: 'i0', webhookCertPath: 's',
 		actions: {
 			reactions: 'b', sendMessage: 'b', poll: 'b', deleteMessage: 'b', editMessage: 'b', sticker: 'b',
 			createForumTopic: 'b',

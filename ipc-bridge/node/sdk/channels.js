@@ -7,17 +7,17 @@ const { z: zodOf } = require('./zod.js');
 const image = (label, selection, detail, blurb, systemImage, more) => ({ label, selectionLabel: selection, detailLabel: detail, blurb, systemImage, ...more });
 const META = {
 	telegram: image('Telegram', 'Telegram (Bot API)', 'Telegram Bot',
-		'simplest way to get started — register a bot with @BotFather and get going.', 'paperplane',
+		'a bot that @BotFather makes in a minute.', 'paperplane',
 		{ selectionDocsPrefix: '', selectionDocsOmitLabel: true, selectionExtras: ['https://openclaw.ai'] }),
-	whatsapp: image('WhatsApp', 'WhatsApp (QR link)', 'WhatsApp Web', 'works with your own number; recommend a separate phone + eSIM.', 'message'),
-	discord: image('Discord', 'Discord (Bot API)', 'Discord Bot', 'very well supported right now.', 'bubble.left.and.bubble.right'),
-	irc: image('IRC', 'IRC (Server + Nick)', 'IRC', 'classic IRC networks with DM/channel routing and pairing controls.', 'network'),
-	googlechat: image('Google Chat', 'Google Chat (Chat API)', 'Google Chat', 'Google Workspace Chat app with HTTP webhook.', 'message.badge'),
-	slack: image('Slack', 'Slack (Socket Mode)', 'Slack Bot', 'supported (Socket Mode).', 'number'),
-	signal: image('Signal', 'Signal (signal-cli)', 'Signal REST', 'signal-cli linked device; more setup (David Reagans: "Hop on Discord.").',
+	whatsapp: image('WhatsApp', 'WhatsApp (QR link)', 'WhatsApp Web', 'through WhatsApp Web; better with a number of its own.', 'message'),
+	discord: image('Discord', 'Discord (Bot API)', 'Discord Bot', 'a bot in servers and direct messages.', 'bubble.left.and.bubble.right'),
+	irc: image('IRC', 'IRC (Server + Nick)', 'IRC', 'any IRC server, in channels and private messages.', 'network'),
+	googlechat: image('Google Chat', 'Google Chat (Chat API)', 'Google Chat', 'an app of Google Workspace, reached by webhook.', 'message.badge'),
+	slack: image('Slack', 'Slack (Socket Mode)', 'Slack Bot', 'an app that connects by itself, without a public address.', 'number'),
+	signal: image('Signal', 'Signal (signal-cli)', 'Signal REST', 'a device linked with signal-cli, which must be installed.',
 		'antenna.radiowaves.left.and.right'),
-	imessage: image('iMessage', 'iMessage (imsg)', 'iMessage', 'this is still a work in progress.', 'message.fill'),
-	line: image('LINE', 'LINE (Messaging API)', 'LINE Bot', 'LINE Messaging API webhook bot.', 'message'),
+	imessage: image('iMessage', 'iMessage (imsg)', 'iMessage', 'on a Mac, through the imsg program.', 'message.fill'),
+	line: image('LINE', 'LINE (Messaging API)', 'LINE Bot', 'an official account, reached by webhook.', 'message'),
 };
 for (const [id, meta] of Object.entries(META))
 	Object.assign(meta, { id, docsPath: `/channels/${id}`, docsLabel: id });
@@ -34,12 +34,12 @@ const BRANDS = {
 	bluebubbles: { name: 'BlueBubbles', token: 'serverUrl', target: /./ },
 };
 
-const BLUEBUBBLES_ACTIONS = {
-	react: { gate: 'reactions' }, edit: { gate: 'edit', unsupportedOnMacOS26: true }, unsend: { gate: 'unsend' }, reply: { gate: 'reply' },
-	sendWithEffect: { gate: 'sendWithEffect' }, renameGroup: { gate: 'renameGroup', groupOnly: true }, setGroupIcon: { gate: 'setGroupIcon', groupOnly: true },
-	addParticipant: { gate: 'addParticipant', groupOnly: true }, removeParticipant: { gate: 'removeParticipant', groupOnly: true },
-	leaveGroup: { gate: 'leaveGroup', groupOnly: true }, sendAttachment: { gate: 'sendAttachment' },
-};
+// What BlueBubbles can do.  A gate is a name in the section's `actions`: that of the action, but for one.
+const BLUEBUBBLES_ACTIONS = {};
+for (const name of ('react edit unsend reply sendWithEffect renameGroup setGroupIcon addParticipant removeParticipant leaveGroup ' +
+	'sendAttachment').split(' '))
+	BLUEBUBBLES_ACTIONS[name] = { gate: name === 'react' ? 'reactions' : name, ...(name === 'edit' ? { unsupportedOnMacOS26: true } : {}),
+		...(/Group|Participant/.test(name) ? { groupOnly: true } : {}) };
 
 const prefixed = (channel) => new RegExp(`^(?:${channel}|${{ telegram: 'tg', imessage: 'imsg', googlechat: 'google-chat|gchat' }[channel] ?? channel}):`, 'i');
 
@@ -77,9 +77,9 @@ module.exports = (plugin, sdk) => {
 		return (accounts) => accounts.filter((account) => account.enabled !== false && account.configured !== false).flatMap((account) => {
 			const where = { channel, accountId: account.accountId ?? 'default' };
 			const issues = typeof account.lastError === 'string' && account.lastError.trim() !== ''
-				? [{ ...where, kind: 'runtime', message: `Channel error: ${account.lastError.trim()}` }] : [];
+				? [{ ...where, kind: 'runtime', message: `It failed: ${account.lastError.trim()}` }] : [];
 			if (account.linked === false)
-				issues.push({ ...where, kind: 'auth', message: 'Not linked.', fix: `Run: openclaw channels login --channel ${channel}` });
+				issues.push({ ...where, kind: 'auth', message: 'Not linked.', fix: `"openclaw channels login --channel ${channel}" links it again` });
 			if (account.probe && account.probe.ok === false)
 				issues.push({ ...where, kind: 'runtime', message: `Not reachable: ${account.probe.error ?? `HTTP ${account.probe.status ?? '?'}`}` });
 			return issues;
@@ -118,7 +118,7 @@ module.exports = (plugin, sdk) => {
 			setPolicy: (cfg, policy) => patched(cfg, { [policyKey]: policy,
 				...(policy === 'open' ? { allowFrom: sdk.addWildcardAllowFrom(own(cfg).allowFrom) } : {}) }),
 			promptAllowFrom: async ({ cfg, prompter }) => patched(cfg, { [policyKey]: 'allowlist', allowFrom: sdk.mergeAllowFromEntries(own(cfg).allowFrom,
-				sdk.splitOnboardingEntries(String(await prompter.text({ message: `${meta.label} allowFrom (comma-separated)` })))) }),
+				sdk.splitOnboardingEntries(String(await prompter.text({ message: `Who may write on ${meta.label} (ids with commas between them)` })))) }),
 		};
 		adapter.disable = (cfg) => sdk.setSetupChannelEnabled(cfg, channel, false);
 		return adapter;
@@ -190,8 +190,8 @@ module.exports = (plugin, sdk) => {
 		return Array.isArray(capabilities) ? capabilities.some((one) => String(one).toLowerCase() === 'interactivereplies') : capabilities?.interactiveReplies === true;
 	};
 	out.buildSlackThreadingToolContext = ({ cfg, accountId, context, hasRepliedRef }) => ({
-		currentChannelId: context.To?.startsWith('channel:') ? context.To.slice('channel:'.length) : undefined,
-		currentThreadTs: context.MessageThreadId === undefined ? context.ReplyToId : String(context.MessageThreadId),
+		currentThreadTs: (context.MessageThreadId ?? context.ReplyToId)?.toString(),
+		currentChannelId: /^channel:(.*)$/s.exec(context.To ?? '')?.[1],
 		replyToMode: context.ThreadLabel ? 'all' : out.resolveSlackReplyToMode(resolveAccount('slack', { cfg, accountId }), context.ChatType), hasRepliedRef });
 	out.extractSlackToolSend = (args) => sdk.extractToolSend(args, 'sendMessage');
 	out.listSlackMessageActions = (cfg) => (out.listEnabledSlackAccounts(cfg).some((one) => one.tokenSource !== 'none') ? ['send'] : []);
@@ -226,7 +226,7 @@ module.exports = (plugin, sdk) => {
 	out.resolveWhatsAppOutboundTarget = ({ to, allowFrom, mode }) => {
 		const target = to?.trim() ? out.normalizeWhatsAppTarget(to) : null;
 		if (!target)
-			return { ok: false, error: sdk.missingTargetError('WhatsApp', '<E.164|group JID>') };
+			return { ok: false, error: sdk.missingTargetError('WhatsApp', '<a number with +, or a group\'s id>') };
 		const list = out.formatWhatsAppConfigAllowFromEntries(allowFrom ?? []);
 		if (mode === 'implicit' && list.length > 0 && !list.includes('*') && !list.includes(target) && !out.isWhatsAppGroupJid(target))
 			return { ok: false, error: sdk.missingTargetError('WhatsApp', '<a number of allowFrom>') };
@@ -234,12 +234,12 @@ module.exports = (plugin, sdk) => {
 	};
 	out.createWhatsAppOutboundBase = ({ chunker, sendMessageWhatsApp, sendPollWhatsApp, shouldLogVerbose, resolveTarget = out.resolveWhatsAppOutboundTarget,
 		normalizeText = (text) => text ?? '', skipEmptyText = false }) => {
-		const send = async ({ cfg, to, text, mediaUrl, mediaLocalRoots, accountId, deps, gifPlayback }) => {
-			const body = normalizeText(text);
-			if (skipEmptyText && !mediaUrl && body === '')
-				return { channel: 'whatsapp', messageId: '' };
-			const sent = await (deps?.sendWhatsApp ?? sendMessageWhatsApp)(to, body, { verbose: false, cfg, mediaUrl, mediaLocalRoots, accountId, gifPlayback });
-			return { channel: 'whatsapp', ...sent };
+		const send = async (p) => {
+			const body = normalizeText(p.text), sent = { channel: 'whatsapp' };
+			if (skipEmptyText && body === '' && !p.mediaUrl)
+				return { ...sent, messageId: '' };
+			const options = Object.fromEntries(['cfg', 'accountId', 'mediaUrl', 'mediaLocalRoots', 'gifPlayback'].map((name) => [name, p[name]]));
+			return Object.assign(sent, await (p.deps?.sendWhatsApp ?? sendMessageWhatsApp)(p.to, body, { ...options, verbose: false }));
 		};
 		return { deliveryMode: 'gateway', chunker, chunkerMode: 'text', textChunkLimit: 4000, pollMaxOptions: 12, resolveTarget, sendText: send, sendMedia: send,
 			sendPoll: ({ cfg, to, poll, accountId }) => sendPollWhatsApp(to, poll, { verbose: shouldLogVerbose(), accountId, cfg }) };
@@ -251,13 +251,14 @@ module.exports = (plugin, sdk) => {
 	const line = (text, more) => ({ type: 'text', text, wrap: true, ...more });
 	const bubble = (title, contents, more) => ({ type: 'bubble', ...more, body: { type: 'box', layout: 'vertical', paddingAll: 'lg', spacing: 'md',
 		contents: [line(title, { weight: 'bold', size: 'xl' }), ...contents] } });
+	const hero = (url, { aspectRatio = '20:13', aspectMode = 'cover', action } = {}) => ({ hero: { type: 'image', size: 'full', url, aspectMode, aspectRatio, action } });
 	const footer = (contents) => ({ footer: { type: 'box', layout: 'vertical', spacing: 'sm', contents } });
 	out.createInfoCard = (title, body, foot) => bubble(title, [line(body, { size: 'md', color: '#444444' })],
 		{ size: 'mega', ...(foot ? footer([line(foot, { size: 'xs', color: '#888888', align: 'center' })]) : {}) });
 	out.createImageCard = (url, title, body, options = {}) => bubble(title, body ? [line(body, { size: 'md', color: '#666666' })] : [],
-		{ hero: { type: 'image', url, size: 'full', aspectRatio: options.aspectRatio ?? '20:13', aspectMode: options.aspectMode ?? 'cover', action: options.action } });
+		hero(url, options));
 	out.createActionCard = (title, body, actions, options = {}) => bubble(title, [line(body, { size: 'md', color: '#444444' })], { size: 'mega',
-		...(options.imageUrl ? { hero: { type: 'image', url: options.imageUrl, size: 'full', aspectRatio: options.aspectRatio ?? '20:13', aspectMode: 'cover' } } : {}),
+		...(options.imageUrl ? hero(options.imageUrl, { aspectRatio: options.aspectRatio }) : {}),
 		...footer(actions.slice(0, 4).map(({ action }, i) => ({ type: 'button', action, style: i === 0 ? 'primary' : 'secondary' }))) });
 	out.createListCard = (title, items) => bubble(title, items.slice(0, 8).map((item) => ({ type: 'box', layout: 'vertical', action: item.action,
 		contents: [line(item.title, { weight: 'bold', size: 'md' }), ...(item.subtitle ? [line(item.subtitle, { size: 'sm', color: '#888888' })] : [])] })), { size: 'mega' });

@@ -4,8 +4,8 @@
 // {url, source}, {error}, or null for the loopback address.
 function resolveGatewayBindUrl({ bind, customBindHost, scheme, port, pickTailnetHost, pickLanHost }) {
 	const from = { custom: () => customBindHost?.trim(), tailnet: pickTailnetHost, lan: pickLanHost }[bind];
-	const none = { custom: 'gateway.bind=custom requires gateway.customBindHost.', tailnet: 'gateway.bind=tailnet set, but no tailnet IP was found.',
-		lan: 'gateway.bind=lan set, but no private LAN IP was found.' };
+	const none = { custom: 'gateway.bind is "custom": gateway.customBindHost says where, and it is empty', tailnet: 'gateway.bind is "tailnet": this machine has no address in one',
+		lan: 'gateway.bind is "lan": this machine has no address in a local network' };
 	if (!from)
 		return null;
 	const host = from();
@@ -28,9 +28,10 @@ async function resolveTailnetHostWithRunner(runCommandWithTimeout) {
 }
 
 class AcpRuntimeError extends Error {
-	constructor(code, message, options) {
-		super(message, options);
-		this.name = 'AcpRuntimeError';
+	name = 'AcpRuntimeError';
+
+	constructor(code, ...rest) {
+		super(...rest);
 		this.code = code;
 	}
 }

@@ -1,22 +1,20 @@
 'use strict';
 // The forms of a plugin's entry that came with later releases, and the schemas that say "no configuration".
 
-function emptyPluginConfigSchema() {
-	const problems = (value) => {
-		if (value === undefined)
-			return null;
-		if (value === null || typeof value !== 'object' || Array.isArray(value))
-			return 'expected config object';
-		return Object.keys(value).length > 0 ? 'config must be empty' : null;
-	};
-	return {
-		safeParse(value) {
-			const problem = problems(value);
-			return problem ? { success: false, error: { issues: [{ path: [], message: problem }] } } : { success: true, data: value };
-		},
-		jsonSchema: { type: 'object', additionalProperties: false, properties: {} },
-	};
+// Nothing, or an object with nothing in it.
+function wrongWithEmpty(value) {
+	if (value !== undefined && (typeof value !== 'object' || value === null || Array.isArray(value)))
+		return 'the configuration is not an object';
+	return Object.keys(value ?? {}).length > 0 ? 'this plugin has nothing to configure' : '';
 }
+
+const emptyPluginConfigSchema = () => ({
+	jsonSchema: { type: 'object', properties: {}, additionalProperties: false },
+	safeParse(data) {
+		const message = wrongWithEmpty(data);
+		return message === '' ? { success: true, data } : { success: false, error: { issues: [{ message, path: [] }] } };
+	},
+});
 
 function definePluginEntry(entry) {
 	const { configSchema = emptyPluginConfigSchema, ...rest } = entry;

@@ -15,7 +15,9 @@ const MIME = { '.heic': 'image/heic', '.heif': 'image/heif', '.jpg': 'image/jpeg
 	'.xlsx': 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
 	'.pptx': 'application/vnd.openxmlformats-officedocument.presentationml.presentation',
 	'.csv': 'text/csv', '.txt': 'text/plain', '.md': 'text/markdown' };
-const BY_MIME = { ...Object.fromEntries(Object.entries(MIME).map(([extension, mime]) => [mime, extension])), 'audio/x-m4a': '.m4a' };
+const BY_MIME = { 'audio/x-m4a': '.m4a' };
+for (const [extension, mime] of Object.entries(MIME))
+	BY_MIME[mime] = extension;
 const BY_EXTENSION = { ...MIME, '.jpeg': 'image/jpeg', '.js': 'text/javascript', '.htm': 'text/html', '.html': 'text/html', '.svg': 'image/svg+xml' };
 // offset, bytes (latin1), type
 const MAGIC = [[0, '\x89PNG\r\n\x1a\n', 'image/png'], [0, '\xff\xd8\xff', 'image/jpeg'], [0, 'GIF8', 'image/gif'], [8, 'WEBP', 'image/webp'],
@@ -102,23 +104,24 @@ const buildRandomTempFilePath = ({ prefix, extension, tmpDir, now = Date.now(), 
 // ---- JSON files ----
 
 async function readJsonFileWithFallback(filePath, fallback) {
+	const text = await fs.promises.readFile(filePath, 'utf8').catch(() => undefined);
+	let value;
 	try {
-		const text = await fs.promises.readFile(filePath, 'utf8');
-		try {
-			return { value: JSON.parse(text) ?? fallback, exists: true };
-		} catch {
-			return { value: fallback, exists: true };
-		}
+		value = text ? JSON.parse(text) : undefined;
 	} catch {
-		return { value: fallback, exists: false };
+		// as if nothing were in it
 	}
+	return { value: value ?? fallback, exists: text !== undefined };
 }
+
+const makeFolderOf = (file, mode) => fs.promises.mkdir(path.dirname(file), { mode, recursive: true });
 
 async function writeJsonFileAtomically(filePath, value) {
 	const beside = `${filePath}.${process.pid}.${crypto.randomUUID()}.tmp`;
-	await fs.promises.mkdir(path.dirname(filePath), { recursive: true, mode: 0o700 });
+	const text = JSON.stringify(value, null, 2);
+	await makeFolderOf(filePath, 0o700);
 	try {
-		await fs.promises.writeFile(beside, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
+		await fs.promises.writeFile(beside, `${text}\n`, { mode: 0o600 });
 		await fs.promises.rename(beside, filePath);
 	} finally {
 		await fs.promises.rm(beside, { force: true });
@@ -136,10 +139,11 @@ async function acquireFileLock(filePath, { retries = {}, stale = 30000 } = {}) {
 		known.count++;
 		return { lockPath: lock, release: () => letGo(lock) };
 	}
-	await fs.promises.mkdir(path.dirname(lock), { recursive: true });
+	await makeFolderOf(lock);
 	for (let attempt = 0; ; attempt++) {
 		try {
-			await fs.promises.writeFile(lock, JSON.stringify({ pid: process.pid, createdAt: new Date().toISOString() }), { flag: 'wx', mode: 0o600 });
+			const mark = JSON.stringify({ createdAt: new Date().toISOString(), pid: process.pid });
+			await fs.promises.writeFile(lock, mark, { mode: 0o600, flag: 'wx' });
 			held.set(lock, { count: 1 });
 			return { lockPath: lock, release: () => letGo(lock) };
 		} catch (error) {
@@ -149,19 +153,15 @@ async function acquireFileLock(filePath, { retries = {}, stale = 30000 } = {}) {
 		if (await abandoned(lock, stale))
 			await fs.promises.rm(lock, { force: true });
 		else if (attempt >= most)
-			throw Object.assign(new Error(`file lock timeout for ${filePath}`), { code: 'file_lock_timeout', lockPath: lock });
+			throw Object.assign(new Error(`${filePath}: somebody else holds its lock ${lock}`), { code: 'file_lock_timeout', lockPath: lock });
 		else
 			await new Promise((resolve) => setTimeout(resolve, Math.min(maxTimeout, minTimeout * factor ** attempt)));
 	}
 }
 
 async function abandoned(lock, stale) {
-	try {
-		const stat = await fs.promises.stat(lock);
-		return Date.now() - stat.mtimeMs > stale;
-	} catch {
-		return true;
-	}
+	const { mtimeMs = -Infinity } = await fs.promises.stat(lock).catch(() => ({}));
+	return mtimeMs < Date.now() - stale;
 }
 
 async function letGo(lock) {
@@ -175,14 +175,8 @@ async function letGo(lock) {
 const queues = new Map();
 async function withFileLock(filePath, options, fn) {
 	const key = path.resolve(filePath), before = queues.get(key) ?? Promise.resolve();
-	const own = before.then(async () => {
-		const lock = await acquireFileLock(filePath, options);
-		try {
-			return await fn();
-		} finally {
-			await lock.release();
-		}
-	});
+	const locked = (lock) => (async () => fn())().finally(() => lock.release());
+	const own = before.then(() => acquireFileLock(filePath, options)).then(locked);
 	const settled = own.catch(() => {});
 	queues.set(key, settled);
 	void settled.then(() => queues.get(key) === settled && queues.delete(key));
@@ -236,15 +230,12 @@ module.exports = (_plugin, sdk) => {
 					return 0;
 				}
 			},
-			clearMemory: () => memory.clear(),
-			memorySize: () => memory.size(),
+			memorySize: memory.size, clearMemory: memory.clear,
 		};
 	}
 
-	const within = (file, roots) => roots.some((root) => {
-		const inside = path.relative(root, file);
-		return inside === '' || (!inside.startsWith('..') && !path.isAbsolute(inside));
-	});
+	const within = (file, roots) => roots.some((root) => file === root || file.startsWith(root.endsWith(path.sep) ? root : root + path.sep));
+	const tooMuch = (what, size, most) => new Error(`${what} has ${size} bytes; at most ${most} are taken`);
 
 	async function loadLocal(mediaUrl, { maxBytes, localRoots }) {
 		const file = path.resolve((mediaUrl.startsWith('file:') ? fileURLToPath(mediaUrl) : mediaUrl).replace(/^~(?=\/)/, os.homedir()));
@@ -258,7 +249,7 @@ module.exports = (_plugin, sdk) => {
 		if (!stat.isFile())
 			throw new Error(`${mediaUrl} is no regular file`);
 		if (maxBytes && stat.size > maxBytes)
-			throw new Error(`Media exceeds ${Math.round(maxBytes / 1048576)}MB limit (got ${(stat.size / 1048576).toFixed(2)}MB)`);
+			throw tooMuch(mediaUrl, stat.size, maxBytes);
 		return { buffer: await fs.promises.readFile(real), fileName: path.basename(file), filePath: file };
 	}
 
@@ -272,7 +263,7 @@ module.exports = (_plugin, sdk) => {
 			for await (const chunk of response.body ?? []) {
 				size += chunk.length;
 				if (maxBytes && size > maxBytes)
-					throw new Error(`Media exceeds ${Math.round(maxBytes / 1048576)}MB limit`);
+					throw tooMuch(url, `${size} and more`, maxBytes);
 				chunks.push(chunk);
 			}
 			const [, quoted] = /filename\*?=(?:UTF-8'')?"?([^";]+)/i.exec(response.headers.get('content-disposition') ?? '') ?? [];
@@ -291,7 +282,7 @@ module.exports = (_plugin, sdk) => {
 		const contentType = await detectMime({ buffer: loaded.buffer, headerMime: loaded.headerMime, filePath: loaded.filePath });
 		const kind = kindOf(contentType), most = options.maxBytes ?? MEDIA_MAX[kind] * 1048576;
 		if (loaded.buffer.length > most)
-			throw new Error(`Media exceeds ${Math.round(most / 1048576)}MB limit (got ${(loaded.buffer.length / 1048576).toFixed(2)}MB)`);
+			throw tooMuch(wanted, loaded.buffer.length, most);
 		const fileName = loaded.fileName && !path.extname(loaded.fileName) && extensionForMime(contentType)
 			? loaded.fileName + extensionForMime(contentType) : loaded.fileName;
 		return { buffer: loaded.buffer, contentType, kind, fileName };

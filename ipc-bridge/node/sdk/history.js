@@ -2,8 +2,8 @@
 // The last messages of a group that were not for the agent: kept a group, put before the next one that is.
 
 const DEFAULT_GROUP_HISTORY_LIMIT = 50;
-const HISTORY_CONTEXT_MARKER = '[Chat messages since your last reply - for context]';
-const CURRENT_MESSAGE_MARKER = '[Current message - respond to this]';
+const HISTORY_CONTEXT_MARKER = '[Said here since your last answer; to know, not to answer]';
+const CURRENT_MESSAGE_MARKER = '[The message to answer]';
 const KEYS_MAX = 1000;
 
 // The oldest keys go first; a Map keeps the order in which they were set.

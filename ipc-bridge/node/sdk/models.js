@@ -2,9 +2,9 @@
 // Models and their providers: thinking levels, OAuth, servers of one's own that speak like others.
 const crypto = require('node:crypto');
 
-const XHIGH = ['openai/gpt-5.4', 'openai/gpt-5.4-pro', 'openai/gpt-5.2', 'openai-codex/gpt-5.4', 'openai-codex/gpt-5.3-codex',
-	'openai-codex/gpt-5.3-codex-spark', 'openai-codex/gpt-5.2-codex', 'openai-codex/gpt-5.1-codex', 'github-copilot/gpt-5.2-codex',
-	'github-copilot/gpt-5.2'];
+const XHIGH = Object.entries({ openai: 'gpt-5.4 gpt-5.4-pro gpt-5.2', 'github-copilot': 'gpt-5.2-codex gpt-5.2',
+	'openai-codex': 'gpt-5.4 gpt-5.3-codex gpt-5.3-codex-spark gpt-5.2-codex gpt-5.1-codex' })
+	.flatMap(([provider, models]) => models.split(' ').map((model) => `${provider}/${model}`));
 const LEVELS = { off: 'off', on: 'low', enable: 'low', enabled: 'low', min: 'minimal', minimal: 'minimal', think: 'minimal', low: 'low',
 	thinkhard: 'low', mid: 'medium', med: 'medium', medium: 'medium', thinkharder: 'medium', harder: 'medium', high: 'high', ultra: 'high',
 	ultrathink: 'high', thinkhardest: 'high', highest: 'high', max: 'high', adaptive: 'adaptive', auto: 'adaptive', xhigh: 'xhigh', extrahigh: 'xhigh' };
@@ -13,8 +13,8 @@ const SAME_PROVIDER = { 'z.ai': 'zai', 'z-ai': 'zai', bedrock: 'amazon-bedrock',
 const OLLAMA_DEFAULT_BASE_URL = 'http://127.0.0.1:11434';
 const VLLM_DEFAULT_BASE_URL = 'http://127.0.0.1:8000/v1';
 const SGLANG_DEFAULT_BASE_URL = 'http://127.0.0.1:30000/v1';
-const FREE = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
-const SELF_HOSTED = { contextWindow: 128000, maxTokens: 8192 };
+const FREE = { cacheRead: 0, cacheWrite: 0, input: 0, output: 0 };
+const SELF_HOSTED = { maxTokens: 8192, contextWindow: 128000 };
 
 const normalizeThinkLevel = (raw) => LEVELS[String(raw ?? '').trim().toLowerCase().replace(/[\s_-]+/g, '')];
 const normalizeProviderId = (provider) => {
@@ -106,6 +106,13 @@ module.exports = (plugin) => {
 		models: { mode: 'merge', providers: { [providerId]: { baseUrl, api: 'openai-completions', apiKey: envVar,
 			models: [describe(modelId, { input, reasoning, ...(contextWindow ? { contextWindow } : {}), ...(maxTokens ? { maxTokens } : {}) })] } } } });
 
+	// The configuration with a provider more, and with another first model.
+	const withProvider = (cfg, id, provider) => ({ ...cfg, models: { ...cfg.models, mode: 'merge', providers: { ...cfg.models?.providers, [id]: provider } } });
+	function withPrimary(cfg, primary) {
+		const defaults = { ...cfg.agents?.defaults }, others = typeof defaults.model === 'object' ? defaults.model : {};
+		return { ...cfg, agents: { ...cfg.agents, defaults: Object.assign(defaults, { model: { ...others, primary } }) } };
+	}
+
 	const need = (value) => (value?.trim() ? undefined : 'Required');
 	async function promptAndConfigureOpenAICompatibleSelfHostedProviderAuth(p) {
 		const ask = async (message, options) => String(await p.prompter.text({ message, validate: need, ...options })).trim();
@@ -123,15 +130,11 @@ module.exports = (plugin) => {
 			ctx.runtime.exit(1);
 			return null;
 		}
-		const key = await ctx.resolveApiKey({ provider: providerId, flagValue: ctx.opts.customApiKey, flagName: '--custom-api-key',
-			envVar: p.defaultApiKeyEnvVar, envVarName: p.defaultApiKeyEnvVar });
-		if (!key)
+		const envVar = p.defaultApiKeyEnvVar, { customApiKey: flagValue, customBaseUrl } = ctx.opts;
+		if (!(await ctx.resolveApiKey({ envVar, envVarName: envVar, flagName: '--custom-api-key', flagValue, provider: providerId })))
 			return null;
-		const patch = patchFor({ ...p, baseUrl: trimmed(ctx.opts.customBaseUrl, p.defaultBaseUrl), envVar: p.defaultApiKeyEnvVar, modelId });
-		const { models, agents } = ctx.config, ref = `${providerId}/${modelId}`;
-		const model = typeof agents?.defaults?.model === 'object' ? { ...agents.defaults.model, primary: ref } : { primary: ref };
-		return { ...ctx.config, models: { ...models, ...patch.models, providers: { ...models?.providers, ...patch.models.providers } },
-			agents: { ...agents, defaults: { ...agents?.defaults, model } } };
+		const { providers } = patchFor({ ...p, baseUrl: trimmed(customBaseUrl, p.defaultBaseUrl), envVar, modelId }).models;
+		return withPrimary(withProvider(ctx.config, providerId, providers[providerId]), `${providerId}/${modelId}`);
 	}
 
 	async function promptAndConfigureOllama({ cfg, prompter }) {
@@ -139,15 +142,14 @@ module.exports = (plugin) => {
 		const { models } = await buildOllamaProvider(baseUrl);
 		if (models.length === 0)
 			await prompter.note(`No models at ${baseUrl}. "ollama pull NAME" gets one.`, 'Ollama');
-		return { config: { ...cfg, models: { ...cfg.models, mode: 'merge', providers: { ...cfg.models?.providers,
-			ollama: { baseUrl, api: 'ollama', apiKey: 'ollama-local', models } } } }, defaultModelId: models[0]?.id };
+		const ollama = { api: 'ollama', apiKey: 'ollama-local', baseUrl, models };
+		return { defaultModelId: models[0]?.id, config: withProvider(cfg, 'ollama', ollama) };
 	}
 
 	async function configureOllamaNonInteractive({ nextConfig, opts }) {
 		const provider = await buildOllamaProvider(opts.customBaseUrl), id = opts.customModelId?.trim() || provider.models[0]?.id;
-		const next = { ...nextConfig, models: { ...nextConfig.models, mode: 'merge', providers: { ...nextConfig.models?.providers,
-			ollama: { ...provider, apiKey: 'ollama-local' } } } };
-		return id ? { ...next, agents: { ...next.agents, defaults: { ...next.agents?.defaults, model: { primary: `ollama/${id}` } } } } : next;
+		const next = withProvider(nextConfig, 'ollama', { ...provider, apiKey: 'ollama-local' });
+		return id ? withPrimary(next, `ollama/${id}`) : next;
 	}
 
 	async function ensureOllamaModelPulled({ config, model, prompter }) {
@@ -156,7 +158,8 @@ module.exports = (plugin) => {
 		if (name === '' || models.some(({ id }) => id === name || id === `${name}:latest`))
 			return;
 		await prompter?.note?.(`${name} is fetched now; that can take a while.`, 'Ollama');
-		const response = await fetch(`${baseUrl}/api/pull`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ name, stream: false }) });
+		const body = JSON.stringify({ stream: false, name }), headers = { 'content-type': 'application/json' };
+		const response = await fetch(`${baseUrl}/api/pull`, { body, headers, method: 'POST' });
 		if (!response.ok)
 			throw new Error(`Ollama cannot fetch ${name}: HTTP ${response.status}`);
 	}

@@ -20,9 +20,14 @@ const benchmark = new net.BlockList();
 benchmark.addSubnet('198.18.0.0', 15, 'ipv4');
 
 class SsrFBlockedError extends Error {
-	constructor(message) {
-		super(message);
-		this.name = 'SsrFBlockedError';
+	name = 'SsrFBlockedError';
+}
+
+function urlOf(text) {
+	try {
+		return new URL(text);
+	} catch {
+		return undefined;
 	}
 }
 
@@ -95,12 +100,8 @@ function normalizeHostnameSuffixAllowlist(input, defaults) {
 }
 const hasSuffix = (hostname, list) => list.includes('*') || list.some((suffix) => bare(hostname) === suffix || bare(hostname).endsWith(`.${suffix}`));
 function isHttpsUrlAllowedByHostnameSuffixAllowlist(url, allowlist) {
-	try {
-		const { protocol, hostname } = new URL(url);
-		return protocol === 'https:' && hasSuffix(hostname, allowlist);
-	} catch {
-		return false;
-	}
+	const { protocol, hostname } = urlOf(url) ?? {};
+	return protocol === 'https:' && hasSuffix(hostname, allowlist);
 }
 function buildHostnameAllowlistPolicyFromSuffixAllowlist(allowHosts) {
 	const list = normalizeHostnameSuffixAllowlist(allowHosts);
@@ -205,7 +206,7 @@ async function pinnedFetch(url, init, addresses) {
 async function fetchWithSsrFGuard(p) {
 	const most = Number.isFinite(p.maxRedirects) ? Math.max(0, Math.floor(p.maxRedirects)) : REDIRECTS_MAX;
 	const controller = new AbortController();
-	const timer = p.timeoutMs > 0 ? setTimeout(() => controller.abort(new DOMException('request timed out', 'TimeoutError')), p.timeoutMs) : undefined;
+	const timer = p.timeoutMs > 0 ? setTimeout(() => controller.abort(new DOMException(`${p.url}: no answer in ${p.timeoutMs} ms`, 'TimeoutError')), p.timeoutMs) : undefined;
 	const outer = p.signal ?? p.init?.signal;
 	const abort = () => controller.abort(outer.reason);
 	if (outer?.aborted)
@@ -219,21 +220,19 @@ async function fetchWithSsrFGuard(p) {
 	const visited = new Set();
 	try {
 		for (let hops = 0; ; hops++) {
-			const parsed = URL.canParse?.(url) === false ? null : new URL(url);
+			const parsed = urlOf(url);
 			if (!parsed || !/^https?:$/.test(parsed.protocol))
-				throw new Error('Invalid URL: must be http or https');
+				throw new Error(`${url}: only http or https can be fetched`);
 			const { addresses } = await resolvePinnedHostnameWithPolicy(parsed.hostname, p);
 			const response = p.fetchImpl ? await p.fetchImpl(parsed.href, { ...init, redirect: 'manual' }) : await pinnedFetch(parsed.href, init, addresses);
 			if (![301, 302, 303, 307, 308].includes(response.status))
 				return { response, finalUrl: url, release };
-			const location = response.headers.get('location');
-			if (!location)
-				throw new Error(`Redirect missing location header (${response.status})`);
-			const next = new URL(location, parsed);
-			if (hops >= most)
-				throw new Error(`Too many redirects (limit: ${most})`);
+			const to = response.headers.get('location');
+			if (!to || hops >= most)
+				throw new Error(to ? `${p.url}: more than ${most} redirects` : `${url}: HTTP ${response.status} leads nowhere`);
+			const next = new URL(to, parsed);
 			if (visited.has(next.href))
-				throw new Error('Redirect loop detected');
+				throw new Error(`${p.url}: its redirects are a loop`);
 			visited.add(next.href);
 			await response.body?.cancel();
 			if (next.origin !== parsed.origin) {

@@ -1,10 +1,8 @@
 'use strict';
 // Strangers who write to a channel: the code they get, and where it is kept.
+const { buildPairingReply } = require('../lib/channel_runtime.js');
 
 module.exports = (_plugin, sdk) => {
-	const buildPairingReply = ({ channel, idLine, code }) => ['OpenClaw does not know you yet.', '', idLine, '', `Pairing code: ${code}`, '',
-		'The owner of this bot lets you in with:', `openclaw pairing approve ${channel} ${code}`].join('\n');
-
 	function createScopedPairingAccess({ core, channel, accountId: given }) {
 		const accountId = sdk.normalizeAccountId(given);
 		const { pairing } = core.channel;
@@ -17,18 +15,15 @@ module.exports = (_plugin, sdk) => {
 	}
 
 	// A new stranger is told the code once.
-	async function issuePairingChallenge(p) {
-		const { code, created } = await p.upsertPairingRequest({ id: p.senderId, meta: p.meta });
-		if (!created)
-			return { created: false };
-		p.onCreated?.({ code });
-		const text = p.buildReplyText?.({ code, senderIdLine: p.senderIdLine }) ?? buildPairingReply({ channel: p.channel, idLine: p.senderIdLine, code });
-		try {
-			await p.sendPairingReply(text);
-		} catch (error) {
-			p.onReplyError?.(error);
+	async function issuePairingChallenge({ channel, senderId, senderIdLine, meta, upsertPairingRequest, sendPairingReply, ...p }) {
+		const { created, code } = await upsertPairingRequest({ meta, id: senderId });
+		if (created) {
+			p.onCreated?.({ code });
+			const own = p.buildReplyText?.({ senderIdLine, code });
+			const sending = (async () => sendPairingReply(own ?? buildPairingReply({ channel, code, idLine: senderIdLine })))();
+			await sending.catch((error) => p.onReplyError?.(error));
 		}
-		return { created: true, code };
+		return created ? { created: true, code } : { created: false };
 	}
 
 	const createChannelPairingController = (params) => {

@@ -9,7 +9,7 @@ function isSilentReplyText(text, token = SILENT_REPLY_TOKEN) {
 
 // ---- Payloads ----
 
-const resolveOutboundMediaUrls = (payload) => (payload.mediaUrls?.length > 0 ? payload.mediaUrls : payload.mediaUrl ? [payload.mediaUrl] : []);
+const resolveOutboundMediaUrls = ({ mediaUrls, mediaUrl }) => (mediaUrls?.length > 0 ? mediaUrls : [mediaUrl].filter(Boolean));
 
 function normalizeOutboundReplyPayload(payload) {
 	const text = (value) => (typeof value === 'string' ? value : undefined);
@@ -30,8 +30,8 @@ function formatTextWithAttachmentLinks(text, mediaUrls) {
 
 const isNumericTargetId = (raw) => /^\d{3,}$/.test(raw.trim());
 
-const buildChannelSendResult = (channel, result) => ({ channel, ok: result.ok, messageId: result.messageId ?? '',
-	error: result.error ? new Error(result.error) : undefined });
+const buildChannelSendResult = (channel, { ok, error, messageId }) => ({ ok, channel, error: error ? new Error(error) : undefined,
+	messageId: messageId ?? '' });
 
 // The first of several media carries the text.
 async function sendMediaWithLeadingCaption({ mediaUrls, caption, send, onError }) {
@@ -203,8 +203,9 @@ function resolveThreadSessionKeys({ baseSessionKey, threadId, parentSessionKey, 
 }
 
 function resolveInboundRouteEnvelopeBuilder(p) {
-	const route = p.resolveAgentRoute({ cfg: p.cfg, channel: p.channel, accountId: p.accountId, peer: p.peer });
-	const storePath = p.resolveStorePath(p.sessionStore, { agentId: route.agentId }), envelope = p.resolveEnvelopeFormatOptions(p.cfg);
+	const { accountId, cfg, peer } = p, envelope = p.resolveEnvelopeFormatOptions(cfg);
+	const route = p.resolveAgentRoute({ accountId, cfg, peer, channel: p.channel });
+	const storePath = p.resolveStorePath(p.sessionStore, { agentId: route.agentId });
 	const buildEnvelope = ({ channel, from, body, timestamp }) => ({ storePath, body: p.formatAgentEnvelope({ channel, from, timestamp, envelope,
 		body, previousTimestamp: p.readSessionUpdatedAt({ storePath, sessionKey: route.sessionKey }) }) });
 	return { route, buildEnvelope };
@@ -218,12 +219,10 @@ const resolveInboundRouteEnvelopeBuilderWithRuntime = ({ runtime, ...rest }) => 
 	formatAgentEnvelope: (params) => runtime.reply.formatAgentEnvelope(params) });
 
 async function recordInboundSessionAndDispatchReply(p) {
-	await p.recordInboundSession({ storePath: p.storePath, sessionKey: p.ctxPayload.SessionKey ?? p.routeSessionKey, ctx: p.ctxPayload,
-		onRecordError: p.onRecordError });
-	const { onModelSelected, ...prefix } = createReplyPrefixOptions(p);
-	await p.dispatchReplyWithBufferedBlockDispatcher({ ctx: p.ctxPayload, cfg: p.cfg,
-		dispatcherOptions: { ...prefix, deliver: createNormalizedOutboundDeliverer(p.deliver), onError: p.onDispatchError },
-		replyOptions: { ...p.replyOptions, onModelSelected } });
+	const { cfg, ctxPayload: ctx, storePath, onRecordError } = p, { onModelSelected, ...prefix } = createReplyPrefixOptions(p);
+	await p.recordInboundSession({ ctx, onRecordError, storePath, sessionKey: ctx.SessionKey ?? p.routeSessionKey });
+	const dispatcherOptions = Object.assign(prefix, { onError: p.onDispatchError, deliver: createNormalizedOutboundDeliverer(p.deliver) });
+	await p.dispatchReplyWithBufferedBlockDispatcher({ cfg, ctx, dispatcherOptions, replyOptions: { ...p.replyOptions, onModelSelected } });
 }
 
 const dispatchInboundReplyWithBase = ({ core, route, ...rest }) => recordInboundSessionAndDispatchReply({ ...rest, agentId: route.agentId,
@@ -234,18 +233,10 @@ const dispatchInboundReplyWithBase = ({ core, route, ...rest }) => recordInbound
 module.exports = (_plugin, sdk) => {
 	const host = () => sdk.hostRuntime;
 
-	async function dispatchReplyFromConfigWithSettledDispatcher({ cfg, ctxPayload, dispatcher, onSettled, replyOptions }) {
-		try {
-			return await host().channel.reply.dispatchReplyFromConfig({ ctx: ctxPayload, cfg, dispatcher, replyOptions });
-		} finally {
-			dispatcher.markComplete();
-			try {
-				await dispatcher.waitForIdle();
-			} finally {
-				await onSettled?.();
-			}
-		}
-	}
+	const dispatchReplyFromConfigWithSettledDispatcher = ({ cfg, ctxPayload: ctx, dispatcher, onSettled, replyOptions }) => {
+		const { reply } = host().channel;
+		return reply.withReplyDispatcher({ dispatcher, onSettled, run: () => reply.dispatchReplyFromConfig({ cfg, ctx, dispatcher, replyOptions }) });
+	};
 
 	function resolveInboundSessionEnvelopeContext({ cfg, agentId, sessionKey }) {
 		const { session, reply } = host().channel;

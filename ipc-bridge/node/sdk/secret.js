@@ -13,12 +13,13 @@ const isSecretRef = (value) => isObject(value) && Object.keys(value).length === 
 
 // Also the older form without a provider, and "${NAME}".
 function coerceSecretRef(value, defaults) {
-	if (isSecretRef(value))
-		return value;
-	if (isObject(value) && SOURCES.has(value.source) && filled(value.id) && value.provider === undefined)
-		return { source: value.source, provider: defaults?.[value.source] ?? 'default', id: value.id };
+	const named = (source, id) => ({ source, provider: defaults?.[source] ?? 'default', id });
+	if (isObject(value)) {
+		const isOld = value.provider === undefined && filled(value.id) && SOURCES.has(value.source);
+		return isSecretRef(value) ? value : isOld ? named(value.source, value.id) : null;
+	}
 	const [, id] = (typeof value === 'string' && /^\$\{([A-Z][A-Z0-9_]{0,127})\}$/.exec(value.trim())) || [];
-	return id ? { source: 'env', provider: defaults?.env ?? 'default', id } : null;
+	return id ? named('env', id) : null;
 }
 
 const normalizeSecretInputString = (value) => (filled(value) ? value.trim() : undefined);

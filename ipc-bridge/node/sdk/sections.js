@@ -162,36 +162,27 @@ module.exports = (_plugin, sdk) => {
 	// ---- The parts of a channel plugin's `config` and `security` that most write alike ----
 
 	function createScopedChannelConfigBase(p) {
-		return {
-			listAccountIds: (cfg) => p.listAccountIds(cfg),
-			resolveAccount: (cfg, accountId) => p.resolveAccount(cfg, accountId),
-			inspectAccount: p.inspectAccount ? (cfg, accountId) => p.inspectAccount(cfg, accountId) : undefined,
-			defaultAccountId: (cfg) => p.defaultAccountId(cfg),
-			setAccountEnabled: ({ cfg, accountId, enabled }) => setAccountEnabledInConfigSection({ cfg, accountId, enabled,
-				sectionKey: p.sectionKey, allowTopLevel: p.allowTopLevel ?? true }),
-			deleteAccount: ({ cfg, accountId }) => deleteAccountFromConfigSection({ cfg, accountId, sectionKey: p.sectionKey,
-				clearBaseFields: p.clearBaseFields }),
-		};
+		const { sectionKey, clearBaseFields, allowTopLevel = true } = p, out = {};
+		for (const name of ['listAccountIds', 'defaultAccountId', 'resolveAccount', 'inspectAccount'])
+			out[name] = p[name] && ((...args) => p[name](...args));
+		out.deleteAccount = (which) => deleteAccountFromConfigSection({ ...which, sectionKey, clearBaseFields });
+		out.setAccountEnabled = (which) => setAccountEnabledInConfigSection({ ...which, sectionKey, allowTopLevel });
+		return out;
 	}
 
 	function createScopedAccountConfigAccessors(p) {
-		const out = {
-			resolveAllowFrom: ({ cfg, accountId }) => sdk.mapAllowFromEntries(p.resolveAllowFrom(p.resolveAccount({ cfg, accountId }))),
-			formatAllowFrom: ({ allowFrom }) => p.formatAllowFrom(allowFrom),
-		};
-		if (p.resolveDefaultTo)
-			out.resolveDefaultTo = ({ cfg, accountId }) => {
-				const value = p.resolveDefaultTo(p.resolveAccount({ cfg, accountId }));
-				return value === undefined || value === null ? undefined : String(value).trim() || undefined;
-			};
-		return out;
+		const account = ({ cfg, accountId }) => p.resolveAccount({ accountId, cfg });
+		const accessors = { formatAllowFrom: (given) => p.formatAllowFrom(given.allowFrom),
+			resolveAllowFrom: (which) => sdk.mapAllowFromEntries(p.resolveAllowFrom(account(which))) };
+		const defaultTo = (which) => String(p.resolveDefaultTo(account(which)) ?? '').trim() || undefined;
+		return p.resolveDefaultTo ? { ...accessors, resolveDefaultTo: defaultTo } : accessors;
 	}
 
 	const createHybridChannelConfigBase = createScopedChannelConfigBase;
 	const createHybridChannelConfigAdapter = (p) => ({ ...createScopedChannelConfigBase(p), ...createScopedAccountConfigAccessors({ ...p,
 		resolveAccount: ({ cfg, accountId }) => p.resolveAccount(cfg, accountId) }) });
 
-	const formatPairingApproveHint = (channel) => `Approve via: openclaw pairing list ${channel} / openclaw pairing approve ${channel} <code>`;
+	const formatPairingApproveHint = (channel) => `openclaw pairing list ${channel} shows who asks; openclaw pairing approve ${channel} <code> lets one in`;
 
 	function buildAccountScopedDmSecurityPolicy(p) {
 		const id = p.accountId ?? p.fallbackAccountId ?? DEFAULT;
@@ -207,9 +198,10 @@ module.exports = (_plugin, sdk) => {
 		};
 	}
 
-	const createScopedDmSecurityResolver = (p) => ({ cfg, accountId, account }) => buildAccountScopedDmSecurityPolicy({ ...p, cfg, accountId,
-		fallbackAccountId: p.resolveFallbackAccountId?.(account) ?? account.accountId,
-		policy: p.resolvePolicy(account), allowFrom: p.resolveAllowFrom(account) ?? [] });
+	const createScopedDmSecurityResolver = (p) => ({ account, ...which }) => {
+		const said = { allowFrom: p.resolveAllowFrom(account) ?? [], policy: p.resolvePolicy(account) };
+		return buildAccountScopedDmSecurityPolicy({ ...p, ...which, ...said, fallbackAccountId: p.resolveFallbackAccountId?.(account) ?? account.accountId });
+	};
 
 	function resolveChannelMediaMaxBytes({ cfg, accountId, resolveChannelLimitMb }) {
 		const mb = resolveChannelLimitMb({ cfg, accountId: idOf(accountId) }) || cfg.agents?.defaults?.mediaMaxMb;

@@ -2,9 +2,9 @@
 // Questions that a channel's set-up asks, through the prompter it is given.
 
 const NEW = '__new__';
-const POLICIES = { allowlist: 'Allowlist (recommended)', open: 'Open (allow all channels)', disabled: 'Disabled (block all channels)' };
+const POLICIES = { allowlist: 'those on a list', open: 'everybody, everywhere', disabled: 'nobody' };
 const required = (value) => (value?.trim() ? undefined : 'Required');
-const parts = (raw) => String(raw ?? '').split(/[\n,;]+/).map((entry) => entry.trim()).filter(Boolean);
+const parts = (raw) => (String(raw ?? '').match(/[^\n,;]+/g) ?? []).flatMap((part) => part.trim() || []);
 
 const splitOnboardingEntries = parts;
 function parseOptionalDelimitedEntries(value) {
@@ -13,7 +13,7 @@ function parseOptionalDelimitedEntries(value) {
 }
 
 function formatResolvedUnresolvedNote({ resolved, unresolved }) {
-	const lines = [resolved.length > 0 && `Resolved: ${resolved.join(', ')}`, unresolved.length > 0 && `Unresolved (kept as typed): ${unresolved.join(', ')}`];
+	const lines = [resolved.length > 0 && `Found: ${resolved.join(', ')}`, unresolved.length > 0 && `Not found, and left as they are: ${unresolved.join(', ')}`];
 	return lines.filter(Boolean).join('\n') || undefined;
 }
 
@@ -27,19 +27,19 @@ function formatDocsLink(where, label, options = {}) {
 
 async function promptChannelAccessPolicy({ prompter, label, currentPolicy, allowOpen, allowDisabled }) {
 	const values = ['allowlist', ...(allowOpen === false ? [] : ['open']), ...(allowDisabled === false ? [] : ['disabled'])];
-	return prompter.select({ message: `${label} access`, options: values.map((value) => ({ value, label: POLICIES[value] })),
+	return prompter.select({ message: `Who may use ${label}?`, options: values.map((value) => ({ value, label: POLICIES[value] })),
 		initialValue: currentPolicy ?? 'allowlist' });
 }
 
 async function promptChannelAllowlist({ prompter, label, currentEntries = [], placeholder }) {
-	return parts(await prompter.text({ message: `${label} allowlist (comma-separated)`, placeholder,
+	return parts(await prompter.text({ message: `The list for ${label}, with commas between`, placeholder,
 		initialValue: currentEntries.length > 0 ? currentEntries.join(', ') : undefined }));
 }
 
 // null: nothing is to be changed.
 async function promptChannelAccessConfig(p) {
 	const ask = p.defaultPrompt ?? !(p.currentEntries?.length > 0);
-	if (!(await p.prompter.confirm({ message: `${p.updatePrompt ? 'Update' : 'Configure'} ${p.label} access?`, initialValue: ask })))
+	if (!(await p.prompter.confirm({ message: `${p.updatePrompt ? 'Change' : 'Say'} who may use ${p.label}?`, initialValue: ask })))
 		return null;
 	const policy = await promptChannelAccessPolicy(p);
 	return { policy, entries: policy === 'allowlist' ? await promptChannelAllowlist(p) : [] };
@@ -50,12 +50,12 @@ const buildSingleChannelSecretPromptState = ({ accountConfigured, hasConfigToken
 
 module.exports = (_plugin, sdk) => {
 	async function promptAccountId({ cfg, prompter, label, currentId, listAccountIds, defaultAccountId }) {
-		const options = [...listAccountIds(cfg).map((value) => ({ value, label: value === 'default' ? 'default (primary)' : value })),
-			{ value: NEW, label: 'Add a new account' }];
+		const options = [...listAccountIds(cfg).map((value) => ({ value, label: value === 'default' ? 'default: the first one' : value })),
+			{ value: NEW, label: 'one more account' }];
 		const choice = await prompter.select({ message: `${label} account`, options, initialValue: currentId?.trim() || defaultAccountId || 'default' });
 		if (choice !== NEW)
 			return sdk.normalizeAccountId(choice);
-		const typed = String(await prompter.text({ message: `New ${label} account id`, validate: required })).trim();
+		const typed = String(await prompter.text({ message: `Id of the new ${label} account`, validate: required })).trim();
 		const id = sdk.normalizeAccountId(typed);
 		if (id !== typed)
 			await prompter.note(`The account is called "${id}".`, `${label} account`);
@@ -79,22 +79,22 @@ module.exports = (_plugin, sdk) => {
 
 	// The reference is asked for by parts; whether it leads to something shows when the gateway reads it.
 	async function promptReference({ prompter, preferredEnvVar, credentialLabel, cfg }) {
-		const known = Object.entries(cfg?.secrets?.providers ?? {}).filter(([, provider]) => provider?.source === 'file' || provider?.source === 'exec');
-		const source = known.length === 0 ? 'env' : await prompter.select({ message: `Where is this ${credentialLabel} stored?`, initialValue: 'env',
-			options: [{ value: 'env', label: 'Environment variable' }, ...known.map(([name, provider]) => ({ value: name, label: `${name} (${provider.source})` }))] });
+		const known = Object.entries({ ...cfg?.secrets?.providers }).filter(([, one]) => ['file', 'exec'].includes(one?.source));
+		const source = known.length === 0 ? 'env' : await prompter.select({ message: `Where is the ${credentialLabel}?`, initialValue: 'env',
+			options: [{ value: 'env', label: 'in a variable of the environment' }, ...known.map(([name, provider]) => ({ value: name, label: `${name} (${provider.source})` }))] });
 		if (source !== 'env') {
 			const id = String(await prompter.text({ message: `Id of the secret in ${source}`, validate: required })).trim();
 			return { action: 'set', value: { source: cfg.secrets.providers[source].source, provider: source, id }, resolvedValue: '' };
 		}
-		const id = String(await prompter.text({ message: 'Environment variable', placeholder: preferredEnvVar ?? 'OPENCLAW_SECRET', initialValue: preferredEnvVar,
+		const id = String(await prompter.text({ message: 'Name of the variable', placeholder: preferredEnvVar ?? 'OPENCLAW_SECRET', initialValue: preferredEnvVar,
 			validate: (value) => (/^[A-Z][A-Z0-9_]{0,127}$/.test(value?.trim() ?? '') ? undefined : 'capitals, digits and _') })).trim();
 		return { action: 'set', value: { source: 'env', provider: cfg?.secrets?.defaults?.env ?? 'default', id }, resolvedValue: process.env[id]?.trim() ?? '' };
 	}
 
 	async function promptSingleChannelSecretInput(p) {
 		const mode = p.secretInputMode ?? (typeof p.prompter.select !== 'function' ? 'plaintext' : await p.prompter.select({
-			message: `How do you want to provide this ${p.credentialLabel}?`, initialValue: 'plaintext', options: [
-				{ value: 'plaintext', label: `Enter ${p.credentialLabel}`, hint: 'kept in the configuration' },
+			message: `Type in the ${p.credentialLabel}, or say where it is?`, initialValue: 'plaintext', options: [
+				{ value: 'plaintext', label: `Type in the ${p.credentialLabel}`, hint: 'kept in the configuration' },
 				{ value: 'ref', label: 'Name where it is', hint: 'a variable, or a configured provider of secrets' }] }));
 		if (mode !== 'ref')
 			return promptToken(p);
@@ -108,11 +108,11 @@ module.exports = (_plugin, sdk) => {
 		if (!state.accountConfigured)
 			await p.onMissingConfigured?.();
 		const result = await promptSingleChannelSecretInput({ ...p, ...state });
-		if (result.action === 'use-env')
-			return { cfg: p.applyUseEnv ? await p.applyUseEnv(p.cfg) : p.cfg, action: 'use-env', resolvedValue: p.envValue?.trim() || undefined };
-		if (result.action === 'set')
-			return { cfg: p.applySet ? await p.applySet(p.cfg, result.value, result.resolvedValue) : p.cfg, action: 'set', resolvedValue: result.resolvedValue };
-		return { cfg: p.cfg, action: result.action };
+		const { action, value, resolvedValue = p.envValue?.trim() || undefined } = result;
+		if (action === 'keep')
+			return { action, cfg: p.cfg };
+		const changed = action === 'set' ? p.applySet?.(p.cfg, value, resolvedValue) : p.applyUseEnv?.(p.cfg);
+		return { action, resolvedValue, cfg: (await changed) ?? p.cfg };
 	}
 
 	function createStandardChannelSetupStatus({ channelLabel, configuredLabel = 'configured', unconfiguredLabel = 'not configured', configuredHint,

@@ -7,25 +7,23 @@ const STATES = new Set(['available', 'configured_unavailable', 'missing']);
 
 const text = (value) => (typeof value === 'string' && value.trim() !== '' ? value.trim() : undefined);
 const stateOf = (account, key) => (STATES.has(account?.[key]) ? account[key] : undefined);
-const runtimePart = (runtime) => ({ running: runtime?.running ?? false, lastStartAt: runtime?.lastStartAt ?? null,
-	lastStopAt: runtime?.lastStopAt ?? null, lastError: runtime?.lastError ?? null });
 
-const buildRuntimeAccountStatusSnapshot = ({ runtime, probe }) => ({ ...runtimePart(runtime), probe });
-const buildBaseAccountStatusSnapshot = ({ account, runtime, probe }) => ({
-	accountId: account.accountId, name: account.name, enabled: account.enabled, configured: account.configured,
-	...buildRuntimeAccountStatusSnapshot({ runtime, probe }),
-	lastInboundAt: runtime?.lastInboundAt ?? null, lastOutboundAt: runtime?.lastOutboundAt ?? null,
-});
-const buildComputedAccountStatusSnapshot = ({ accountId, name, enabled, configured, runtime, probe }) =>
-	buildBaseAccountStatusSnapshot({ account: { accountId, name, enabled, configured }, runtime, probe });
+// Those fields of an object that `blank` names, with its values where there are none.
+const take = (from, blank) => Object.fromEntries(Object.entries(blank).map(([name, none]) => [name, from?.[name] ?? none]));
+const runtimePart = (from) => take(from, { running: false, lastError: null, lastStartAt: null, lastStopAt: null });
+const activityPart = (from) => take(from, { lastInboundAt: null, lastOutboundAt: null });
+
+const buildRuntimeAccountStatusSnapshot = ({ runtime, probe }) => Object.assign(runtimePart(runtime), { probe });
+const buildBaseAccountStatusSnapshot = ({ account: { accountId, configured, enabled, name }, ...more }) => ({ accountId, configured, enabled, name,
+	...activityPart(more.runtime), ...buildRuntimeAccountStatusSnapshot(more) });
+const buildComputedAccountStatusSnapshot = ({ runtime, probe, ...account }) => buildBaseAccountStatusSnapshot({ account, probe, runtime });
 const createDefaultChannelRuntimeState = (accountId, extra) => ({ accountId, ...runtimePart(undefined), ...extra });
 
-const buildBaseChannelStatusSummary = (snapshot) => ({ configured: snapshot.configured ?? false, ...runtimePart(snapshot) });
-const buildProbeChannelStatusSummary = (snapshot, extra) => ({ ...buildBaseChannelStatusSummary(snapshot), ...extra, probe: snapshot.probe,
-	lastProbeAt: snapshot.lastProbeAt ?? null });
-const buildTokenChannelStatusSummary = (snapshot, options) => ({ ...buildBaseChannelStatusSummary(snapshot),
-	tokenSource: snapshot.tokenSource ?? 'none', probe: snapshot.probe, lastProbeAt: snapshot.lastProbeAt ?? null,
-	...(options?.includeMode === false ? {} : { mode: snapshot.mode ?? null }) });
+const buildBaseChannelStatusSummary = (snapshot) => ({ ...take(snapshot, { configured: false }), ...runtimePart(snapshot) });
+const buildProbeChannelStatusSummary = (snapshot, extra) => ({ ...buildBaseChannelStatusSummary(snapshot), ...extra,
+	...take(snapshot, { lastProbeAt: null }), probe: snapshot.probe });
+const buildTokenChannelStatusSummary = (snapshot, options) => buildProbeChannelStatusSummary(snapshot,
+	take(snapshot, { tokenSource: 'none', ...(options?.includeMode === false ? {} : { mode: null }) }));
 
 const createComputedAccountStatusAdapter = ({ resolveAccountSnapshot, defaultRuntime, ...rest }) => ({ ...rest, defaultRuntime,
 	buildAccountSnapshot: (params) => {
@@ -34,7 +32,7 @@ const createComputedAccountStatusAdapter = ({ resolveAccountSnapshot, defaultRun
 	} });
 
 const collectStatusIssuesFromLastError = (channel, accounts) => accounts.filter((account) => text(account.lastError))
-	.map((account) => ({ channel, accountId: account.accountId, kind: 'runtime', message: `Channel error: ${account.lastError.trim()}` }));
+	.map((account) => ({ channel, accountId: account.accountId, kind: 'runtime', message: `It failed: ${account.lastError.trim()}` }));
 
 const createAccountStatusSink = ({ accountId, setStatus }) => (patch) => setStatus({ accountId, ...patch });
 
@@ -64,15 +62,15 @@ function resolveConfiguredFromRequiredCredentialStatuses(account, required) {
 
 // ---- Lines of the log ----
 
-const at = (target) => (target ? ` target=${target}` : '');
-const logInboundDrop = ({ log, channel, reason, target }) => log(`${channel}: drop ${reason}${at(target)}`);
+const at = (target) => (target ? ` (${target})` : '');
+const logInboundDrop = ({ log, channel, reason, target }) => log(`${channel}: a message is left out${at(target)}: ${reason}`);
 const logTypingFailure = ({ log, channel, target, action, error }) =>
-	log(`${channel} typing${action ? ` action=${action}` : ''} failed${at(target)}: ${String(error)}`);
-const logAckFailure = ({ log, channel, target, error }) => log(`${channel} ack cleanup failed${at(target)}: ${String(error)}`);
+	log(`${channel}: the typing sign did not work${action ? ` on ${action}` : ''}${at(target)}: ${String(error)}`);
+const logAckFailure = ({ log, channel, target, error }) => log(`${channel}: a reaction could not be taken back${at(target)}: ${String(error)}`);
 
 // ---- Lists of people and groups out of the configuration ----
 
-const idsOf = (entries, normalizeId) => (entries ?? []).map((entry) => String(entry).trim()).filter((id) => id !== '' && id !== '*')
+const idsOf = (entries, normalizeId) => Array.from(entries ?? [], (entry) => String(entry).trim()).filter((id) => !/^\*?$/.test(id))
 	.map((id) => (normalizeId ? normalizeId(id) : id)?.trim?.()).filter(Boolean);
 
 function directory(kind, ids, { query, limit }) {

@@ -2,8 +2,9 @@
 // Work that goes on: commands with a time limit, queues by key, lives that end with a signal, logs.
 const { format } = require('node:util');
 const fs = require('node:fs');
+const { setTimeout: delay } = require('node:timers/promises');
 
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const sleep = (ms) => delay(Number(ms));
 
 async function waitForAbortSignal(signal) {
 	if (signal && !signal.aborted)
@@ -48,25 +49,16 @@ function enqueueKeyedTask({ tails, key, task, hooks }) {
 }
 
 class KeyedAsyncQueue {
-	constructor() {
-		this.tails = new Map();
-	}
-
-	getTailMapForTesting() {
-		return this.tails;
-	}
-
-	enqueue(key, task, hooks) {
-		return enqueueKeyedTask({ tails: this.tails, key, task, hooks });
-	}
+	#tails = new Map();
+	getTailMapForTesting = () => this.#tails;
+	enqueue = (key, task, hooks) => enqueueKeyedTask({ hooks, key, tails: this.#tails, task });
 }
 
 // ---- Programs to start ----
 
 const resolveWindowsSpawnProgramCandidate = ({ command }) => ({ command, leadingArgv: [], resolution: 'direct' });
 const applyWindowsSpawnProgramPolicy = ({ candidate: { command, leadingArgv, resolution, windowsHide } }) => ({ command, leadingArgv, resolution, windowsHide });
-const materializeWindowsSpawnProgram = (program, argv) => ({ command: program.command, argv: [...program.leadingArgv, ...argv],
-	resolution: program.resolution, shell: program.shell, windowsHide: program.windowsHide });
+const materializeWindowsSpawnProgram = ({ leadingArgv, ...program }, argv) => ({ ...program, argv: leadingArgv.concat(argv) });
 const resolveWindowsSpawnProgram = (params) => applyWindowsSpawnProgramPolicy({ candidate: resolveWindowsSpawnProgramCandidate(params) });
 
 function omitEnvKeysCaseInsensitive(env, keys) {
@@ -116,13 +108,14 @@ function redactSensitiveText(text, options) {
 module.exports = (plugin) => {
 	// {code, stdout, stderr}; never throws.
 	async function runPluginCommandWithTimeout({ argv, timeoutMs, cwd, env }) {
+		const failed = (stderr) => ({ code: 1, stdout: '', stderr });
 		if (!argv[0])
-			return { code: 1, stdout: '', stderr: 'command is required' };
+			return failed('there is no command to run');
 		try {
-			const { code, stdout, stderr, killed } = await plugin.runtime.system.runCommandWithTimeout(argv, { timeoutMs, cwd, env });
-			return { code: code ?? 1, stdout, stderr: killed && !stderr ? `command timed out after ${timeoutMs}ms` : stderr };
+			const ended = await plugin.runtime.system.runCommandWithTimeout(argv, { cwd, env, timeoutMs }), { stdout, stderr } = ended;
+			return { stdout, code: ended.code ?? 1, stderr: stderr || (ended.killed ? `${argv[0]}: not done after ${timeoutMs} ms` : '') };
 		} catch (error) {
-			return { code: 1, stdout: '', stderr: error?.message ?? String(error) };
+			return failed(error?.message ?? String(error));
 		}
 	}
 

@@ -5,17 +5,16 @@ const breakAt = (window) => (window.lastIndexOf('\n') > 0 ? window.lastIndexOf('
 
 // Pieces of at most `limit`, cut where resolveBreakIndex says; the white space at a cut is lost.
 function chunkTextByBreakResolver(text, limit, resolveBreakIndex) {
-	const out = [];
-	let rest = text ?? '';
-	while (limit > 0 && rest.length > limit) {
-		const wanted = resolveBreakIndex(rest.slice(0, limit));
-		const at = Number.isFinite(wanted) && wanted > 0 && wanted <= limit ? wanted : limit;
-		const piece = rest.slice(0, at).trimEnd();
-		if (piece !== '')
-			out.push(piece);
-		rest = rest.slice(at).trimStart();
+	const all = text ?? '', out = [];
+	let from = 0;
+	while (limit > 0 && all.length - from > limit) {
+		const window = all.slice(from, from + limit), cut = Math.trunc(resolveBreakIndex(window));
+		const size = cut > 0 && cut <= limit ? cut : limit;
+		out.push(window.slice(0, size).trimEnd());
+		from += size;
+		from += all.slice(from).search(/\S|$/);
 	}
-	return rest === '' ? out : [...out, rest];
+	return [...out, all.slice(from)].filter((piece) => piece !== '');
 }
 
 const chunkTextForOutbound = (text, limit) => chunkTextByBreakResolver(text, limit, breakAt);
@@ -46,7 +45,7 @@ function chatTarget(params) {
 		const text = params.trimmed.slice(prefix.length).trim(), value = kind === 'chat_id' ? Number.parseInt(text, 10) : text;
 		if (kind === 'chat_id' ? Number.isFinite(value) : value !== '')
 			return { target: { kind, [field]: value } };
-		return { wrong: kind === 'chat_id' ? `Invalid chat_id: ${text}` : `${kind} is required`, kind };
+		return { wrong: kind === 'chat_id' ? `chat_id "${text}" is not a number` : `nothing follows the ${kind}`, kind };
 	}
 	return null;
 }
@@ -60,26 +59,30 @@ function parseChatTargetPrefixesOrThrow(params) {
 
 const parseChatAllowTargetPrefixes = (params) => chatTarget(params)?.target ?? null;
 
-function resolveServicePrefixedTarget({ trimmed, lower, servicePrefixes, isChatTarget, parseTarget }) {
-	const found = servicePrefixes.find(({ prefix }) => lower.startsWith(prefix));
-	if (!found)
-		return null;
-	const rest = trimmed.slice(found.prefix.length).trim();
-	if (rest === '')
-		throw new Error(`${found.prefix} target is required`);
-	return isChatTarget(rest.toLowerCase()) ? parseTarget(rest) : { kind: 'handle', to: rest, service: found.service };
+// What a text says behind the prefix of a service: {service, prefix, rest}; null when it has none.
+function behindPrefix({ trimmed, lower, servicePrefixes }) {
+	for (const { prefix, service } of servicePrefixes)
+		if (lower.startsWith(prefix))
+			return { service, prefix, rest: trimmed.slice(prefix.length).trim() };
+	return null;
 }
 
-function resolveServicePrefixedAllowTarget({ trimmed, lower, servicePrefixes, parseAllowTarget }) {
-	const found = servicePrefixes.find(({ prefix }) => lower.startsWith(prefix));
-	if (!found)
-		return null;
-	const rest = trimmed.slice(found.prefix.length).trim();
-	return rest === '' ? { kind: 'handle', handle: '' } : parseAllowTarget(rest);
+function resolveServicePrefixedTarget({ isChatTarget, parseTarget, ...p }) {
+	const found = behindPrefix(p);
+	if (found?.rest === '')
+		throw new Error(`nothing follows "${found.prefix}"`);
+	if (found && isChatTarget(found.rest.toLowerCase()))
+		return parseTarget(found.rest);
+	return found && { kind: 'handle', service: found.service, to: found.rest };
+}
+
+function resolveServicePrefixedAllowTarget({ parseAllowTarget, ...p }) {
+	const found = behindPrefix(p);
+	return found?.rest ? parseAllowTarget(found.rest) : found && { kind: 'handle', handle: '' };
 }
 
 function isAllowedParsedChatSender({ allowFrom, sender, chatId, chatGuid, chatIdentifier, normalizeSender, parseAllowTarget }) {
-	const list = allowFrom.map((entry) => String(entry).trim());
+	const list = Array.from(allowFrom, (entry) => `${entry}`.trim());
 	if (list.includes('*'))
 		return true;
 	const who = { handle: normalizeSender(sender), chat_id: chatId ?? undefined, chat_guid: chatGuid?.trim(), chat_identifier: chatIdentifier?.trim() };
@@ -94,10 +97,10 @@ function summarizeStringEntries({ entries = [], limit = 6, emptyText = '' }) {
 }
 
 function summarizeMapping(label, mapping, unresolved, runtime) {
-	const lines = [['resolved', mapping], ['unresolved', unresolved]].filter(([, list]) => list.length > 0)
-		.map(([what, entries]) => `${label} ${what}: ${summarizeStringEntries({ entries })}`);
-	if (lines.length > 0)
-		runtime.log?.(lines.join('\n'));
+	const line = (what, entries) => (entries.length > 0 ? `${label}, ${what}: ${summarizeStringEntries({ entries })}` : []);
+	const said = [line('found', mapping), line('not found', unresolved)].flat().join('\n');
+	if (said !== '')
+		runtime.log?.(said);
 }
 
 module.exports = () => ({ chunkText, chunkTextByBreakResolver, chunkTextForOutbound, isAllowedParsedChatSender, parseChatAllowTargetPrefixes,

@@ -1,18 +1,31 @@
 'use strict';
 // Webhooks of channels: which target a request is for, limits on rate and size, and reading its body.
 
-const BODY = { PAYLOAD_TOO_LARGE: { status: 413, text: 'Payload too large', message: 'PayloadTooLarge' },
-	REQUEST_BODY_TIMEOUT: { status: 408, text: 'Request body timeout', message: 'RequestBodyTimeout' },
-	CONNECTION_CLOSED: { status: 400, text: 'Connection closed', message: 'RequestBodyConnectionClosed' } };
+const { STATUS_CODES } = require('node:http');
+
+const BODY = { PAYLOAD_TOO_LARGE: { status: 413, text: STATUS_CODES[413], message: 'PayloadTooLarge' },
+	REQUEST_BODY_TIMEOUT: { status: 408, text: STATUS_CODES[408], message: 'RequestBodyTimeout' },
+	CONNECTION_CLOSED: { status: 400, text: 'the connection was closed', message: 'RequestBodyConnectionClosed' } };
 const READ_LIMITS = { 'pre-auth': { maxBytes: 64 * 1024, timeoutMs: 5000 }, 'post-auth': { maxBytes: 1024 * 1024, timeoutMs: 30000 } };
 const DEFAULT_WEBHOOK_MAX_BODY_BYTES = 1024 * 1024;
 const DEFAULT_WEBHOOK_BODY_TIMEOUT_MS = 30000;
-const WEBHOOK_RATE_LIMIT_DEFAULTS = Object.freeze({ windowMs: 60000, maxRequests: 120, maxTrackedKeys: 4096 });
-const WEBHOOK_ANOMALY_COUNTER_DEFAULTS = Object.freeze({ maxTrackedKeys: 4096, ttlMs: 6 * 60 * 60 * 1000, logEvery: 25 });
-const WEBHOOK_IN_FLIGHT_DEFAULTS = Object.freeze({ maxInFlightPerKey: 8, maxTrackedKeys: 4096 });
+const maxTrackedKeys = 4096;
+const WEBHOOK_IN_FLIGHT_DEFAULTS = Object.freeze({ maxTrackedKeys, maxInFlightPerKey: 8 });
+const WEBHOOK_RATE_LIMIT_DEFAULTS = Object.freeze({ maxTrackedKeys, maxRequests: 120, windowMs: 60000 });
+const WEBHOOK_ANOMALY_COUNTER_DEFAULTS = Object.freeze({ maxTrackedKeys, logEvery: 25, ttlMs: 6 * 3600000 });
 const ANOMALIES = [400, 401, 408, 413, 415, 429];
 
 const atLeast = (least, value) => Math.max(least, Math.floor(value));
+
+// Does it the first time only.
+function once(fn) {
+	let todo = fn;
+	return () => {
+		const now = todo;
+		todo = undefined;
+		now?.();
+	};
+}
 
 // A Map of bounded size whose first entries are the ones touched longest ago.
 class Recent extends Map {
@@ -86,19 +99,14 @@ function createBoundedCounter({ maxTrackedKeys, ttlMs: ttl = 0, pruneIntervalMs 
 
 function createWebhookAnomalyTracker(options = {}) {
 	const { maxTrackedKeys, ttlMs, logEvery, trackedStatusCodes = ANOMALIES } = { ...WEBHOOK_ANOMALY_COUNTER_DEFAULTS, ...options };
-	const counter = createBoundedCounter({ maxTrackedKeys, ttlMs }), codes = new Set(trackedStatusCodes);
-	return {
-		record({ key, statusCode, message, log, nowMs }) {
-			if (!codes.has(statusCode))
-				return 0;
-			const count = counter.increment(key, nowMs);
-			if (log && (count === 1 || count % atLeast(1, logEvery) === 0))
-				log(message(count));
-			return count;
-		},
-		size: () => counter.size(),
-		clear: () => counter.clear(),
-	};
+	const { increment, size, clear } = createBoundedCounter({ maxTrackedKeys, ttlMs }), every = atLeast(1, logEvery);
+	function record({ key, statusCode, message, log, nowMs }) {
+		const count = trackedStatusCodes.includes(statusCode) ? increment(key, nowMs) : 0;
+		if (count === 1 || (count > 0 && count % every === 0))
+			log?.(message(count));
+		return count;
+	}
+	return { record, size, clear };
 }
 
 function createWebhookInFlightLimiter(options = {}) {
@@ -106,22 +114,20 @@ function createWebhookInFlightLimiter(options = {}) {
 	const active = new Recent(atLeast(1, maxTrackedKeys));
 	return {
 		tryAcquire(key) {
-			const n = key ? active.get(key) ?? 0 : 0;
-			if (n >= atLeast(1, maxInFlightPerKey))
-				return false;
-			if (key)
-				active.touch(key, n + 1);
-			return true;
+			const others = active.get(key) ?? 0, may = !key || others < atLeast(1, maxInFlightPerKey);
+			if (key && may)
+				active.touch(key, others + 1);
+			return may;
 		},
 		release(key) {
-			const n = key ? active.get(key) : undefined;
-			if (n > 1)
-				active.set(key, n - 1);
-			else if (n !== undefined)
+			const others = (active.get(key) ?? 0) - 1;
+			if (others > 0)
+				active.set(key, others);
+			else
 				active.delete(key);
 		},
-		size: () => active.size,
 		clear: () => active.clear(),
+		size: () => active.size,
 	};
 }
 
@@ -212,19 +218,14 @@ function readRequestBodyWithLimit(req, options) {
 }
 
 async function readJsonBodyWithLimit(req, options) {
-	let text;
+	const wrong = (code, error) => ({ code, error, ok: false });
 	try {
-		text = (await readRequestBodyWithLimit(req, options)).trim();
+		const text = (await readRequestBodyWithLimit(req, options)).trim();
+		if (text === '' && options.emptyObjectOnEmpty === false)
+			return wrong('INVALID_JSON', 'the body is empty');
+		return { value: JSON.parse(text || '{}'), ok: true };
 	} catch (error) {
-		return isRequestBodyLimitError(error) ? { ok: false, code: error.code, error: requestBodyErrorToText(error.code) }
-			: { ok: false, code: 'INVALID_JSON', error: error?.message ?? String(error) };
-	}
-	if (text === '')
-		return options.emptyObjectOnEmpty === false ? { ok: false, code: 'INVALID_JSON', error: 'empty payload' } : { ok: true, value: {} };
-	try {
-		return { ok: true, value: JSON.parse(text) };
-	} catch (error) {
-		return { ok: false, code: 'INVALID_JSON', error: error.message };
+		return isRequestBodyLimitError(error) ? wrong(error.code, requestBodyErrorToText(error.code)) : wrong('INVALID_JSON', error?.message ?? String(error));
 	}
 }
 
@@ -267,7 +268,7 @@ function installRequestBodyLimitGuard(req, res, options) {
 	return { dispose, isTripped: () => reason !== null, code: () => reason };
 }
 
-function answer(res, status, text) {
+function answer(res, status, text = STATUS_CODES[status]) {
 	res.statusCode = status;
 	res.end(text);
 }
@@ -279,7 +280,7 @@ const readLimits = ({ maxBytes, timeoutMs, profile }) => {
 };
 
 function refuseBody(res, code, otherwise) {
-	answer(res, BODY[code]?.status ?? 400, BODY[code]?.text ?? otherwise ?? 'Bad Request');
+	answer(res, BODY[code]?.status ?? 400, BODY[code]?.text ?? otherwise);
 	return { ok: false };
 }
 
@@ -306,11 +307,11 @@ const isJsonContentType = (value) => {
 function applyBasicWebhookRequestGuards({ req, res, allowMethods = [], rateLimiter, rateLimitKey, nowMs, requireJsonContentType }) {
 	if (allowMethods.length > 0 && !allowMethods.includes(req.method ?? '')) {
 		res.setHeader('Allow', allowMethods.join(', '));
-		answer(res, 405, 'Method Not Allowed');
+		answer(res, 405);
 	} else if (rateLimiter && rateLimitKey && rateLimiter.isRateLimited(rateLimitKey, nowMs ?? Date.now())) {
-		answer(res, 429, 'Too Many Requests');
+		answer(res, 429);
 	} else if (requireJsonContentType && req.method === 'POST' && !isJsonContentType(req.headers['content-type'])) {
-		answer(res, 415, 'Unsupported Media Type');
+		answer(res, 415);
 	} else {
 		return true;
 	}
@@ -322,15 +323,10 @@ function beginWebhookRequestPipelineOrReject(p) {
 		return { ok: false };
 	const limited = p.inFlightLimiter && p.inFlightKey;
 	if (limited && !p.inFlightLimiter.tryAcquire(p.inFlightKey)) {
-		answer(p.res, p.inFlightLimitStatusCode ?? 429, p.inFlightLimitMessage ?? 'Too Many Requests');
+		answer(p.res, p.inFlightLimitStatusCode ?? 429, p.inFlightLimitMessage);
 		return { ok: false };
 	}
-	let released = false;
-	return { ok: true, release() {
-		if (limited && !released)
-			p.inFlightLimiter.release(p.inFlightKey);
-		released = true;
-	} };
+	return { release: once(() => limited && p.inFlightLimiter.release(p.inFlightKey)), ok: true };
 }
 
 // ---- Targets by path ----
@@ -366,44 +362,37 @@ function registerWebhookTarget(targetsByPath, given, { onFirstPathTarget, onLast
 			ends.set(path, end);
 	}
 	targetsByPath.set(path, [...before, target]);
-	let active = true;
-	const unregister = () => {
-		if (!active)
-			return;
-		active = false;
-		const left = (targetsByPath.get(path) ?? []).filter((one) => one !== target);
-		if (left.length > 0)
-			return void targetsByPath.set(path, left);
-		targetsByPath.delete(path);
+	const pathIsFree = () => {
 		const end = ends.get(path);
+		targetsByPath.delete(path);
 		ends.delete(path);
 		end?.();
 		onLastPathTargetRemoved?.({ path });
 	};
-	return { target, unregister };
+	return { target, unregister: once(() => {
+		const others = targetsByPath.get(path)?.filter((one) => one !== target) ?? [];
+		if (others.length === 0)
+			pathIsFree();
+		else
+			targetsByPath.set(path, others);
+	}) };
 }
 
 function resolveWebhookTargets(req, targetsByPath) {
-	const path = normalizeWebhookPath(new URL(req.url ?? '/', 'http://localhost').pathname);
-	const targets = targetsByPath.get(path);
-	return targets?.length > 0 ? { path, targets } : null;
+	const { pathname } = new URL(req.url || '/', 'http://localhost'), path = normalizeWebhookPath(pathname);
+	const targets = targetsByPath.get(path) ?? [];
+	return targets.length === 0 ? null : { targets, path };
 }
 
 async function withResolvedWebhookRequestPipeline(p) {
-	const found = resolveWebhookTargets(p.req, p.targetsByPath);
-	if (!found)
-		return false;
-	const inFlightKey = typeof p.inFlightKey === 'function' ? p.inFlightKey({ req: p.req, ...found })
-		: p.inFlightKey ?? `${found.path}:${p.req.socket?.remoteAddress ?? 'unknown'}`;
-	const begun = beginWebhookRequestPipelineOrReject({ ...p, inFlightKey });
-	if (!begun.ok)
-		return true;
-	try {
-		await p.handle(found);
-	} finally {
-		begun.release();
+	const { req } = p, found = resolveWebhookTargets(req, p.targetsByPath);
+	if (found) {
+		const key = typeof p.inFlightKey === 'function' ? p.inFlightKey({ ...found, req }) : p.inFlightKey;
+		const begun = beginWebhookRequestPipelineOrReject({ ...p, inFlightKey: key ?? `${found.path}:${req.socket?.remoteAddress ?? 'unknown'}` });
+		if (begun.ok)
+			await (async () => p.handle(found))().finally(begun.release);
 	}
-	return true;
+	return found !== null;
 }
 
 const pickTarget = (hits) => (hits.length === 1 ? { kind: 'single', target: hits[0] } : { kind: hits.length === 0 ? 'none' : 'ambiguous' });
@@ -416,14 +405,13 @@ async function resolveSingleWebhookTargetAsync(targets, isMatch) {
 	return pickTarget(hits);
 }
 
-function targetOrReject(p, match) {
-	if (match.kind === 'single')
-		return match.target;
-	if (match.kind === 'ambiguous')
-		answer(p.res, p.ambiguousStatusCode ?? 401, p.ambiguousMessage ?? 'ambiguous webhook target');
-	else
-		answer(p.res, p.unauthorizedStatusCode ?? 401, p.unauthorizedMessage ?? 'unauthorized');
-	return null;
+// The target, or null when the request was refused: it is for none of them, or for more than one.
+function targetOrReject(p, { kind, target = null }) {
+	if (kind === 'none')
+		answer(p.res, p.unauthorizedStatusCode ?? 401, p.unauthorizedMessage);
+	if (kind === 'ambiguous')
+		answer(p.res, p.ambiguousStatusCode ?? 401, p.ambiguousMessage ?? 'several targets take this request');
+	return target;
 }
 const resolveWebhookTargetWithAuthOrRejectSync = (p) => targetOrReject(p, resolveSingleWebhookTarget(p.targets, p.isMatch));
 const resolveWebhookTargetWithAuthOrReject = async (p) => targetOrReject(p, await resolveSingleWebhookTargetAsync(p.targets, p.isMatch));
@@ -437,7 +425,7 @@ module.exports = (plugin, sdk) => {
 	function registerPluginHttpRoute({ path, fallbackPath, handler, auth, match, replaceExisting, accountId, log }) {
 		const at = [path, fallbackPath].map((one) => one?.trim()).find(Boolean);
 		if (!at) {
-			log?.(`plugin: webhook path missing${accountId ? ` for account "${accountId}"` : ''}`);
+			log?.(`webhook${accountId ? ` of account "${accountId}"` : ''}: no path is given`);
 			return () => {};
 		}
 		return plugin.addRoute({ path: at, handler, auth, match, replaceExisting }, log);

@@ -40,6 +40,8 @@ void oc_plugin_free(oc_plugin *plugin)
 {
 	if (plugin == NULL)
 		return;
+	oc_plugin_channels_free(plugin);
+	oc_plugin_engines_free(plugin);
 	cJSON_Delete(plugin->manifest);
 	cJSON_Delete(plugin->config);
 	cJSON_Delete(plugin->snapshot);
@@ -143,9 +145,7 @@ static void read_plugin(oc_plugin *plugin, const cJSON *package)
 	}
 	const char *id = oc_json_str(plugin->manifest, "id", "");
 	if (id[0] != 0 && strcmp(id, plugin->id) != 0) {
-		oc_plugin_channels_free(plugin);
-	oc_plugin_engines_free(plugin);
-	oc_free(plugin->id);
+		oc_free(plugin->id);
 		plugin->id = oc_strdup(id);
 	}
 	plugin->name = oc_strdup(oc_json_str(plugin->manifest, "name", plugin->id));

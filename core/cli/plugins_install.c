@@ -67,8 +67,9 @@ static oc_status run(const char *const *argv, oc_sbuf *out, oc_err *err)
 /* What install.js says of a request, {"ok":true,…}; takes the request. */
 static oc_status fetch(const oc_config *config, cJSON *request, cJSON **ret, oc_err *err)
 {
-	oc_auto_json cJSON *asked = request, *answer = NULL;
+	oc_auto_json cJSON *answer = NULL;
 	oc_auto_free char *node = oc_bridge_node(config), *dir = oc_bridge_dir(), *text = oc_json_print(request);
+	cJSON_Delete(request);
 	oc_auto_free char *script = dir != NULL ? oc_path_join(dir, "install.js") : NULL;
 	oc_sbuf out;
 	if (node == NULL)

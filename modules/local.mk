@@ -54,27 +54,6 @@ include modules/tools/exec/local.mk
 include modules/tools/fs/local.mk
 include modules/tools/web/local.mk
 
-# The table of linked-in modules (core/module/static.h); empty in the usual build.
-noinst_LTLIBRARIES += libstaticmodules.la
-libstaticmodules_la_SOURCES = core/module/static.h
-nodist_libstaticmodules_la_SOURCES = static_modules.c
-CLEANFILES += static_modules.c
-static_modules.c: Makefile
-	$(AM_V_GEN){ \
-	  echo '/* Made by make from the list of modules that are linked in. */'; \
-	  echo '#include "core/module/static.h"'; \
-	  for m in $(static_module_names); do \
-	    echo "const oc_module_desc *oc_module_v1_$$m(void);"; \
-	    echo "extern const char oc_manifest_$$m[];"; \
-	  done; \
-	  echo 'const struct oc_static_module oc_static_modules[] = {'; \
-	  for m in $(static_module_names); do \
-	    echo "	{\"$$m\", oc_module_v1_$$m, oc_manifest_$$m},"; \
-	  done; \
-	  echo '	{NULL, NULL, NULL},'; \
-	  echo '};'; \
-	} > $@
-
 # Only the .so files matter once installed.  The folder is shared with other people's modules: on uninstall, ours go.
 install-data-hook:
 	for m in $(module_LTLIBRARIES); do rm -f "$(DESTDIR)$(moduledir)/`basename $$m`"; done

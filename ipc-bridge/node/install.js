@@ -8,6 +8,7 @@ const { spawnSync } = require('node:child_process');
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
+const { COMPATIBLE_VERSION } = require('./lib/runtime.js');
 const { untar, Refused, LIMITS } = require('./lib/untar.js');
 
 const BRANDS = ['openclaw', 'clawdbot', 'moltbot'];
@@ -107,11 +108,12 @@ function dependencies(folder, stage, timeout) {
 	const there = (name) => bundled.has(name) || fs.existsSync(path.join(folder, 'node_modules', name, 'package.json'));
 	if ([...Object.keys(wanted), ...Object.keys(optional)].every(there))
 		return false;
-	const stub = path.join(stage, 'stub');
-	fs.mkdirSync(stub, { recursive: true });
-	fs.writeFileSync(path.join(stub, 'package.json'), JSON.stringify({ name: 'openclaw', version: '2026.6.11' }));
+	// An empty package takes openclaw's place for npm: the bridge answers for it when the plugin runs.
+	const shim = path.join(stage, 'shim');
+	fs.mkdirSync(shim, { recursive: true });
+	fs.writeFileSync(path.join(shim, 'package.json'), JSON.stringify({ name: 'openclaw', version: COMPATIBLE_VERSION }));
 	const temporary = { name: 'plugin', version: '0.0.0', private: true, dependencies: wanted, optionalDependencies: optional,
-		overrides: { ...own.overrides, ...Object.fromEntries(BRANDS.map((name) => [name, `file:${stub}`])) } };
+		overrides: { ...own.overrides, ...Object.fromEntries(BRANDS.map((name) => [name, `file:${shim}`])) } };
 	for (const name of ['package-lock.json', '.npmrc'])
 		fs.rmSync(path.join(folder, name), { force: true });
 	fs.writeFileSync(file, JSON.stringify(temporary));

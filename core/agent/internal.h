@@ -191,11 +191,4 @@ int64_t oc_tokens_of(oc_str text);
 /* The error hook: where ("turn", "tool", "delivery"), what, and whose. */
 void oc_agent_error(oc_agent *agent, const char *where, const char *session, const char *run, const oc_err *err);
 
-/* Adds a text member when there is a text. */
-static inline void oc_json_opt(cJSON *obj, const char *name, const char *value)
-{
-	if (value != NULL && value[0] != 0)
-		(void)oc_json_set_str(obj, name, value);
-}
-
 #endif

@@ -42,12 +42,6 @@ void oc_session_source_close(oc_session_source *s)
 
 /* ---- The gateway ---- */
 
-static void put(cJSON *params, const char *name, const char *value)
-{
-	if (value != NULL && value[0] != 0)
-		(void)oc_json_set_str(params, name, value);
-}
-
 static void put_number(cJSON *params, const char *name, int64_t value)
 {
 	if (value > 0)
@@ -94,11 +88,11 @@ oc_status oc_session_source_list(oc_session_source *s, const oc_session_filter *
 	if (s->store != NULL)
 		return oc_store_sessions(s->store, f, ret, err);
 	cJSON *params = cJSON_CreateObject();
-	put(params, "agent", f->agent);
-	put(params, "channel", f->channel);
-	put(params, "kind", f->kind);
-	put(params, "state", f->state);
-	put(params, "text", f->text);
+	oc_json_opt(params, "agent", f->agent);
+	oc_json_opt(params, "channel", f->channel);
+	oc_json_opt(params, "kind", f->kind);
+	oc_json_opt(params, "state", f->state);
+	oc_json_opt(params, "text", f->text);
 	put_number(params, "activeSince", f->active_since_ms);
 	put_number(params, "limit", f->limit);
 	put_number(params, "offset", f->offset);
@@ -109,7 +103,7 @@ oc_status oc_session_source_get(oc_session_source *s, const char *name, cJSON **
 {
 	if (s->store == NULL) {
 		cJSON *params = cJSON_CreateObject();
-		put(params, "session", name);
+		oc_json_opt(params, "session", name);
 		return call("session.get", params, NULL, ret, err);
 	}
 	char key[OC_SESSION_KEY_MAX];
@@ -121,7 +115,7 @@ oc_status oc_session_source_history(oc_session_source *s, const char *name, cons
 {
 	if (s->store == NULL) {
 		cJSON *params = cJSON_CreateObject();
-		put(params, "session", name);
+		oc_json_opt(params, "session", name);
 		put_number(params, "before", f->before_seq);
 		put_number(params, "after", f->after_seq);
 		put_number(params, "limit", f->limit);
@@ -138,7 +132,7 @@ oc_status oc_session_source_events(oc_session_source *s, const char *name, int64
 {
 	if (s->store == NULL) {
 		cJSON *params = cJSON_CreateObject();
-		put(params, "session", name);
+		oc_json_opt(params, "session", name);
 		put_number(params, "after", after);
 		put_number(params, "limit", limit);
 		return call("session.events", params, "events", ret, err);
@@ -152,10 +146,10 @@ oc_status oc_session_source_search(oc_session_source *s, const char *query, cons
 {
 	if (s->store == NULL) {
 		cJSON *params = cJSON_CreateObject();
-		put(params, "query", query);
-		put(params, "agent", f->agent);
-		put(params, "session", f->session);
-		put(params, "role", f->role);
+		oc_json_opt(params, "query", query);
+		oc_json_opt(params, "agent", f->agent);
+		oc_json_opt(params, "session", f->session);
+		oc_json_opt(params, "role", f->role);
 		put_number(params, "since", f->since_ms);
 		put_number(params, "limit", f->limit);
 		return call("session.search", params, "matches", ret, err);
@@ -175,7 +169,7 @@ static oc_status change(oc_session_source *s, const char *name, const char *meth
 	cJSON *result = NULL;
 	if (s->store == NULL) {
 		cJSON *params = cJSON_CreateObject();
-		put(params, "session", name);
+		oc_json_opt(params, "session", name);
 		oc_status status = call(method, params, NULL, &result, err);
 		cJSON_Delete(result);
 		return status;

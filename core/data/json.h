@@ -53,4 +53,11 @@ bool oc_json_equal(const cJSON *a, const cJSON *b);
 #define oc_auto_json __attribute__((cleanup(oc_cleanup_json)))
 void oc_cleanup_json(cJSON **node);
 
+/* Adds a text member when there is a text. */
+static inline void oc_json_opt(cJSON *obj, const char *name, const char *value)
+{
+	if (value != NULL && value[0] != 0)
+		(void)oc_json_set_str(obj, name, value);
+}
+
 #endif

@@ -6,6 +6,7 @@
 #include "core/agent/aside.h"
 #include "core/agent/budget.h"
 #include "core/agent/history.h"
+#include "core/agent/turn_payload.h"
 #include "core/agent/workspace.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
@@ -92,7 +93,7 @@ static void fail(oc_compaction *c, oc_status status, const oc_err *err)
 
 static cJSON *payload(const oc_compaction *c, bool after)
 {
-	cJSON *o = oc_turn_session_payload(c->turn);
+	cJSON *o = oc_payload_session(c->turn);
 	const oc_compact_outcome *r = &c->outcome;
 	(void)oc_json_set_i64(o, "messageCount", after ? r->messages_after : r->messages_before);
 	(void)oc_json_set_i64(o, "tokenCount", after ? r->tokens_after : r->tokens_before);

@@ -76,6 +76,7 @@ libocore_la_SOURCES += \
 	%D%/retention.h \
 	%D%/seeds.c \
 	%D%/seeds.h \
+	%D%/send.c \
 	%D%/services.c \
 	%D%/services.h \
 	%D%/session.c \
@@ -109,6 +110,8 @@ libocore_la_SOURCES += \
 	%D%/turn_end.c \
 	%D%/turn_hooks.c \
 	%D%/turn_model.c \
+	%D%/turn_payload.c \
+	%D%/turn_payload.h \
 	%D%/usage.c \
 	%D%/workspace.c \
 	%D%/workspace.h

@@ -263,8 +263,6 @@ void oc_turn_over_hooks(oc_turn *turn, const cJSON *result);
 void oc_turn_hear(oc_turn *turn);
 bool oc_turn_heard(const oc_turn *turn);
 bool oc_turn_wants_hooks_before(const oc_agent *agent);
-/* Session and context, for hooks that are about the session. */
-cJSON *oc_turn_session_payload(const oc_turn *turn);
 /* The model is about to be asked: llm_input, then before_message_write for the user's words, once a turn. true: a handler is
  * waited for, and oc_turn_call_model goes on. */
 bool oc_turn_input_hooks(oc_turn *turn);

@@ -4,222 +4,11 @@
  */
 #include <string.h>
 
-#include "core/agent/policy.h"
 #include "core/agent/transcript.h"
-#include "core/agent/turn.h"
-#include "core/agent/workspace.h"
+#include "core/agent/turn_payload.h"
 #include "core/base/clock.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-
-/* ---- Payloads ---- */
-
-/* What a channel is called in the original's contexts: what comes from no channel comes from its own web chat. */
-static const char *provider_of(const oc_turn *turn)
-{
-	const char *channel = oc_turn_channel(turn);
-	return channel != NULL && channel[0] != 0 ? channel : "webchat";
-}
-
-/* Why there is a turn, in the original's words; NULL: it has none for it. */
-static const char *trigger_of(const oc_turn *turn)
-{
-	const char *origin = turn->origin != NULL ? turn->origin : "";
-	if (strcmp(origin, "cron") == 0 || strcmp(origin, "heartbeat") == 0 || strcmp(origin, "memory") == 0)
-		return origin;
-	return strcmp(origin, "subagent") == 0 ? NULL : "user";
-}
-
-static cJSON *base(const oc_turn *turn)
-{
-	cJSON *o = cJSON_CreateObject(), *ctx = cJSON_AddObjectToObject(o, "ctx");
-	oc_auto_json cJSON *session = NULL;
-	oc_json_opt(o, "run", turn->run);
-	oc_json_opt(o, "session", turn->session);
-	oc_json_opt(o, "agent", turn->agent_id);
-	oc_json_opt(o, "origin", turn->origin);
-	oc_json_opt(o, "channel", oc_turn_channel(turn));
-	oc_json_opt(o, "trace", turn->trace);
-	oc_json_opt(ctx, "runId", turn->run);
-	oc_json_opt(ctx, "traceId", turn->trace);
-	oc_json_opt(ctx, "agentId", turn->agent_id);
-	oc_json_opt(ctx, "sessionKey", turn->session);
-	if (oc_store_session(turn->agent->store, turn->session, &session, NULL) == OC_OK)
-		oc_json_opt(ctx, "sessionId", oc_json_str(session, "sessionId", NULL));
-	oc_json_opt(ctx, "workspaceDir", turn->workspace);
-	oc_json_opt(ctx, "messageProvider", provider_of(turn));
-	oc_json_opt(ctx, "trigger", trigger_of(turn));
-	oc_json_opt(ctx, "channelId", provider_of(turn));
-	oc_json_opt(ctx, "accountId", oc_json_str(turn->deliver, "account", NULL));
-	oc_json_opt(ctx, "conversationId", oc_json_str(turn->deliver, "to", NULL));
-	return o;
-}
-
-/* Where a message came from, in the original's names. */
-static cJSON *metadata_of(const oc_turn *turn)
-{
-	cJSON *m = cJSON_CreateObject();
-	const char *provider = provider_of(turn), *to = oc_json_str(turn->deliver, "to", NULL);
-	oc_json_opt(m, "to", to);
-	oc_json_opt(m, "provider", provider);
-	oc_json_opt(m, "surface", provider);
-	oc_json_opt(m, "threadId", oc_json_str(turn->deliver, "thread", NULL));
-	oc_json_opt(m, "originatingChannel", provider);
-	oc_json_opt(m, "originatingTo", to);
-	oc_json_opt(m, "messageId", turn->inbox.message_id != NULL && turn->inbox.message_id[0] != 0 ? turn->inbox.message_id : turn->run);
-	oc_json_opt(m, "senderId", oc_json_str(turn->sender, "id", "gateway-client"));
-	oc_json_opt(m, "senderName", oc_json_str(turn->sender, "name", NULL));
-	oc_json_opt(m, "senderUsername", oc_json_str(turn->sender, "username", NULL));
-	return m;
-}
-
-static cJSON *with_message(const oc_turn *turn)
-{
-	cJSON *o = base(turn);
-	(void)oc_json_set_str(o, "text", turn->text);
-	(void)oc_json_set_str(o, "content", turn->text);
-	if (turn->sender != NULL)
-		(void)oc_json_set(o, "sender", cJSON_Duplicate(turn->sender, true));
-	(void)oc_json_set_str(o, "from", oc_json_str(turn->sender, "id", ""));
-	(void)oc_json_set_i64(o, "timestamp", oc_wall_ms());
-	(void)oc_json_set(o, "metadata", metadata_of(turn));
-	if (turn->media != NULL)
-		(void)oc_json_set(o, "media", cJSON_Duplicate(turn->media, true));
-	return o;
-}
-
-static cJSON *own_message(const oc_turn *turn, const oc_turn_message *said)
-{
-	oc_auto_json cJSON *content = cJSON_Parse(said->content_json);
-	cJSON *o = oc_transcript_message(said->role, content, oc_wall_ms());
-	if (strcmp(said->role, "assistant") == 0) {
-		oc_json_opt(o, "api", turn->model.api);
-		oc_json_opt(o, "provider", turn->model.provider);
-		oc_json_opt(o, "model", turn->model.id);
-	} else if (strcmp(said->role, "tool") == 0) {
-		oc_json_opt(o, "toolCallId", said->tool_call_id);
-		oc_json_opt(o, "toolName", said->tool_name);
-		(void)oc_json_set_bool(o, "isError", said->is_error);
-	}
-	return o;
-}
-
-/* The conversation as the original's handlers know it, without or with what this turn has added. */
-static cJSON *history(const oc_turn *turn, bool own)
-{
-	cJSON *list = NULL, *m, *next;
-	if (turn->history != NULL)
-		list = cJSON_Duplicate(turn->history, true);
-	else
-		(void)oc_store_history(turn->agent->store, turn->session, NULL, &list, NULL);
-	for (m = list != NULL ? list->child : NULL; m != NULL; m = next) {
-		next = m->next;
-		if (strcmp(oc_json_str(m, "run", ""), turn->run) == 0)
-			cJSON_Delete(cJSON_DetachItemViaPointer(list, m));
-	}
-	list = list != NULL ? oc_transcript_list(list) : cJSON_CreateArray();
-	/* What this turn said may still be on its way into the store. */
-	for (const oc_turn_message *said = own ? turn->own : NULL; said != NULL; said = said->next)
-		if (!said->transient)
-			(void)cJSON_AddItemToArray(list, own_message(turn, said));
-	return list;
-}
-
-static cJSON *with_prompt_only(const oc_turn *turn)
-{
-	cJSON *o = base(turn);
-	(void)oc_json_set_str(o, "prompt", turn->text);
-	return o;
-}
-
-static cJSON *with_prompt(const oc_turn *turn)
-{
-	cJSON *o = with_prompt_only(turn);
-	(void)oc_json_set(o, "messages", history(turn, false));
-	return o;
-}
-
-static cJSON *with_session(const oc_turn *turn)
-{
-	cJSON *o = base(turn), *s = NULL;
-	if (oc_store_session(turn->agent->store, turn->session, &s, NULL) == OC_OK) {
-		oc_json_opt(o, "sessionId", oc_json_str(s, "sessionId", NULL));
-		oc_json_opt(cJSON_GetObjectItemCaseSensitive(o, "ctx"), "sessionId", oc_json_str(s, "sessionId", NULL));
-		cJSON_Delete(s);
-	}
-	return o;
-}
-
-cJSON *oc_turn_session_payload(const oc_turn *turn)
-{
-	return with_session(turn);
-}
-
-static cJSON *with_reply(const oc_turn *turn)
-{
-	cJSON *o = base(turn);
-	const char *text = turn->reply.p != NULL ? turn->reply.p : "";
-	(void)oc_json_set_str(o, "text", text);
-	oc_json_opt(o, "provider", turn->model.provider);
-	oc_json_opt(o, "model", turn->model.id);
-	oc_json_opt(o, "stopReason", turn->stop_reason);
-	return o;
-}
-
-/* What a turn or (whole: every member, as in messages) one answer used. */
-static cJSON *usage_of(const oc_usage *usage, bool whole)
-{
-	cJSON *o = cJSON_CreateObject();
-	(void)oc_json_set_i64(o, "input", usage->input);
-	(void)oc_json_set_i64(o, "output", usage->output);
-	if (whole || usage->cache_read > 0)
-		(void)oc_json_set_i64(o, "cacheRead", usage->cache_read);
-	if (whole || usage->cache_write > 0)
-		(void)oc_json_set_i64(o, "cacheWrite", usage->cache_write);
-	(void)oc_json_set_i64(o, whole ? "totalTokens" : "total", usage->input + usage->output + usage->cache_read + usage->cache_write);
-	if (whole)
-		(void)oc_json_set(o, "cost", cJSON_CreateObject());
-	if (whole)
-		(void)cJSON_AddNumberToObject(cJSON_GetObjectItemCaseSensitive(o, "cost"), "total", usage->cost);
-	return o;
-}
-
-/* An answer of the model, as it would be written. */
-static cJSON *answer_message(const oc_turn *turn, const char *content_json)
-{
-	oc_auto_json cJSON *content = cJSON_Parse(content_json);
-	cJSON *message = oc_transcript_message("assistant", content, oc_wall_ms());
-	oc_json_opt(message, "api", turn->model.api);
-	oc_json_opt(message, "provider", turn->model.provider);
-	oc_json_opt(message, "model", turn->model.id);
-	(void)oc_json_set(message, "usage", usage_of(&turn->step.usage, true));
-	oc_json_opt(message, "stopReason", turn->stop_reason != NULL && strcmp(turn->stop_reason, "tool_use") == 0 ? "toolUse" : turn->stop_reason);
-	return message;
-}
-
-static cJSON *with_answer(const oc_turn *turn, const char *content_json)
-{
-	cJSON *o = base(turn);
-	(void)oc_json_set(o, "message", answer_message(turn, content_json));
-	return o;
-}
-
-static cJSON *with_output(const oc_turn *turn)
-{
-	cJSON *o = base(turn);
-	oc_json_opt(o, "provider", turn->model.provider);
-	oc_json_opt(o, "model", turn->model.id);
-	oc_json_opt(o, "runId", turn->run);
-	(void)oc_json_set(o, "assistantTexts", turn->said != NULL ? cJSON_Duplicate(turn->said, true) : cJSON_CreateArray());
-	cJSON *last = answer_message(turn, turn->raw_answer != NULL ? turn->raw_answer : "[]");
-	if (turn->raw_answer == NULL) {
-		oc_json_opt(last, "stopReason", turn->model_err.code == OC_E_CANCELED ? "aborted" : "error");
-		oc_json_opt(last, "errorMessage", turn->model_err.text);
-	}
-	(void)oc_json_set(o, "lastAssistant", last);
-	(void)oc_json_set(o, "usage", usage_of(&turn->usage, false));
-	return o;
-}
 
 void oc_turn_model_said(oc_turn *turn, const char *json, const char *text)
 {
@@ -230,70 +19,6 @@ void oc_turn_model_said(oc_turn *turn, const char *json, const char *text)
 		turn->said = cJSON_CreateArray();
 	if (text[0] != 0)
 		(void)cJSON_AddItemToArray(turn->said, cJSON_CreateString(text));
-}
-
-static int images_of(const oc_turn *turn)
-{
-	const cJSON *one;
-	int n = 0;
-	cJSON_ArrayForEach(one, turn->media) n += strncmp(oc_json_str(one, "mime", oc_json_str(one, "type", "")), "image", 5) == 0;
-	return n;
-}
-
-/* The prompt is what the model reads: with what hooks put before and after it. */
-static cJSON *with_input(const oc_turn *turn)
-{
-	cJSON *o = with_prompt_only(turn);
-	oc_auto_free char *all = oc_asprintf("%s%s%s%s%s", turn->hook_before, turn->hook_before[0] != 0 ? "\n\n" : "", turn->text,
-					     turn->hook_after[0] != 0 ? "\n\n" : "", turn->hook_after);
-	oc_json_opt(o, "prompt", all);
-	oc_json_opt(o, "runId", turn->run);
-	oc_json_opt(o, "provider", turn->model.provider);
-	oc_json_opt(o, "model", turn->model.id);
-	oc_json_opt(o, "systemPrompt", turn->system);
-	(void)oc_json_set(o, "historyMessages", history(turn, false));
-	(void)oc_json_set_i64(o, "imagesCount", images_of(turn));
-	return o;
-}
-
-static cJSON *with_sending(const oc_turn *turn)
-{
-	cJSON *o = base(turn), *metadata = cJSON_AddObjectToObject(o, "metadata");
-	oc_json_opt(o, "to", oc_json_str(turn->deliver, "to", NULL));
-	(void)oc_json_set_str(o, "content", turn->reply.p != NULL ? turn->reply.p : "");
-	oc_json_opt(metadata, "channel", oc_json_str(turn->deliver, "channel", NULL));
-	oc_json_opt(metadata, "accountId", oc_json_str(turn->deliver, "account", NULL));
-	oc_json_opt(metadata, "threadId", oc_json_str(turn->deliver, "thread", NULL));
-	(void)cJSON_AddArrayToObject(metadata, "mediaUrls");
-	return o;
-}
-
-/* The turn is done but for its reply: everything that was said in the session, with the answer that is about to be written. */
-static cJSON *with_end(const oc_turn *turn)
-{
-	cJSON *o = base(turn), *messages = history(turn, true);
-	(void)oc_json_set_str(o, "status", "ok");
-	(void)oc_json_set_str(o, "text", turn->reply.p != NULL ? turn->reply.p : "");
-	if (turn->raw_answer != NULL)
-		(void)cJSON_AddItemToArray(messages, answer_message(turn, turn->raw_answer));
-	(void)oc_json_set(o, "messages", messages);
-	(void)oc_json_set_bool(o, "success", true);
-	(void)oc_json_set_i64(o, "durationMs", turn->began_ms != 0 ? (int64_t)(oc_now_ms() - turn->began_ms) : 0);
-	return o;
-}
-
-static cJSON *with_final(const oc_turn *turn)
-{
-	return with_answer(turn, turn->final_content);
-}
-
-static cJSON *with_user(const oc_turn *turn)
-{
-	oc_auto_free char *json = oc_context_user_content((oc_turn *)turn, true);
-	oc_auto_json cJSON *content = json != NULL ? cJSON_Parse(json) : NULL;
-	cJSON *o = base(turn);
-	(void)oc_json_set(o, "message", oc_transcript_message("user", content, oc_wall_ms()));
-	return o;
 }
 
 /* ---- Effects ---- */
@@ -486,11 +211,11 @@ bool oc_turn_input_hooks(oc_turn *turn)
 		return false;
 	turn->input_told = true;
 	if (oc_hooks_wanted(hooks, OC_HOOK_LLM_INPUT))
-		oc_agent_observe(turn->agent, OC_HOOK_LLM_INPUT, with_input(turn));
+		oc_agent_observe(turn->agent, OC_HOOK_LLM_INPUT, oc_payload_input(turn));
 	if (turn->user_stored)
 		return false;
 	if (oc_hooks_wanted(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE) &&
-	    oc_hooks_fire(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE, with_user(turn), turn->owner, user_written, turn) == OC_OK)
+	    oc_hooks_fire(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE, oc_payload_user(turn), turn->owner, user_written, turn) == OC_OK)
 		return true;
 	put_user(turn);
 	return false;
@@ -509,7 +234,7 @@ bool oc_turn_before_write(oc_turn *turn, void (*next)(oc_turn *turn, const char 
 	oc_hooks *hooks = turn->agent->hooks;
 	turn->write_next = next;
 	return oc_hooks_wanted(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE) &&
-	       oc_hooks_fire(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE, with_answer(turn, turn->calls_json), turn->owner, answer_written,
+	       oc_hooks_fire(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE, oc_payload_answer(turn, turn->calls_json), turn->owner, answer_written,
 			     turn) == OC_OK;
 }
 
@@ -557,48 +282,12 @@ static bool if_final(const oc_turn *turn)
 	return turn->final_content != NULL;
 }
 
-/* The files of the prompt, for the internal hook that may change them. */
-static cJSON *with_bootstrap(const oc_turn *turn)
-{
-	cJSON *o = with_session(turn), *list = cJSON_AddArrayToObject(o, "bootstrapFiles");
-	oc_workspace_files files;
-	oc_json_opt(o, "action", "bootstrap");
-	oc_workspace_read(turn->config, turn->workspace, !oc_context_is_group(turn), &files);
-	for (size_t i = 0; i < files.n; i++) {
-		cJSON *one = cJSON_CreateObject();
-		oc_json_opt(one, "name", files.file[i].name);
-		oc_json_opt(one, "path", files.file[i].path);
-		oc_json_opt(one, "content", files.file[i].text);
-		(void)oc_json_set_bool(one, "missing", files.file[i].text == NULL);
-		if (one != NULL && !cJSON_AddItemToArray(list, one))
-			cJSON_Delete(one);
-	}
-	oc_workspace_files_free(&files);
-	return o;
-}
-
 static bool on_bootstrap(oc_turn *turn, const oc_hook_result *result)
 {
 	const cJSON *files = oc_json_get(result->changes, "bootstrapFiles");
 	cJSON_Delete(turn->bootstrap);
 	turn->bootstrap = cJSON_IsArray(files) ? cJSON_Duplicate(files, true) : NULL;
 	return true;
-}
-
-/* What factories of tools are told. */
-static cJSON *with_run(const oc_turn *turn)
-{
-	cJSON *o = with_session(turn);
-	oc_policy_context policy;
-	oc_policy_context_of(turn, &policy);
-	oc_json_opt(o, "workspace", turn->workspace);
-	oc_json_opt(o, "account", policy.account);
-	oc_json_opt(o, "sessionId", oc_json_str(oc_json_get(o, "ctx"), "sessionId", NULL));
-	if (turn->sender != NULL)
-		(void)oc_json_set(o, "sender", cJSON_Duplicate(turn->sender, true));
-	if (oc_policy_sandboxed(&policy))
-		(void)oc_json_set_bool(o, "sandboxed", true);
-	return o;
 }
 
 static bool on_run(oc_turn *turn, const oc_hook_result *result)
@@ -610,25 +299,25 @@ static bool on_run(oc_turn *turn, const oc_hook_result *result)
 }
 
 static const point before[] = {
-	{OC_HOOK_MESSAGE_RECEIVED, with_message, NULL, if_message},
-	{OC_HOOK_SESSION_START, with_session, on_session, if_began},
-	{OC_HOOK_TS_SESSION_START, with_session, NULL, if_began},
-	{OC_HOOK_INBOUND_CLAIM, with_message, on_claim, NULL},
-	{OC_HOOK_BEFORE_MESSAGE, with_message, on_message, NULL},
-	{OC_HOOK_BEFORE_DISPATCH, with_message, on_dispatch, NULL},
-	{OC_HOOK_BEFORE_MODEL_RESOLVE, with_prompt_only, on_model, NULL},
-	{OC_HOOK_BEFORE_AGENT_START, with_prompt_only, on_early_start, NULL},
-	{OC_HOOK_INTERNAL_TOOLS, with_run, on_run, NULL},
-	{OC_HOOK_INTERNAL_BOOTSTRAP, with_bootstrap, on_bootstrap, NULL},
-	{OC_HOOK_BEFORE_PROMPT_BUILD, with_prompt, on_prompt, NULL},
-	{OC_HOOK_BEFORE_AGENT_START, with_prompt, on_prompt, if_no_early_start},
+	{OC_HOOK_MESSAGE_RECEIVED, oc_payload_message, NULL, if_message},
+	{OC_HOOK_SESSION_START, oc_payload_session, on_session, if_began},
+	{OC_HOOK_TS_SESSION_START, oc_payload_session, NULL, if_began},
+	{OC_HOOK_INBOUND_CLAIM, oc_payload_message, on_claim, NULL},
+	{OC_HOOK_BEFORE_MESSAGE, oc_payload_message, on_message, NULL},
+	{OC_HOOK_BEFORE_DISPATCH, oc_payload_message, on_dispatch, NULL},
+	{OC_HOOK_BEFORE_MODEL_RESOLVE, oc_payload_prompt_only, on_model, NULL},
+	{OC_HOOK_BEFORE_AGENT_START, oc_payload_prompt_only, on_early_start, NULL},
+	{OC_HOOK_INTERNAL_TOOLS, oc_payload_run, on_run, NULL},
+	{OC_HOOK_INTERNAL_BOOTSTRAP, oc_payload_bootstrap, on_bootstrap, NULL},
+	{OC_HOOK_BEFORE_PROMPT_BUILD, oc_payload_prompt, on_prompt, NULL},
+	{OC_HOOK_BEFORE_AGENT_START, oc_payload_prompt, on_prompt, if_no_early_start},
 };
 static const point after[] = {
-	{OC_HOOK_AGENT_RESPONSE, with_reply, on_reply, if_model},
-	{OC_HOOK_BEFORE_MESSAGE_WRITE, with_final, on_final, if_final},
-	{OC_HOOK_AGENT_END, with_end, NULL, if_model},
-	{OC_HOOK_LLM_OUTPUT, with_output, NULL, if_model},
-	{OC_HOOK_MESSAGE_SENDING, with_sending, on_sending, if_deliver},
+	{OC_HOOK_AGENT_RESPONSE, oc_payload_reply, on_reply, if_model},
+	{OC_HOOK_BEFORE_MESSAGE_WRITE, oc_payload_final, on_final, if_final},
+	{OC_HOOK_AGENT_END, oc_payload_end, NULL, if_model},
+	{OC_HOOK_LLM_OUTPUT, oc_payload_output, NULL, if_model},
+	{OC_HOOK_MESSAGE_SENDING, oc_payload_sending, on_sending, if_deliver},
 };
 
 bool oc_turn_wants_hooks_before(const oc_agent *agent)
@@ -750,7 +439,7 @@ static void go_hear(oc_turn *turn)
 			return;
 	}
 	if (!oc_hooks_wanted(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE) ||
-	    oc_hooks_fire(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE, with_user(turn), turn->owner, heard_write, turn) != OC_OK)
+	    oc_hooks_fire(hooks, OC_HOOK_BEFORE_MESSAGE_WRITE, oc_payload_user(turn), turn->owner, heard_write, turn) != OC_OK)
 		heard(turn, OC_HEARD);
 }
 
@@ -795,34 +484,22 @@ void oc_turn_after_model(oc_turn *turn, void (*next)(oc_turn *turn, bool withhel
 		next(turn, turn->withheld);
 }
 
-static cJSON *with_result(const oc_turn *turn, const cJSON *result)
-{
-	cJSON *o = base(turn);
-	bool ok = strcmp(oc_json_str(result, "status", ""), "ok") == 0;
-	(void)oc_json_set_bool(o, "success", ok);
-	(void)oc_json_set_str(o, "text", oc_json_str(result, "text", ""));
-	oc_json_opt(o, "status", oc_json_str(result, "status", NULL));
-	oc_json_opt(o, "error", oc_json_str(oc_json_get(result, "error"), "message", NULL));
-	(void)oc_json_set_i64(o, "durationMs", oc_json_i64(result, "durationMs", 0));
-	return o;
-}
-
 void oc_turn_over_hooks(oc_turn *turn, const cJSON *result)
 {
 	oc_agent *agent = turn->agent;
 	/* One that succeeded told it before its reply went out. */
 	if (turn->input_told && strcmp(oc_json_str(result, "status", ""), "ok") != 0) {
 		if (oc_hooks_wanted(agent->hooks, OC_HOOK_AGENT_END)) {
-			cJSON *o = with_result(turn, result);
-			(void)oc_json_set(o, "messages", history(turn, true));
+			cJSON *o = oc_payload_result(turn, result);
+			(void)oc_json_set(o, "messages", oc_payload_history(turn, true));
 			(void)oc_hooks_fire(agent->hooks, OC_HOOK_AGENT_END, o, NULL, NULL, NULL);
 		}
 		if (oc_hooks_wanted(agent->hooks, OC_HOOK_LLM_OUTPUT))
-			(void)oc_hooks_fire(agent->hooks, OC_HOOK_LLM_OUTPUT, with_output(turn), NULL, NULL, NULL);
+			(void)oc_hooks_fire(agent->hooks, OC_HOOK_LLM_OUTPUT, oc_payload_output(turn), NULL, NULL, NULL);
 	}
 	/* With a delivery under way, afterMessage comes when that is over. */
 	if (turn->outbox_key[0] == 0)
-		oc_agent_observe(agent, OC_HOOK_AFTER_MESSAGE, with_result(turn, result));
+		oc_agent_observe(agent, OC_HOOK_AFTER_MESSAGE, oc_payload_result(turn, result));
 }
 
 /* ---- Commands ---- */
@@ -830,7 +507,7 @@ void oc_turn_over_hooks(oc_turn *turn, const cJSON *result)
 void oc_turn_tell_message(oc_turn *turn)
 {
 	if (if_message(turn))
-		oc_agent_observe(turn->agent, OC_HOOK_MESSAGE_RECEIVED, with_message(turn));
+		oc_agent_observe(turn->agent, OC_HOOK_MESSAGE_RECEIVED, oc_payload_message(turn));
 }
 
 static void command_told(void *arg, const oc_hook_result *result)
@@ -849,9 +526,9 @@ void oc_turn_command_hooks(oc_turn *turn, const char *action, void (*next)(oc_tu
 {
 	oc_hooks *hooks = turn->agent->hooks;
 	if (oc_hooks_wanted(hooks, OC_HOOK_INTERNAL_COMMAND)) {
-		cJSON *o = with_session(turn);
+		cJSON *o = oc_payload_session(turn);
 		oc_json_opt(o, "action", action);
-		oc_json_opt(o, "commandSource", provider_of(turn));
+		oc_json_opt(o, "commandSource", oc_payload_provider(turn));
 		oc_json_opt(o, "senderId", oc_json_str(turn->sender, "id", "gateway-client"));
 		oc_json_opt(o, "previousSessionId", turn->previous_id);
 		turn->write_after = next;

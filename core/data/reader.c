@@ -1,7 +1,5 @@
-#include "core/data/reader.h"
+#include "core/data/reader_int.h"
 
-#include <locale.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,27 +12,6 @@
 #define MAX_DEPTH 64u
 #define DEPTH_CEILING 512u
 #define MAX_NODES 1000000u
-
-/* A member name of an object that is still open, kept to find duplicates. */
-struct key {
-	const char *p;
-	size_t n, at;
-	char *owned; /* set when only this entry holds the memory */
-};
-
-struct reader {
-	const char *p; /* the text */
-	size_t n, at;
-	bool json5;
-	size_t max_nodes, nodes;
-	unsigned max_depth, depth;
-	struct key *keys; /* a stack: those of the innermost object are on top */
-	size_t keys_n, keys_cap;
-	oc_arena *arena; /* of the tree; NULL: cJSON's memory */
-	oc_spans *spans;
-	oc_err *err;
-	struct key first_keys[8];
-};
 
 /* ---- Errors ---- */
 
@@ -51,10 +28,7 @@ void oc_read_position(oc_str text, size_t at, unsigned *ret_line, unsigned *ret_
 	*ret_column = (unsigned)oc_utf8_count((oc_str){text.p + begin, at > begin ? at - begin : 0}) + 1;
 }
 
-static oc_status bad(struct reader *r, oc_status code, size_t at, const char *remedy, const char *format, ...)
-	__attribute__((format(printf, 5, 6)));
-
-static oc_status bad(struct reader *r, oc_status code, size_t at, const char *remedy, const char *format, ...)
+oc_status oc_read_bad(struct reader *r, oc_status code, size_t at, const char *remedy, const char *format, ...)
 {
 	if (r->err == NULL)
 		return code;
@@ -68,12 +42,12 @@ static oc_status bad(struct reader *r, oc_status code, size_t at, const char *re
 	return oc_fail(r->err, code, remedy, "line %u, column %u: %s", line, column, what);
 }
 
-static oc_status no_memory(struct reader *r)
+oc_status oc_read_no_memory(struct reader *r)
 {
 	return oc_fail(r->err, OC_E_NOMEM, NULL, "no memory for the JSON document");
 }
 
-static void *take(const struct reader *r, size_t bytes)
+void *oc_read_take(const struct reader *r, size_t bytes)
 {
 	return r->arena != NULL ? oc_arena_alloc(r->arena, bytes) : cJSON_malloc(bytes);
 }
@@ -95,12 +69,12 @@ static const char *found(const struct reader *r, size_t at, char out[24])
 	return out;
 }
 
-static oc_status unexpected(struct reader *r, const char *wanted)
+oc_status oc_read_unexpected(struct reader *r, const char *wanted)
 {
 	char what[24];
 	if (r->at >= r->n)
-		return bad(r, OC_E_INVALID, r->at, "Is the text complete?", "expected %s, found the end", wanted);
-	return bad(r, OC_E_INVALID, r->at, "", "expected %s, found %s", wanted, found(r, r->at, what));
+		return oc_read_bad(r, OC_E_INVALID, r->at, "Is the text complete?", "expected %s, found the end", wanted);
+	return oc_read_bad(r, OC_E_INVALID, r->at, "", "expected %s, found %s", wanted, found(r, r->at, what));
 }
 
 /* ---- White space and comments ---- */
@@ -157,30 +131,20 @@ static oc_status skip(struct reader *r)
 	}
 	size_t end = skip5((oc_str){r->p, r->n}, &r->at);
 	if (end == SIZE_MAX)
-		return bad(r, OC_E_INVALID, r->at, "End it with */.", "the comment that begins here does not end");
+		return oc_read_bad(r, OC_E_INVALID, r->at, "End it with */.", "the comment that begins here does not end");
 	r->at = end;
 	return OC_OK;
 }
 
 /* ---- Strings and names ---- */
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* `digits` hexadecimal digits at `at`; -1 when there are not so many. */
 static int32_t hex(const struct reader *r, size_t at, size_t digits)
 {
 	int32_t value = 0;
 	if (at > r->n || r->n - at < digits)
 		return -1;
 	for (size_t i = 0; i < digits; i++) {
-		int d = hex_digit(r->p[at + i]);
+		int d = oc_read_hex_digit(r->p[at + i]);
 		if (d < 0)
 			return -1;
 		value = value * 16 + d;
@@ -194,19 +158,19 @@ static oc_status unicode_escape(struct reader *r, size_t at, uint32_t *ret, size
 	int32_t code = hex(r, at + 2, 4);
 	*ret_used = 6;
 	if (code < 0)
-		return bad(r, OC_E_INVALID, at, "", "\\u needs four hexadecimal digits");
+		return oc_read_bad(r, OC_E_INVALID, at, "", "\\u needs four hexadecimal digits");
 	if (code >= 0xDC00 && code <= 0xDFFF)
-		return bad(r, OC_E_INVALID, at, "", "\\u%04x is half a character: its other half is missing", (unsigned)code);
+		return oc_read_bad(r, OC_E_INVALID, at, "", "\\u%04x is half a character: its other half is missing", (unsigned)code);
 	if (code >= 0xD800 && code <= 0xDBFF) {
 		int32_t low = at + 7 < r->n && r->p[at + 6] == '\\' && r->p[at + 7] == 'u' ? hex(r, at + 8, 4) : -1;
 		if (low < 0xDC00 || low > 0xDFFF)
-			return bad(r, OC_E_INVALID, at, "", "\\u%04x is half a character: its other half is missing",
+			return oc_read_bad(r, OC_E_INVALID, at, "", "\\u%04x is half a character: its other half is missing",
 				   (unsigned)code);
 		code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
 		*ret_used = 12;
 	}
 	if (code == 0)
-		return bad(r, OC_E_INVALID, at, "", "U+0000 is not allowed in text");
+		return oc_read_bad(r, OC_E_INVALID, at, "", "U+0000 is not allowed in text");
 	*ret = (uint32_t)code;
 	return OC_OK;
 }
@@ -223,9 +187,9 @@ static oc_status escape5(struct reader *r, size_t at, uint32_t *ret, size_t *ret
 		int32_t code = hex(r, at + 2, 2);
 		*ret_used = 4;
 		if (code < 0)
-			return bad(r, OC_E_INVALID, at, "", "\\x needs two hexadecimal digits");
+			return oc_read_bad(r, OC_E_INVALID, at, "", "\\x needs two hexadecimal digits");
 		if (code == 0)
-			return bad(r, OC_E_INVALID, at, "", "U+0000 is not allowed in text");
+			return oc_read_bad(r, OC_E_INVALID, at, "", "U+0000 is not allowed in text");
 		*ret = (uint32_t)code;
 	} else if (is_line_end5(c)) {
 		*ret = 0; /* the line goes on: nothing is added */
@@ -233,7 +197,7 @@ static oc_status escape5(struct reader *r, size_t at, uint32_t *ret, size_t *ret
 			*ret_used = 3;
 	} else if (c >= '0' && c <= '9') {
 		bool zero = c == '0' && (at + 2 >= r->n || r->p[at + 2] < '0' || r->p[at + 2] > '9');
-		return bad(r, OC_E_INVALID, at, "", zero ? "U+0000 is not allowed in text" : "octal escapes are not allowed");
+		return oc_read_bad(r, OC_E_INVALID, at, "", zero ? "U+0000 is not allowed in text" : "octal escapes are not allowed");
 	}
 	return OC_OK;
 }
@@ -243,7 +207,7 @@ static oc_status escape(struct reader *r, size_t at, uint32_t *ret, size_t *ret_
 {
 	static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
 	if (at + 1 >= r->n)
-		return bad(r, OC_E_INVALID, r->at, "Is the text complete?", "the string that begins here does not end");
+		return oc_read_bad(r, OC_E_INVALID, r->at, "Is the text complete?", "the string that begins here does not end");
 	char c = r->p[at + 1];
 	if (c == 'u')
 		return unicode_escape(r, at, ret, ret_used);
@@ -256,20 +220,20 @@ static oc_status escape(struct reader *r, size_t at, uint32_t *ret, size_t *ret_
 	if (r->json5 && c != 0)
 		return escape5(r, at, ret, ret_used);
 	char what[24];
-	return bad(r, OC_E_INVALID, at, "", "a backslash cannot be followed by %s", found(r, at + 1, what));
+	return oc_read_bad(r, OC_E_INVALID, at, "", "a backslash cannot be followed by %s", found(r, at + 1, what));
 }
 
 static oc_status bad_string_byte(struct reader *r, size_t at)
 {
 	unsigned char c = (unsigned char)r->p[at];
 	if (c >= 0x80)
-		return bad(r, OC_E_INVALID, at, "", "the text is not valid UTF-8");
+		return oc_read_bad(r, OC_E_INVALID, at, "", "the text is not valid UTF-8");
 	if (c == 0)
-		return bad(r, OC_E_INVALID, at, "", "U+0000 is not allowed in text");
+		return oc_read_bad(r, OC_E_INVALID, at, "", "U+0000 is not allowed in text");
 	if (c == '\n' || c == '\r')
-		return bad(r, OC_E_INVALID, r->at, "Write a line break as \\n.",
+		return oc_read_bad(r, OC_E_INVALID, r->at, "Write a line break as \\n.",
 			   "the string that begins here does not end on its line");
-	return bad(r, OC_E_INVALID, at, "", "control character 0x%02X must be written as \\u%04x", c, c);
+	return oc_read_bad(r, OC_E_INVALID, at, "", "control character 0x%02X must be written as \\u%04x", c, c);
 }
 
 static inline bool plain_char(unsigned char c)
@@ -312,7 +276,7 @@ static oc_status scan_string(struct reader *r, size_t *ret_end, size_t *ret_n, b
 		i += len;
 	}
 	if (i >= r->n)
-		return bad(r, OC_E_INVALID, r->at, "Is the text complete?", "the string that begins here does not end");
+		return oc_read_bad(r, OC_E_INVALID, r->at, "Is the text complete?", "the string that begins here does not end");
 	*ret_end = i;
 	*ret_n = n;
 	*ret_escapes = escapes;
@@ -348,9 +312,9 @@ static oc_status read_string(struct reader *r, char **ret_new, oc_str *ret_view,
 	size_t from = r->at + 1;
 	char *copy = NULL;
 	if (ret_new != NULL || (escapes && ret_view != NULL)) {
-		copy = take(r, n + 1);
+		copy = oc_read_take(r, n + 1);
 		if (copy == NULL)
-			return no_memory(r);
+			return oc_read_no_memory(r);
 		if (escapes)
 			decode_string(r, from, end, copy);
 		else
@@ -402,12 +366,12 @@ static oc_status read_name5(struct reader *r, char **ret_new, oc_str *ret_view)
 			size_t len = oc_utf8_decode((oc_str){r->p + r->at, r->n - r->at}, &c);
 			if (c == '\\') {
 				if (r->at + 1 >= r->n || r->p[r->at + 1] != 'u')
-					return unexpected(r, "a member name");
+					return oc_read_unexpected(r, "a member name");
 				oc_status status = unicode_escape(r, r->at, &c, &len);
 				if (status != OC_OK)
 					return status;
 				if (!name_char(c, r->at == start))
-					return unexpected(r, "a letter of a member name");
+					return oc_read_unexpected(r, "a letter of a member name");
 			} else if (!name_char(c, r->at == start)) {
 				break;
 			}
@@ -419,9 +383,9 @@ static oc_status read_name5(struct reader *r, char **ret_new, oc_str *ret_view)
 			r->at += len;
 		}
 		if (n == 0)
-			return unexpected(r, "a member name");
-		if (pass == 0 && (copy = take(r, n + 1)) == NULL)
-			return no_memory(r);
+			return oc_read_unexpected(r, "a member name");
+		if (pass == 0 && (copy = oc_read_take(r, n + 1)) == NULL)
+			return oc_read_no_memory(r);
 	}
 	copy[n] = 0;
 	*ret_new = copy;
@@ -466,7 +430,7 @@ static oc_status close_keys(struct reader *r, size_t first)
 	}
 	oc_status status = OC_OK;
 	if (twice != NULL)
-		status = bad(r, OC_E_INVALID, twice->at, "Remove one of the two.", "\"%.*s\" appears twice in the same object",
+		status = oc_read_bad(r, OC_E_INVALID, twice->at, "Remove one of the two.", "\"%.*s\" appears twice in the same object",
 			     (int)(twice->n > 100 ? oc_utf8_cut((oc_str){twice->p, twice->n}, 100) : twice->n), twice->p);
 	for (size_t i = 0; i < n; i++)
 		cJSON_free(keys[i].owned);
@@ -481,7 +445,7 @@ static oc_status push_key(struct reader *r, struct key key)
 		struct key *keys = oc_realloc(r->keys == r->first_keys ? NULL : r->keys, cap * sizeof *keys);
 		if (keys == NULL) {
 			cJSON_free(key.owned);
-			return no_memory(r);
+			return oc_read_no_memory(r);
 		}
 		if (r->keys == r->first_keys)
 			memcpy(keys, r->first_keys, sizeof r->first_keys);
@@ -502,7 +466,7 @@ static oc_status read_key(struct reader *r, cJSON *item)
 	if (c == '"' || (c == '\'' && r->json5))
 		status = read_string(r, item == NULL ? NULL : &item->string, &view, &key.owned);
 	else if (!r->json5)
-		status = unexpected(r, "a member name in double quotes");
+		status = oc_read_unexpected(r, "a member name in double quotes");
 	else {
 		char *copy = NULL;
 		status = read_name5(r, &copy, &view);
@@ -518,124 +482,13 @@ static oc_status read_key(struct reader *r, cJSON *item)
 	return push_key(r, key);
 }
 
-/* ---- Numbers ---- */
-
-static bool digit_at(const struct reader *r, size_t at)
-{
-	return at < r->n && r->p[at] >= '0' && r->p[at] <= '9';
-}
-
-static oc_status set_number(cJSON *item, double value)
-{
-	if (item != NULL) {
-		item->type = cJSON_Number;
-		cJSON_SetNumberHelper(item, value);
-	}
-	return OC_OK;
-}
-
-/* A whole number that a double may not hold keeps its digits, for printing: it may be somebody's id. */
-static oc_status set_long_number(struct reader *r, cJSON *item, double value, const char *digits, size_t n)
-{
-	if (item != NULL && (item->valuestring = take(r, n + 1)) == NULL)
-		return no_memory(r);
-	if (item != NULL)
-		memcpy(item->valuestring, digits, n); /* zeroed before */
-	return set_number(item, value);
-}
-
-static oc_status convert_number(struct reader *r, size_t start, bool whole, cJSON *item)
-{
-	const char *p = r->p + start;
-	size_t n = r->at - start;
-	if (whole && n <= 15) {
-		bool negative = *p == '-';
-		int64_t value = 0;
-		for (size_t i = *p == '-' || *p == '+'; i < n; i++)
-			value = value * 10 + (p[i] - '0');
-		return set_number(item, negative ? -(double)value : (double)value);
-	}
-	char small[64], *copy = small;
-	if (n >= sizeof small && (copy = oc_alloc(n + 1)) == NULL)
-		return no_memory(r);
-	memcpy(copy, p, n);
-	copy[n] = 0;
-	char *point = strchr(copy, '.');
-	if (point != NULL)
-		*point = localeconv()->decimal_point[0]; /* strtod follows the locale */
-	double value = strtod(copy, NULL);
-	if (copy != small)
-		oc_free(copy);
-	if (!isfinite(value))
-		return bad(r, OC_E_INVALID, start, "", "the number is too large");
-	return whole && *p != '+' ? set_long_number(r, item, value, p, n) : set_number(item, value);
-}
-
-static oc_status hex_number(struct reader *r, size_t digits, cJSON *item)
-{
-	double value = 0;
-	size_t start = r->at;
-	int d;
-	for (r->at = digits; r->at < r->n && (d = hex_digit(r->p[r->at])) >= 0; r->at++)
-		value = value * 16 + d;
-	if (r->at == digits)
-		return unexpected(r, "a hexadecimal digit");
-	if (!isfinite(value))
-		return bad(r, OC_E_INVALID, start, "", "the number is too large");
-	return set_number(item, r->p[start] == '-' ? -value : value);
-}
-
-static oc_status read_number(struct reader *r, cJSON *item)
-{
-	size_t start = r->at, i = start;
-	if (i < r->n && (r->p[i] == '-' || (r->json5 && r->p[i] == '+')))
-		i++;
-	if (r->json5 && i + 1 < r->n && r->p[i] == '0' && (r->p[i + 1] == 'x' || r->p[i + 1] == 'X'))
-		return hex_number(r, i + 2, item);
-	if (r->json5 && i < r->n && (r->p[i] == 'I' || r->p[i] == 'N'))
-		return bad(r, OC_E_INVALID, i, "", "Infinity and NaN are not allowed");
-	size_t digits = i;
-	while (digit_at(r, i))
-		i++;
-	size_t whole = i - digits;
-	if (whole > 1 && r->p[digits] == '0')
-		return bad(r, OC_E_INVALID, digits, "Remove the leading zero.", "a number cannot begin with 0");
-	bool plain = true;
-	size_t fraction = 0;
-	if (i < r->n && r->p[i] == '.' && (whole > 0 || r->json5)) {
-		plain = false;
-		for (i++; digit_at(r, i); i++)
-			fraction++;
-		if (fraction == 0 && (!r->json5 || whole == 0)) {
-			r->at = i;
-			return unexpected(r, "a digit after the decimal point");
-		}
-	}
-	r->at = i;
-	if (whole + fraction == 0)
-		return unexpected(r, "a digit");
-	if (i < r->n && (r->p[i] == 'e' || r->p[i] == 'E')) {
-		plain = false;
-		i++;
-		if (i < r->n && (r->p[i] == '+' || r->p[i] == '-'))
-			i++;
-		r->at = i;
-		if (!digit_at(r, i))
-			return unexpected(r, "a digit of the exponent");
-		while (digit_at(r, i))
-			i++;
-		r->at = i;
-	}
-	return convert_number(r, start, plain, item);
-}
-
 /* ---- Values ---- */
 
 static oc_status read_value(struct reader *r, cJSON *item, size_t key_at);
 
 static cJSON *new_node(const struct reader *r)
 {
-	cJSON *node = take(r, sizeof *node); /* zeroed in either case */
+	cJSON *node = oc_read_take(r, sizeof *node); /* zeroed in either case */
 	if (node != NULL)
 		node->type = cJSON_NULL;
 	return node;
@@ -649,7 +502,7 @@ static oc_status add_child(struct reader *r, cJSON *parent, cJSON **ret)
 		return OC_OK;
 	*ret = new_node(r);
 	if (*ret == NULL)
-		return no_memory(r);
+		return oc_read_no_memory(r);
 	cJSON_AddItemToArray(parent, *ret);
 	return OC_OK;
 }
@@ -666,7 +519,7 @@ static oc_status read_member(struct reader *r, cJSON *parent)
 	if (status != OC_OK)
 		return status;
 	if (r->at >= r->n || r->p[r->at] != ':')
-		return unexpected(r, "':' after the member name");
+		return oc_read_unexpected(r, "':' after the member name");
 	r->at++;
 	status = skip(r);
 	return status != OC_OK ? status : read_value(r, child, key_at);
@@ -696,13 +549,13 @@ static oc_status read_members(struct reader *r, cJSON *item, char close)
 		if (r->at < r->n && r->p[r->at] == close)
 			break;
 		if (r->at >= r->n || r->p[r->at] != ',')
-			return unexpected(r, close == '}' ? "',' or '}'" : "',' or ']'");
+			return oc_read_unexpected(r, close == '}' ? "',' or '}'" : "',' or ']'");
 		size_t comma = r->at++;
 		if (r->json5)
 			continue;
 		skip(r);
 		if (r->at < r->n && r->p[r->at] == close)
-			return bad(r, OC_E_INVALID, comma, "Remove it.", "a comma stands before '%c'", close);
+			return oc_read_bad(r, OC_E_INVALID, comma, "Remove it.", "a comma stands before '%c'", close);
 	}
 	r->at++;
 	return OC_OK;
@@ -712,7 +565,7 @@ static oc_status read_container(struct reader *r, cJSON *item)
 {
 	char close = r->p[r->at] == '{' ? '}' : ']';
 	if (r->depth >= r->max_depth)
-		return bad(r, OC_E_LIMIT, r->at, "", "more than %u levels of nesting", r->max_depth);
+		return oc_read_bad(r, OC_E_LIMIT, r->at, "", "more than %u levels of nesting", r->max_depth);
 	if (item != NULL)
 		item->type = close == '}' ? cJSON_Object : cJSON_Array;
 	size_t first = r->keys_n;
@@ -744,7 +597,7 @@ static oc_status read_word(struct reader *r, cJSON *item)
 		r->at += n;
 		return OC_OK;
 	}
-	return unexpected(r, "a value");
+	return oc_read_unexpected(r, "a value");
 }
 
 static size_t push_span(struct reader *r, const cJSON *node, size_t key_at)
@@ -765,10 +618,10 @@ static size_t push_span(struct reader *r, const cJSON *node, size_t key_at)
 static oc_status read_value(struct reader *r, cJSON *item, size_t key_at)
 {
 	if (++r->nodes > r->max_nodes)
-		return bad(r, OC_E_LIMIT, r->at, "", "more than %zu values", r->max_nodes);
+		return oc_read_bad(r, OC_E_LIMIT, r->at, "", "more than %zu values", r->max_nodes);
 	size_t span = SIZE_MAX;
 	if (r->spans != NULL && (span = push_span(r, item, key_at)) == SIZE_MAX)
-		return no_memory(r);
+		return oc_read_no_memory(r);
 	char c = r->at < r->n ? r->p[r->at] : 0;
 	oc_status status;
 	if (c == '{' || c == '[') {
@@ -778,7 +631,7 @@ static oc_status read_value(struct reader *r, cJSON *item, size_t key_at)
 		if (status == OC_OK && item != NULL)
 			item->type = cJSON_String;
 	} else if (c == '-' || (c >= '0' && c <= '9') || (r->json5 && c != 0 && strchr("+.IN", c) != NULL)) {
-		status = read_number(r, item);
+		status = oc_read_number(r, item);
 	} else {
 		status = read_word(r, item);
 	}
@@ -791,10 +644,10 @@ static oc_status read_document(struct reader *r, cJSON *root, unsigned flags)
 {
 	oc_str text = {r->p, r->n};
 	if (!r->json5 && r->n >= 3 && memcmp(r->p, "\xEF\xBB\xBF", 3) == 0)
-		return bad(r, OC_E_INVALID, 0, "Save the text as UTF-8 without BOM.", "the text begins with a byte order mark");
+		return oc_read_bad(r, OC_E_INVALID, 0, "Save the text as UTF-8 without BOM.", "the text begins with a byte order mark");
 	size_t valid = r->json5 ? oc_utf8_check(text) : r->n;
 	if (valid != r->n)
-		return bad(r, OC_E_INVALID, valid, "Save the text as UTF-8.", "the text is not valid UTF-8");
+		return oc_read_bad(r, OC_E_INVALID, valid, "Save the text as UTF-8.", "the text is not valid UTF-8");
 	oc_status status = skip(r);
 	if (status != OC_OK)
 		return status;
@@ -809,7 +662,7 @@ static oc_status read_document(struct reader *r, cJSON *root, unsigned flags)
 	if (status == OC_OK)
 		status = skip(r);
 	if (status == OC_OK && r->at < r->n)
-		status = unexpected(r, "the end of the text");
+		status = oc_read_unexpected(r, "the end of the text");
 	return status;
 }
 
@@ -840,7 +693,7 @@ oc_status oc_read_json(oc_str text, const oc_json_limits *limits, unsigned flags
 		*spans = (oc_spans){0};
 	cJSON *root = NULL;
 	if (ret != NULL && (root = new_node(&r)) == NULL)
-		return no_memory(&r);
+		return oc_read_no_memory(&r);
 	oc_status status = read_document(&r, root, flags);
 	for (size_t i = 0; i < r.keys_n; i++)
 		cJSON_free(r.keys[i].owned);

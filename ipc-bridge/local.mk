@@ -20,7 +20,9 @@ libocore_la_SOURCES += \
 	%D%/route.c \
 	%D%/service.c \
 	%D%/snapshot.c \
-	%D%/transport.h %D%/transport_nng.c \
+	%D%/sp.c %D%/sp.h \
+	%D%/transport.c %D%/transport.h \
+	%D%/transport_loop.c %D%/transport_nng.c \
 	%D%/view.c \
 	%D%/watchdog.c
 

@@ -433,7 +433,7 @@ oc_status oc_peer_open(oc_loop *loop, const oc_peer_options *options, oc_peer **
 	if (peer->timer == NULL || peer->name == NULL || peer->secret == NULL || peer->version == NULL)
 		(void)oc_fail(err, status, NULL, "no memory for the bridge");
 	else
-		status = oc_transport_listen(loop, options->name, options->path, &transport_events, peer, &peer->transport, err);
+		status = oc_transport_listen(loop, options->transport, options->name, options->path, &transport_events, peer, &peer->transport, err);
 	if (status != OC_OK) {
 		release(peer);
 		return status;

@@ -36,6 +36,7 @@ typedef struct oc_peer_options {
 	const char *path;   /* of the socket */
 	const char *secret; /* copied, and wiped once it was used */
 	const char *version; /* ours, told in the hello */
+	oc_transport_kind transport;
 	const oc_peer_events *events; /* static */
 	void *arg;
 } oc_peer_options;

@@ -359,8 +359,9 @@ static oc_status start(oc_plugin *plugin, oc_err *err)
 	if (status != OC_OK)
 		return status;
 	(void)oc_id_token(secret, sizeof(secret) - 1);
+	const char *transport = oc_config_str(plugin->bridge->config, "plugins.transport", "loop");
 	oc_peer_options peer = {.name = plugin->id, .path = socket, .secret = secret, .version = PACKAGE_VERSION,
-				.events = &peer_events, .arg = plugin};
+				.transport = strcmp(transport, "nng") == 0 ? OC_TRANSPORT_NNG : OC_TRANSPORT_LOOP, .events = &peer_events, .arg = plugin};
 	status = oc_peer_open(plugin->bridge->loop, &peer, &plugin->peer, err);
 	oc_auto_free char *env_socket = oc_asprintf("OPENCLAW_BRIDGE_SOCKET=%s", socket);
 	oc_auto_free char *env_secret = oc_asprintf("OPENCLAW_BRIDGE_SECRET=%s", secret);

@@ -1,6 +1,6 @@
 /*
- * The bridge's transport: a listening socket for one guest process, whole messages both ways.  Behind this header there is
- * libnng's pair1 (transport_nng.c); another one is measured against it by putting it here.  [loop]
+ * The bridge's transport: a listening socket for one guest process, whole messages both ways, in nng's pair1 over a Unix
+ * socket.  Two speak it: our own on the loop (transport_loop.c), and libnng (transport_nng.c).  [loop]
  *
  * The guest is let in once: when it is connected the socket's file is removed and nobody else can.
  */
@@ -13,7 +13,13 @@
 
 typedef struct oc_transport oc_transport;
 
+typedef enum oc_transport_kind {
+	OC_TRANSPORT_LOOP = 1,
+	OC_TRANSPORT_NNG
+} oc_transport_kind;
+
 enum {
+	OC_TRANSPORT_PATH_MAX = 100,
 	OC_TRANSPORT_UNSENT_MESSAGES = 1024,
 	OC_TRANSPORT_UNSENT_BYTES = 64 << 20,
 };
@@ -26,9 +32,10 @@ typedef struct oc_transport_events {
 	void (*closed)(void *arg, const char *why);
 } oc_transport_events;
 
-/* Listens at a path (at most 100 bytes) in a folder of mode 0700. events is static. OC_E_UNAVAILABLE: libnng is missing. */
-oc_status oc_transport_listen(oc_loop *loop, const char *owner_name, const char *path, const oc_transport_events *events,
-			      void *arg, oc_transport **ret, oc_err *err);
+/* Listens at a path (at most OC_TRANSPORT_PATH_MAX bytes) in a folder of mode 0700. events is static. OC_E_UNAVAILABLE: the
+ * library of that kind is missing. */
+oc_status oc_transport_listen(oc_loop *loop, oc_transport_kind kind, const char *owner_name, const char *path,
+			      const oc_transport_events *events, void *arg, oc_transport **ret, oc_err *err);
 /* Sends head and body as one message; both are copied. OC_E_LIMIT: too much is unsent, or the message is too long;
  * OC_E_STATE: nobody is connected. */
 oc_status oc_transport_send(oc_transport *transport, oc_str head, oc_str body);
@@ -36,5 +43,17 @@ oc_status oc_transport_send(oc_transport *transport, oc_str head, oc_str body);
 size_t oc_transport_unsent(const oc_transport *transport);
 /* Ends it and frees; no event follows. What is unsent is dropped. NULL is allowed. */
 void oc_transport_close(oc_transport *transport);
+
+/* ---- For the two kinds ---- */
+
+struct oc_transport {
+	oc_status (*send)(oc_transport *transport, oc_str head, oc_str body);
+	size_t (*unsent)(const oc_transport *transport);
+	void (*close)(oc_transport *transport);
+};
+oc_status oc_transport_loop_listen(oc_loop *loop, const char *owner_name, const char *path, const oc_transport_events *events,
+				   void *arg, oc_transport **ret, oc_err *err);
+oc_status oc_transport_nng_listen(oc_loop *loop, const char *owner_name, const char *path, const oc_transport_events *events,
+				  void *arg, oc_transport **ret, oc_err *err);
 
 #endif

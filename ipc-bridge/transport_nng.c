@@ -12,7 +12,7 @@
 #include "ipc-bridge/nng.h"
 #include "ipc-bridge/transport.h"
 
-enum { PATH_MAX_BYTES = 100, SOCKET_BUFFER = 128 /* messages in nng's own queues */, BURST = 64 /* messages read a turn */ };
+enum { SOCKET_BUFFER = 128 /* messages in nng's own queues */, BURST = 64 /* messages read a turn */ };
 
 typedef struct unsent {
 	struct unsent *next;
@@ -22,12 +22,13 @@ typedef struct unsent {
 
 /* Outlives the transport while nng's threads may still tell of its peer. */
 typedef struct door {
-	oc_transport *transport; /* NULL: closed */
+	struct nng_transport *transport; /* NULL: closed */
 	oc_loop *loop;
 	unsigned refs; /* the transport's, and one for each posted note; on the loop thread but for the post itself */
 } door;
 
-struct oc_transport {
+typedef struct nng_transport {
+	oc_transport base;
 	const oc_nng *nng;
 	oc_owner *owner;
 	const oc_transport_events *events;
@@ -40,7 +41,7 @@ struct oc_transport {
 	unsent *first, **tail;
 	size_t n_unsent, unsent_bytes;
 	bool listening, connected, over;
-};
+} nng_transport;
 
 /* ---- The peer comes and goes (told on a thread of nng's) ---- */
 
@@ -49,7 +50,7 @@ typedef struct note {
 	bool came;
 } note;
 
-static void end(oc_transport *t, const char *why)
+static void end(nng_transport *t, const char *why)
 {
 	if (t->over)
 		return;
@@ -60,10 +61,10 @@ static void end(oc_transport *t, const char *why)
 	t->events->closed(t->arg, why);
 }
 
-static bool drain(oc_transport *t);
+static bool drain(nng_transport *t);
 
 /* Its first message may be seen before nng's note of it. */
-static void came(oc_transport *t)
+static void came(nng_transport *t)
 {
 	if (t->connected)
 		return;
@@ -81,7 +82,7 @@ static void on_note(void *arg)
 	door *d = n->door;
 	bool has_come = n->came;
 	oc_free(n);
-	oc_transport *t = d->transport;
+	nng_transport *t = d->transport;
 	if (t != NULL && !t->over && has_come) {
 		came(t);
 	} else if (t != NULL && !t->over && t->connected) {
@@ -112,7 +113,7 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 /* ---- Messages ---- */
 
 /* Reads what is there; at most BURST, the descriptor stays readable for the rest: true. */
-static bool drain(oc_transport *t)
+static bool drain(nng_transport *t)
 {
 	door *d = t->door;
 	for (int i = 0; i < BURST; i++) {
@@ -138,7 +139,7 @@ static bool drain(oc_transport *t)
 static void on_readable(void *arg, uint32_t events)
 {
 	(void)events;
-	oc_transport *t = arg;
+	nng_transport *t = arg;
 	door *d = t->door;
 	(void)__atomic_add_fetch(&d->refs, 1, __ATOMIC_ACQ_REL);
 	(void)drain(t);
@@ -147,13 +148,13 @@ static void on_readable(void *arg, uint32_t events)
 }
 
 /* false: no room now. */
-static bool send_now(oc_transport *t, nng_msg *msg, int *ret_rc)
+static bool send_now(nng_transport *t, nng_msg *msg, int *ret_rc)
 {
 	*ret_rc = t->nng->sendmsg(t->socket, msg, NNG_FLAG_NONBLOCK);
 	return *ret_rc != NNG_EAGAIN;
 }
 
-static void drop_first(oc_transport *t, bool sent)
+static void drop_first(nng_transport *t, bool sent)
 {
 	unsent *u = t->first;
 	t->first = u->next;
@@ -169,7 +170,7 @@ static void drop_first(oc_transport *t, bool sent)
 static void on_writable(void *arg, uint32_t events)
 {
 	(void)events;
-	oc_transport *t = arg;
+	nng_transport *t = arg;
 	while (t->first != NULL) {
 		int rc;
 		if (!send_now(t, t->first->msg, &rc))
@@ -183,7 +184,7 @@ static void on_writable(void *arg, uint32_t events)
 	oc_fd_events(t->writable, 0);
 }
 
-static oc_status queue(oc_transport *t, nng_msg *msg, size_t bytes)
+static oc_status queue(nng_transport *t, nng_msg *msg, size_t bytes)
 {
 	unsent *u = oc_alloc(sizeof(*u));
 	if (u == NULL)
@@ -197,8 +198,9 @@ static oc_status queue(oc_transport *t, nng_msg *msg, size_t bytes)
 	return OC_OK;
 }
 
-oc_status oc_transport_send(oc_transport *t, oc_str head, oc_str body)
+static oc_status send_message(oc_transport *transport, oc_str head, oc_str body)
 {
+	nng_transport *t = (nng_transport *)transport;
 	size_t bytes = head.n + body.n;
 	if (!t->connected || t->over)
 		return OC_E_STATE;
@@ -226,14 +228,14 @@ oc_status oc_transport_send(oc_transport *t, oc_str head, oc_str body)
 	return OC_OK;
 }
 
-size_t oc_transport_unsent(const oc_transport *t)
+static size_t unsent_messages(const oc_transport *transport)
 {
-	return t->n_unsent;
+	return ((const nng_transport *)transport)->n_unsent;
 }
 
 /* ---- Beginning and end ---- */
 
-static int open_socket(oc_transport *t, int *ret_in, int *ret_out)
+static int open_socket(nng_transport *t, int *ret_in, int *ret_out)
 {
 	const oc_nng *nng = t->nng;
 	int rc = nng->pair1_open(&t->socket);
@@ -254,7 +256,7 @@ static int open_socket(oc_transport *t, int *ret_in, int *ret_out)
 	return rc;
 }
 
-static int open_listener(oc_transport *t, const char *url)
+static int open_listener(nng_transport *t, const char *url)
 {
 	int rc = t->nng->listener_create(&t->listener, t->socket, url);
 	if (rc == 0)
@@ -265,7 +267,7 @@ static int open_listener(oc_transport *t, const char *url)
 	return rc;
 }
 
-static oc_status set_up(oc_transport *t, oc_err *err)
+static oc_status set_up(nng_transport *t, oc_err *err)
 {
 	oc_auto_free char *url = oc_asprintf("ipc://%s", t->path);
 	int in, out;
@@ -284,45 +286,9 @@ static oc_status set_up(oc_transport *t, oc_err *err)
 	return OC_OK;
 }
 
-oc_status oc_transport_listen(oc_loop *loop, const char *owner_name, const char *path, const oc_transport_events *events,
-			      void *arg, oc_transport **ret, oc_err *err)
+static void close_transport(oc_transport *transport)
 {
-	const oc_nng *nng;
-	if (strlen(path) > PATH_MAX_BYTES)
-		return oc_fail(err, OC_E_LIMIT, "set OPENCLAW_STATE_DIR to a shorter path",
-			       "%s: a socket's path may have %d bytes", path, PATH_MAX_BYTES);
-	oc_status status = oc_nng_load(&nng, err);
-	if (status != OC_OK)
-		return status;
-	oc_transport *t = oc_alloc(sizeof(*t));
-	door *d = oc_alloc(sizeof(*d));
-	if (t != NULL)
-		*t = (oc_transport){.nng = nng, .events = events, .arg = arg, .door = d, .owner = oc_owner_new(loop, owner_name),
-				    .path = oc_strdup(path), .tail = &t->first};
-	if (t == NULL || d == NULL || t->owner == NULL || t->path == NULL) {
-		if (t != NULL) {
-			oc_owner_free(t->owner);
-			oc_free(t->path);
-		}
-		oc_free(t);
-		oc_free(d);
-		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the bridge");
-	}
-	*d = (door){.transport = t, .loop = loop, .refs = 1};
-	(void)unlink(path); /* of an earlier process */
-	status = set_up(t, err);
-	if (status != OC_OK) {
-		oc_transport_close(t);
-		return status;
-	}
-	*ret = t;
-	return OC_OK;
-}
-
-void oc_transport_close(oc_transport *t)
-{
-	if (t == NULL)
-		return;
+	nng_transport *t = (nng_transport *)transport;
 	door *d = t->door;
 	d->transport = NULL;
 	t->over = true;
@@ -338,4 +304,35 @@ void oc_transport_close(oc_transport *t)
 	oc_free(t);
 	if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) == 0)
 		oc_free(d);
+}
+
+oc_status oc_transport_nng_listen(oc_loop *loop, const char *owner_name, const char *path, const oc_transport_events *events,
+				  void *arg, oc_transport **ret, oc_err *err)
+{
+	const oc_nng *nng;
+	oc_status status = oc_nng_load(&nng, err);
+	if (status != OC_OK)
+		return status;
+	nng_transport *t = oc_alloc(sizeof(*t));
+	door *d = oc_alloc(sizeof(*d));
+	if (t != NULL)
+		*t = (nng_transport){.base = {send_message, unsent_messages, close_transport}, .nng = nng, .events = events,
+				     .arg = arg, .door = d, .owner = oc_owner_new(loop, owner_name), .path = oc_strdup(path), .tail = &t->first};
+	if (t == NULL || d == NULL || t->owner == NULL || t->path == NULL) {
+		if (t != NULL) {
+			oc_owner_free(t->owner);
+			oc_free(t->path);
+		}
+		oc_free(t);
+		oc_free(d);
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the bridge");
+	}
+	*d = (door){.transport = t, .loop = loop, .refs = 1};
+	status = set_up(t, err);
+	if (status != OC_OK) {
+		close_transport(&t->base);
+		return status;
+	}
+	*ret = &t->base;
+	return OC_OK;
 }

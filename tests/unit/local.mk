@@ -10,6 +10,7 @@ unit_tests += %D%/t_subagent
 unit_tests += %D%/t_base
 unit_tests += %D%/t_bridge_frame
 unit_tests += %D%/t_bridge_peer
+unit_tests += %D%/t_bridge_transport
 unit_tests += %D%/t_call
 unit_tests += %D%/t_contain
 unit_tests += %D%/t_context

@@ -1,4 +1,4 @@
-/* ipc-bridge/peer over libnng, against a real Node process that speaks the same protocol in plain JavaScript. */
+/* ipc-bridge/peer over both transports, against a real Node process that speaks the same protocol in plain JavaScript. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +15,7 @@
 #include "ipc-bridge/peer.h"
 
 typedef struct fixture {
+	oc_transport_kind kind;
 	oc_loop *loop;
 	oc_owner *owner;
 	oc_peer *peer;
@@ -81,7 +82,7 @@ static void start(fixture *f, const char *secret, const char *variable)
 {
 	oc_err err = {0};
 	const char *src = getenv("OC_TOP_SRCDIR");
-	oc_peer_options options = {.name = "test", .path = f->path, .secret = "open sesame", .version = "0", .events = &events, .arg = f};
+	oc_peer_options options = {.name = "test", .path = f->path, .secret = "open sesame", .version = "0", .transport = f->kind, .events = &events, .arg = f};
 	assert_non_null(src);
 	assert_int_equal(oc_peer_open(f->loop, &options, &f->peer, &err), OC_OK);
 	f->child = fork();
@@ -108,6 +109,13 @@ static int setup(void **state)
 	(void)snprintf(f->path, sizeof(f->path), "/tmp/oc-bridge-%d-%d", (int)getpid(), n++);
 	*state = f;
 	return 0;
+}
+
+static int setup_nng(void **state)
+{
+	int failed = setup(state);
+	((fixture *)*state)->kind = OC_TRANSPORT_NNG;
+	return failed;
 }
 
 static int teardown(void **state)
@@ -274,7 +282,7 @@ static void can_be_closed_while_it_listens(void **state)
 {
 	fixture *f = *state;
 	oc_err err = {0};
-	oc_peer_options options = {.name = "test", .path = f->path, .secret = "s", .version = "0", .events = &events, .arg = f};
+	oc_peer_options options = {.name = "test", .path = f->path, .secret = "s", .version = "0", .transport = f->kind, .events = &events, .arg = f};
 	assert_int_equal(oc_peer_open(f->loop, &options, &f->peer, &err), OC_OK);
 	assert_int_equal(access(f->path, F_OK), 0);
 }
@@ -285,15 +293,16 @@ int main(void)
 		printf("1..0 # SKIP no node here\n");
 		return 0;
 	}
+#define BOTH(test) {#test " over the loop", test, setup, teardown, NULL}, {#test " over libnng", test, setup_nng, teardown, NULL}
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(calls_go_both_ways, setup, teardown),
-		cmocka_unit_test_setup_teardown(big_messages_pass, setup, teardown),
-		cmocka_unit_test_setup_teardown(many_calls_overlap, setup, teardown),
-		cmocka_unit_test_setup_teardown(deadlines_and_cancels_reach_the_guest, setup, teardown),
-		cmocka_unit_test_setup_teardown(its_end_ends_its_calls, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_wrong_secret_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(garbage_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(can_be_closed_while_it_listens, setup, teardown),
+		BOTH(calls_go_both_ways),
+		BOTH(big_messages_pass),
+		BOTH(many_calls_overlap),
+		BOTH(deadlines_and_cancels_reach_the_guest),
+		BOTH(its_end_ends_its_calls),
+		BOTH(a_wrong_secret_is_refused),
+		BOTH(garbage_is_refused),
+		BOTH(can_be_closed_while_it_listens),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

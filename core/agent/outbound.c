@@ -16,9 +16,11 @@
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_MAX_MS (5 * 60 * 1000)
 #define PAGE_ROWS 256	/* of the store's backlog at a time, between which the loop does other things */
-#define SENDING_MAX 256 /* conversations of one channel that are sent to at once: each holds a message in memory */
+#define SENDING_MAX 64 /* conversations of one channel that are sent to at once: each holds a message in memory, and may be
+			* sent again after a crash */
 #define LOOK_AGAIN_MS 2000
 #define NOTE_AGAIN_MS 500
+#define STALL_LOOK_MS 250 /* while the store takes no changes */
 
 /* An undelivered row that is in memory: the first of a conversation, from the try to its end. Texts point into the JSON. */
 typedef struct row {
@@ -588,6 +590,12 @@ static void pump(stream *s)
 		*w->ready_tail = s;
 		w->ready_tail = &s->next_ready;
 		drop_first(s);
+		return;
+	}
+	/* What is sent now could not be noted: a start after a kill would send all of it again. */
+	if (oc_store_health(s->outbound->agent->store, NULL) != OC_OK) {
+		drop_first(s);
+		oc_timer_again(s->outbound->tick, STALL_LOOK_MS);
 		return;
 	}
 	if (load_first(s)) {

@@ -121,6 +121,7 @@ const NOT_LOOSE = `NOT GLOB '*[:][kqst][0-9]*'`;
 let queuesSet = false;
 
 let stopLoad = false;
+let looseShare = 0.3;
 let diskFails = false;
 async function load(pace) {
 	while (!stopLoad) {
@@ -132,7 +133,7 @@ async function load(pace) {
 				network.say(`t${i}`, () => '/queue steer', true);
 			}
 		}
-		if (network.open.length < 60 && random() < 0.3) {
+		if (network.open.length < 60 && random() < looseShare) {
 			const chat = looseChats[upTo(looseChats.length)], all = looseWishes[chat[0]];
 			network.say(chat, all[upTo(all.length)], true);
 		} else if (network.open.length < 60) {
@@ -264,17 +265,20 @@ test('killed at each named place of a message', async () => {
 		}
 	}
 	never.delete('failure-commit'); // turns that fail come below
+	// The rest needs an answer that is waited for, or more messages meanwhile: it gets time, and more of the loads that do this.
+	looseShare = 0.7;
 	for (const place of never) {
 		for (let tries = 0; tries < 10 && never.has(place); tries++) {
 			await round(async () => {
 				const victim = new Victim(`${place}:1:kill`);
-				if (await victim.ends(300))
+				if (await victim.ends(1500))
 					never.delete(place);
 				victim.kill();
 				return victim;
 			});
 		}
 	}
+	looseShare = 0.3;
 	await allAnswered();
 	equal([...never], [], 'every place was passed');
 });

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -290,6 +291,28 @@ static void say_ready(oc_gateway *gw)
 	cJSON_Delete(model);
 }
 
+/*
+ * When work was done and a second went by without any, what the allocator holds in the middle of its heap goes back to the
+ * system.  It keeps it otherwise: the few blocks that outlive a burst (pages of the store's cache) lie scattered over all that
+ * the burst needed, and each burst scatters them a little more, so that the resident set creeps up although no more is in use.
+ */
+static void give_back(oc_gateway *gw)
+{
+#ifdef __GLIBC__
+	oc_agent_stats stats = {0};
+	oc_agent_get_stats(gw->agent, &stats);
+	uint64_t work = stats.turns_started + gw->requests / 64;
+	if (work == gw->work_seen && work != gw->work_trimmed && stats.turns_running + stats.turns_waiting == 0) {
+		(void)malloc_trim(0);
+		gw->work_trimmed = work;
+		gw->heap_trims++;
+	}
+	gw->work_seen = work;
+#else
+	(void)gw;
+#endif
+}
+
 /* A timer that comes late says how long everything else had to wait. libuv counts in milliseconds: less is not late. */
 static void sample_lag(void *arg)
 {
@@ -297,6 +320,7 @@ static void sample_lag(void *arg)
 	uint64_t now = oc_now_ns(), late = now > gw->lag_due_ns + 1000000 ? now - gw->lag_due_ns - 1000000 : 0;
 	oc_hist_add_ns(&gw->lag, late);
 	gw->lag_due_ns = now + LAG_EVERY_MS * 1000000ull;
+	give_back(gw);
 }
 
 static void on_started(void *arg)

@@ -28,6 +28,7 @@ struct oc_gateway {
 	oc_hist lag; /* how late the loop's timers are */
 	uint64_t lag_due_ns;
 	oc_watch *lag_timer;
+	uint64_t work_seen, work_trimmed, heap_trims; /* see give_back */
 	uint64_t status_class[6];                              /* answers by hundreds of the status */
 	oc_err config_error; /* of the last reload that failed; code OC_OK: none */
 	int exit_code;

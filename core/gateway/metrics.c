@@ -425,6 +425,7 @@ static void memory_metrics(const oc_gateway *gw, const oc_agent_gauges *g, oc_sb
 	struct mallinfo2 heap = mallinfo2();
 	gauge(b, "heap_used_bytes", "Memory that was asked for from the allocator.", (double)(heap.uordblks + heap.hblkhd));
 	gauge(b, "heap_free_bytes", "Memory that the allocator keeps although nobody has it.", (double)heap.fordblks);
+	counter(b, "heap_trims_total", "Times that such memory went back to the system, after work.", gw->heap_trims);
 #endif
 	FAMILY(b, "memory_bytes", "gauge", "Memory by who has it, as far as it is counted; all of it is in heap_used_bytes.", "owner",
 	       {"modules", module_bytes}, {"turns", g->turn_bytes}, {"store", sqlite > 0 ? (uint64_t)sqlite : 0});
@@ -437,7 +438,7 @@ static void loop_metrics(const oc_gateway *gw, oc_sbuf *b)
 	oc_loop_get_stats(gw->rt->loop, &loop);
 	histogram(b, "loop_busy_seconds", "Turns of the event loop from waking up to going to sleep: what everything else waited.",
 		  &loop.busy);
-	histogram(b, "loop_lag_seconds", "How late a timer of the event loop fired, tried twice a second.", &gw->lag);
+	histogram(b, "loop_lag_seconds", "How late a timer of the event loop fired, tried once a second.", &gw->lag);
 	gauge(b, "loop_lag_max_seconds", "The latest it ever was.", (double)gw->lag.max_ns / 1e9);
 	FAMILY(b, "loop_handles", "gauge", "What the event loop watches.", "kind", {"timer", loop.timers}, {"other", loop.handles});
 	gauge(b, "loop_owners", "Turns, modules, connections and the like that may own some of it.", (double)loop.owners);

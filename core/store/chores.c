@@ -22,7 +22,6 @@
 #define DAY_MS ((int64_t)24 * 3600 * 1000)
 #define CHECKPOINT_QUIET_MS 3000u
 #define CHECKPOINT_BYTES (4 << 20)
-#define LOG_BUSY_BYTES (48 << 20) /* under load; SQLite itself writes back at 16 MiB when it can */
 #define FREE_PAGES_KEPT 256
 #define VACUUM_PAGES 128
 
@@ -509,13 +508,18 @@ bool oc_chores_overdue(const oc_store *store)
 	return store->chores.behind && oc_now_ms() - store->chores.indexed_ms > INDEX_BUSY_MS && store->tx.stmts.db != NULL;
 }
 
-/* Writes the log back into the file, so that the next start need not, and cuts it, when it is larger than that. */
-static void checkpoint(oc_store *store, int64_t larger)
+/* Writes the log back into the file, so that the next start need not, and cuts it. */
+static void checkpoint(oc_store *store)
 {
 	oc_store_stats stats;
 	oc_store_get_stats(store, &stats);
-	if (store->tx.stmts.db == NULL || stats.wal_bytes < larger)
+	if (store->tx.stmts.db == NULL || stats.wal_bytes < CHECKPOINT_BYTES)
 		return;
+	if (oc_log_busy(store)) {
+		store->chores.checkpoint = true;
+		store->chores.quiet_since_ms = oc_now_ms();
+		return;
+	}
 	sqlite3_busy_timeout(store->tx.stmts.db, 0); /* readers are not waited for: there is a next time */
 	int rc = sqlite3_wal_checkpoint_v2(store->tx.stmts.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	sqlite3_busy_timeout(store->tx.stmts.db, oc_store_patience_ms(store));
@@ -549,7 +553,7 @@ static oc_status one_piece(oc_store *store, uint64_t now, oc_err *err)
 		return OC_OK;
 	}
 	ch->checkpoint = false;
-	checkpoint(store, CHECKPOINT_BYTES);
+	checkpoint(store);
 	return OC_OK;
 }
 
@@ -588,8 +592,6 @@ void oc_chores_busy(oc_store *store)
 	(void)oc_group_alone(store, index_piece, &err);
 	store->chores.behind = true;
 	without_sync(store, false);
-	/* A long reader (a backup) lets the log grow, and the next start has to read all of it. */
-	checkpoint(store, LOG_BUSY_BYTES);
 }
 
 /* A command that wrote a little leaves little for others to index. */

@@ -17,17 +17,14 @@ oc_status oc_group_connect(oc_store *store, oc_err *err)
 	oc_status status = oc_sql_open(store->path, SQLITE_OPEN_READWRITE, &db, err);
 	if (status != OC_OK)
 		return status;
-	/* Every acknowledged commit survives a power cut; checkpoints come with a larger log than the default, so that
-	 * they are rarer; a log that grew under a long reader is cut when it is over. */
-	status = oc_sql_exec(db,
-			     "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=67108864;"
-			     " PRAGMA temp_store=MEMORY",
-			     err);
+	/* Every acknowledged commit survives a power cut; a log that grew under a long reader is cut when it is over. */
+	status = oc_sql_exec(db, "PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY", err);
 	if (status != OC_OK) {
 		sqlite3_close(db);
 		return status;
 	}
 	sqlite3_busy_timeout(db, oc_store_patience_ms(store));
+	oc_log_connected(store, db);
 	store->tx.stmts.db = db;
 	return OC_OK;
 }

@@ -101,6 +101,12 @@ struct oc_store {
 	unsigned stall_tries;
 	oc_retention retention; /* what to remove, see chores.c */
 	bool retention_new, compact_now;
+	/* The log is written back on a thread of its own (log.c). */
+	pthread_t log_thread;
+	bool log_started, log_copied; /* there is a thread to be joined; it has done its work */
+	oc_status log_status;
+	int log_pages, log_done_pages; /* the writer thread's own: in the log, and how many it had after the last time */
+	uint64_t log_retry_ms;
 	/* The writer's connection: made on the thread that writes first, used by one thread at a time. */
 	oc_tx tx;
 	oc_chores chores; /* the writer thread's own */
@@ -176,6 +182,12 @@ void oc_chores_wrote(oc_store *store); /* after a group */
 bool oc_chores_overdue(const oc_store *store);
 void oc_chores_busy(oc_store *store);
 void oc_chores_closing(oc_store *store);
+
+/* log.c: on the writer thread, without the mutex. Connected: a connection for writing is new. Wrote: after a commit. */
+void oc_log_connected(oc_store *store, sqlite3 *db);
+void oc_log_wrote(oc_store *store);
+bool oc_log_busy(oc_store *store); /* it is being written back */
+void oc_log_stop(oc_store *store); /* when the writer is gone; waits */
 
 /* search.c: what goes into the index, which must be the same when it is taken out. */
 #define SEARCH_TEXT "substr(text, 1, 16384)"

@@ -5,6 +5,7 @@ libocore_la_SOURCES += \
 	%D%/chores.c \
 	%D%/group.c \
 	%D%/internal.h \
+	%D%/log.c \
 	%D%/pairing.c %D%/pairing.h \
 	%D%/project.c \
 	%D%/read.c %D%/read_queue.c %D%/reader.h \

@@ -197,8 +197,10 @@ static void work(oc_store *store)
 	uint64_t began = oc_now_ns();
 	oc_status status = write_group(store, &group, &why);
 	uint64_t took = oc_now_ns() - began;
-	if (status == OC_OK && group.n > 0)
+	if (status == OC_OK && group.n > 0) {
 		oc_chores_wrote(store);
+		oc_log_wrote(store);
+	}
 	pthread_mutex_lock(&store->mutex);
 	store->in_work = 0;
 	if (status == OC_OK) {
@@ -488,6 +490,7 @@ void oc_writer_stop(oc_store *store)
 			finish(job);
 		}
 	}
+	oc_log_stop(store);
 	oc_tx_forget(&store->tx);
 	oc_stmts_clear(&store->tx.stmts);
 	oc_wake_free(store->tell);

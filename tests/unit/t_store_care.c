@@ -666,6 +666,41 @@ static void old_things_go(void **state)
 	assert_whole(f);
 }
 
+/* Some megabytes at a time, as a busy gateway writes them; at most `most` in the log at any time. */
+static int64_t write_much(fixture *f, int megabytes)
+{
+	static char data[200000];
+	int64_t most = 0;
+	oc_store_stats stats;
+	if (data[0] == 0)
+		snprintf(data, sizeof data, "{\"text\":\"%0199000d\"}", 1);
+	for (int i = 0; i < megabytes; i++) {
+		oc_batch *b = oc_batch_new(f->store);
+		for (int k = 0; k < 5; k++)
+			oc_batch_event(b, KEY, "state_changed", NULL, data);
+		commit(f, b);
+		oc_store_get_stats(f->store, &stats);
+		most = stats.wal_bytes > most ? stats.wal_bytes : most;
+	}
+	return most;
+}
+
+static bool written_back(fixture *f)
+{
+	oc_store_stats stats;
+	(void)write_much(f, 1);
+	oc_store_get_stats(f->store, &stats);
+	return stats.checkpoints >= 2;
+}
+
+/* The log is written back beside the work, and begins anew. */
+static void the_log_stays_small(void **state)
+{
+	fixture *f = *state;
+	assert_true(write_much(f, 40) < 40 << 20);
+	run_until(f, written_back);
+}
+
 static void the_file_stays_small(void **state)
 {
 	fixture *f = *state;
@@ -714,6 +749,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(backup_while_others_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(dead_letters, setup, teardown),
 		cmocka_unit_test_setup_teardown(old_things_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_log_stays_small, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_file_stays_small, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -211,6 +211,22 @@ static void print_capabilities(const cJSON *m)
 		row(label, "none");
 }
 
+static void print_signature(const cJSON *m)
+{
+	const cJSON *s = oc_json_get(m, "signature");
+	const char *state = oc_json_str(s, "state", ""), *key = oc_json_str(s, "key", "");
+
+	if (strcmp(state, "good") == 0)
+		printf("%s%-13s%s%sgood%s, key %s, %s\n", oc_bold(), "signature", oc_plain(), oc_green(), oc_plain(), key,
+		       oc_json_str(s, "comment", ""));
+	else if (strcmp(state, "bad") == 0)
+		printf("%s%-13s%s%sbad%s: %s\n", oc_bold(), "signature", oc_plain(), oc_red(), oc_plain(), oc_json_str(s, "reason", ""));
+	else if (key[0] != '\0')
+		printf("%s%-13s%sby key %s, which is not in modules.trustedKeys\n", oc_bold(), "signature", oc_plain(), key);
+	else if (state[0] != '\0')
+		row("signature", "none");
+}
+
 /* What the operator should know before enabling. */
 static void print_identity(const cJSON *m)
 {
@@ -229,6 +245,7 @@ static void print_identity(const cJSON *m)
 	row_words("providers", oc_json_get(m, "providers"));
 	row_words("channels", oc_json_get(m, "channels"));
 	row_words("tools", oc_json_get(m, "tools"));
+	print_signature(m);
 }
 
 static void print_counts(const cJSON *m)
@@ -378,6 +395,18 @@ static oc_status check_file(const oc_module *m, oc_err *err)
 	return OC_OK;
 }
 
+/* What the gateway would refuse is not enabled in the first place. */
+static oc_status check_signature(const view *v, const oc_module *m, oc_err *err)
+{
+	oc_signature sig;
+	oc_status st = oc_module_signature(m, &sig, err);
+
+	if (st == OC_OK && sig.state != OC_SIGNATURE_GOOD && oc_config_bool(v->config, "modules.requireSignature", false))
+		return oc_fail(err, OC_E_DENIED, "see modules.trustedKeys in the manual",
+			       "%s is not signed by a key of modules.trustedKeys, and modules.requireSignature is on", oc_module_name(m));
+	return st;
+}
+
 static int report(const oc_args *args, const oc_module *m, const char *sha)
 {
 	bool gateway = oc_remote_alive();
@@ -414,7 +443,7 @@ static int module_enable(const oc_args *args)
 		st = check_file(m, &err);
 	if (st == OC_OK)
 		st = check_lists(&v, oc_module_name(m), &err);
-	if (st == OC_OK && !oc_module_bundled(m))
+	if (st == OC_OK && !oc_module_bundled(m) && (st = check_signature(&v, m, &err)) == OC_OK)
 		st = oc_module_sha256(m, sha, &err);
 	if (st == OC_OK && !oc_arg_flag(args, "json")) {
 		shown = oc_module_describe(m, true);

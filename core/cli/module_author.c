@@ -16,7 +16,7 @@
 #include "core/base/str.h"
 #include "core/cli/commands.h"
 #include "core/data/json.h"
-#include "core/module/loader.h"
+#include "core/module/signature.h"
 
 enum { FILE_MAX = 1 << 20, VTBL_MAX = 4096, NAME_MAX_BYTES = 40 };
 
@@ -218,12 +218,14 @@ static int module_test(const oc_args *args)
 typedef struct verdict {
 	oc_manifest *manifest;
 	char sha[65];
+	oc_signature signature;
 } verdict;
 
 /* All that the gateway asks of a file before its init runs. Its constructors run here. */
-static oc_status verify(const char *path, verdict *v, oc_err *err)
+static oc_status verify(const char *path, const char *key, verdict *v, oc_err *err)
 {
 	oc_auto_free char *absolute = oc_path_expand(path, NULL);
+	oc_auto_json cJSON *keys = key != NULL ? cJSON_CreateStringArray(&key, 1) : NULL;
 	_Alignas(16) char vtbl[VTBL_MAX];
 	oc_module_file file = {.fd = -1};
 	const oc_module_desc *desc = NULL;
@@ -235,6 +237,10 @@ static oc_status verify(const char *path, verdict *v, oc_err *err)
 	status = oc_loader_manifest(&file, &v->manifest, err);
 	if (status == OC_OK)
 		status = oc_loader_sha256(&file, v->sha, err);
+	if (status == OC_OK)
+		status = oc_signature_check(&file, absolute, keys, &v->signature, err);
+	if (status == OC_OK && key != NULL && v->signature.state != OC_SIGNATURE_GOOD)
+		status = oc_fail(err, OC_E_DENIED, "minisign -Sm FILE.so", "%s is not signed by the key %.60s", path, key);
 	if (status == OC_OK)
 		status = oc_loader_load(&file, absolute, &desc, err);
 	if (status == OC_OK)
@@ -249,7 +255,7 @@ static int module_verify(const oc_args *args)
 {
 	verdict v = {0};
 	oc_err err = {0};
-	oc_status status = verify(args->pos[0], &v, &err);
+	oc_status status = verify(args->pos[0], oc_arg(args, "key"), &v, &err);
 
 	if (status != OC_OK) {
 		oc_manifest_free(v.manifest);
@@ -258,12 +264,14 @@ static int module_verify(const oc_args *args)
 	if (oc_arg_flag(args, "json")) {
 		cJSON *o = cJSON_CreateObject();
 		(void)oc_json_set_str(o, "sha256", v.sha);
+		(void)oc_json_set_str(o, "signature", oc_signature_state_name(v.signature.state));
+		(void)oc_json_opt(o, "key", v.signature.key);
 		(void)oc_json_set(o, "manifest", cJSON_Duplicate(v.manifest->root, true));
 		oc_manifest_free(v.manifest);
 		return oc_cli_print_json(o);
 	}
-	printf("%s %s: the gateway would take it\nSHA-256 %s\n", oc_json_str(v.manifest->root, "name", ""),
-	       oc_json_str(v.manifest->root, "version", ""), v.sha);
+	printf("%s %s: the gateway would take it\nSHA-256 %s\n%s%s%s", oc_json_str(v.manifest->root, "name", ""),
+	       oc_json_str(v.manifest->root, "version", ""), v.sha, v.signature.key[0] != 0 ? "signed by the key " : "", v.signature.key, v.signature.key[0] != 0 ? "\n" : "");
 	oc_manifest_free(v.manifest);
 	return OC_EXIT_OK;
 }
@@ -276,7 +284,8 @@ static const char *const packed[] = {"module.json", "README.md", "README", "LICE
 /* tar with nothing of the machine in it: the same files make the same bytes. */
 static oc_status archive(const char *dir, const char *so, const char *to, oc_err *err)
 {
-	char *argv[20] = {(char[]){"tar"},	     (char[]){"--sort=name"},	   (char[]){"--mtime=@0"}, (char[]){"--owner=0"},
+	oc_auto_free char *minisig = oc_asprintf("%s.minisig", so), *signature = minisig != NULL ? oc_path_join(dir, minisig) : NULL;
+	char *argv[24] = {(char[]){"tar"},	     (char[]){"--sort=name"},	   (char[]){"--mtime=@0"}, (char[]){"--owner=0"},
 			  (char[]){"--group=0"},   (char[]){"--numeric-owner"}, (char[]){"--mode=u=rwX,go=rX"}, (char[]){"-czf"},
 			  (char *)(uintptr_t)to, (char[]){"-C"},		   (char *)(uintptr_t)dir, (char *)(uintptr_t)so};
 	size_t n = 12;
@@ -286,6 +295,8 @@ static oc_status archive(const char *dir, const char *so, const char *to, oc_err
 		if (path != NULL && oc_path_exists(path))
 			argv[n++] = (char *)(uintptr_t)packed[i];
 	}
+	if (signature != NULL && oc_path_exists(signature))
+		argv[n++] = minisig;
 	return run(argv) == 0 ? OC_OK : oc_fail(err, OC_E_IO, NULL, "%s: tar failed", to);
 }
 
@@ -301,7 +312,7 @@ static int module_pack(const oc_args *args)
 	if (status == OC_OK) {
 		so = oc_asprintf("%s.so", name);
 		path = so != NULL ? oc_path_join(dir, so) : NULL;
-		status = path == NULL ? oc_fail(&err, OC_E_NOMEM, NULL, "no memory") : verify(path, &v, &err);
+		status = path == NULL ? oc_fail(&err, OC_E_NOMEM, NULL, "no memory") : verify(path, NULL, &v, &err);
 		if (status == OC_E_NOT_FOUND)
 			(void)oc_fail(&err, status, "openclaw module build", "%s is not there", path);
 	}
@@ -324,7 +335,11 @@ static const oc_opt new_opts[] = {
 	{"autotools", 0, NULL, "configure.ac and Makefile.am instead of a Makefile"},
 	{0},
 };
-static const oc_opt json_opt[] = {{"json", 0, NULL, "one JSON document"}, {0}};
+static const oc_opt verify_opts[] = {
+	{"key", 0, "KEY", "only if FILE.so.minisig is by this public key of minisign"},
+	{"json", 0, NULL, "one JSON document"},
+	{0},
+};
 
 const oc_command oc_cmd_module_new = {
 	.name = "new",
@@ -358,7 +373,7 @@ const oc_command oc_cmd_module_verify = {
 	.summary = "whether the gateway would take a file",
 	.help = "Checks the file, its manifest, descriptor and interfaces as the gateway does, without its init.  Loading it runs its\n"
 		"constructors: verify only what you would enable.\n",
-	.opts = json_opt,
+	.opts = verify_opts,
 	.min_args = 1,
 	.max_args = 1,
 	.run = module_verify,
@@ -367,8 +382,8 @@ const oc_command oc_cmd_module_pack = {
 	.name = "pack",
 	.args = "[DIR]",
 	.summary = "an archive of a module to give to others",
-	.help = "Verifies the module of a folder and writes NAME-VERSION-linux-MACHINE.tar.gz with its .so, manifest, README and\n"
-		"licence.  The same files make the same archive.\n",
+	.help = "Verifies the module of a folder and writes NAME-VERSION-linux-MACHINE.tar.gz with its .so, its signature,\n"
+		"manifest, README and licence.  The same files make the same archive.\n",
 	.max_args = 1,
 	.run = module_pack,
 };

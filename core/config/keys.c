@@ -472,6 +472,8 @@ static const char modules_keys[] = "enabled boolean =true # false: no module at 
 				   "allow string[] # Only these, besides the bundled ones\n"
 				   "deny string[] # Never these\n"
 				   "paths string[] !minor # Further folders to look in\n"
+				   "trustedKeys string[] # Whose signatures of modules count: public keys of minisign\n"
+				   "requireSignature boolean =false # Only bundled modules, and those that a trusted key signed\n"
 				   "entries object !minor\n"
 				   "	* object !unit # One module, by name\n"
 				   "		enabled boolean\n"

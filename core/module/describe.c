@@ -43,6 +43,21 @@ static void add_manifest(cJSON *o, const oc_manifest *m)
 	(void)oc_json_set_str(o, "configPath", m->config_path);
 }
 
+static void add_signature(cJSON *o, const oc_module *module)
+{
+	cJSON *s = cJSON_CreateObject();
+	oc_signature sig = {0};
+	oc_err err = {0};
+
+	if (oc_module_signature(module, &sig, &err) != OC_OK)
+		(void)oc_json_set_str(s, "state", "bad"), (void)oc_json_set_str(s, "reason", err.text);
+	else
+		(void)oc_json_set_str(s, "state", oc_signature_state_name(sig.state));
+	(void)oc_json_opt(s, "key", sig.key);
+	(void)oc_json_opt(s, "comment", sig.comment);
+	(void)oc_json_set(o, "signature", s);
+}
+
 static void add_guests(cJSON *o, const oc_module *module)
 {
 	cJSON *list = cJSON_CreateArray();
@@ -140,6 +155,8 @@ cJSON *oc_module_describe(oc_module *m, bool detail)
 			add_manifest(o, manifest);
 	}
 	if (detail) {
+		if (!m->bundled)
+			add_signature(o, m);
 		add_guests(o, m);
 		add_counts(o, m);
 	}

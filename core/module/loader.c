@@ -87,17 +87,15 @@ oc_status oc_loader_manifest(const oc_module_file *file, oc_manifest **ret, oc_e
 	return st != OC_OK ? st : oc_manifest_parse(oc_str_make(text, n), ret, err);
 }
 
-oc_status oc_loader_sha256(const oc_module_file *file, char out[65], oc_err *err)
+oc_status oc_loader_read(const oc_module_file *file, void (*fn)(void *arg, const unsigned char *bytes, size_t n), void *arg,
+			 oc_err *err)
 {
 	enum { CHUNK = 64 * 1024 };
-	crypto_hash_sha256_state state;
-	unsigned char hash[crypto_hash_sha256_BYTES];
 	oc_auto_free unsigned char *chunk = oc_alloc(CHUNK);
 	off_t at = 0;
 
 	if (chunk == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory to read the module");
-	(void)crypto_hash_sha256_init(&state);
 	for (;;) {
 		ssize_t r = pread(file->fd, chunk, CHUNK, at);
 
@@ -106,10 +104,27 @@ oc_status oc_loader_sha256(const oc_module_file *file, char out[65], oc_err *err
 		if (r < 0)
 			return oc_fail_errno(err, errno, "cannot read the module");
 		if (r == 0)
-			break;
-		(void)crypto_hash_sha256_update(&state, chunk, (unsigned long long)r);
+			return OC_OK;
+		fn(arg, chunk, (size_t)r);
 		at += r;
 	}
+}
+
+static void add_to_sha256(void *arg, const unsigned char *bytes, size_t n)
+{
+	(void)crypto_hash_sha256_update(arg, bytes, n);
+}
+
+oc_status oc_loader_sha256(const oc_module_file *file, char out[65], oc_err *err)
+{
+	crypto_hash_sha256_state state;
+	unsigned char hash[crypto_hash_sha256_BYTES];
+	oc_status st;
+
+	(void)crypto_hash_sha256_init(&state);
+	st = oc_loader_read(file, add_to_sha256, &state, err);
+	if (st != OC_OK)
+		return st;
 	(void)crypto_hash_sha256_final(&state, hash);
 	(void)sodium_bin2hex(out, 65, hash, sizeof(hash));
 	return OC_OK;

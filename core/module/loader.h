@@ -26,6 +26,9 @@ void oc_loader_close(oc_module_file *file);
 oc_status oc_loader_check_folder(const char *path, bool own_tree, oc_err *err);
 /* Reads and checks the manifest in an open file; runs nothing. */
 oc_status oc_loader_manifest(const oc_module_file *file, oc_manifest **ret, oc_err *err);
+/* Hands the open file to fn in pieces. */
+oc_status oc_loader_read(const oc_module_file *file, void (*fn)(void *arg, const unsigned char *bytes, size_t n), void *arg,
+			 oc_err *err);
 /* SHA-256 of the open file, 64 hexadecimal digits and NUL. */
 oc_status oc_loader_sha256(const oc_module_file *file, char out[65], oc_err *err);
 

@@ -17,6 +17,7 @@ libocore_la_SOURCES += \
 	%D%/refine.c \
 	%D%/registry.c \
 	%D%/scan.c \
+	%D%/signature.c %D%/signature.h \
 	%D%/tools.c \
 	%D%/visit.c
 

@@ -15,6 +15,7 @@
 #include "core/hook/hook.h"
 #include "core/loop/loop.h"
 #include "core/module/manifest.h"
+#include "core/module/signature.h"
 
 typedef struct oc_modules oc_modules;
 typedef struct oc_self oc_module; /* what the ABI calls oc_self is a module as the registry knows it */
@@ -105,6 +106,8 @@ bool oc_module_may(const oc_module *module, oc_str capability); /* the manifest 
 oc_status oc_module_check(oc_module *module, oc_err *err);
 /* SHA-256 of the file as 64 hexadecimal digits and NUL, computed now. */
 oc_status oc_module_sha256(const oc_module *module, char out[65], oc_err *err);
+/* Who signed the file, of the keys in modules.trustedKeys; see signature.h. */
+oc_status oc_module_signature(const oc_module *module, oc_signature *ret, oc_err *err);
 
 /* Figures of one module. */
 typedef struct oc_module_stats {

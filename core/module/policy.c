@@ -103,6 +103,26 @@ static void judge_pin(oc_module *m, const cJSON *entry, verdict *v)
 	}
 }
 
+/* Where the operator names keys, a file that pretends to be signed by one of them is not run, and none without where
+ * signatures are required. */
+static void judge_signature(const oc_module *m, verdict *v)
+{
+	bool required = oc_json_bool(modules_section(m), "requireSignature", false);
+	oc_signature sig;
+	oc_err err = {0};
+
+	if (!required && cJSON_GetArraySize(oc_json_get(modules_section(m), "trustedKeys")) == 0)
+		return;
+	if (oc_module_signature(m, &sig, &err) != OC_OK)
+		say(v, OC_MODULE_REFUSED, m->name, err.remedy, err.text);
+	else if (required && sig.state == OC_SIGNATURE_NONE)
+		say(v, OC_MODULE_REFUSED, m->name, "put the .minisig of its author beside the file",
+		    "it is not signed, and modules.requireSignature is on");
+	else if (required && sig.state != OC_SIGNATURE_GOOD)
+		say(v, OC_MODULE_REFUSED, m->name, "add its author's public key to modules.trustedKeys if you trust it",
+		    "it is signed by a key that is not in modules.trustedKeys");
+}
+
 /* What brings the gateway down again and again does not run, whatever it is, until somebody says so. */
 static void judge_crashes(const oc_module *m, verdict *v)
 {
@@ -141,6 +161,8 @@ static void judge(oc_module *m, verdict *v)
 		say(v, OC_MODULE_DISABLED, m->name, "start the gateway without --safe-mode", "safe mode: bundled modules only");
 	else if (!m->bundled)
 		judge_pin(m, entry, v);
+	if (v->state == OC_MODULE_VERIFIED && !m->bundled)
+		judge_signature(m, v);
 	if (v->state == OC_MODULE_VERIFIED && m->linked == NULL)
 		judge_crashes(m, v);
 	if (v->state == OC_MODULE_VERIFIED && strcmp(isolation, "process") == 0)

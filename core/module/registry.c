@@ -451,20 +451,43 @@ oc_modules *oc_module_registry(const oc_module *module)
 	return module->registry;
 }
 
-oc_status oc_module_sha256(const oc_module *module, char out[65], oc_err *err)
+/* The file that is open, or opens it into *own, which the caller closes. */
+static oc_status file_of(const oc_module *module, oc_module_file *own, const oc_module_file **ret, oc_err *err)
 {
-	oc_module_file file = {.fd = -1};
-	oc_status st;
+	oc_status st = OC_OK;
 
+	own->fd = -1;
+	*ret = &module->file;
 	if (module->path[0] == '\0')
 		return oc_fail(err, OC_E_UNSUPPORTED, "", "%s is part of the binary", module->name);
-	if (module->file.fd >= 0)
-		return oc_loader_sha256(&module->file, out, err);
-	st = oc_loader_open(module->path, module->own_tree, &file, err);
-	if (st != OC_OK)
-		return st;
-	st = oc_loader_sha256(&file, out, err);
-	oc_loader_close(&file);
+	if (module->file.fd < 0) {
+		st = oc_loader_open(module->path, module->own_tree, own, err);
+		*ret = own;
+	}
+	return st;
+}
+
+oc_status oc_module_sha256(const oc_module *module, char out[65], oc_err *err)
+{
+	oc_module_file own = {.fd = -1};
+	const oc_module_file *file;
+	oc_status st = file_of(module, &own, &file, err);
+
+	if (st == OC_OK)
+		st = oc_loader_sha256(file, out, err);
+	oc_loader_close(&own);
+	return st;
+}
+
+oc_status oc_module_signature(const oc_module *module, oc_signature *ret, oc_err *err)
+{
+	oc_module_file own = {.fd = -1};
+	const oc_module_file *file;
+	oc_status st = file_of(module, &own, &file, err);
+
+	if (st == OC_OK)
+		st = oc_signature_check(file, module->path, oc_modules_setting(module->registry, "modules.trustedKeys"), ret, err);
+	oc_loader_close(&own);
 	return st;
 }
 

@@ -27,6 +27,14 @@ tests_bench_bench_model_SOURCES = %D%/bench_model.c
 tests_bench_bench_model_LDADD = $(llhttp_libs) $(UV_LIBS)
 tests_bench_bench_turns_SOURCES = %D%/bench_turns.c
 tests_bench_bench_turns_LDADD = $(llhttp_libs) $(UV_LIBS)
+# The bridge beside bare libnng.
+if PLUGINS
+bench_programs += %D%/bench_bridge
+endif
+EXTRA_PROGRAMS += %D%/bench_bridge
+tests_bench_bench_bridge_SOURCES = %D%/bench_bridge.c
+tests_bench_bench_bridge_LDADD = $(OC_LIBS)
+EXTRA_DIST += %D%/bridge.mjs %D%/bridge_echo.js
 EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/idle.mjs %D%/soak.mjs
 
 bench: all $(bench_programs)
@@ -35,6 +43,7 @@ bench: all $(bench_programs)
 	$(srcdir)/tests/bench/streams.sh .
 	$(srcdir)/tests/bench/turns.sh .
 	$(NODE) $(srcdir)/tests/bench/idle.mjs ./openclaw
+	if test -x %D%/bench_bridge; then $(NODE) $(srcdir)/tests/bench/bridge.mjs .; fi
 	%D%/bench_store append
 	%D%/bench_store open
 	%D%/bench_store killed

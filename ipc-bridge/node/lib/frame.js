@@ -13,18 +13,21 @@ const STATUSES = ['OK', 'INVALID', 'NOMEM', 'IO', 'NOT_FOUND', 'EXISTS', 'DENIED
 
 // The parts of a frame as buffers to be written one after the other.  payload: a string, a Buffer or nothing.
 function encode(kind, id, number, name, payload) {
-	const body = payload === undefined ? Buffer.alloc(0) : Buffer.isBuffer(payload) ? payload : Buffer.from(payload, 'utf8');
-	const bytes = Buffer.from(name || '', 'latin1');
-	if (bytes.length > NAME_MAX)
-		throw new RangeError(`frame: a name of ${bytes.length} bytes`);
-	const head = Buffer.allocUnsafe(HEAD + bytes.length);
+	const text = typeof payload === 'string' ? payload : '', extra = text === '' ? 0 : Buffer.byteLength(text);
+	const bytes = name ? name.length : 0; // ASCII
+	if (bytes > NAME_MAX)
+		throw new RangeError(`frame: a name of ${bytes} bytes`);
+	const head = Buffer.allocUnsafe(HEAD + bytes + extra);
 	head[0] = VERSION;
 	head[1] = kind;
-	head.writeUInt16BE(bytes.length, 2);
+	head.writeUInt16BE(bytes, 2);
 	head.writeUInt32BE(id >>> 0, 4);
 	head.writeUInt32BE(Math.max(0, Math.min(number || 0, 0xffffffff)) >>> 0, 8);
-	bytes.copy(head, HEAD);
-	return [head, body];
+	if (bytes > 0)
+		head.latin1Write(name, HEAD);
+	if (extra > 0)
+		head.utf8Write(text, HEAD + bytes);
+	return Buffer.isBuffer(payload) ? [head, payload] : [head];
 }
 
 // {kind, id, number, name, payload (a view)}; throws when it is no frame.

@@ -52,6 +52,29 @@ function describe(error) {
 	return { message: typeof error === 'string' ? error : toJson(error), name: 'Error' };
 }
 
+// One of the gateway's calls, as its method sees it.  Most never look at the signal: it is made for those who do.
+class Call {
+	#controller;
+	#reason;
+
+	constructor(deadlineMs, event) {
+		this.deadlineMs = deadlineMs;
+		this.event = event;
+	}
+
+	get signal() {
+		this.#controller ??= new AbortController();
+		if (this.#reason)
+			this.#controller.abort(this.#reason);
+		return this.#controller.signal;
+	}
+
+	abort(reason) {
+		this.#reason ??= reason;
+		this.#controller?.abort(reason);
+	}
+}
+
 class Peer {
 	// pair: see sp.js.  methods: {name: async (params, call) => result}; call: {signal, deadlineMs, event(value)}.
 	// notes: {name: (params) => void}.
@@ -61,7 +84,7 @@ class Peer {
 		this.notes = notes;
 		this.next = 1;
 		this.open = new Map(); // our calls
-		this.running = new Map(); // theirs: id -> AbortController
+		this.running = new Map(); // theirs: id -> Call
 		this.dropped = 0;
 		this.hello = null; // told of the gateway's hello
 		pair.on('message', (message) => this.#receive(message));
@@ -135,8 +158,8 @@ class Peer {
 	#lost() {
 		for (const id of [...this.open.keys()])
 			this.#settle(id).reject(new BridgeError('UNAVAILABLE', 'the gateway is gone'));
-		for (const controller of this.running.values())
-			controller.abort(new BridgeError('CANCELED', 'the gateway is gone'));
+		for (const call of this.running.values())
+			call.abort(new BridgeError('CANCELED', 'the gateway is gone'));
 	}
 
 	#receive(message) {
@@ -175,19 +198,14 @@ class Peer {
 
 	async #answer(frame) {
 		const { id, name } = frame;
-		const controller = new AbortController();
-		this.running.set(id, controller);
+		const call = new Call(frame.number, (value) => this.running.has(id) && this.#send(KINDS.event, id, 0, '', toJson(value)));
+		this.running.set(id, call);
 		let kind = KINDS.result, code = '', number = 0, payload;
 		try {
 			const method = this.methods[name];
 			if (typeof method !== 'function')
 				throw new BridgeError('UNSUPPORTED', `this plugin process has no method ${name}`);
-			const result = await method(fromJson(frame.payload) ?? {}, {
-				signal: controller.signal,
-				deadlineMs: frame.number,
-				event: (value) => this.running.has(id) && this.#send(KINDS.event, id, 0, '', toJson(value)),
-			});
-			payload = toJson(result);
+			payload = toJson(await method(fromJson(frame.payload) ?? {}, call));
 		} catch (error) {
 			kind = KINDS.error;
 			code = STATUSES.includes(error?.code) ? error.code : 'INTERNAL';

@@ -87,7 +87,7 @@ class Plugin {
 
 	// The registration snapshot.
 	async init(params) {
-		watch({ tell: (kind, name) => this.missing(kind, name), network: params.network !== false });
+		watch({ tell: (kind, name) => this.missing(kind, name), network: params.network !== false, own: params.cacheDir ? [params.cacheDir] : [] });
 		this.params = params;
 		this.config = params.config ?? {};
 		this.pluginConfig = params.pluginConfig;
@@ -207,7 +207,7 @@ class Plugin {
 		const { event, ctx: context } = hookArguments(name, payload ?? {});
 		if (name.startsWith('gateway_'))
 			hide(context, 'config', this.config);
-		hide(context, 'abortSignal', call.signal);
+		Object.defineProperty(context, 'abortSignal', { get: () => call.signal, enumerable: false, configurable: true });
 		const returned = handler(event, context);
 		if (synchronous && typeof returned?.then === 'function') {
 			Promise.resolve(returned).catch(() => {});
@@ -255,16 +255,11 @@ class Plugin {
 
 	// One call of a tool: made by its factory for this context, executed, forgotten.
 	async runTool({ factory, name, params, context }, call) {
-		const ctx = this.#toolContext(context);
-		const made = this.tools.resolve(factory, ctx, (level, message) => this.registry.diagnostic(level, message));
-		const tool = made.find((one) => one.name === name);
-		try {
-			if (!tool)
-				throw Object.assign(new Error(`${this.info.id} does not offer ${name} here`), { code: 'UNAVAILABLE' });
-			return await this.tools.execute({ tool: tool.tool, toolCallId: context.callId ?? '', params }, call);
-		} finally {
-			this.tools.release(made.map((one) => one.tool));
-		}
+		const made = this.tools.make(factory, this.#toolContext(context), (level, message) => this.registry.diagnostic(level, message));
+		const tool = made.find((one) => String(one.name) === name);
+		if (!tool)
+			throw Object.assign(new Error(`${this.info.id} does not offer ${name} here`), { code: 'UNAVAILABLE' });
+		return this.tools.run(tool, context.callId ?? '', params, call);
 	}
 
 	async command({ command: number, ctx }) {

@@ -8,6 +8,9 @@ const GREETING = Buffer.from([0x00, 0x53, 0x50, 0x00, 0x00, PAIR1, 0x00, 0x00]);
 const MESSAGE_MAX = 64 * 1024 * 1024;
 const QUEUE_MAX = 64 * 1024 * 1024;
 const PATH_MAX = 107;
+const HEAD = 13; // before a message's body: type, length, hops
+const LONG = 16 * 1024; // a part of so many bytes is not copied
+const TOGETHER = 64 * 1024;
 
 // Emits 'open', 'message' (Buffer), 'drain', and once 'close' (an Error, or null when the peer ended it).
 class Pair extends EventEmitter {
@@ -19,6 +22,8 @@ class Pair extends EventEmitter {
 		this.closed = false;
 		this.chunks = [];
 		this.bytes = 0;
+		this.out = []; // of this turn
+		this.outBytes = 0;
 		this.need = GREETING.length;
 		this.state = 'greeting';
 		this.socket = net.connect(path);
@@ -31,7 +36,7 @@ class Pair extends EventEmitter {
 
 	// Whether more may be sent without piling up.
 	get ready() {
-		return this.greeted && !this.closed && this.socket.writableLength < QUEUE_MAX;
+		return this.greeted && !this.closed && this.socket.writableLength + this.outBytes < QUEUE_MAX;
 	}
 
 	// Sends one message, given as buffers.  false: not now (see 'drain'), or never again.
@@ -43,20 +48,42 @@ class Pair extends EventEmitter {
 			length += part.length;
 		if (length > MESSAGE_MAX)
 			throw new RangeError(`a message of ${length} bytes; ${MESSAGE_MAX} is the most`);
-		const head = Buffer.allocUnsafe(13);
+		const head = Buffer.allocUnsafe(HEAD);
 		head[0] = 1;
-		head.writeBigUInt64BE(BigInt(length), 1);
+		head.writeUInt32BE(0, 1);
+		head.writeUInt32BE(length, 5);
 		head.writeUInt32BE(1, 9); // pair1: one hop so far
-		this.socket.cork();
-		this.socket.write(head);
+		if (this.out.length === 0)
+			process.nextTick(() => this.#flush());
+		this.out.push(head);
 		for (const part of parts)
 			if (part.length > 0)
-				this.socket.write(part);
-		process.nextTick(() => this.socket.uncork());
+				this.out.push(part);
+		this.outBytes += 9 + length;
 		return true;
 	}
 
+	// What was sent in one turn goes out together: small parts copied into one, long ones as they are.
+	#flush() {
+		const out = this.out, bytes = this.outBytes;
+		this.out = [];
+		this.outBytes = 0;
+		if (this.closed || out.length === 0)
+			return;
+		if (bytes <= TOGETHER)
+			return void this.socket.write(Buffer.concat(out, bytes));
+		this.socket.cork();
+		for (let from = 0, to = 0; from < out.length; from = to) {
+			let size = 0;
+			for (to = from; to < out.length && out[to].length < LONG && size < TOGETHER; to++)
+				size += out[to].length;
+			this.socket.write(to > from ? Buffer.concat(out.slice(from, to), size) : out[to++]);
+		}
+		this.socket.uncork();
+	}
+
 	close() {
+		this.#flush();
 		this.socket.end();
 	}
 
@@ -90,11 +117,11 @@ class Pair extends EventEmitter {
 			this.need = 9;
 			this.emit('open');
 		} else if (this.state === 'length') {
-			const length = piece.readBigUInt64BE(1);
-			if (piece[0] !== 1 || length < 4n || length > BigInt(MESSAGE_MAX))
+			const length = piece.readUInt32BE(1) * 2 ** 32 + piece.readUInt32BE(5);
+			if (piece[0] !== 1 || length < 4 || length > MESSAGE_MAX)
 				throw new Error(`the peer announced a message of type ${piece[0]} and ${length} bytes`);
 			this.state = 'body';
-			this.need = Number(length);
+			this.need = length;
 		} else {
 			this.state = 'length';
 			this.need = 9;

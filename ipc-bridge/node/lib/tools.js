@@ -53,33 +53,41 @@ class Tools {
 		this.next = 1;
 	}
 
-	// The tools a factory gives for a context.  Those that were registered as they are have been there from the start.
-	resolve(number, ctx, diagnostic) {
-		const { make, optional } = this.registry.fn('factory', number);
+	// The tools a factory gives for a context, as they are.  Those that were registered as they are have been there from the start.
+	make(number, ctx, diagnostic) {
+		const { make } = this.registry.fn('factory', number);
 		const made = make(ctx);
 		if (made !== null && typeof made?.then === 'function') {
 			made.then(() => {}, () => {});
 			diagnostic('warn', 'a tool factory returned a promise; it must answer at once');
 			return [];
 		}
-		const list = Array.isArray(made) ? made : made ? [made] : [];
-		const out = [];
-		for (const tool of list) {
-			if (typeof tool?.name !== 'string' || !executeOf(tool)) {
+		return (Array.isArray(made) ? made : made ? [made] : []).filter((tool) => {
+			const good = typeof tool?.name === 'string' && executeOf(tool);
+			if (!good)
 				diagnostic('warn', `a tool without a name or an execute function is left out (${String(tool?.name)})`);
-				continue;
-			}
+			return good;
+		});
+	}
+
+	// The same described, under numbers that are good until they are released.
+	resolve(number, ctx, diagnostic) {
+		const { optional } = this.registry.fn('factory', number);
+		return this.make(number, ctx, diagnostic).map((tool) => {
 			const id = this.next++;
 			this.live.set(id, tool);
-			out.push(describe(tool, id, optional));
-		}
-		return out;
+			return describe(tool, id, optional);
+		});
 	}
 
 	async execute({ tool: number, toolCallId, params }, call) {
 		const tool = this.live.get(number);
 		if (!tool)
 			throw Object.assign(new Error(`tool ${number} is not there any more`), { code: 'NOT_FOUND' });
+		return this.run(tool, toolCallId, params, call);
+	}
+
+	async run(tool, toolCallId, params, call) {
 		const onUpdate = (partial) => void call.event(result(partial));
 		return result(await executeOf(tool)(toolCallId, params ?? {}, call.signal, onUpdate));
 	}

@@ -9,8 +9,9 @@ const DENIED = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOENT']);
 const READS = ['readFile', 'readFileSync', 'readdir', 'readdirSync', 'open', 'openSync', 'createReadStream', 'opendir', 'opendirSync', 'copyFile', 'copyFileSync'];
 const WRITES = ['writeFile', 'writeFileSync', 'appendFile', 'appendFileSync', 'mkdir', 'mkdirSync', 'rename', 'renameSync', 'unlink', 'unlinkSync', 'rm', 'rmSync'];
 
-// told: once each.  tell(kind, name)
-function watch({ tell, network }) {
+// told: once each.  tell(kind, name); own: folders that are ours.
+function watch({ tell, network, own = [] }) {
+	ours = own;
 	const told = new Set();
 	const once = (kind, name) => {
 		const key = `${kind} ${name}`;
@@ -43,10 +44,13 @@ function watchEnvironment(once) {
 	}) });
 }
 
+// What we look for ourselves is no wish of the plugin's: package.json in all folders above, and our own cache.
+let ours = [];
+
 function note(once, kind, error) {
-	// (Resolving modules looks for package.json everywhere.)
-	if (DENIED.has(error?.code) && typeof error.path === 'string' && error.path.startsWith('/') && !error.path.endsWith('/package.json'))
-		once(kind, error.path);
+	const at = DENIED.has(error?.code) ? error.path : undefined;
+	if (typeof at === 'string' && at.startsWith('/') && !at.endsWith('/package.json') && !ours.some((folder) => at.startsWith(`${folder}/`)))
+		once(kind, at);
 }
 
 function wrap(object, name, kind, once) {

@@ -43,23 +43,29 @@ async function figures(gw) {
 test('a slow disk: Telegram keeps what the store has no room for, the gateway stays quick, all is answered once', async () => {
 	const gw = await start('store-commit:1+:slow');
 	say(150);
-	let deepest = 0, slowest = 0, kept = 0;
+	let deepest = 0, slowest = 0, kept = 0, commits = 0;
 	await until('the first answers', async () => {
 		const began = Date.now();
 		const m = await figures(gw);
 		slowest = Math.max(slowest, Date.now() - began);
 		deepest = Math.max(deepest, m['queue_depth{queue="store_writes"}']);
+		commits ||= m.inbound_total >= 150 ? m.store_commits_total : 0;
 		if (m.inbound_total < 150)
 			kept = Math.max(kept, tg.updates.length);
 		return answers().length >= 20;
 	}, 60000);
 	ok(kept >= 50, `${kept} messages waited at Telegram, not here`);
 	await until('all answers', async () => {
-		deepest = Math.max(deepest, (await figures(gw))['queue_depth{queue="store_writes"}']);
+		const m = await figures(gw);
+		deepest = Math.max(deepest, m['queue_depth{queue="store_writes"}']);
+		commits ||= m.inbound_total >= 150 ? m.store_commits_total : 0;
 		return answers().length >= 150;
 	}, 100000);
 	// Each turn has at most a few batches at the store at a time: the turns bound its queue, whatever is said.
 	ok(deepest < 4 * 150, `at most ${deepest} changes waited for the disk`);
+	// Messages of one answer of Telegram's are committed together, whatever the number of their senders.
+	ok(commits > 0 && commits < 30, `${commits} commits until 150 messages of one account were in the store`);
+	console.log(`# ${commits} commits until all were in the store`);
 	console.log(`# at most ${deepest} changes waited for the disk, ${kept} messages at Telegram; /metrics took ${slowest} ms at most`);
 	equal(answers().sort((a, b) => a - b), Array.from({ length: 150 }, (_, i) => i), 'each once');
 	equal(tg.updates.length, 0);
@@ -68,7 +74,7 @@ test('a slow disk: Telegram keeps what the store has no room for, the gateway st
 
 test('a disk that refuses: nothing is confirmed to Telegram that is not stored, and it is not asked without end', async () => {
 	const before = said;
-	const gw = await start('store-commit:40+:eio');
+	const gw = await start('store-commit:6+:eio');
 	say(120);
 	await until('the store to refuse', async () => (await figures(gw)).store_stalled === 1, 30000);
 	const polls = () => tg.called('getUpdates').length;

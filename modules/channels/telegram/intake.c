@@ -1,6 +1,7 @@
 /*
- * Messages on their way to the host: files are fetched for several at once, but the host gets one after the other, in the
- * order Telegram gave them, and whoever waits for a message hears of it when it is committed.
+ * Messages on their way to the host.  Those of one chat go one after the other, in the order Telegram gave them; many chats go
+ * at once, so that the host can commit all of them together.  Files are fetched for a few at a time.  Whoever waits for a
+ * message hears of it when it is committed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "telegram.h"
 
 #define AHEAD 4 /* items whose files are fetched at once */
+#define AT_ONCE 100 /* items that are looked at: what one answer of getUpdates brings */
 #define ITEMS_MAX 400
 #define RETRY_MS 100
 #define RETRY_MAX_MS 5000
@@ -201,12 +203,16 @@ static void retry_now(void *arg)
 	advance(item->a);
 }
 
-static void remove_first(tg_account *a)
+static void remove_item(tg_account *a, const tg_item *item)
 {
-	tg_item *item = a->items;
-	a->items = item->next;
-	if (a->items == NULL)
-		a->items_end = NULL;
+	tg_item **at = &a->items, *before = NULL;
+	while (*at != item) {
+		before = *at;
+		at = &before->next;
+	}
+	*at = item->next;
+	if (a->items_end == item)
+		a->items_end = before;
 	a->n_items--;
 }
 
@@ -252,7 +258,7 @@ static void on_received(void *arg, oc_status status)
 			tg_account_failed(a, OC_E_NOMEM, "out of memory");
 		return;
 	}
-	remove_first(a);
+	remove_item(a, item);
 	tg_account_ref(a);
 	item_free(item, OC_OK);
 	advance(a);
@@ -271,18 +277,51 @@ static void hand_in(tg_item *item)
 		on_received(item, status);
 }
 
-/* Starts what can be started. */
-static void advance(tg_account *a)
+static bool is_first_of_chat(const tg_account *a, const tg_item *item)
+{
+	for (const tg_item *before = a->items; before != item; before = before->next)
+		if (strcmp(before->in.chat, item->in.chat) == 0)
+			return false;
+	return true;
+}
+
+static void load_files(tg_account *a)
+{
+	size_t n = 0, loading = 0;
+	for (tg_item *item = a->items; item != NULL && n < AT_ONCE; item = item->next, n++) {
+		if (!item->started && (item->in.n_files == 0 || loading < AHEAD))
+			start_files(item);
+		loading += item->fetching > 0;
+	}
+}
+
+static tg_item *next_to_hand_in(const tg_account *a)
 {
 	size_t n = 0;
-	if (a->ended)
+	for (tg_item *item = a->items; item != NULL && n < AT_ONCE; item = item->next, n++)
+		if (item->started && item->fetching == 0 && !item->received && item->retry == NULL && is_first_of_chat(a, item))
+			return item;
+	return NULL;
+}
+
+/* Starts what can be started. Handing in may come back here: the outermost call does the work. */
+static void advance(tg_account *a)
+{
+	tg_item *item = NULL;
+	if (a->advancing)
 		return;
-	for (tg_item *item = a->items; item != NULL && n < AHEAD; item = item->next, n++)
-		if (!item->started)
-			start_files(item);
-	tg_item *first = a->items;
-	if (first != NULL && first->fetching == 0 && !first->received && first->retry == NULL)
-		hand_in(first);
+	tg_account_ref(a);
+	a->advancing = true;
+	do {
+		if (a->ended)
+			break;
+		load_files(a);
+		item = a->ended ? NULL : next_to_hand_in(a);
+		if (item != NULL)
+			hand_in(item);
+	} while (item != NULL);
+	a->advancing = false;
+	tg_account_unref(a);
 }
 
 void tg_intake_add(tg_item *item)

@@ -108,6 +108,7 @@ struct tg_account {
 	/* intake.c */
 	tg_item *items, *items_end;
 	size_t n_items;
+	bool advancing;
 	/* webhook.c */
 	tg_item *album; /* waits for its other parts */
 	oc_watch *album_timer;

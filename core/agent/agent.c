@@ -59,8 +59,7 @@ const char *oc_agent_main_key(const oc_config *config)
 const cJSON *oc_agent_setting(const oc_config *config, const char *agent_id, const char *path)
 {
 	const cJSON *own = oc_json_path(oc_agent_entry(config, agent_id), path);
-	oc_auto_free char *full = own == NULL ? oc_asprintf("agents.defaults.%s", path) : NULL;
-	return own != NULL ? own : full != NULL ? oc_config_get(config, full) : NULL;
+	return own != NULL ? own : oc_json_path(oc_config_get(config, "agents.defaults"), path);
 }
 
 char *oc_agent_workspace_in(const char *state_dir, const oc_config *config, const char *agent_id)
@@ -508,7 +507,7 @@ oc_status oc_agent_agent(oc_agent *agent, oc_str agent_id, cJSON **ret_object, o
 	}
 	oc_workspace_files read;
 	size_t chars = 0;
-	oc_workspace_read(agent->config, oc_json_str(out, "workspace", "/nonexistent"), true, &read);
+	oc_workspace_read(agent, agent->config, oc_json_str(out, "workspace", "/nonexistent"), true, &read);
 	for (size_t i = 0; i < read.n; i++) {
 		const oc_workspace_file *f = &read.file[i];
 		cJSON *o = cJSON_CreateObject();

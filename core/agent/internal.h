@@ -74,6 +74,7 @@ struct oc_agent {
 	oc_map prune_marks;  /* prune.c: by session */
 	/* workspace.c */
 	oc_map seeded; /* workspaces looked after by this process */
+	oc_map files;  /* of workspaces, as they were read last */
 	/* the others' own */
 	struct oc_media_folder *media_folders; /* services.c */
 	oc_channels *channels;

@@ -133,7 +133,16 @@ static bool list_has(const cJSON *list, const oc_tool_info *tool)
 
 /* ---- Filters ---- */
 
+/* What the configuration says for all tools of a conversation: looked up once for a list of them. */
+typedef struct facts {
+	const oc_policy_context *context;
+	const cJSON *tools, *tools_provider, *own, *own_provider; /* sections "tools": everybody's, the agent's */
+	const cJSON *group, *sandbox, *subagents;
+	bool usable, sandboxed, is_subagent, leaf;
+} facts;
+
 typedef struct verdict {
+	const facts *f;
 	const oc_policy_context *context;
 	const oc_tool_info *tool;
 	char *reason;
@@ -200,10 +209,10 @@ static void apply_profile(verdict *v, const cJSON *filter, const char *where)
 }
 
 /* byProvider.<provider/model>, else byProvider.<provider>. */
-static const cJSON *by_provider(const verdict *v, const cJSON *filter)
+static const cJSON *by_provider(const oc_policy_context *c, const cJSON *filter)
 {
 	const cJSON *map = oc_json_get(filter, "byProvider");
-	const char *model = v->context->model, *slash = strchr(model, '/');
+	const char *model = c->model, *slash = strchr(model, '/');
 	if (map == NULL || slash == NULL)
 		return NULL;
 	const cJSON *found = oc_json_get(map, model);
@@ -215,23 +224,11 @@ static const cJSON *by_provider(const verdict *v, const cJSON *filter)
 	return oc_json_get(map, provider);
 }
 
-static void apply(verdict *v, const cJSON *filter, const char *where)
-{
-	char place[128];
-	const cJSON *provider = by_provider(v, filter);
-	snprintf(place, sizeof place, "%s.byProvider", where);
-	apply_profile(v, filter, where);
-	apply_profile(v, provider, place);
-	apply_lists(v, filter, where);
-	apply_lists(v, provider, place);
-}
-
 /* channels.<channel>[.accounts.<account>].groups.<chat or *>.{tools, toolsBySender.<id or *>} */
-static void apply_group(verdict *v)
+static const cJSON *group_policy(const oc_policy_context *c)
 {
-	const oc_policy_context *c = v->context;
 	if (c->channel[0] == 0 || c->chat[0] == 0)
-		return;
+		return NULL;
 	const cJSON *channel = oc_json_get(oc_config_get(c->config, "channels"), c->channel);
 	const cJSON *account = oc_json_get(oc_json_get(channel, "accounts"), c->account);
 	const cJSON *chats = oc_json_get(account, "groups");
@@ -246,7 +243,7 @@ static void apply_group(verdict *v)
 		sender = oc_json_get(senders, c->sender_name);
 	if (sender == NULL)
 		sender = oc_json_get(senders, "*");
-	apply_lists(v, sender != NULL ? sender : oc_json_get(chat, "tools"), "the group's policy");
+	return sender != NULL ? sender : oc_json_get(chat, "tools");
 }
 
 static void apply_capabilities(verdict *v)
@@ -276,15 +273,11 @@ static const char leaf_deny[] = "subagents sessions_list sessions_history sessio
 
 static void apply_subagent(verdict *v)
 {
-	const oc_policy_context *c = v->context;
-	if (strncmp(c->key->name, "subagent:", 9) != 0)
+	const cJSON *filter = v->f->subagents;
+	if (!v->f->is_subagent)
 		return;
-	char key[OC_SESSION_KEY_MAX];
-	const cJSON *filter = oc_config_get(c->config, "tools.subagents.tools");
 	bool asked = list_has(oc_json_get(filter, "allow"), v->tool) || list_has(oc_json_get(filter, "alsoAllow"), v->tool);
-	bool leaf = oc_session_key_build(c->key, key, NULL) != OC_OK ||
-		    oc_subagent_depth(c->agent, key) >= oc_subagent_max_depth(c->config);
-	if (!asked && (any_word(sub_deny, same_name, v->tool) || (leaf && any_word(leaf_deny, same_name, v->tool))))
+	if (!asked && (any_word(sub_deny, same_name, v->tool) || (v->f->leaf && any_word(leaf_deny, same_name, v->tool))))
 		deny(v, "sub-agents", "do not have it");
 	apply_lists(v, filter, "tools.subagents.tools");
 }
@@ -308,9 +301,8 @@ static bool is_named(const cJSON *list, const oc_tool_info *tool)
 	return false;
 }
 
-static bool is_asked_for(const verdict *v, const cJSON *filter)
+static bool is_asked_for(const verdict *v, const cJSON *filter, const cJSON *provider)
 {
-	const cJSON *provider = by_provider(v, filter);
 	return is_named(oc_json_get(filter, "allow"), v->tool) || is_named(oc_json_get(filter, "alsoAllow"), v->tool) ||
 	       is_named(oc_json_get(provider, "allow"), v->tool) || is_named(oc_json_get(provider, "alsoAllow"), v->tool);
 }
@@ -334,8 +326,8 @@ static void apply_plugin(verdict *v)
 	oc_tool_info other;
 	if (!is_plugin(v->tool))
 		return;
-	if (oc_json_bool(v->tool->spec, "optional", false) && !is_asked_for(v, oc_config_get(c->config, "tools")) &&
-	    !is_asked_for(v, oc_json_get(oc_agent_entry(c->config, c->agent_id), "tools")))
+	if (oc_json_bool(v->tool->spec, "optional", false) && !is_asked_for(v, v->f->tools, v->f->tools_provider) &&
+	    !is_asked_for(v, v->f->own, v->f->own_provider))
 		deny(v, "it is optional:", "tools.allow or tools.alsoAllow must name it, its plugin or group:plugins");
 	if (oc_modules_tool(c->agent->modules, oc_str_of(oc_guest_id(v->tool->guest)), &other) && !is_plugin(&other) &&
 	    oc_module_bundled(oc_guest_module(other.guest)))
@@ -343,29 +335,58 @@ static void apply_plugin(verdict *v)
 	const cJSON *offered = oc_json_get(c->offered, oc_guest_id(v->tool->guest));
 	if (cJSON_IsArray(offered) && !has_name(offered, v->tool->name))
 		deny(v, "its plugin", "does not offer it in this conversation");
-	if (!oc_json_bool(v->tool->spec, "sandboxed", true) && oc_policy_sandboxed(c))
+	if (!oc_json_bool(v->tool->spec, "sandboxed", true) && v->f->sandboxed)
 		deny(v, "its plugin", "does not offer it in a sandbox");
 }
 
-bool oc_policy_allows(const oc_policy_context *context, const oc_tool_info *tool, char *reason)
+static void gather(const oc_policy_context *c, facts *f)
 {
-	verdict v = {context, tool, reason, false};
-	const cJSON *tools = oc_config_get(context->config, "tools");
+	char key[OC_SESSION_KEY_MAX];
+	*f = (facts){.context = c, .usable = oc_config_usable(c->config, "tools"), .sandboxed = oc_policy_sandboxed(c)};
+	f->tools = oc_config_get(c->config, "tools");
+	f->tools_provider = by_provider(c, f->tools);
+	f->own = oc_json_get(oc_agent_entry(c->config, c->agent_id), "tools");
+	f->own_provider = by_provider(c, f->own);
+	f->group = group_policy(c);
+	f->sandbox = f->sandboxed ? oc_config_get(c->config, "tools.sandbox.tools") : NULL;
+	f->is_subagent = strncmp(c->key->name, "subagent:", 9) == 0;
+	if (!f->is_subagent)
+		return;
+	f->subagents = oc_config_get(c->config, "tools.subagents.tools");
+	f->leaf = oc_session_key_build(c->key, key, NULL) != OC_OK ||
+		  oc_subagent_depth(c->agent, key) >= oc_subagent_max_depth(c->config);
+}
+
+static bool decide(const facts *f, const oc_tool_info *tool, char *reason)
+{
+	verdict v = {f, f->context, tool, reason, false};
 	/* A section that could not be read closes the tools, it does not open them. */
-	if (!oc_config_usable(context->config, "tools"))
+	if (!f->usable)
 		deny(&v, "the section tools of the configuration", "has an error");
-	apply(&v, tools, "tools");
-	apply(&v, oc_json_get(oc_agent_entry(context->config, context->agent_id), "tools"), "the agent's policy");
-	apply_group(&v);
-	if (oc_policy_sandboxed(context))
-		apply_lists(&v, oc_config_get(context->config, "tools.sandbox.tools"), "tools.sandbox.tools");
+	apply_profile(&v, f->tools, "tools");
+	apply_profile(&v, f->tools_provider, "tools.byProvider");
+	apply_lists(&v, f->tools, "tools");
+	apply_lists(&v, f->tools_provider, "tools.byProvider");
+	apply_profile(&v, f->own, "the agent's policy");
+	apply_profile(&v, f->own_provider, "the agent's policy.byProvider");
+	apply_lists(&v, f->own, "the agent's policy");
+	apply_lists(&v, f->own_provider, "the agent's policy.byProvider");
+	apply_lists(&v, f->group, "the group's policy");
+	apply_lists(&v, f->sandbox, "tools.sandbox.tools");
 	apply_subagent(&v);
-	if (cJSON_IsArray(context->only) && !list_has(context->only, tool))
+	if (cJSON_IsArray(f->context->only) && !list_has(f->context->only, tool))
 		deny(&v, "a hook", "left it out");
 	apply_capabilities(&v);
 	apply_offer(&v);
 	apply_plugin(&v);
 	return !v.denied;
+}
+
+bool oc_policy_allows(const oc_policy_context *context, const oc_tool_info *tool, char *reason)
+{
+	facts f;
+	gather(context, &f);
+	return decide(&f, tool, reason);
 }
 
 void oc_policy_context_of(const oc_turn *turn, oc_policy_context *ret)
@@ -389,14 +410,14 @@ void oc_policy_context_of(const oc_turn *turn, oc_policy_context *ret)
 /* ---- Lists ---- */
 
 typedef struct writer {
-	oc_policy_context context;
+	facts facts;
 	oc_sbuf out;
 } writer;
 
 static bool write_tool(void *arg, const oc_tool_info *tool)
 {
 	writer *w = arg;
-	if (!oc_policy_allows(&w->context, tool, NULL))
+	if (!decide(&w->facts, tool, NULL))
 		return true;
 	oc_sbuf_char(&w->out, w->out.n == 0 ? '[' : ',');
 	oc_sbuf_z(&w->out, tool->json);
@@ -405,8 +426,10 @@ static bool write_tool(void *arg, const oc_tool_info *tool)
 
 oc_status oc_policy_tools_json(oc_turn *turn, char **ret, oc_err *err)
 {
+	oc_policy_context context;
 	writer w;
-	oc_policy_context_of(turn, &w.context);
+	oc_policy_context_of(turn, &context);
+	gather(&context, &w.facts);
 	oc_sbuf_init(&w.out, (size_t)8 << 20);
 	oc_modules_each_tool(turn->agent->modules, write_tool, &w);
 	if (w.out.n > 0)
@@ -419,7 +442,7 @@ oc_status oc_policy_tools_json(oc_turn *turn, char **ret, oc_err *err)
 }
 
 typedef struct lister {
-	oc_policy_context context;
+	facts facts;
 	cJSON *out;
 	bool failed;
 } lister;
@@ -434,7 +457,7 @@ static bool list_tool(void *arg, const oc_tool_info *tool)
 		l->failed = true;
 		return false;
 	}
-	bool allowed = oc_policy_allows(&l->context, tool, reason);
+	bool allowed = decide(&l->facts, tool, reason);
 	l->failed = !oc_json_set_str(o, "module", oc_module_name(oc_guest_module(tool->guest))) ||
 		    !oc_json_set_bool(o, "allowed", allowed) || (!allowed && !oc_json_set_str(o, "reason", reason));
 	return !l->failed;
@@ -454,10 +477,11 @@ oc_status oc_agent_tools(oc_agent *agent, oc_str agent_id, oc_str session, cJSON
 	if (status != OC_OK)
 		return status;
 	bool group = strcmp(key.kind, "group") == 0 || strcmp(key.kind, "channel") == 0 || strcmp(key.kind, "thread") == 0;
-	lister l = {.context = {.agent = agent, .config = agent->config, .agent_id = agent_id.n > 0 ? id : key.agent,
-				.model = "", .key = &key, .channel = key.channel, .account = key.account,
-				.chat = group ? key.peer : "", .sender = "", .sender_name = ""},
-		    .out = cJSON_CreateArray()};
+	oc_policy_context context = {.agent = agent, .config = agent->config, .agent_id = agent_id.n > 0 ? id : key.agent,
+				     .model = "", .key = &key, .channel = key.channel, .account = key.account,
+				     .chat = group ? key.peer : "", .sender = "", .sender_name = ""};
+	lister l = {.out = cJSON_CreateArray()};
+	gather(&context, &l.facts);
 	if (l.out != NULL)
 		oc_modules_each_tool(agent->modules, list_tool, &l);
 	if (l.out == NULL || l.failed) {

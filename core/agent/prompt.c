@@ -108,7 +108,7 @@ static void add_files(oc_sbuf *b, const oc_turn *turn, bool group)
 		add_given_files(b, turn->bootstrap);
 		return;
 	}
-	oc_workspace_read(turn->config, turn->workspace, !group, &files);
+	oc_workspace_read(turn->agent, turn->config, turn->workspace, !group, &files);
 	if (files.n > 0)
 		oc_sbuf_z(b, CONTEXT_HEAD);
 	for (size_t i = 0; i < files.n; i++) {

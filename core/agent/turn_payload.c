@@ -276,7 +276,7 @@ cJSON *oc_payload_bootstrap(const oc_turn *turn)
 	cJSON *o = oc_payload_session(turn), *list = cJSON_AddArrayToObject(o, "bootstrapFiles");
 	oc_workspace_files files;
 	oc_json_opt(o, "action", "bootstrap");
-	oc_workspace_read(turn->config, turn->workspace, !oc_context_is_group(turn), &files);
+	oc_workspace_read(turn->agent, turn->config, turn->workspace, !oc_context_is_group(turn), &files);
 	for (size_t i = 0; i < files.n; i++) {
 		cJSON *one = cJSON_CreateObject();
 		oc_json_opt(one, "name", files.file[i].name);

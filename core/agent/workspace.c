@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/agent/seeds.h"
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
@@ -14,6 +15,9 @@
 
 #define FILE_MAX ((size_t)4 << 20)
 #define CHARS_DEFAULT 20000
+#define KNOWN_MAX 256		    /* files */
+#define KNOWN_BYTES_MAX (32 << 10)  /* of one */
+#define KNOWN_AFTER_S 2
 
 /* In the order of the prompt. Optional ones leave no mark when they are missing. */
 static const struct {
@@ -86,13 +90,73 @@ static void free_seeded(void *arg, oc_map_node *node)
 	oc_free(OC_MAP_OWNER(node, seeded, node));
 }
 
+/* A file as it was read last: each turn asks whether it is still the same instead of reading it again. */
+typedef struct known {
+	oc_map_node node;
+	struct stat st;
+	char *text;
+	size_t n;
+	char path[];
+} known;
+
+static void free_known(void *arg, oc_map_node *node)
+{
+	known *k = OC_MAP_OWNER(node, known, node);
+	(void)arg;
+	oc_free(k->text);
+	oc_free(k);
+}
+
+static void forget_files(oc_agent *agent)
+{
+	oc_map_each(&agent->files, free_known, NULL);
+	oc_map_free(&agent->files);
+}
+
 void oc_workspaces_free(oc_agent *agent)
 {
 	oc_map_each(&agent->seeded, free_seeded, NULL);
 	oc_map_free(&agent->seeded);
+	forget_files(agent);
 }
 
 /* ---- Reading ---- */
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mode == b->st_mode &&
+	       same_time(a->st_mtim, b->st_mtim) && same_time(a->st_ctim, b->st_ctim);
+}
+
+/* What was changed a moment ago may be changed once more without its time telling. */
+static void keep(oc_agent *agent, const char *path, const struct stat *st, const char *text, size_t n)
+{
+	int64_t old = oc_wall_ms() / 1000 - KNOWN_AFTER_S;
+	if (n > KNOWN_BYTES_MAX || st->st_mtim.tv_sec > old || st->st_ctim.tv_sec > old)
+		return;
+	oc_map_node *node = oc_map_find(&agent->files, path);
+	known *k = node != NULL ? OC_MAP_OWNER(node, known, node) : NULL;
+	if (k == NULL) {
+		if (agent->files.n >= KNOWN_MAX)
+			forget_files(agent);
+		size_t size = strlen(path) + 1;
+		k = oc_alloc(sizeof *k + size);
+		if (k == NULL)
+			return;
+		memcpy(k->path, path, size);
+		k->text = NULL;
+		oc_map_add(&agent->files, &k->node, k->path);
+	}
+	oc_free(k->text);
+	k->text = oc_memdup(text, n);
+	k->n = n;
+	k->st = *st;
+}
 
 char *oc_workspace_cut(oc_str text, size_t max, const char *name)
 {
@@ -114,10 +178,17 @@ char *oc_workspace_cut(oc_str text, size_t max, const char *name)
 }
 
 /* A symbolic link is not followed: the agent may write here, and must not be able to pull any file into its prompt. */
-static char *read_file(const char *path, size_t *ret_n, bool *ret_missing)
+static char *read_file(oc_agent *agent, const char *path, size_t *ret_n, bool *ret_missing)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct stat st;
+	const oc_map_node *node = oc_map_find(&agent->files, path);
+	const known *k = node != NULL ? OC_MAP_OWNER(node, const known, node) : NULL;
+	*ret_missing = false;
+	if (k != NULL && k->text != NULL && lstat(path, &st) == 0 && is_same(&st, &k->st)) {
+		*ret_n = k->n;
+		return oc_memdup(k->text, k->n);
+	}
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	*ret_missing = fd < 0 && errno == ENOENT;
 	if (fd < 0)
 		return NULL;
@@ -132,12 +203,15 @@ static char *read_file(const char *path, size_t *ret_n, bool *ret_missing)
 			n += (size_t)got;
 		}
 		*ret_n = n;
+		if (text != NULL && n == (size_t)st.st_size)
+			keep(agent, path, &st, text, n);
 	}
 	close(fd);
 	return text;
 }
 
-void oc_workspace_read(const oc_config *config, const char *workspace, bool private_session, oc_workspace_files *ret)
+void oc_workspace_read(oc_agent *agent, const oc_config *config, const char *workspace, bool private_session,
+		       oc_workspace_files *ret)
 {
 	*ret = (oc_workspace_files){0};
 	int64_t max = oc_config_i64(config, "agents.defaults.bootstrapMaxChars", CHARS_DEFAULT);
@@ -147,7 +221,7 @@ void oc_workspace_read(const oc_config *config, const char *workspace, bool priv
 		oc_workspace_file f = {.name = order[i].name, .path = oc_path_join(workspace, order[i].name)};
 		if (f.path == NULL)
 			continue;
-		char *raw = read_file(f.path, &f.chars, &f.missing);
+		char *raw = read_file(agent, f.path, &f.chars, &f.missing);
 		if (raw != NULL) {
 			/* Invalid bytes would make the whole request invalid. */
 			oc_str text = {raw, f.chars};

@@ -144,17 +144,33 @@ static void escape(oc_sbuf *b, unsigned char c)
 	}
 }
 
+#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
+
+/* Over what JSON writes as it is and is ASCII, eight bytes at a time: nearly everything. */
+static size_t skip_plain(const unsigned char *p, size_t i, size_t n)
+{
+	for (; n - i >= 8; i += 8) {
+		uint64_t w;
+		memcpy(&w, p + i, 8);
+		uint64_t quote = w ^ EACH_BYTE('"'), slash = w ^ EACH_BYTE('\\');
+		if (((w | (w - EACH_BYTE(0x20)) | (quote - EACH_BYTE(1)) | (slash - EACH_BYTE(1))) & EACH_BYTE(0x80)) != 0)
+			break;
+	}
+	while (i < n && p[i] >= 0x20 && p[i] < 0x80 && p[i] != '"' && p[i] != '\\')
+		i++;
+	return i;
+}
+
 void oc_sbuf_json(oc_sbuf *b, oc_str s)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
 	size_t plain = 0; /* start of the run not yet copied */
 	oc_sbuf_char(b, '"');
 	for (size_t i = 0; i < s.n;) {
+		i = skip_plain(p, i, s.n);
+		if (i == s.n)
+			break;
 		unsigned char c = p[i];
-		if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
-			i++; /* nearly everything */
-			continue;
-		}
 		size_t len = sequence(p + i, s.n - i);
 		if (c >= 0x20 && c != '"' && c != '\\' && len > 0) {
 			i += len;

@@ -51,8 +51,6 @@ static plain_op *add_plain(oc_batch *b, const char *sql, const char *const *text
 
 /* ---- Runs ---- */
 
-#define OPEN_STATES "('accepted', 'running', 'suspended')"
-
 void oc_batch_run_put(oc_batch *b, const char *run, const char *session, const char *idempotency, const char *input_json)
 {
 	b->takes_in = true;
@@ -62,21 +60,34 @@ void oc_batch_run_put(oc_batch *b, const char *run, const char *session, const c
 		  (const char *const[]){run, session, idempotency, input_json}, 4, run_plain);
 }
 
+static bool is_open(const char *state)
+{
+	static const char *const open[] = {"accepted", "running", "suspended"};
+	for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+		if (strcmp(state, open[i]) == 0)
+			return true;
+	return false;
+}
+
 void oc_batch_run_state(oc_batch *b, const char *run, const char *state, const char *result_json)
 {
-	/* What is over stays over; its input is no longer needed, the message is in the history. */
-	add_plain(b,
-		  "UPDATE runs SET state = ?3, result = ?4, "
-		  " attempts = CASE ?3 WHEN 'running' THEN attempts + 1 WHEN 'suspended' THEN 0 ELSE attempts END,"
-		  " ended_ms = CASE WHEN ?3 IN " OPEN_STATES " THEN NULL ELSE ?1 END,"
-		  " input = CASE WHEN ?3 IN " OPEN_STATES " THEN input END"
-		  " WHERE run = ?2 AND state IN " OPEN_STATES,
-		  (const char *const[]){run, state, result_json}, 3, run_plain);
+	/* What is over stays over; its input is no longer needed, the message is in the history.  The states are not listed
+	 * in the statement: SQLite makes a table of each list, every time. */
+	plain_op *o = add_plain(b,
+				"UPDATE runs SET state = ?3, result = ?4,"
+				" attempts = CASE ?3 WHEN 'running' THEN attempts + 1 WHEN 'suspended' THEN 0 ELSE attempts END,"
+				" ended_ms = CASE WHEN ?5 THEN NULL ELSE ?1 END, input = CASE WHEN ?5 THEN input END"
+				" WHERE run = ?2 AND ended_ms IS NULL",
+				(const char *const[]){run, state, result_json}, 3, run_plain);
+	if (o != NULL) {
+		o->numbers[0] = is_open(state);
+		o->n_numbers = 1;
+	}
 }
 
 void oc_batch_run_input(oc_batch *b, const char *run, const char *input_json)
 {
-	add_plain(b, "UPDATE runs SET input = ?3 WHERE ?1 IS NOT NULL AND run = ?2 AND state IN " OPEN_STATES,
+	add_plain(b, "UPDATE runs SET input = ?3 WHERE ?1 IS NOT NULL AND run = ?2 AND ended_ms IS NULL",
 		  (const char *const[]){run, input_json}, 2, run_plain);
 }
 

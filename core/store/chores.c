@@ -228,7 +228,7 @@ static oc_status find_dead(oc_store *store, candidate *ret, bool *ret_found, oc_
 	sqlite3_stmt *s = oc_tx_stmt(&store->tx,
 				     "SELECT id, first_seq, last_seq, epoch_seq, key FROM sessions s WHERE updated_ms < ?1"
 				     " AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.session = s.key"
-				     " AND r.state IN ('accepted', 'running', 'suspended'))"
+				     " AND r.ended_ms IS NULL)"
 				     " AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.session = s.key AND o.state = 'pending')"
 				     " ORDER BY updated_ms, id LIMIT 1",
 				     err);
@@ -324,7 +324,7 @@ static oc_status prune_piece(oc_store *store, oc_err *err)
 			status = remove_rows(store,
 					     "DELETE FROM inbox WHERE (channel, account, chat, message_id) IN (SELECT channel,"
 					     " account, chat, message_id FROM inbox i WHERE ts_ms < ?1 AND NOT EXISTS (SELECT 1 FROM"
-					     " runs r WHERE r.run = i.run AND r.state IN ('accepted', 'running', 'suspended')) LIMIT ?2)",
+					     " runs r WHERE r.run = i.run AND r.ended_ms IS NULL) LIMIT ?2)",
 					     done_before, &more, err);
 		break;
 	case STEP_EVENTS:

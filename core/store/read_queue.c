@@ -51,8 +51,7 @@ oc_status oc_store_run_by_key(oc_store *store, const char *idempotency, cJSON **
 oc_status oc_store_open_runs(oc_store *store, cJSON **ret_array, oc_err *err)
 {
 	sqlite3_stmt *s = oc_read_stmt(store,
-				       "SELECT " RUN_COLUMNS " FROM runs WHERE state IN ('accepted', 'running', 'suspended')"
-				       " ORDER BY accepted_ms, rowid",
+				       "SELECT " RUN_COLUMNS " FROM runs WHERE ended_ms IS NULL ORDER BY accepted_ms, rowid",
 				       err);
 	return s != NULL ? oc_read_rows(store, s, run_row, "cannot read the open runs", ret_array, err) : oc_read_failed(err);
 }

@@ -115,6 +115,7 @@ static bool build_with(builder *build)
 	bool ok = build(request, &e, &quirks, &out, &why);
 	assert_true(ok || why.status != OC_OK);
 	prv_text_free(&out);
+	oai_request_forget();
 	return ok;
 }
 

@@ -163,6 +163,12 @@ static const oc_iface ifaces[] = {
 	{OC_KIND_PROVIDER, 1, 0, "openai-responses", &responses_vtbl},
 };
 
+static void fini(void *inst)
+{
+	oai_request_forget();
+	prv_instance_fini(inst);
+}
+
 static const oc_module_desc descriptor = {
 	.magic = OC_MODULE_MAGIC,
 	.struct_size = sizeof(descriptor),
@@ -174,7 +180,7 @@ static const oc_module_desc descriptor = {
 	.n_ifaces = sizeof(ifaces) / sizeof(ifaces[0]),
 	.init = prv_instance_init,
 	.stop = prv_instance_stop,
-	.fini = prv_instance_fini,
+	.fini = fini,
 	.reload = prv_instance_reload,
 };
 

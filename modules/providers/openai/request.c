@@ -301,14 +301,12 @@ static void add_messages(builder *b)
 
 /* ---- Parameters ---- */
 
-bool oai_request_tools(prv_text *out, prv_json tools, unsigned quirks, const char *before, const char *after)
+static bool add_tools(prv_text *out, prv_json tools, const char *before, const char *after)
 {
 	static const char *const names[] = {"name", "description", "parameters"};
 	prv_json key, tool, member[3];
 	size_t at = 0;
 	bool first = true;
-	if ((quirks & OAI_NO_TOOLS) != 0)
-		return false;
 	while (prv_json_next(tools, &at, &key, &tool)) {
 		prv_json_members(tool, names, 3, member);
 		prv_text_z(out, first ? ",\"tools\":[" : ",");
@@ -329,6 +327,42 @@ bool oai_request_tools(prv_text *out, prv_json tools, unsigned quirks, const cha
 	if (!first)
 		prv_text_char(out, ']');
 	return !first;
+}
+
+/* Request after request brings the same tools: what was made of the last ones is kept. */
+enum { MAX_KEPT = 256 << 10 };
+static struct {
+	prv_text in, out;
+	const char *before;
+} kept;
+
+void oai_request_forget(void)
+{
+	prv_text_free(&kept.in);
+	prv_text_free(&kept.out);
+}
+
+bool oai_request_tools(prv_text *out, prv_json tools, unsigned quirks, const char *before, const char *after)
+{
+	if ((quirks & OAI_NO_TOOLS) != 0)
+		return false;
+	if (tools.n == 0 || kept.out.n == 0 || kept.before != before || kept.in.n != tools.n ||
+	    memcmp(kept.in.p, tools.p, tools.n) != 0) {
+		size_t from = out->n;
+		bool any = add_tools(out, tools, before, after);
+		oai_request_forget();
+		if (any && !out->failed && tools.n <= MAX_KEPT) {
+			kept.in.max = kept.out.max = 2 * MAX_KEPT;
+			prv_text_add(&kept.in, tools.p, tools.n);
+			prv_text_add(&kept.out, out->p + from, out->n - from);
+			kept.before = before;
+			if (kept.in.failed || kept.out.failed)
+				oai_request_forget();
+		}
+		return any;
+	}
+	prv_text_str(out, prv_text_view(&kept.out));
+	return true;
 }
 
 static void add_effort(builder *b, prv_json thinking, bool tools)

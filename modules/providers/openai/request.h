@@ -32,6 +32,8 @@ bool oai_request_build(prv_json request, const prv_endpoint *e, const prv_quirks
 		       prv_fault *why);
 /* Appends ,"tools":[…] when there are any: before, each one's name, description and parameters, after. Whether there are. */
 bool oai_request_tools(prv_text *out, prv_json tools, unsigned quirks, const char *before, const char *after);
+/* Frees what is kept of the last request's tools. */
+void oai_request_forget(void);
 /* Whether this request goes to /responses: the model takes tools only there. */
 bool oai_request_wants_responses(prv_json request, const prv_endpoint *e, unsigned bits);
 /* Adds the deviation that a refusal tells of and says what it means, for the log; NULL when there is nothing new, then the

@@ -20,15 +20,39 @@ static int hex_value(char c)
 	return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
+
+/* Over what in a string stands for itself, eight bytes at a time: to a quote, a backslash, a control character or, with
+ * `ascii`, a byte that is none. Prompts are long, and nearly all of it is such. */
+static const char *skip_plain(const char *p, const char *end, bool ascii)
+{
+	const uint64_t high = EACH_BYTE(0x80);
+	for (; end - p >= 8; p += 8) {
+		uint64_t w;
+		memcpy(&w, p, 8);
+		uint64_t quote = w ^ EACH_BYTE('"'), slash = w ^ EACH_BYTE('\\');
+		uint64_t stop = ((quote - EACH_BYTE(1)) & ~quote) | ((slash - EACH_BYTE(1)) & ~slash) | ((w - EACH_BYTE(0x20)) & ~w);
+		stop = (ascii ? stop | w : stop) & high;
+		if (stop != 0) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+			return p + __builtin_ctzll(stop) / 8; /* the first is never a false one */
+#else
+			break;
+#endif
+		}
+	}
+	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20 && (!ascii || (unsigned char)*p < 0x80))
+		p++;
+	return p;
+}
+
 /* ---- The check ---- */
 
 static const char *check_string(const char *p, const char *end)
 {
-	for (p++; p < end && *p != '"'; p++) {
-		if ((unsigned char)*p < 0x20)
-			return NULL;
+	for (p = skip_plain(p + 1, end, false); p < end && *p != '"'; p = skip_plain(p + 1, end, false)) {
 		if (*p != '\\')
-			continue;
+			return NULL; /* a control character */
 		if (++p == end)
 			return NULL;
 		if (*p == 'u') {
@@ -434,8 +458,8 @@ static bool is_clean(const char *p, const char *end)
 			if (p[1] == 'u' || p[1] == '/')
 				return false;
 			p += 2;
-		} else if (c < 0x7f) {
-			p++;
+		} else if (c < 0x80) {
+			p = skip_plain(p + 1, end, true);
 		} else {
 			size_t n = prv_utf8_len(p, (size_t)(end - p));
 			if (n == 0)

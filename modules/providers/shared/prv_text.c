@@ -47,7 +47,7 @@ static bool reserve(prv_text *t, size_t n)
 		return true;
 	size_t cap = t->cap < 64 ? 64 : t->cap;
 	while (cap < need)
-		cap += cap / 2;
+		cap *= 2;
 	/* Not realloc: a text may hold a key, and realloc leaves the old bytes behind unwiped. */
 	char *p = malloc(cap);
 	if (p == NULL) {

@@ -72,6 +72,11 @@ static void drop(char **secret)
 	*secret = NULL;
 }
 
+static bool same(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 oc_status oc_auth_setup(oc_auth *auth, const oc_config *config, const char *token, oc_err *err)
 {
 	oc_auth next = {0};
@@ -102,6 +107,7 @@ oc_status oc_auth_setup(oc_auth *auth, const oc_config *config, const char *toke
 		drop(&next.password);
 		return oc_fail(err, OC_E_NOMEM, NULL, "the gateway's token: out of memory");
 	}
+	next.version = auth->version + !(same(auth->token, next.token) && same(auth->password, next.password));
 	oc_log_redact(oc_str_of(next.token));
 	if (next.password != NULL)
 		oc_log_redact(oc_str_of(next.password));

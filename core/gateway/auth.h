@@ -14,6 +14,7 @@ typedef struct oc_auth {
 	char *token;    /* never NULL once set up */
 	char *password; /* NULL: none */
 	bool from_file; /* the token was made by us and is in credentials/gateway-token */
+	unsigned version; /* another one as soon as the token or the password is */
 } oc_auth;
 
 /* Token: given (may be NULL), else OPENCLAW_GATEWAY_TOKEN, else gateway.auth.token, else the one in

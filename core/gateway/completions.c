@@ -97,11 +97,21 @@ static void chunk_head(const struct completion *c, oc_sbuf *b)
 	oc_sbuf_json(b, oc_str_of(c->model));
 }
 
+/* Going away is how OpenAI's clients cancel. DONE still comes and frees. */
+static void client_went(struct completion *c)
+{
+	if (!c->client_gone)
+		oc_agent_cancel(c->gw->agent, c->ref.run, NULL);
+	c->client_gone = true;
+}
+
+/* One that does not read is cut off by the server, and nobody is left who waits for the rest. */
 static void send_bytes(struct completion *c, oc_sbuf *b)
 {
-	if (b->error == OC_OK)
-		oc_http_write(c->req, oc_sbuf_view(b));
+	oc_status status = b->error == OC_OK ? oc_http_write(c->req, oc_sbuf_view(b)) : OC_OK;
 	oc_sbuf_free(b);
+	if (status == OC_E_LIMIT || status == OC_E_STATE)
+		client_went(c);
 }
 
 static void send_delta(struct completion *c, oc_str text, const char *finish)
@@ -224,13 +234,10 @@ static void on_event(void *arg, const oc_agent_event *event)
 		on_done(c, event->data);
 }
 
-/* Closing the connection is how OpenAI's clients cancel. DONE still comes and frees. */
 static void on_close(void *arg, oc_http_req *req)
 {
-	struct completion *c = arg;
 	(void)req;
-	c->client_gone = true;
-	oc_agent_cancel(c->gw->agent, c->ref.run, NULL);
+	client_went(arg);
 }
 
 /* ---- The request ---- */

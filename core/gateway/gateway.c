@@ -108,6 +108,19 @@ cJSON *oc_gateway_status(oc_gateway *gw)
 
 static void log_problems(const oc_config *config);
 
+/* Whoever came in with a secret that counts no more has to go: it may be replaced because it leaked. */
+static void renew_auth(oc_gateway *gw, const oc_config *config)
+{
+	oc_err err = {0};
+	unsigned before = gw->auth.version;
+	if (oc_auth_setup(&gw->auth, config, gw->given_token, &err) != OC_OK)
+		oc_log_err(OC_LOG_ERROR, "gateway", "the old token stays", &err);
+	if (gw->auth.version == before)
+		return;
+	size_t n = oc_http_server_revoke(gw->server, "the gateway's token was changed: connect with the new one");
+	oc_info("gateway", "the token or password was changed: %zu connection%s closed", n, n == 1 ? "" : "s");
+}
+
 static void on_config(void *arg, oc_config *after, const oc_config_diff *diff, const oc_err *err)
 {
 	oc_gateway *gw = arg;
@@ -120,9 +133,7 @@ static void on_config(void *arg, oc_config *after, const oc_config_diff *diff, c
 	oc_gateway_log_reload(after, diff);
 	oc_info("config", "reloaded: %zu change%s", diff->n, diff->n == 1 ? "" : "s");
 	log_problems(after);
-	oc_err auth_err = {0};
-	if (oc_config_diff_touches(diff, "gateway.auth") && oc_auth_setup(&gw->auth, after, NULL, &auth_err) != OC_OK)
-		oc_log_err(OC_LOG_ERROR, "gateway", "the old token stays", &auth_err);
+	renew_auth(gw, after);
 	if (oc_config_diff_touches(diff, "gateway.port") || oc_config_diff_touches(diff, "gateway.bind")
 	    || oc_config_diff_touches(diff, "gateway.tls"))
 		oc_warn("gateway", "gateway.port, gateway.bind and gateway.tls take effect at the next restart");
@@ -389,6 +400,7 @@ static oc_status build(oc_gateway *gw, const oc_gateway_options *o, oc_err *err)
 		.handler = {oc_gateway_head, oc_gateway_request, gw},
 		.max_conns = raise_descriptors(),
 	};
+	gw->given_token = o->token;
 	status = oc_auth_setup(&gw->auth, gw->rt->config, o->token, err);
 	if (status == OC_OK)
 		status = oc_http_server_new(gw->rt->loop, &server, &gw->server, err);

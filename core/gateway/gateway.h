@@ -17,6 +17,7 @@ struct oc_gateway {
 	oc_http_server *server;
 	oc_auth auth;
 	oc_auth_tries tries;
+	const char *given_token; /* of the command line; NULL: none */
 	oc_config_watch *watch;
 	char *socket_path, *host;
 	int port;           /* that it listens on */

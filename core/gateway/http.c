@@ -79,7 +79,7 @@ static uint64_t locked_ms(const oc_gateway *gw, const oc_http_req *req)
 	return peer->is_unix ? 0 : oc_auth_locked_ms(&gw->tries, peer->address, oc_now_ms());
 }
 
-static bool authorized(oc_gateway *gw, const oc_http_req *req)
+static bool authorized(oc_gateway *gw, oc_http_req *req)
 {
 	const oc_http_peer *peer = oc_http_get_peer(req);
 	/* On the Unix socket the kernel says who it is; root may do anything anyway. */
@@ -89,7 +89,9 @@ static bool authorized(oc_gateway *gw, const oc_http_req *req)
 	if (header.n == 0 || locked_ms(gw, req) > 0)
 		return false;
 	bool ok = oc_auth_header_ok(&gw->auth, header);
-	if (!ok)
+	if (ok)
+		oc_http_guard(req);
+	else
 		oc_auth_failed(&gw->tries, gw->rt->config, peer->address, peer->is_loopback, oc_now_ms());
 	return ok;
 }
@@ -115,6 +117,8 @@ static void refuse_auth(oc_gateway *gw, oc_http_req *req)
 static void ws(oc_gateway *gw, oc_http_req *req)
 {
 	bool ok = authorized(gw, req);
+	if (!ok)
+		oc_http_guard(req); /* what auth.login will let in */
 	if (!ok && (oc_http_has_header(req, "authorization") || locked_ms(gw, req) > 0))
 		refuse_auth(gw, req);
 	else

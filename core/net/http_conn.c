@@ -175,6 +175,7 @@ static void begin_request(oc_conn *c)
 	c->stage = OC_CONN_BODY;
 	c->stage_ms = oc_server_now(server);
 	c->keep = c->h1.keep_alive && !server->draining;
+	c->guarded = false;
 	c->h1.max_body = server->options.max_body;
 	c->requests++;
 	server->stats.requests++;
@@ -479,6 +480,19 @@ void oc_conn_drain(oc_conn *c)
 		oc_ws_close(c->ws, OC_WS_GOING_AWAY, oc_str_of(reason));
 	else if (c->stage == OC_CONN_TUNNEL)
 		oc_conn_cut(c, false);
+}
+
+bool oc_conn_revoke(oc_conn *c, const char *reason)
+{
+	bool busy = c->stage == OC_CONN_WS || c->stage == OC_CONN_TUNNEL || c->req.active;
+
+	if (!c->guarded || !busy)
+		return false;
+	if (c->stage == OC_CONN_WS)
+		oc_ws_close(c->ws, OC_WS_POLICY, oc_str_of(reason));
+	else
+		oc_conn_cut(c, true);
+	return true;
 }
 
 /* ---- Tunnels ---- */

@@ -152,6 +152,11 @@ void oc_http_body_pause(oc_http_req *req, bool paused)
 	oc_stream_pause(&c->s, paused || c->in_full);
 }
 
+void oc_http_guard(oc_http_req *req)
+{
+	req->conn->guarded = true;
+}
+
 void oc_http_on_close(oc_http_req *req, void (*cb)(void *arg, oc_http_req *req), void *arg)
 {
 	req->on_close = cb;

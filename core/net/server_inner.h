@@ -58,6 +58,7 @@ struct oc_conn {
 	uint64_t requests;
 	bool pumping;
 	bool keep; /* after the current answer */
+	bool guarded; /* a secret let in the current request, or what it became */
 	bool body_paused, in_full, stream_closed, fin_sent;
 };
 
@@ -118,6 +119,8 @@ void oc_conn_tick(oc_conn *c, uint64_t now);
 /* Closes at once; a running request is told. */
 void oc_conn_cut(oc_conn *c, bool reset);
 void oc_conn_drain(oc_conn *c);
+/* false: nothing of it was let in by a secret. */
+bool oc_conn_revoke(oc_conn *c, const char *reason);
 /* The answer is complete: on to the next request, or close. */
 void oc_conn_finished(oc_conn *c);
 /* The request ends without an answer. */

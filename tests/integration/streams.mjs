@@ -126,4 +126,23 @@ test('all others end well, each with its own text, and nothing is left behind', 
 	});
 });
 
+test('a client that does not read is cut off, and its turn with it', async () => {
+	const t = new Turn(9999);
+	await until('its request', () => open.has(t.name));
+	const res = open.get(t.name);
+	await until('its head', () => t.status === 200 || (say(res, { content: '.' }), false));
+	t.req.socket.pause();
+	// Each piece is some 170 bytes for the client. The model is asked no more as soon as nobody listens.
+	for (let n = 0; n < 80000 && open.has(t.name); n++) {
+		say(res, { content: '.' });
+		if (n % 500 === 0)
+			await new Promise((resolve) => setImmediate(resolve));
+	}
+	await until('the model\'s answer to be given up', () => !open.has(t.name));
+	await until('the turn to be over', async () => (await gw.rpc('system.status', {})).turns.running === 0);
+	match(await (await gw.fetch('/metrics')).text(), /openclaw_turns_total\{result="canceled"\} 21\n/);
+	t.req.destroy();
+	await t.over;
+});
+
 await done();

@@ -1,5 +1,5 @@
 import { load } from '../npm/load.mjs';
-import { Gateway, done, equal, match, ok, skipAll, test, until } from './lib.mjs';
+import { Gateway, cli, done, equal, match, ok, skipAll, spawnCli, test, until } from './lib.mjs';
 
 const npm = await load('ws');
 if (!npm)
@@ -130,6 +130,33 @@ test('binary, too large and not JSON', async () => {
 	equal(answer.error.code, -32700);
 	equal((await broken.call('system.version', {})).result.name, 'openclaw');
 	broken.ws.close();
+});
+
+test('who came in with a token that is replaced has to go, and what it began by HTTP ends', async () => {
+	const withHeader = await new Client().opened;
+	const withLogin = await new Client({}).opened;
+	ok((await withLogin.call('auth.login', { token: gw.token })).result.ok);
+	const own = spawnCli(['agent', '-m', '/slow 30 50ms', '--session', 'ws-own']); // the operator's, over the Unix socket
+	const stream = await gw.fetch('/v1/chat/completions', { method: 'POST', body: JSON.stringify({
+		model: 'openclaw', stream: true, messages: [{ role: 'user', content: '/slow 400 50ms' }] }) });
+	await until('both to run', async () => (await gw.rpc('agent.status', {})).runs.length === 2);
+	equal(cli(['config', 'set', 'gateway.auth.token', 'another-token-of-the-gateway']).code, 0);
+	for (const c of [withHeader, withLogin]) {
+		const { code, reason } = await c.closed;
+		equal(code, 1008);
+		match(reason, /token was changed: connect with the new one/);
+	}
+	ok(await stream.text().then(() => false, () => true), 'a stream that is cut is no whole answer');
+	equal((await gw.fetch('/v1/models')).status, 401);
+	gw.token = 'another-token-of-the-gateway';
+	equal((await gw.fetch('/v1/models')).status, 200);
+	await until('its turn to be cancelled', async () => (await gw.rpc('agent.status', {})).runs.every((r) => r.session.endsWith('ws-own')));
+	const c = await new Client().opened;
+	equal(cli(['config', 'set', 'gateway.auth.rateLimit.maxAttempts', '20']).code, 0); // the same token: nobody has to go
+	await until('the reload', () => (gw.log.match(/reloaded: 1 change/g) ?? []).length === 2);
+	equal((await c.call('system.version', {})).result.name, 'openclaw');
+	c.ws.close();
+	equal((await own).code, 0);
 });
 
 test('the gateway\'s stop closes connections with a reason', async () => {

@@ -45,6 +45,8 @@ struct oc_config {
 	struct oc_config_refinement *refinements;
 	size_t n_refinements;
 	bool run_commands;		  /* secrets may be fetched by commands */
+	bool left_out;			  /* a command was not run: its secret is not there */
+	const atomic_bool *give_up;	  /* while loading: set by another thread, commands end at once; NULL */
 	const struct oc_config *previous; /* while loading: where answers may be taken from; NULL */
 	oc_config_secret *secrets;
 	size_t n_secrets;
@@ -91,8 +93,16 @@ oc_status oc_config_resolve_secrets(oc_config *c, cJSON *tree);
 /* secret_exec.c: runs the command of a provider and gives what it wrote, NUL-terminated; oc_free it after wiping. */
 oc_status oc_config_run_provider(const oc_config *c, const cJSON *provider, oc_str input, char **ret, size_t *ret_n, oc_err *err);
 
-/* load.c: loads again; commands' answers are taken from `previous` where their provider is the same (NULL: all are run). */
-oc_status oc_config_load_again(const char *path, const oc_config *previous, oc_config **ret, oc_err *err);
+/* load.c: how the secrets of commands are got when a file is loaded. */
+typedef struct oc_config_loading {
+	bool run_commands; /* false: those that are not known are left out */
+	const oc_config *previous; /* answers are taken from it where their provider is the same; NULL: from nowhere */
+	const atomic_bool *give_up; /* NULL: commands run as long as they may */
+} oc_config_loading;
+/* Any thread. */
+oc_status oc_config_load_again(const char *path, oc_config_loading source, oc_config **ret, oc_err *err);
+/* secret_ref.c: what `previous` is needed for, as a copy that another thread can have; NULL: out of memory. */
+oc_config *oc_config_answers(const oc_config *c);
 
 /* check.c: validates root against the table, applies what the errors cost, fills in defaults, locates problems. */
 oc_status oc_config_check(oc_config *c);

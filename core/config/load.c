@@ -40,14 +40,8 @@ static oc_status build(oc_config *c, oc_err *err)
 	return status == OC_OK ? OC_OK : no_memory(err);
 }
 
-/* How secrets of commands are got. */
-struct source {
-	bool run_commands;
-	const oc_config *previous;
-};
-
 /* Takes over text (NULL: there is no file). */
-static oc_status load(const char *path, char *text, size_t n, struct source source, oc_config **ret, oc_err *err)
+static oc_status load(const char *path, char *text, size_t n, oc_config_loading source, oc_config **ret, oc_err *err)
 {
 	oc_config *c = oc_config_new(path);
 	if (c == NULL) {
@@ -57,17 +51,19 @@ static oc_status load(const char *path, char *text, size_t n, struct source sour
 	c->exists = text != NULL;
 	c->run_commands = source.run_commands;
 	c->previous = source.previous;
+	c->give_up = source.give_up;
 	oc_status status = oc_config_add_file(c, path, "", text, n) == OC_OK ? build(c, err) : no_memory(err);
 	if (status != OC_OK) {
 		oc_config_unref(c);
 		return status;
 	}
 	c->previous = NULL; /* borrowed for the load */
+	c->give_up = NULL;
 	*ret = c;
 	return OC_OK;
 }
 
-static oc_status load_text(oc_str text, const char *path, struct source source, oc_config **ret, oc_err *err)
+static oc_status load_text(oc_str text, const char *path, oc_config_loading source, oc_config **ret, oc_err *err)
 {
 	char *copy = oc_memdup(text.p, text.n);
 	if (copy == NULL)
@@ -77,10 +73,10 @@ static oc_status load_text(oc_str text, const char *path, struct source source, 
 
 oc_status oc_config_load_text(oc_str text, const char *path, oc_config **ret, oc_err *err)
 {
-	return load_text(text, path, (struct source){0}, ret, err);
+	return load_text(text, path, (oc_config_loading){0}, ret, err);
 }
 
-static oc_status load_file(const char *path, struct source source, oc_config **ret, oc_err *err)
+static oc_status load_file(const char *path, oc_config_loading source, oc_config **ret, oc_err *err)
 {
 	oc_auto_free char *own = path == NULL ? oc_path_config() : oc_strdup(path);
 	if (own == NULL)
@@ -99,17 +95,17 @@ static oc_status load_file(const char *path, struct source source, oc_config **r
 
 oc_status oc_config_load(const char *path, oc_config **ret, oc_err *err)
 {
-	return load_file(path, (struct source){0}, ret, err);
+	return load_file(path, (oc_config_loading){0}, ret, err);
 }
 
 oc_status oc_config_load_secrets(const char *path, oc_config **ret, oc_err *err)
 {
-	return load_file(path, (struct source){.run_commands = true}, ret, err);
+	return load_file(path, (oc_config_loading){.run_commands = true}, ret, err);
 }
 
-oc_status oc_config_load_again(const char *path, const oc_config *previous, oc_config **ret, oc_err *err)
+oc_status oc_config_load_again(const char *path, oc_config_loading source, oc_config **ret, oc_err *err)
 {
-	return load_file(path, (struct source){true, previous}, ret, err);
+	return load_file(path, source, ret, err);
 }
 
 /* ---- The last good copy ----
@@ -135,7 +131,7 @@ static oc_status read_copy(const char *path, oc_config **ret)
 		return OC_E_NOT_FOUND;
 	if (!oc_str_starts((oc_str){text, n}, head))
 		return OC_E_NOT_FOUND;
-	return load_text((oc_str){text, n}, path, (struct source){.run_commands = true}, ret, NULL);
+	return load_text((oc_str){text, n}, path, (oc_config_loading){.run_commands = true}, ret, NULL);
 }
 
 /* Not being able to keep a copy is no reason not to run; it is written only when it changes. */

@@ -24,12 +24,14 @@
 #define ENV_MAX 256
 #define TIMEOUT_MS 5000
 #define OUTPUT_MAX (1 << 20)
+#define LOOK_MS 100u /* how often to look whether anybody waits still */
 
 struct command {
 	char file[PATH_MAX], folder[PATH_MAX];
 	const char *argv[ARGS_MAX + 2];
 	char *env[ENV_MAX + 1];
 	uint64_t timeout_ms, silence_ms;
+	const atomic_bool *give_up;
 	size_t max_output;
 };
 
@@ -117,6 +119,7 @@ static oc_status fill(struct command *x, const oc_config *c, const cJSON *provid
 		good = good && cJSON_IsString(one) && one->string != NULL && add_env(x, &n_env, one->string, one->valuestring);
 	x->timeout_ms = (uint64_t)bounded(provider, "timeoutMs", TIMEOUT_MS, 120000);
 	x->silence_ms = (uint64_t)bounded(provider, "noOutputTimeoutMs", (int64_t)x->timeout_ms, 120000);
+	x->give_up = c->give_up;
 	x->max_output = (size_t)bounded(provider, "maxOutputBytes", OUTPUT_MAX, 20 << 20);
 	return good ? OC_OK : oc_fail(err, OC_E_INVALID, "", "its environment is no object of at most %d strings", ENV_MAX);
 }
@@ -170,7 +173,10 @@ static oc_status drain(const struct command *x, int fd, oc_sbuf *out, oc_err *er
 			return oc_fail(err, OC_E_TIMEOUT, "See why it takes so long, or raise timeoutMs of the provider.",
 				       "its command %s gave no answer within %llu ms", x->file,
 				       (unsigned long long)(end < silent ? x->timeout_ms : x->silence_ms));
-		if (poll(&p, 1, (int)(until - now)) <= 0)
+		if (x->give_up != NULL && atomic_load(x->give_up))
+			return oc_fail(err, OC_E_CANCELED, NULL, "its command %s was not waited for", x->file);
+		uint64_t wait = x->give_up != NULL && until - now > LOOK_MS ? LOOK_MS : until - now;
+		if (poll(&p, 1, (int)wait) <= 0)
 			continue;
 		char *room = oc_sbuf_room(out, 4096);
 		ssize_t n = room != NULL ? read(fd, room, 4096) : 0;

@@ -276,21 +276,44 @@ static bool is_exec_id(const char *id)
 	return true;
 }
 
-static void remember(struct resolver *r, const struct ref *ref, const char *value)
+static oc_status remember(oc_config *c, const char *provider, const char *id, const char *value)
 {
-	oc_config *c = r->c;
 	oc_config_secret *secrets = oc_realloc(c->secrets, (c->n_secrets + 1) * sizeof *secrets);
-	oc_config_secret one = {oc_strdup(ref->alias), oc_strdup(ref->id), oc_strdup(value)};
+	oc_config_secret one = {oc_strdup(provider), oc_strdup(id), oc_strdup(value)};
 	if (secrets != NULL)
 		c->secrets = secrets;
 	if (secrets == NULL || one.provider == NULL || one.id == NULL || one.value == NULL) {
 		oc_free(one.provider);
 		oc_free(one.id);
 		oc_free(one.value);
-		r->status = OC_E_NOMEM;
-		return;
+		return OC_E_NOMEM;
 	}
 	c->secrets[c->n_secrets++] = one;
+	return OC_OK;
+}
+
+static void take_answer(struct resolver *r, const struct ref *ref, const char *value)
+{
+	r->status = remember(r->c, ref->alias, ref->id, value);
+	if (r->status == OC_OK)
+		set_secret(r, ref, value);
+}
+
+oc_config *oc_config_answers(const oc_config *c)
+{
+	const cJSON *providers = oc_json_path(c->root, "secrets.providers");
+	oc_config *copy = oc_config_new(c->path);
+	if (copy == NULL)
+		return NULL;
+	copy->root = cJSON_CreateObject();
+	cJSON *secrets = cJSON_AddObjectToObject(copy->root, "secrets");
+	bool good = secrets != NULL && (providers == NULL || oc_json_set(secrets, "providers", cJSON_Duplicate(providers, true)));
+	for (size_t i = 0; i < c->n_secrets && good; i++)
+		good = remember(copy, c->secrets[i].provider, c->secrets[i].id, c->secrets[i].value) == OC_OK;
+	if (good)
+		return copy;
+	oc_config_unref(copy);
+	return NULL;
 }
 
 /* The answer of the configuration before, when its provider was the same. */
@@ -391,8 +414,7 @@ static void resolve_exec(struct resolver *r, struct ref *first, const cJSON *pro
 		if (got != OC_OK) {
 			fail(r, ref, &own);
 		} else {
-			remember(r, ref, value);
-			set_secret(r, ref, value);
+			take_answer(r, ref, value);
 		}
 		ref->done = ref != first; /* it is looked at to the end */
 	}
@@ -408,14 +430,14 @@ static void resolve_command(struct resolver *r, struct ref *ref, const cJSON *pr
 		oc_fail(&err, OC_E_INVALID, "Ids have letters, digits and . _ : / -.", "\"%s\" is no id of a secret", ref->id);
 		fail(r, ref, &err);
 	} else if (answer != NULL) {
-		remember(r, ref, answer);
-		set_secret(r, ref, answer);
+		take_answer(r, ref, answer);
 	} else if (r->c->run_commands) {
 		resolve_exec(r, ref, provider);
 	} else {
 		char text[160];
 		snprintf(text, sizeof text, "(a secret of the command of %s, not asked for here)", ref->alias);
 		set_secret(r, ref, text);
+		r->c->left_out = true;
 	}
 	ref->done = true;
 }

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,21 @@ struct seen {
 	struct timespec modified;
 };
 
+/* A load that commands of secrets are asked in: they may take seconds, so it is a thread's. */
+struct asking {
+	oc_config_watch *watch; /* NULL: nobody waits for it any more */
+	oc_config *answers;	/* of the configuration before; NULL: all are asked */
+	char *path;
+	atomic_bool give_up;
+	oc_config *after;
+	oc_status status;
+	oc_err err;
+};
+
 struct oc_config_watch {
 	oc_ticket *ticket;
+	oc_owner *owner;
+	struct asking *asking; /* under way */
 	oc_config *current;
 	oc_config_changed *changed;
 	void *arg;
@@ -113,12 +127,10 @@ static oc_status watch_files(oc_config_watch *w)
 
 /* ---- Reloading ---- */
 
-static oc_status load_again(const oc_config_watch *w, bool fresh, oc_config **ret, oc_err *err)
+/* Takes after over. */
+static oc_status take_up(const oc_config_watch *w, oc_config *after, oc_config **ret, oc_err *err)
 {
-	oc_config *after = NULL;
-	oc_status status = oc_config_load_again(w->current->path, fresh ? NULL : w->current, &after, err);
-	if (status != OC_OK)
-		return status;
+	oc_status status;
 	if (!after->exists && w->current->exists) {
 		oc_config_unref(after);
 		return oc_fail(err, OC_E_NOT_FOUND, "Put it back.", "%s is gone", w->current->path);
@@ -146,13 +158,23 @@ static bool same_problems(const oc_config *a, const oc_config *b)
 	return same;
 }
 
-/* The receiver may end the watch: nothing of it is used after the call. */
-static void reload(oc_config_watch *w, bool fresh)
+/* Variables that no value refers to count too: keys of providers, the gateway's token. */
+static bool same_variables(const oc_config *a, const oc_config *b)
 {
-	oc_err err = {0};
+	bool same = a->n_vars == b->n_vars;
+	for (size_t i = 0; i < a->n_vars && same; i++)
+		same = strcmp(a->vars[i].name, b->vars[i].name) == 0 && strcmp(a->vars[i].value, b->vars[i].value) == 0;
+	return same;
+}
+
+/* What was loaded (taken over), or why it was not. The receiver may end the watch: nothing of it is used after the call. */
+static void tell(oc_config_watch *w, bool fresh, oc_status status, oc_config *loaded, oc_err *loaded_err)
+{
+	oc_err err = *loaded_err;
 	oc_config *after = NULL;
 	oc_config_diff *diff = NULL;
-	oc_status status = load_again(w, fresh, &after, &err);
+	if (status == OC_OK)
+		status = take_up(w, loaded, &after, &err);
 	if (status == OC_OK && oc_config_compare(w->current, after, &diff) != OC_OK) {
 		status = oc_fail(&err, OC_E_NOMEM, NULL, "no memory for the configuration");
 		oc_config_unref(after);
@@ -163,7 +185,7 @@ static void reload(oc_config_watch *w, bool fresh)
 		w->changed(w->arg, NULL, NULL, &err);
 		return;
 	}
-	bool news = diff->n > 0 || was_failed || !same_problems(w->current, after);
+	bool news = fresh || diff->n > 0 || was_failed || !same_problems(w->current, after) || !same_variables(w->current, after);
 	oc_config_unref(w->current);
 	w->current = oc_config_ref(after);
 	watch_files(w);
@@ -173,9 +195,76 @@ static void reload(oc_config_watch *w, bool fresh)
 	oc_config_unref(after);
 }
 
+static void free_asking(struct asking *a)
+{
+	oc_config_unref(a->answers);
+	oc_config_unref(a->after);
+	oc_free(a->path);
+	oc_free(a);
+}
+
+/* In a thread. */
+static void ask(void *arg)
+{
+	struct asking *a = arg;
+	oc_config_loading source = {.run_commands = true, .previous = a->answers, .give_up = &a->give_up};
+	a->status = oc_config_load_again(a->path, source, &a->after, &a->err);
+}
+
+static void asked(void *arg, oc_status status)
+{
+	struct asking *a = arg;
+	oc_config_watch *w = a->watch;
+	if (w != NULL) {
+		oc_config *after = a->after;
+		a->after = NULL;
+		w->asking = NULL;
+		if (w->forced) /* a file changed meanwhile */
+			oc_timer_again(w->timer, wait_ms(w));
+		tell(w, a->answers == NULL, status != OC_OK ? status : a->status, after, &a->err);
+	}
+	free_asking(a);
+}
+
+static oc_status begin_asking(oc_config_watch *w, bool fresh)
+{
+	struct asking *a = oc_alloc(sizeof *a);
+	if (a == NULL)
+		return OC_E_NOMEM;
+	atomic_init(&a->give_up, false);
+	a->watch = w;
+	a->path = oc_strdup(w->current->path);
+	a->answers = fresh ? NULL : oc_config_answers(w->current);
+	if (a->path == NULL || (!fresh && a->answers == NULL) || oc_work(w->owner, ask, asked, a) != OC_OK) {
+		free_asking(a);
+		return OC_E_NOMEM;
+	}
+	w->asking = a;
+	return OC_OK;
+}
+
+static void reload(oc_config_watch *w, bool fresh)
+{
+	oc_err err = {0};
+	oc_config *after = NULL;
+	oc_config_loading source = {.previous = fresh ? NULL : w->current};
+	oc_status status = oc_config_load_again(w->current->path, source, &after, &err);
+	if (status == OC_OK && after->left_out) {
+		oc_config_unref(after);
+		if (begin_asking(w, fresh) == OC_OK)
+			return;
+		status = oc_fail(&err, OC_E_NOMEM, NULL, "no memory to ask the commands of secrets");
+	}
+	tell(w, fresh, status, after, &err);
+}
+
 static void on_timer(void *arg)
 {
 	oc_config_watch *w = arg;
+	if (w->asking != NULL) {
+		w->forced = true; /* when that is over */
+		return;
+	}
 	bool forced = w->forced, fresh = w->fresh;
 	w->put_off = 0;
 	w->forced = w->fresh = false;
@@ -213,6 +302,10 @@ void oc_config_watch_now(oc_config_watch *w)
 static void end(void *arg)
 {
 	oc_config_watch *w = arg;
+	if (w->asking != NULL) {
+		w->asking->watch = NULL;
+		atomic_store(&w->asking->give_up, true);
+	}
 	oc_watch_end(w->events);
 	oc_watch_end(w->timer);
 	if (w->fd >= 0)
@@ -231,6 +324,7 @@ oc_status oc_config_watch_start(oc_owner *owner, oc_config *config, uint64_t deb
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory to watch the configuration");
 	w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	int error = errno;
+	w->owner = owner;
 	w->current = oc_config_ref(config);
 	w->changed = changed;
 	w->arg = arg;

@@ -234,12 +234,12 @@ static void a_command_answers_for_all_at_once(void **state)
 	/* A reload takes the answers that are there, unless it is told to ask again. */
 	oc_config *next = NULL;
 	oc_auto_free char *path = oc_path_config();
-	assert_int_equal(oc_config_load_again(path, c, &next, NULL), OC_OK);
+	assert_int_equal(oc_config_load_again(path, (oc_config_loading){.run_commands = true, .previous = c}, &next, NULL), OC_OK);
 	assert_string_equal(oc_config_str(next, "models.providers.p.apiKey", ""), "secret-1");
 	oc_config_unref(c);
 	assert_int_equal(oc_path_read(p3, 4096, &runs, NULL, NULL), OC_OK);
 	assert_string_equal(runs, "run\nrun\n"); /* the second time for r, which has no answer yet */
-	assert_int_equal(oc_config_load_again(path, NULL, &c, NULL), OC_OK);
+	assert_int_equal(oc_config_load_again(path, (oc_config_loading){.run_commands = true}, &c, NULL), OC_OK);
 	assert_int_equal(oc_path_read(p3, 4096, &again, NULL, NULL), OC_OK);
 	assert_string_equal(again, "run\nrun\nrun\n");
 	oc_config_unref(next);

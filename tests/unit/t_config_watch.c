@@ -316,6 +316,70 @@ static void it_can_be_ended_from_its_callback(void **state)
 	assert_int_equal(w.changes, 1);
 }
 
+static void count(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+static const char *with_command(const char *more)
+{
+	static char text[400];
+	snprintf(text, sizeof text,
+		 "{secrets: {providers: {x: {source: 'exec', command: '%s/ask'}}}, gateway: {port: 3},"
+		 "messages: {messagePrefix: {source: 'exec', provider: 'x', id: 'a'}}%s}",
+		 w.dir, more);
+	return text;
+}
+
+static void commands_of_secrets_do_not_hold_the_loop_up(void **state)
+{
+	(void)state;
+	unsigned ticks = 0;
+	begin("{gateway: {port: 1}}");
+	write_over("ask", "#!/bin/sh\nsleep 0.5\necho '{\"protocolVersion\":1,\"values\":{\"a\":\"secret\"}}'\n");
+	assert_int_equal(chmod(at("ask"), 0700), 0);
+	put_new("openclaw.json", with_command(""));
+	oc_watch *tick = oc_timer_start(w.timers, 10, 10, count, &ticks);
+	run(20000);
+	assert_string_equal(w.error, "");
+	assert_int_equal(w.changes, 1);
+	assert_non_null(strstr(w.paths, "messages.messagePrefix"));
+	assert_true(ticks > 20); /* with a loop that waits: those of the debounce time */
+	/* Its answer is known: another change is taken up at once. */
+	write_over("ask", "#!/bin/sh\nexit 1\n");
+	put_new("openclaw.json", with_command(", logging: {level: 'debug'}"));
+	run(20000);
+	assert_string_equal(w.paths, "logging.level");
+	/* A change while it is asked is not lost. */
+	write_over("ask", "#!/bin/sh\necho > asked\nwhile [ ! -e answer ]; do sleep 0.05; done\necho '{\"protocolVersion\":1,\"values\":{\"a\":\"other\"}}'\n");
+	oc_config_watch_now(w.watch);
+	while (access(at("asked"), F_OK) != 0)
+		run(20);
+	put_new("openclaw.json", with_command(", logging: {level: 'trace'}"));
+	run(4 * DEBOUNCE_MS);
+	write_over("answer", "");
+	w.changes = 0;
+	run(20000);
+	assert_string_equal(w.paths, "messages.messagePrefix");
+	run(20000);
+	assert_string_equal(w.paths, "logging.level");
+	assert_int_equal(w.changes, 2);
+	oc_watch_end(tick);
+}
+
+static void nobody_waits_for_a_command_at_the_end(void **state)
+{
+	(void)state;
+	begin("{gateway: {port: 1}}");
+	write_over("ask", "#!/bin/sh\necho > asked\nexec sleep 600\n");
+	assert_int_equal(chmod(at("ask"), 0700), 0);
+	put_new("openclaw.json", with_command(""));
+	while (access(at("asked"), F_OK) != 0)
+		run(20);
+	oc_config_watch_end(w.watch); /* the loop is freed after this; the test's own limit would tell */
+	assert_int_equal(w.changes, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -333,6 +397,8 @@ int main(void)
 		T(a_change_before_the_watch_is_not_lost),
 		T(what_modules_said_stays),
 		T(it_can_be_ended_from_its_callback),
+		T(commands_of_secrets_do_not_hold_the_loop_up),
+		T(nobody_waits_for_a_command_at_the_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

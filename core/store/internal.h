@@ -3,6 +3,7 @@
 #define OC_STORE_INTERNAL_H
 
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "core/store/store.h"
 
@@ -113,6 +114,18 @@ struct oc_store {
 };
 
 #define OC_STORE_QUEUE_MAX 8192u
+
+/* How many jobs may wait. What was accepted has half of it for itself: new work is refused first. */
+static inline size_t oc_store_queue_max(bool accepted)
+{
+	size_t max = OC_STORE_QUEUE_MAX;
+#ifdef OC_FAULT_POINTS
+	const char *fewer = getenv("OPENCLAW_FAULT_QUEUE");
+	if (fewer != NULL)
+		max = strtoul(fewer, NULL, 10);
+#endif
+	return accepted ? max : max / 2;
+}
 
 /* How long another process' lock is waited for. The gateway's accepted work is tried again anyway, and new work should hear
  * soon that it must wait. */

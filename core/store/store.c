@@ -171,7 +171,7 @@ void oc_store_get_stats(oc_store *store, oc_store_stats *ret)
 	pthread_mutex_lock(&store->mutex);
 	*ret = store->stats;
 	ret->queued = store->queue.n + store->in_work;
-	ret->queue_max = OC_STORE_QUEUE_MAX;
+	ret->queue_max = oc_store_queue_max(true);
 	pthread_mutex_unlock(&store->mutex);
 	struct stat st;
 	ret->file_bytes = stat(store->path, &st) == 0 ? (int64_t)st.st_size : 0;

@@ -357,9 +357,9 @@ static oc_status enqueue(oc_store *store, oc_job *job, oc_err *err)
 	pthread_mutex_lock(&store->mutex);
 	if (store->stopping) {
 		status = oc_fail(err, OC_E_STATE, NULL, "the store is being closed");
-	} else if (store->queue.n >= OC_STORE_QUEUE_MAX) {
+	} else if (store->queue.n >= oc_store_queue_max(job->hold)) {
 		status = oc_fail(err, OC_E_BUSY, "the disk is too slow for the load: wait and try again",
-				 "%u changes wait to be written", OC_STORE_QUEUE_MAX);
+				 "%zu changes wait to be written", store->queue.n);
 	} else if (store->stalled && !job->hold && (store->queue.n > 0 || oc_now_ms() < store->stall_retry_ms)) {
 		/* Told now rather than after the next try: whoever brings new work must not acknowledge it. */
 		status = store->stall.code;

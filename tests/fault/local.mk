@@ -6,7 +6,7 @@ check_PROGRAMS += openclaw-fault %D%/sql
 openclaw_fault_SOURCES = core/main.c core/base/fault.c core/agent/agent.c core/agent/recover.c \
 	core/agent/compact.c core/agent/outbound.c core/agent/subagent.c core/agent/subagent_end.c core/agent/take.c \
 	core/agent/toolrun.c core/agent/turn.c core/agent/turn_accept.c core/agent/turn_end.c \
-	core/agent/turn_model.c core/store/group.c core/store/schema.c
+	core/agent/turn_model.c core/store/group.c core/store/schema.c core/store/store.c core/store/writer.c
 openclaw_fault_CPPFLAGS = $(openclaw_CPPFLAGS) -DOC_FAULT_POINTS
 openclaw_fault_LDADD = $(OC_LIBS)
 tests_fault_sql_SOURCES = %D%/sql.c

@@ -2,7 +2,7 @@
 // refuses, a stop and a restart in the middle of all this.  The front door is Telegram, whose server keeps what nobody fetched.
 import fs from 'node:fs';
 import path from 'node:path';
-import { Gateway, cleanup, done, equal, ok, skipAll, test, until, writeConfig } from '../integration/lib.mjs';
+import { Gateway, cleanup, cli, done, equal, match, ok, skipAll, test, until, writeConfig } from '../integration/lib.mjs';
 import { FakeTelegram } from '../integration/fake-telegram.mjs';
 
 if (!fs.existsSync(path.join(process.env.OC_MODULES, 'telegram.so')) && !process.env.OC_STATIC_MODULES?.split(' ').includes('telegram'))
@@ -91,6 +91,29 @@ test('a disk that refuses: nothing is confirmed to Telegram that is not stored, 
 	equal(twice.filter((n) => n < before), []);
 	equal(new Set(twice.map((n) => n % CHATS)).size, twice.length, `${twice.length} answers came twice`);
 	await heir.stop();
+});
+
+test('a full queue of the store: Telegram keeps its messages, a client is told to come back, and what was accepted is done', async () => {
+	const before = said, more = answers().length - said;
+	const gw = await new Gateway({ program, env: { OPENCLAW_FAULT: 'store-commit:1+:slow', OPENCLAW_FAULT_QUEUE: '24' } }).start();
+	const asked = Array.from({ length: 60 }, (_, i) => gw.rpcRaw('session.message', { session: `rpc-${i}`, text: `/echo number ${i}.` }));
+	say(60);
+	const answered = await Promise.all(asked);
+	const refused = answered.filter((a) => a.error);
+	ok(refused.length >= 10 && refused.length < 60, `${refused.length} of 60 were refused`);
+	for (const { error } of refused) {
+		equal(error.code, -32006, JSON.stringify(error));
+		match(error.message, /changes wait to be written/);
+		match(error.data.remedy, /try again/);
+	}
+	answered.forEach((a, i) => a.error || equal([a.result.status, a.result.text], ['ok', `number ${i}.`]));
+	await until('all answers', () => answers().length === said + more, 60000);
+	equal(answers().filter((n) => n >= before).sort((a, b) => a - b), Array.from({ length: 60 }, (_, i) => before + i), 'each once');
+	equal((await figures(gw))['queue_capacity{queue="store_writes"}'], 24);
+	equal((await gw.rpc('session.list', { limit: 200 })).sessions.filter((s) => /rpc-/.test(s.key)).length, 60 - refused.length, 'what was refused left nothing');
+	await gw.stop();
+	const check = JSON.parse(cli(['store', 'check', '--json'], { timeout: 30000 }).out);
+	equal(check.problems, []);
 });
 
 test('stopped and started again and again under load: no message without its answer, none with two', async () => {

@@ -15,7 +15,7 @@
 #include "core/data/schema.h"
 #include "ipc-bridge/plugin.h"
 
-enum { CONNECT_MS = 55 * 1000, STOP_MS = 8000, SEND_MS = 110 * 1000, PROBE_MS = 14 * 1000, TEXT_MAX = 16 << 20, SCHEMA_MAX = 64 << 10 };
+enum { CONNECT_MS = 55 * 1000, STOP_MS = 8000, SEND_MS = 110 * 1000, ACTION_MS = 58 * 1000, PROBE_MS = 14 * 1000, TEXT_MAX = 16 << 20, SCHEMA_MAX = 64 << 10 };
 
 /* An account that should run. */
 typedef struct account {
@@ -244,6 +244,25 @@ static void send_message(void *inst, oc_call *call, oc_str text)
 		refuse(call, status);
 }
 
+/* A plugin tells its network itself that somebody writes. */
+static void act(void *inst, oc_call *call, oc_str text)
+{
+	oc_plugin_channel *c = inst;
+	oc_auto_json cJSON *action = NULL;
+	oc_status status = oc_json_parse(text, NULL, &action, NULL);
+	if (status == OC_OK && oc_json_get(action, "params") == NULL) {
+		oc_call_done(call, OC_OK, OC_STR("{}"));
+		return;
+	}
+	if (status == OC_OK && !oc_json_set_str(action, "channel", c->id))
+		status = OC_E_NOMEM;
+	oc_auto_free char *payload = status == OC_OK ? oc_json_print(action) : NULL;
+	if (status == OC_OK)
+		status = payload != NULL ? ask(c, call, "channel.action", oc_str_of(payload), ACTION_MS, NULL) : OC_E_NOMEM;
+	if (status != OC_OK)
+		refuse(call, status);
+}
+
 /* Each has a deadline of its own in the process. */
 static void cancel(void *inst, oc_call *call)
 {
@@ -256,6 +275,7 @@ static const oc_channel_vtbl vtbl = {
 	.flags = OC_CHANNEL_MEDIA | OC_CHANNEL_THREADS,
 	.connect = connect_account,
 	.send = send_message,
+	.action = act,
 	.cancel = cancel,
 	.disconnect = disconnect_account,
 	.probe = probe,

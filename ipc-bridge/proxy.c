@@ -356,6 +356,8 @@ static oc_status subscribe_as(oc_plugin *plugin, const cJSON *row, const oc_plug
 	oc_plugin_hook *h = oc_alloc(sizeof(*h));
 	oc_auto_free char *by = oc_asprintf("plugin %s", plugin->id);
 	int64_t priority = oc_json_i64(row, "priority", 0), timeout = timeout_of(plugin, row);
+	if (as->type != NULL && strcmp(as->type, "session") == 0)
+		priority = 1000000; /* these are told before the typed ones */
 	if (h == NULL || by == NULL) {
 		oc_free(h);
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a plugin's hooks");

@@ -184,6 +184,7 @@ void oc_agent_free(oc_agent *agent)
 	oc_agent_subs_free(agent);
 	oc_inbound_free(agent);
 	oc_tell_free(agent);
+	oc_sessions_free(agent);
 	oc_models_free(agent);
 	oc_keyring_free(agent);
 	oc_culprits_free(agent);

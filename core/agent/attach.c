@@ -46,10 +46,10 @@ static bool copy_bytes(int in, const char *to)
 }
 
 /* A name in the state folder for the open file. */
-static char *keep(oc_turn *turn, int fd, const char *name, oc_err *err)
+static char *keep(const oc_agent *agent, int fd, const char *name, oc_err *err)
 {
 	char link_from[48], unique[13];
-	oc_auto_free char *folder = oc_path_join(turn->agent->state_dir, "media/outbound");
+	oc_auto_free char *folder = oc_path_join(agent->state_dir, "media/outbound");
 	oc_auto_free char *file = oc_asprintf("%s-%s", oc_id_token(unique, 12), name);
 	char *to = folder != NULL && file != NULL ? oc_path_join(folder, file) : NULL;
 	snprintf(link_from, sizeof link_from, "/proc/self/fd/%d", fd);
@@ -64,19 +64,18 @@ static char *keep(oc_turn *turn, int fd, const char *name, oc_err *err)
 	return NULL;
 }
 
-/* One element of "media"; NULL with err. */
-static cJSON *attach(oc_turn *turn, const char *path, oc_err *err)
+cJSON *oc_media_file(const oc_agent *agent, const char *workspace, const char *path, oc_err *err)
 {
 	struct stat st;
 	int fd = -1;
-	const char *below = oc_contain_relative(turn->workspace, path), *name = oc_path_base(path);
-	int root = open(turn->workspace, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const char *below = oc_contain_relative(workspace, path), *name = oc_path_base(path);
+	int root = open(workspace, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || below == NULL)
 		oc_fail(err, OC_E_DENIED, NULL, "it is not in the workspace");
 	else if (oc_contain_open(root, below, O_RDONLY | O_NONBLOCK, 0, &fd, err) == OC_OK
 		 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0))
 		oc_fail(err, OC_E_INVALID, NULL, "it is no file with content");
-	char *kept = fd >= 0 && err->code == OC_OK ? keep(turn, fd, name, err) : NULL;
+	char *kept = fd >= 0 && err->code == OC_OK ? keep(agent, fd, name, err) : NULL;
 	cJSON *one = kept != NULL ? cJSON_CreateObject() : NULL;
 	const char *type = "file", *mime = "application/octet-stream";
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
@@ -128,7 +127,7 @@ cJSON *oc_media_attach(oc_turn *turn, const char *text, char **ret_rest)
 		}
 		oc_err err = {0};
 		oc_auto_free char *name = oc_memdup(path.p, path.n);
-		cJSON *one = name != NULL ? attach(turn, name, &err) : NULL;
+		cJSON *one = name != NULL ? oc_media_file(turn->agent, turn->workspace, name, &err) : NULL;
 		if (list == NULL && one != NULL)
 			list = cJSON_CreateArray();
 		if (one == NULL)

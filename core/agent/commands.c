@@ -80,7 +80,6 @@ static void begin_new(oc_turn *turn)
 	}
 	/* "/new write a poem": the rest is the first message of the new conversation. */
 	oc_sbuf_clear(&turn->reply);
-	turn->began_session = true;
 	turn->slash = NULL;
 	oc_turn_before(turn);
 }

@@ -72,6 +72,7 @@ static bool find(const oc_agent *agent, oc_str text, oc_agent_command *ret, oc_s
 
 typedef struct run {
 	oc_turn *turn;
+	cJSON *ctx;
 	void *handle;
 	oc_ticket *ticket;
 	char name[80];
@@ -94,6 +95,12 @@ static void answer(oc_turn *turn, const cJSON *reply)
 	}
 }
 
+static void free_run(run *r)
+{
+	cJSON_Delete(r->ctx);
+	oc_free(r);
+}
+
 static void on_done(void *arg, oc_status status, const cJSON *reply, const char *why)
 {
 	run *r = arg;
@@ -105,7 +112,7 @@ static void on_done(void *arg, oc_status status, const cJSON *reply, const char 
 		oc_slash_answer(turn, "⚠️ The command did not work. The log says why.");
 	else
 		oc_slash_answer(turn, "⚠️ /%s was not answered: %s", r->name, why);
-	oc_free(r);
+	free_run(r);
 	oc_slash_done(turn);
 }
 
@@ -113,9 +120,9 @@ static void end(void *arg)
 {
 	run *r = arg;
 	oc_agent *agent = r->turn->agent;
-	if (agent->commands != NULL)
+	if (agent->commands != NULL && r->handle != NULL)
 		agent->commands->cancel(agent->commands_arg, r->handle);
-	oc_free(r);
+	free_run(r);
 }
 
 /* Spaces as one each, as the original hands commands on. */
@@ -179,6 +186,23 @@ static cJSON *context_of(const oc_turn *turn, const char *body)
 	return ctx;
 }
 
+/* From the loop, as hooks are called: whoever observes messages hears of this one before it is answered. */
+static void go(void *arg)
+{
+	run *r = arg;
+	oc_turn *turn = r->turn;
+	oc_agent *agent = turn->agent;
+	oc_err err = {0};
+	oc_status status = agent->commands == NULL ? OC_E_UNAVAILABLE
+						   : agent->commands->run(agent->commands_arg, r->name, r->ctx, oc_turn_remaining(turn),
+									  on_done, r, &r->handle);
+	if (status == OC_OK)
+		return;
+	oc_owner_forget(r->ticket);
+	free_run(r);
+	oc_turn_fail(turn, status, (oc_fail(&err, status, NULL, "the command cannot be run"), &err));
+}
+
 static void run_guest(oc_turn *turn, oc_str rest)
 {
 	oc_agent *agent = turn->agent;
@@ -195,22 +219,17 @@ static void run_guest(oc_turn *turn, oc_str rest)
 		return;
 	}
 	oc_auto_free char *body = body_of(oc_str_trim(oc_str_of(turn->text)));
-	oc_auto_json cJSON *ctx = body != NULL ? context_of(turn, body) : NULL;
 	run *r = oc_alloc(sizeof(*r));
-	oc_status status = ctx != NULL && r != NULL ? OC_OK : OC_E_NOMEM;
-	if (status == OC_OK) {
-		*r = (run){.turn = turn};
+	if (r != NULL) {
+		*r = (run){.turn = turn, .ctx = body != NULL ? context_of(turn, body) : NULL};
 		snprintf(r->name, sizeof(r->name), "%s", command.name);
-		r->ticket = oc_owner_track(turn->owner, end, r);
-		status = r->ticket == NULL ? OC_E_NOMEM
-					   : agent->commands->run(agent->commands_arg, r->name, ctx, oc_turn_remaining(turn), on_done, r, &r->handle);
-	}
-	if (status == OC_OK)
-		return;
-	if (r != NULL)
+		r->ticket = r->ctx != NULL ? oc_owner_track(turn->owner, end, r) : NULL;
+		if (r->ticket != NULL && oc_loop_defer(agent->loop, turn->owner, go, r) == OC_OK)
+			return;
 		oc_owner_forget(r->ticket);
-	oc_free(r);
-	oc_turn_fail(turn, status, (oc_fail(&err, status, NULL, "the command cannot be run"), &err));
+		free_run(r);
+	}
+	oc_turn_fail(turn, OC_E_NOMEM, (oc_fail(&err, OC_E_NOMEM, NULL, "the command cannot be run"), &err));
 }
 
 static const oc_slash guest = {"plugin", NULL, "[arguments]", "Plugins", "a command of a plugin", OC_SLASH_INSTANT, run_guest};

@@ -90,6 +90,7 @@ struct oc_agent {
 	unsigned n_exchanges;
 	oc_map groups; /* inbound.c: what was said in groups without being meant for us */
 	size_t groups_bytes;
+	oc_map fresh; /* sessions.c: sessions that were begun anew and had no turn since */
 	oc_map told; /* routed.c: what is told to sessions, until their next message */
 	/* drain */
 	void (*drained)(void *arg);
@@ -107,6 +108,10 @@ void oc_agent_emit(oc_agent *agent, const oc_agent_event *event);
 /* An event that is not of a run. Takes data. */
 void oc_agent_emit_plain(oc_agent *agent, int type, const char *session, cJSON *data);
 void oc_agent_subs_free(oc_agent *agent);
+
+/* ---- sessions.c ---- */
+
+void oc_sessions_free(oc_agent *agent);
 
 /* ---- lane.c: one turn at a time in a session, many sessions at once ---- */
 

@@ -38,6 +38,7 @@ libocore_la_SOURCES += \
 	%D%/inbound.c \
 	%D%/inbound.h \
 	%D%/internal.h \
+	%D%/message_tool.c \
 	%D%/keyring.c \
 	%D%/keyring.h \
 	%D%/lane.c \

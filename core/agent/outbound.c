@@ -275,7 +275,7 @@ static bool set_first(stream *s, cJSON *root)
 
 /* ---- After a try ---- */
 
-static void emit_delivery(oc_agent *agent, const row *r, bool ok, const oc_err *err)
+static void emit_delivery(oc_agent *agent, const row *r, bool ok, const char *ids_json, const oc_err *err)
 {
 	cJSON *data = cJSON_CreateObject();
 	oc_json_opt(data, "key", r->key);
@@ -285,6 +285,8 @@ static void emit_delivery(oc_agent *agent, const row *r, bool ok, const oc_err *
 	oc_json_opt(data, "account", r->account);
 	oc_json_opt(data, "to", oc_json_str(r->message, "to", NULL));
 	(void)oc_json_set_bool(data, "ok", ok);
+	if (ok && ids_json != NULL)
+		(void)oc_json_set(data, "messageIds", cJSON_Parse(ids_json));
 	if (!ok)
 		oc_json_opt(data, "error", err->text);
 	oc_agent_emit_plain(agent, OC_AGENT_EV_DELIVERY, r->session, data);
@@ -314,7 +316,7 @@ static void row_over(stream *s, bool ok, const oc_err *err)
 {
 	oc_agent *agent = s->outbound->agent;
 	const row *r = s->first;
-	emit_delivery(agent, r, ok, err);
+	emit_delivery(agent, r, ok, s->ids_json, err);
 	oc_agent_observe(agent, OC_HOOK_MESSAGE_SENT, hook_payload(r, ok, err));
 	if (r->run[0] != 0)
 		oc_agent_observe(agent, OC_HOOK_AFTER_MESSAGE, hook_payload(r, ok, err));
@@ -339,9 +341,9 @@ static void not_busy(stream *s)
 /* The same for a row that was delivered: the next one's turn. */
 static void row_settled(stream *s, bool ok, const oc_err *err)
 {
+	row_over(s, ok, err);
 	oc_free(s->ids_json);
 	s->ids_json = NULL;
-	row_over(s, ok, err);
 	not_busy(s);
 }
 

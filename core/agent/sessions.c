@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/agent/subagent.h"
+#include "core/agent/transcript.h"
 #include "core/base/clock.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
@@ -93,6 +94,7 @@ typedef struct change {
 	change_kind kind;
 	char key[OC_SESSION_KEY_MAX];
 	char reason[80];
+	char was[64]; /* its id before */
 	oc_session_key parts;
 	char *title, *model, *thinking; /* NULL: left as they are */
 	bool inside;			/* asked for by a turn of the session, which must not wait for itself */
@@ -120,9 +122,65 @@ static const char *change_name(change_kind kind)
 static cJSON *reset_payload(const change *c)
 {
 	cJSON *o = oc_session_end_info(c->agent, c->key, c->reason);
+	cJSON_DeleteItemFromObjectCaseSensitive(o, "messages");
 	oc_json_opt(o, "action", "reset");
 	oc_json_opt(o, "commandSource", "gateway:sessions.reset");
 	return o;
+}
+
+/* ---- Sessions that were begun anew, until their first turn ---- */
+
+typedef struct fresh {
+	oc_map_node node;
+	char key[];
+} fresh;
+
+static void note_fresh(oc_agent *agent, const char *key)
+{
+	if (!oc_hooks_wanted(agent->hooks, OC_HOOK_SESSION_START) || oc_map_find(&agent->fresh, key) != NULL)
+		return;
+	size_t n = strlen(key) + 1;
+	fresh *f = oc_alloc(sizeof *f + n);
+	if (f == NULL)
+		return;
+	memcpy(f->key, key, n);
+	oc_map_add(&agent->fresh, &f->node, f->key);
+}
+
+bool oc_session_take_fresh(oc_agent *agent, const char *key)
+{
+	oc_map_node *node = oc_map_find(&agent->fresh, key);
+	if (node == NULL)
+		return false;
+	oc_map_remove(&agent->fresh, node);
+	oc_free(OC_MAP_OWNER(node, fresh, node));
+	return true;
+}
+
+static void free_fresh(void *arg, oc_map_node *node)
+{
+	(void)arg;
+	oc_free(OC_MAP_OWNER(node, fresh, node));
+}
+
+void oc_sessions_free(oc_agent *agent)
+{
+	oc_map_each(&agent->fresh, free_fresh, NULL);
+	oc_map_free(&agent->fresh);
+}
+
+/* Its hooks with a say come with the first turn; whoever only observes hears of it now, as in the original. */
+static void tell_begin(const change *c)
+{
+	note_fresh(c->agent, c->key);
+	if (!oc_hooks_wanted(c->agent->hooks, OC_HOOK_TS_SESSION_START))
+		return;
+	cJSON *info = oc_session_end_info(c->agent, c->key, NULL);
+	cJSON_DeleteItemFromObjectCaseSensitive(info, "messageCount");
+	cJSON_DeleteItemFromObjectCaseSensitive(info, "durationMs");
+	cJSON_DeleteItemFromObjectCaseSensitive(info, "messages");
+	oc_json_opt(info, "resumedFrom", c->was);
+	oc_agent_observe(c->agent, OC_HOOK_TS_SESSION_START, info);
 }
 
 static void changed(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
@@ -138,6 +196,10 @@ static void changed(void *arg, const oc_batch *b, oc_status status, const oc_err
 		oc_json_opt(data, "key", c->key);
 		oc_json_opt(data, "reason", c->reason);
 		oc_agent_emit_plain(agent, OC_AGENT_EV_SESSION, c->key, data);
+		if (c->kind == CHANGE_RESET)
+			tell_begin(c);
+		else if (c->kind == CHANGE_DELETE)
+			(void)oc_session_take_fresh(agent, c->key);
 		if (c->kind == CHANGE_RESET && !c->inside && oc_hooks_wanted(agent->hooks, OC_HOOK_INTERNAL_COMMAND))
 			oc_agent_observe(agent, OC_HOOK_INTERNAL_COMMAND, reset_payload(c));
 		if (c->kind != CHANGE_DELETE)
@@ -168,18 +230,33 @@ cJSON *oc_session_end_info(oc_agent *agent, const char *key, const char *reason)
 	oc_json_opt(ctx, "agentId", parts.agent);
 	oc_json_opt(ctx, "sessionId", oc_json_str(session, "sessionId", NULL));
 	oc_json_opt(ctx, "sessionKey", key);
+	if (oc_hooks_wanted(agent->hooks, OC_HOOK_BEFORE_RESET)) {
+		/* Of the session as it still is: oc_session_tell_end may come when the next has begun. */
+		cJSON *messages = NULL;
+		oc_auto_free char *workspace = oc_agent_workspace(agent, agent->config, parts.agent);
+		if (oc_store_history(agent->store, key, NULL, &messages, NULL) == OC_OK)
+			(void)oc_json_set(info, "messages", oc_transcript_list(messages));
+		oc_json_opt(ctx, "workspaceDir", workspace);
+	}
 	return info;
 }
 
-void oc_session_tell_end(oc_agent *agent, cJSON *info, bool reset)
+void oc_session_tell_end(oc_agent *agent, cJSON *info, bool reset, const char *subagent_reason)
 {
 	if (info == NULL)
 		return;
+	cJSON *messages = cJSON_DetachItemFromObjectCaseSensitive(info, "messages");
 	oc_agent_observe(agent, OC_HOOK_SESSION_END, cJSON_Duplicate(info, true));
 	oc_agent_observe(agent, OC_HOOK_TS_SESSION_END, cJSON_Duplicate(info, true));
-	if (reset)
-		oc_agent_observe(agent, OC_HOOK_BEFORE_RESET, cJSON_Duplicate(info, true));
-	oc_subagents_session_over(agent, oc_json_str(info, "session", ""), reset ? "session-reset" : "session-delete");
+	if (reset && oc_hooks_wanted(agent->hooks, OC_HOOK_BEFORE_RESET)) {
+		cJSON *o = cJSON_Duplicate(info, true);
+		if (messages != NULL)
+			(void)oc_json_set(o, "messages", messages);
+		messages = NULL;
+		(void)oc_hooks_fire(agent->hooks, OC_HOOK_BEFORE_RESET, o, NULL, NULL, NULL);
+	}
+	cJSON_Delete(messages);
+	oc_subagents_session_over(agent, oc_json_str(info, "session", ""), subagent_reason);
 	oc_auto_free char *json = oc_json_print(info);
 	if (json != NULL)
 		oc_modules_session_end(agent->modules, oc_str_of(json));
@@ -190,8 +267,12 @@ static oc_status commit(change *c, oc_err *err)
 {
 	oc_batch *b = oc_batch_new(c->agent->store);
 	const oc_session_key *k = &c->parts;
-	if (c->kind != CHANGE_PUT)
-		oc_session_tell_end(c->agent, oc_session_end_info(c->agent, c->key, c->reason), c->kind == CHANGE_RESET);
+	if (c->kind != CHANGE_PUT) {
+		cJSON *info = oc_session_end_info(c->agent, c->key, c->reason);
+		bool reset = c->kind == CHANGE_RESET;
+		snprintf(c->was, sizeof c->was, "%s", oc_json_str(info, "sessionId", ""));
+		oc_session_tell_end(c->agent, info, reset, c->inside ? NULL : reset ? "session-reset" : "session-delete");
+	}
 	if (b != NULL && c->kind == CHANGE_PUT)
 		oc_batch_session(b, c->key,
 				 &(oc_session_facts){.agent = k->agent, .kind = k->kind,

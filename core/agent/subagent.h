@@ -106,7 +106,8 @@ char *oc_subagents_command(oc_turn *turn, oc_str rest);
 void oc_subagents_turn_over(oc_turn *turn, oc_status status, const cJSON *result);
 /* A model call was paid for: of a sub-agent's turn it counts against the limits. */
 void oc_subagents_usage(oc_turn *turn, const oc_usage *usage);
-/* A session was ended, reset or deleted: what it started is stopped. reason: "session-reset", "session-delete". */
+/* A session was ended, reset or deleted: what it started is stopped. reason: "session-reset", "session-delete"; NULL: a
+ * message began it anew, which observers of sub-agents do not hear. */
 void oc_subagents_session_over(oc_agent *agent, const char *session, const char *reason);
 /* Whether the session is a sub-agent's: "agent:…:subagent:…". */
 bool oc_subagent_key(const char *session);

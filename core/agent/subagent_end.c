@@ -67,7 +67,8 @@ static const char *hook_outcome(const oc_subagent *sub)
 static void tell_ended(const oc_subagent *sub)
 {
 	oc_agent *agent = sub->agent;
-	if (!oc_hooks_wanted(agent->hooks, OC_HOOK_SUBAGENT_ENDED))
+	/* One with a thread of its own did its task and stays: it ends with its session. */
+	if (!oc_hooks_wanted(agent->hooks, OC_HOOK_SUBAGENT_ENDED) || (sub->session_mode && !sub->killed && strcmp(sub->outcome, "ok") == 0))
 		return;
 	cJSON *o = cJSON_CreateObject();
 	oc_json_opt(o, "targetSessionKey", sub->key);
@@ -368,13 +369,13 @@ void oc_subagents_turn_over(oc_turn *turn, oc_status status, const cJSON *result
 
 void oc_subagents_session_over(oc_agent *agent, const char *session, const char *reason)
 {
-	const bool deleted = strcmp(reason, "session-delete") == 0;
+	const bool deleted = reason != NULL && strcmp(reason, "session-delete") == 0;
 	(void)oc_subagents_kill(agent, session);
 	oc_subagent *sub = oc_subagent_find(agent, session);
 	if (sub != NULL && oc_subagent_active(sub))
 		oc_subagent_kill(sub);
-	/* The original fires this for every session, whoever its owner is. */
-	if (sub != NULL || !oc_hooks_wanted(agent->hooks, OC_HOOK_SUBAGENT_ENDED))
+	/* The original fires this for every session, whoever its owner is, but for those that a message ended. */
+	if ((sub != NULL && !sub->session_mode) || reason == NULL || !oc_hooks_wanted(agent->hooks, OC_HOOK_SUBAGENT_ENDED))
 		return;
 	cJSON *o = cJSON_CreateObject(), *ctx = cJSON_AddObjectToObject(o, "ctx");
 	oc_json_opt(o, "targetSessionKey", session);

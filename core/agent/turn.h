@@ -104,7 +104,7 @@ struct oc_turn {
 	uint64_t began_ms;     /* monotonic */
 	uint64_t ready_ns, began_ns; /* the same, more exact: committed, begun */
 	bool user_stored;      /* the message is in the history */
-	bool began_session;
+	bool began_session, after_reset;
 	bool duplicate;
 	bool recovered;	   /* its run was in the store already */
 	bool resumed;	   /* it goes on from messages of its own that are in the store */
@@ -309,8 +309,10 @@ void oc_toolset_free(oc_toolset *set);
 
 /* What the hooks hear of a session's end; NULL when there is no such session or no memory. */
 cJSON *oc_session_end_info(oc_agent *agent, const char *key, const char *reason);
-/* Tells all who keep something for it. Takes info. */
-void oc_session_tell_end(oc_agent *agent, cJSON *info, bool reset);
+/* Tells all who keep something for it. Takes info. subagent_reason: as oc_subagents_session_over has it. */
+void oc_session_tell_end(oc_agent *agent, cJSON *info, bool reset, const char *subagent_reason);
+/* Whether it was begun anew and had no turn since; asked once. */
+bool oc_session_take_fresh(oc_agent *agent, const char *key);
 /* A reset asked for by a turn of the session itself, which goes on. */
 oc_status oc_session_reset_inside(oc_turn *turn, const char *reason, oc_agent_session_done done, void *arg, oc_err *err);
 

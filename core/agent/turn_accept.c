@@ -43,7 +43,8 @@ static void tell_expired(oc_turn *turn)
 	oc_json_opt(data, "change", "reset");
 	oc_json_opt(data, "key", turn->session);
 	oc_json_opt(data, "reason", turn->ended_why);
-	oc_session_tell_end(turn->agent, info, true);
+	turn->previous_id = oc_turn_text(turn, oc_json_str(info, "sessionId", ""));
+	oc_session_tell_end(turn->agent, info, true, NULL);
 	oc_agent_emit_plain(turn->agent, OC_AGENT_EV_SESSION, turn->session, data);
 }
 

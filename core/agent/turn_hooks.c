@@ -252,6 +252,11 @@ static bool if_began(const oc_turn *turn)
 	return turn->began_session;
 }
 
+static bool if_fresh(const oc_turn *turn)
+{
+	return turn->began_session || turn->after_reset;
+}
+
 /* Somebody's message: not what a program asked over HTTP, nor what the gateway tells its agents itself. */
 static bool if_message(const oc_turn *turn)
 {
@@ -274,7 +279,7 @@ static bool if_deliver(const oc_turn *turn)
 
 static bool if_model(const oc_turn *turn)
 {
-	return turn->usage.calls > 0; /* not for commands and claimed messages */
+	return turn->usage.calls > 0 && turn->slash == NULL; /* not for commands (also not those that ask one) and claimed messages */
 }
 
 static bool if_final(const oc_turn *turn)
@@ -300,8 +305,8 @@ static bool on_run(oc_turn *turn, const oc_hook_result *result)
 
 static const point before[] = {
 	{OC_HOOK_MESSAGE_RECEIVED, oc_payload_message, NULL, if_message},
-	{OC_HOOK_SESSION_START, oc_payload_session, on_session, if_began},
-	{OC_HOOK_TS_SESSION_START, oc_payload_session, NULL, if_began},
+	{OC_HOOK_SESSION_START, oc_payload_start, on_session, if_fresh},
+	{OC_HOOK_TS_SESSION_START, oc_payload_start, NULL, if_began},
 	{OC_HOOK_INBOUND_CLAIM, oc_payload_message, on_claim, NULL},
 	{OC_HOOK_BEFORE_MESSAGE, oc_payload_message, on_message, NULL},
 	{OC_HOOK_BEFORE_DISPATCH, oc_payload_message, on_dispatch, NULL},
@@ -396,6 +401,7 @@ void oc_turn_before(oc_turn *turn)
 		return;
 	}
 	turn->hook_step = 0;
+	turn->after_reset |= oc_session_take_fresh(turn->agent, turn->session);
 	/* What is shown cannot be taken back: with such a subscriber nothing is shown before it had its say. */
 	turn->hold_text = oc_hooks_wanted(turn->agent->hooks, OC_HOOK_AGENT_RESPONSE) ||
 			  (turn->deliver != NULL && oc_hooks_wanted(turn->agent->hooks, OC_HOOK_MESSAGE_SENDING));

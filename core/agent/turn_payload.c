@@ -140,6 +140,13 @@ cJSON *oc_payload_session(const oc_turn *turn)
 	return o;
 }
 
+cJSON *oc_payload_start(const oc_turn *turn)
+{
+	cJSON *o = oc_payload_session(turn);
+	oc_json_opt(o, "resumedFrom", turn->previous_id);
+	return o;
+}
+
 cJSON *oc_payload_reply(const oc_turn *turn)
 {
 	cJSON *o = base(turn);

@@ -12,6 +12,7 @@ const char *oc_payload_provider(const oc_turn *turn);
 cJSON *oc_payload_history(const oc_turn *turn, bool own);
 /* Session and context, for hooks that are about the session. */
 cJSON *oc_payload_session(const oc_turn *turn);
+cJSON *oc_payload_start(const oc_turn *turn); /* with the session that it goes on from */
 
 /* Before the model: the message, its prompt, the workspace's files, what factories of tools and the model are told. */
 cJSON *oc_payload_message(const oc_turn *turn);

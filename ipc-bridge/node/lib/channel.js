@@ -2,6 +2,7 @@
 // Channels of plugins: what the gateway needs to know of one, its accounts' lives, and messages on their way out.
 const { setTimeout: delay } = require('node:timers/promises');
 const { outline, plainData } = require('./registry.js');
+const { toolResult } = require('./tools.js');
 const { chunkMarkdownTextWithMode, chunkTextWithMode, resolveChunkMode, resolveTextChunkLimit } = require('./text.js');
 
 const SETTLE_MS = 700; // a start that fails does so soon
@@ -266,6 +267,17 @@ class Channels {
 		}
 	}
 
+	// Whatever else the network can do, by the plugin's own name for it: what it answered, as a tool does.
+	async action({ channel: id, account: accountId, action, to, thread, params, session, agent, senderId }) {
+		const channel = this.#channel(id), cfg = this.plugin.config, { actions } = channel;
+		const known = quietly(() => actions?.listActions?.({ cfg })), can = actions?.supportsAction ? quietly(() => actions.supportsAction({ action }), true) : !Array.isArray(known) || known.includes(action);
+		if (typeof actions?.handleAction !== 'function' || can === false)
+			throw coded('UNSUPPORTED', `${id} has no action ${action}${Array.isArray(known) && known.length > 0 ? ` (it has: ${known.join(', ')})` : ''}`);
+		const result = await actions.handleAction({ channel: id, action, cfg, accountId, sessionKey: session, agentId: agent, requesterSenderId: senderId, dryRun: false,
+			params: { ...params, to, target: params.target ?? to, ...(thread ? { threadId: params.threadId ?? thread } : {}) }, toolContext: { currentChannelId: to, currentChannelProvider: id, currentThreadTs: thread } });
+		return toolResult(result);
+	}
+
 	#target(channel, accountId, to) {
 		const cfg = this.plugin.config;
 		const named = quietly(() => channel.messaging?.normalizeTarget?.(to), to);
@@ -303,6 +315,7 @@ class Channels {
 			'channel.start': (params) => this.start(params),
 			'channel.stop': (params) => this.stop(params),
 			'channel.send': (params) => this.send(params),
+			'channel.action': (params) => this.action(params),
 			'channel.probe': (params) => this.probe(params),
 			'channel.status': (params) => this.status(params),
 			'channel.pure': (params) => this.pure(params),

@@ -254,6 +254,13 @@ class Dispatches {
 				this.live.delete(id);
 	}
 
+	// A message that came in by another way than its conversation has: the answer goes out by the conversation's.
+	#routed(ctx) {
+		const name = (value) => text(value).trim().toLowerCase(), origin = name(ctx.OriginatingChannel);
+		return origin !== '' && Boolean(text(ctx.OriginatingTo)) && origin !== name(ctx.Surface || ctx.Provider)
+			&& typeof this.plugin.registry.channels.get(origin)?.outbound?.sendText === 'function';
+	}
+
 	#keep(entry) {
 		if (this.live.size >= LIVE_MAX)
 			this.live.delete(this.live.keys().next().value);
@@ -262,7 +269,7 @@ class Dispatches {
 
 	// bring(payload, kind): rejects when it could not.  Resolves when the answer was brought, or will not come.
 	async run(ctx, bring, { onReplyStart, replyOptions = {} } = {}) {
-		const id = crypto.randomUUID(), message = messageOf(ctx, id);
+		const id = crypto.randomUUID(), routed = this.#routed(ctx), message = messageOf(ctx, routed ? undefined : id);
 		const entry = { id, channel: message.channel, account: message.account, brought: 0 };
 		const first = new Promise((resolve) => {
 			entry.bring = async (payload, kind) => {
@@ -276,7 +283,8 @@ class Dispatches {
 		});
 		if (message.text === '' && message.media.length === 0)
 			return { status: 'ok', text: '' };
-		this.#keep(entry);
+		if (!routed)
+			this.#keep(entry);
 		let said = '';
 		const onEvent = (event) => {
 			if (event?.type === 'start') {
@@ -292,9 +300,9 @@ class Dispatches {
 		};
 		try {
 			const done = await this.#store(message, onEvent, replyOptions.abortSignal);
-			if (text(done.text).trim() && done.status === 'ok' && entry.brought === 0)
+			if (text(done.text).trim() && done.status === 'ok' && !routed && entry.brought === 0)
 				await Promise.race([first, new Promise((resolve) => setTimeout(resolve, DELIVERY_MS).unref())]);
-			return done;
+			return { ...done, routed };
 		} finally {
 			setTimeout(() => this.live.delete(id), KEPT_MS).unref();
 		}
@@ -329,8 +337,13 @@ function createReply(plugin) {
 				await dispatcher.waitForIdle?.();
 			}
 		};
-		await dispatches.run(finalizeInboundContext(ctx), bring, { onReplyStart: own ? dispatcher.options.onReplyStart : undefined, replyOptions });
-		return outcome(dispatcher);
+		const done = await dispatches.run(finalizeInboundContext(ctx), bring, { onReplyStart: own ? dispatcher.options.onReplyStart : undefined, replyOptions });
+		const result = outcome(dispatcher);
+		if (done.routed && text(done.text).trim()) {
+			result.queuedFinal = true;
+			result.counts.final++;
+		}
+		return result;
 	}
 
 	// However the run ends, the dispatcher is closed and emptied before its result is given, and onSettled is told last.

@@ -642,13 +642,17 @@ void tg_action(tg_account *a, oc_call *call, const cJSON *message)
 	static const char *const known[] = {"typing",         "upload_photo",    "record_video",      "upload_video",
 					    "record_voice",   "upload_voice",    "upload_document",   "choose_sticker",
 					    "find_location"};
-	const char *action = "typing";
+	const char *action = NULL;
 	op *o = op_new(a, call, message, false);
 	if (o == NULL)
 		return;
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 		if (strcmp(known[i], tg_json_str(message, "action", "")) == 0)
 			action = known[i];
+	if (action == NULL) {
+		op_end(o, OC_E_UNSUPPORTED, "there is no such action");
+		return;
+	}
 	tg_lane *lane = tg_lane_of(a, o->chat);
 	uint64_t now = a->m->host->now_ms(a->m->self);
 	if (lane == NULL || tg_lane_blocked(lane) || tg_window_wait(&a->all, now, 10) > 0) {

@@ -2,14 +2,14 @@
 # usage: contrib/setup/test.sh [--fast] [--keep] [--no-deps]
 #
 # Everything that must pass, from a clean clone:
-#   plain      gcc -Werror; make check (unit, integration, rules of the tree, ABI, replay of the fuzzing corpora)
+#   distcheck  the distribution builds with gcc -Werror, passes make check (unit, integration, rules of the tree, ABI,
+#              replay of the fuzzing corpora), installs and uninstalls
 #   sanitizers AddressSanitizer and UndefinedBehaviorSanitizer over the same tests
 #   clang      clang -Werror, with its unit tests
 #   static     all bundled modules inside the binary, and that binary at work
-#   distcheck  the distribution builds, tests, installs and uninstalls
 # The last line counts single tests over all of them: "N passed, N failed, N skipped".  Exit status 0: none failed.
 #
-#   --fast     only "plain"
+#   --fast     only gcc and make check, in a folder that --keep keeps
 #   --keep     reuse what the last run built
 #   --no-deps  do not look for missing Debian packages
 # The build folder is build/test in the source tree, or OC_TEST_BUILD.
@@ -81,15 +81,15 @@ counted_step() {
 	fi
 }
 
-# count FOLDER STATUS: adds up the single results that automake left in .trs files; a run that failed without a failed
-# test (a test that did not compile) is one failure.
+# count FOLDER STATUS: adds up what automake's summary in $log says of single cases; a run that failed without a failed
+# case (a test that did not compile) is one failure.
 count() {
 	local p f s
-	read -r p f s < <(find "$1" -name '*.trs' -exec cat {} + | awk '
-		/^:test-result: (PASS|XFAIL)/ { p++ }
-		/^:test-result: (FAIL|XPASS|ERROR)/ { f++ }
-		/^:test-result: SKIP/ { s++ }
-		END { print p + 0, f + 0, s + 0 }')
+	read -r p f s < <(awk '
+		/^# (PASS|XFAIL):/ { p += $3 }
+		/^# (FAIL|XPASS|ERROR):/ { f += $3 }
+		/^# SKIP:/ { s += $3 }
+		END { print p + 0, f + 0, s + 0 }' "$log")
 	if [ "$2" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
 	if [ "$p" -eq 0 ] && [ "$f" -eq 0 ]; then f=1; fi
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
@@ -106,6 +106,8 @@ count() {
 	grep -hE '^SKIP' "$log" 2>/dev/null | sort -u | sed 's/^/    /'
 }
 
+# Most tests wait more than they compute.
+check_jobs=$((jobs + 1))
 ccache=
 if command -v ccache >/dev/null 2>&1; then ccache='ccache '; fi
 
@@ -117,7 +119,7 @@ variant() {
 	cd "$build/$name" || exit 1
 	counted_step 300 "$name: configure" "$src/configure" -q "$@" || return 1
 	counted_step 1200 "$name: build" make -j"$jobs" || return 1
-	quietly "$limit" "$name: check" make -k -j"$jobs" check
+	quietly "$limit" "$name: check" make -k -j"$check_jobs" check
 	rc=$?
 	count "$build/$name" $rc
 }
@@ -157,8 +159,30 @@ if ! cat "$src"/tests/npm/plugins/{package-lock.json,fetch.mjs} | cmp -s - "$bui
 	fi
 fi
 
-variant plain 900 CC="${ccache}gcc" CXX="${ccache}g++" --enable-werror
-[ -z "$fast" ] || finish
+gcc=(CC="${ccache}gcc" CXX="${ccache}g++" --enable-werror)
+if [ -n "$fast" ]; then
+	variant plain 900 "${gcc[@]}"
+	finish
+fi
+
+# The distribution: all that is committed is in it, apart from what only git and continuous integration use, and it passes.
+everything_is_in_it() {
+	comm -23 <(git -C "$src" ls-files | grep -vE '^(\.ci/|\.git)' | sort) \
+		<(tar -tf "$build"/dist/openclaw-*.tar.xz | sed 's,^[^/]*/,,' | sort) >"$build/log/left-out"
+	cat "$build/log/left-out"
+	[ ! -s "$build/log/left-out" ]
+}
+mkdir -p "$build/dist"
+cd "$build/dist" || exit 1
+if counted_step 300 "dist: configure" "$src/configure" -q "${gcc[@]}"; then
+	quietly 1500 "distcheck" make -j"$check_jobs" distcheck DISTCHECK_CONFIGURE_FLAGS="${gcc[*]@Q}"
+	count "$build/dist" $?
+	if command -v git >/dev/null 2>&1 && git -C "$src" rev-parse --git-dir >/dev/null 2>&1; then
+		export -f everything_is_in_it
+		export src build
+		counted_step 60 "distribution is whole" bash -c everything_is_in_it
+	fi
+fi
 
 # (Instrumented code makes gcc guess at truncations: no -Werror here.)
 variant sanitizers 1200 CC="${ccache}gcc" CXX="${ccache}g++" --enable-sanitizers=address,undefined \
@@ -169,34 +193,17 @@ mkdir -p "$build/clang"
 cd "$build/clang" || exit 1
 if counted_step 300 "clang: configure" "$src/configure" -q CC="${ccache}clang" CXX="${ccache}clang++" --enable-werror &&
 	counted_step 1200 "clang: build" make -j"$jobs"; then
-	quietly 600 "clang: check" make -k -j"$jobs" check-unit
+	quietly 600 "clang: check" make -k -j"$check_jobs" check-unit
 	count "$build/clang" $?
 fi
 
 # One file with everything inside.
 mkdir -p "$build/static"
 cd "$build/static" || exit 1
-if counted_step 300 "static: configure" "$src/configure" -q CC="${ccache}gcc" CXX="${ccache}g++" --enable-werror \
-	--enable-static-modules &&
+if counted_step 300 "static: configure" "$src/configure" -q "${gcc[@]}" --enable-static-modules &&
 	counted_step 1200 "static: build" make -j"$jobs"; then
-	quietly 600 "static: check" make -k -j"$jobs" check-integration
+	quietly 600 "static: check" make -k -j"$check_jobs" check-integration
 	count "$build/static" $?
 fi
 
-cd "$build/plain" && counted_step 1200 "distcheck" make -j"$jobs" distcheck \
-	DISTCHECK_CONFIGURE_FLAGS="CC='${ccache}gcc' CXX='${ccache}g++'" \
-	TESTS='tests/lint.test tests/integration/version.test'
-
-# Whatever is committed is in the distribution, apart from what only git and continuous integration use.
-everything_is_in_it() {
-	comm -23 <(git -C "$src" ls-files | grep -vE '^(\.ci/|\.git)' | sort) \
-		<(tar -tf "$build"/plain/openclaw-*.tar.xz | sed 's,^[^/]*/,,' | sort) >"$build/log/left-out"
-	cat "$build/log/left-out"
-	[ ! -s "$build/log/left-out" ]
-}
-if command -v git >/dev/null 2>&1 && git -C "$src" rev-parse --git-dir >/dev/null 2>&1; then
-	export -f everything_is_in_it
-	export src build
-	counted_step 60 "distribution is whole" bash -c everything_is_in_it
-fi
 finish

@@ -52,7 +52,7 @@ export async function done() {
 	process.exit(0);
 }
 
-export async function until(what, fn, ms = 10000) {
+export async function until(what, fn, ms = 30000) {
 	const end = Date.now() + ms;
 	for (;;) {
 		const value = await fn();

@@ -29,7 +29,7 @@ test('a plain completion', async () => {
 
 test('a streamed completion: role first, pieces, finish, usage', async () => {
 	const stream = await client.chat.completions.create({
-		model: 'openclaw', messages: user('/slow 5 20ms'), stream: true, stream_options: { include_usage: true } });
+		model: 'openclaw', messages: user('/slow 5 100ms'), stream: true, stream_options: { include_usage: true } });
 	const chunks = [];
 	const times = [];
 	for await (const c of stream) {

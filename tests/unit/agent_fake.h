@@ -445,10 +445,10 @@ static void tick(void *arg)
 	oc_loop_stop(arg);
 }
 
-/* Runs the loop until the condition holds; fails after ten seconds. */
+/* Runs the loop until the condition holds; fails after half a minute. */
 static void until(fixture *f, bool (*holds)(fixture *f), const char *what)
 {
-	uint64_t limit = oc_now_ms() + 10000;
+	uint64_t limit = oc_now_ms() + 30000;
 	while (!holds(f)) {
 		if (oc_now_ms() > limit)
 			fail_with_notes(what);

@@ -133,6 +133,7 @@ oc_status oc_agent_start(oc_agent *agent, oc_err *err)
 		return OC_OK;
 	if (oc_modules_on_state(agent->modules, on_module_state, agent) != OC_OK)
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot watch the modules");
+	oc_model_rests_load(agent);
 	oc_channels_sync(agent);
 	oc_recover(agent);
 	oc_subagents_recover(agent);
@@ -145,8 +146,8 @@ void oc_agent_reload(oc_agent *agent, oc_config *config)
 	oc_config *old = agent->config;
 	agent->config = oc_config_ref(config);
 	agent->catalog_config = NULL;
-	oc_model_rests_free(agent); /* a key may have been corrected */
 	oc_keyring_reset(agent);
+	oc_model_rests_reload(agent);
 	oc_module *own = oc_modules_find(agent->modules, "core");
 	if (own != NULL && oc_builtin_memory(old) != oc_builtin_memory(config))
 		oc_module_restart(own, NULL, NULL);

@@ -216,6 +216,8 @@ oc_status oc_agent_models(oc_agent *agent, cJSON **ret_array, oc_err *err);
 /* Providers' keys where there are several: [{"provider","profile","agent"?,"source","state":"ok|resting|disabled","reason"?,
  * "restMs"?,"used","failed"}]; NULL: no memory. */
 cJSON *oc_agent_keys(oc_agent *agent);
+/* Models and keys that rest after they refused are asked again; how many there were. [loop] */
+size_t oc_agent_rests_end(oc_agent *agent);
 /* What the agent would use: {"model","fallbacks":[…],"usable":bool,"reason"?}; reason: words for people. */
 oc_status oc_agent_model_status(oc_agent *agent, oc_str agent_id, cJSON **ret_object, oc_err *err);
 /* [{"name","description","parameters","group"?,"capabilities"?,"module","allowed":bool,"reason"?}] under the policy of

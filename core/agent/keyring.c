@@ -424,6 +424,17 @@ static uint64_t liking(const char *session, const char *id)
 	return h ^ h >> 29;
 }
 
+uint64_t oc_keyring_sum(oc_agent *agent, const char *provider, const char *secret, uint64_t sum)
+{
+	char main_id[65];
+	const key_set *set = set_of(agent, oc_agent_default_id(agent->config, main_id), provider);
+	oc_map_node *node = set != NULL ? oc_map_find(&agent->keyring->keys, secret) : NULL;
+	oc_str value = node != NULL ? value_of(agent, OC_MAP_OWNER(node, auth_key, node)) : (oc_str){0};
+	for (size_t i = 0; i < value.n; i++)
+		sum = (sum ^ (unsigned char)value.p[i]) * 0x100000001b3ULL;
+	return sum;
+}
+
 static auth_key *best(oc_agent *agent, const key_set *set, const char *session, const char *ref, uint64_t *ret_rest)
 {
 	auth_key *found = NULL;

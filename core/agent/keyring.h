@@ -33,6 +33,8 @@ void oc_keyring_worked(oc_agent *agent, const oc_model *model);
 oc_status oc_keyring_secret(oc_agent *agent, oc_str name, oc_buf **ret);
 /* The configuration changed: keys are looked up anew and none rests. */
 void oc_keyring_reset(oc_agent *agent);
+/* Mixes the key of that name, as it is now, into a sum by which a change of it is noticed. */
+uint64_t oc_keyring_sum(oc_agent *agent, const char *provider, const char *secret, uint64_t sum);
 void oc_keyring_free(oc_agent *agent);
 
 #endif

@@ -58,7 +58,10 @@ void oc_model_worked(oc_agent *agent, const char *ref);
 uint64_t oc_model_resting(oc_agent *agent, const char *ref, oc_status *ret_status);
 /* Milliseconds until a key of a provider rests for none of its models any more. */
 uint64_t oc_model_key_rests(oc_agent *agent, const char *provider, const char *secret, oc_status *ret_status);
-/* Nobody rests any more: the configuration changed. */
+/* The configuration changed: what it changes gets another chance, and so does who was only out of reach. */
+void oc_model_rests_reload(oc_agent *agent);
+/* At the start: those of the last process. */
+void oc_model_rests_load(oc_agent *agent);
 void oc_model_rests_free(oc_agent *agent);
 void oc_models_free(oc_agent *agent);
 

@@ -1,7 +1,9 @@
 /* Models that failed: what is worth another try, and how long a model is left alone. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/agent/keyring.h"
 #include "core/agent/model.h"
 #include "core/base/clock.h"
 #include "core/base/id.h"
@@ -11,6 +13,8 @@
 #define REFUSED_MS 60000u
 #define REFUSED_MAX_MS 3600000u
 #define HOUR_MS 3600000.0
+#define REST_MAX_MS (7 * 24 * 3600000LL)
+#define FACT "rests"
 
 bool oc_model_worth_retrying(oc_status status)
 {
@@ -42,13 +46,166 @@ typedef struct cooldown {
 	uint64_t until_ms, failed_ms;
 	unsigned failures;
 	oc_status status;
-	char key[]; /* "provider/model" */
+	bool looked_at; /* whether what it is about is still the same */
+	uint64_t about; /* a sum of the provider's configuration and key */
+	char key[]; /* "provider/model", or of a key: "provider/secret" and perhaps " provider/model" */
 } cooldown;
 
-static cooldown *find(const oc_agent *agent, const char *key)
+/* ---- What it is about ---- */
+
+static uint64_t mix(uint64_t sum, const char *text)
+{
+	for (; text != NULL && *text != 0; text++)
+		sum = (sum ^ (unsigned char)*text) * 0x100000001b3ULL;
+	return sum;
+}
+
+/* Of the address and the key that refused. Not of what has nothing to do with it: a changed prompt is no reason to ask again. */
+static uint64_t sum_of(oc_agent *agent, const char *key)
+{
+	char provider[80], secret[240];
+	snprintf(provider, sizeof provider, "%.*s", (int)strcspn(key, "/"), key);
+	const char *rest = key + strcspn(key, "/");
+	rest += *rest == '/';
+	snprintf(secret, sizeof secret, "%.*s", (int)strcspn(rest, " "), rest);
+	const cJSON *p = oc_json_get(oc_model_catalog(agent, agent->config), provider), *env = oc_json_get(p, "env");
+	const cJSON *first = cJSON_IsArray(env) ? cJSON_GetArrayItem(env, 0) : env;
+	uint64_t sum = mix(0xcbf29ce484222325ULL, oc_json_str(p, "baseUrl", ""));
+	if (strncmp(secret, "models.providers.", 17) == 0 && strchr(secret, ':') != NULL)
+		return oc_keyring_sum(agent, provider, secret, sum);
+	char name[200];
+	snprintf(name, sizeof name, "models.providers.%s.apiKey", provider);
+	sum = mix(sum, oc_config_str(agent->config, name, ""));
+	return cJSON_IsString(first) ? mix(sum, oc_config_env(agent->config, first->valuestring)) : sum;
+}
+
+/* Who was out of reach may be there again; who said no says it again. */
+static bool is_refusal(oc_status status)
+{
+	return status == OC_E_QUOTA || status == OC_E_RATE_LIMIT || status == OC_E_AUTH || status == OC_E_NOT_FOUND;
+}
+
+static void forget(oc_agent *agent, cooldown *c)
+{
+	oc_map_remove(&agent->cooldowns, &c->node);
+	oc_free(c);
+}
+
+/* ---- From one process to the next ---- */
+
+typedef struct saving {
+	cJSON *list;
+	int64_t offset; /* wall clock minus monotonic */
+} saving;
+
+static void save_one(void *arg, oc_map_node *node)
+{
+	const saving *s = arg;
+	const cooldown *c = OC_MAP_OWNER(node, cooldown, node);
+	char about[24];
+	cJSON *o = is_refusal(c->status) ? cJSON_CreateObject() : NULL;
+	snprintf(about, sizeof about, "%llx", (unsigned long long)c->about);
+	(void)oc_json_set_str(o, "key", c->key);
+	(void)oc_json_set_str(o, "about", about);
+	(void)oc_json_set_i64(o, "until", (int64_t)c->until_ms + s->offset);
+	(void)oc_json_set_i64(o, "failed", (int64_t)c->failed_ms + s->offset);
+	(void)oc_json_set_i64(o, "failures", c->failures);
+	(void)oc_json_set_i64(o, "status", c->status);
+	if (o == NULL || !cJSON_AddItemToArray(s->list, o))
+		cJSON_Delete(o);
+}
+
+static void save(oc_agent *agent)
+{
+	if (agent->one_shot || !agent->started)
+		return;
+	saving s = {.list = cJSON_CreateArray(), .offset = oc_wall_ms() - (int64_t)oc_now_ms()};
+	oc_map_each(&agent->cooldowns, save_one, &s);
+	oc_auto_free char *text = oc_json_print(s.list);
+	if (text != NULL)
+		oc_store_fact_put(agent->store, FACT, text);
+	cJSON_Delete(s.list);
+}
+
+static cooldown *new_cooldown(oc_agent *agent, const char *key)
+{
+	size_t n = strlen(key) + 1;
+	cooldown *c = oc_calloc(1, sizeof *c + n);
+	if (c == NULL)
+		return NULL;
+	memcpy(c->key, key, n);
+	oc_map_add(&agent->cooldowns, &c->node, c->key);
+	return c;
+}
+
+void oc_model_rests_load(oc_agent *agent)
+{
+	oc_auto_free char *text = oc_store_fact(agent->store, FACT);
+	oc_auto_json cJSON *list = text != NULL ? cJSON_Parse(text) : NULL;
+	int64_t now = (int64_t)oc_now_ms(), wall = oc_wall_ms();
+	const cJSON *o;
+	cJSON_ArrayForEach(o, list)
+	{
+		const char *key = oc_json_str(o, "key", "");
+		int64_t left = oc_json_i64(o, "until", 0) - wall, ago = wall - oc_json_i64(o, "failed", 0);
+		/* A clock that was wrong then or is now must not keep anybody out for ever. */
+		if (key[0] == 0 || left <= 0 || left > REST_MAX_MS || ago < 0 || oc_map_find(&agent->cooldowns, key) != NULL)
+			continue;
+		cooldown *c = new_cooldown(agent, key);
+		if (c == NULL)
+			return;
+		c->until_ms = (uint64_t)(now + left);
+		c->failed_ms = now > ago ? (uint64_t)(now - ago) : 0;
+		c->failures = (unsigned)oc_json_i64(o, "failures", 1);
+		c->status = (oc_status)oc_json_i64(o, "status", OC_E_RATE_LIMIT);
+		c->about = strtoull(oc_json_str(o, "about", "0"), NULL, 16);
+	}
+}
+
+static void reload_one(void *arg, oc_map_node *node)
+{
+	oc_agent *agent = arg;
+	cooldown *c = OC_MAP_OWNER(node, cooldown, node);
+	if (is_refusal(c->status))
+		c->looked_at = false;
+	else
+		forget(agent, c);
+}
+
+void oc_model_rests_reload(oc_agent *agent)
+{
+	oc_map_each(&agent->cooldowns, reload_one, agent);
+}
+
+static void end_one(void *arg, oc_map_node *node)
+{
+	forget(arg, OC_MAP_OWNER(node, cooldown, node));
+}
+
+size_t oc_agent_rests_end(oc_agent *agent)
+{
+	size_t n = agent->cooldowns.n;
+	oc_map_each(&agent->cooldowns, end_one, agent);
+	if (n > 0)
+		save(agent);
+	return n;
+}
+
+/* NULL: it is not about what is there now. */
+static cooldown *still_true(oc_agent *agent, cooldown *c)
+{
+	if (!c->looked_at && sum_of(agent, c->key) != c->about) {
+		forget(agent, c);
+		return NULL;
+	}
+	c->looked_at = true;
+	return c;
+}
+
+static cooldown *find(oc_agent *agent, const char *key)
 {
 	oc_map_node *node = oc_map_find(&agent->cooldowns, key);
-	return node != NULL ? OC_MAP_OWNER(node, cooldown, node) : NULL;
+	return node != NULL ? still_true(agent, OC_MAP_OWNER(node, cooldown, node)) : NULL;
 }
 
 static uint64_t billing_ms(const oc_agent *agent, const char *ref, unsigned failures)
@@ -96,12 +253,11 @@ void oc_model_failed(oc_agent *agent, const char *ref, oc_status status, uint64_
 		return;
 	cooldown *c = find(agent, ref);
 	if (c == NULL) {
-		size_t n = strlen(ref) + 1;
-		c = oc_alloc(sizeof *c + n);
+		c = new_cooldown(agent, ref);
 		if (c == NULL)
 			return;
-		memcpy(c->key, ref, n);
-		oc_map_add(&agent->cooldowns, &c->node, c->key);
+		c->about = sum_of(agent, ref);
+		c->looked_at = true;
 	}
 	/* Turns that ran side by side fail side by side: that is one failure, not as many as there were turns. */
 	if (c->until_ms > now) {
@@ -116,6 +272,8 @@ void oc_model_failed(oc_agent *agent, const char *ref, oc_status status, uint64_
 	c->failed_ms = now;
 	c->status = status;
 	c->until_ms = now + rest;
+	if (is_refusal(status))
+		save(agent);
 }
 
 void oc_model_worked(oc_agent *agent, const char *ref)
@@ -123,8 +281,10 @@ void oc_model_worked(oc_agent *agent, const char *ref)
 	cooldown *c = find(agent, ref);
 	if (c == NULL)
 		return;
-	oc_map_remove(&agent->cooldowns, &c->node);
-	oc_free(c);
+	bool saved = is_refusal(c->status);
+	forget(agent, c);
+	if (saved)
+		save(agent);
 }
 
 uint64_t oc_model_resting(oc_agent *agent, const char *ref, oc_status *ret_status)
@@ -139,6 +299,7 @@ uint64_t oc_model_resting(oc_agent *agent, const char *ref, oc_status *ret_statu
 }
 
 typedef struct search {
+	oc_agent *agent;
 	const char *prefix;
 	size_t n;
 	uint64_t until_ms;
@@ -148,8 +309,9 @@ typedef struct search {
 static void look(void *arg, oc_map_node *node)
 {
 	search *s = arg;
-	const cooldown *c = OC_MAP_OWNER(node, cooldown, node);
-	if (strncmp(c->key, s->prefix, s->n) != 0 || (c->key[s->n] != 0 && c->key[s->n] != ' ') || c->until_ms <= s->until_ms)
+	cooldown *c = OC_MAP_OWNER(node, cooldown, node);
+	if (strncmp(c->key, s->prefix, s->n) != 0 || (c->key[s->n] != 0 && c->key[s->n] != ' ') || c->until_ms <= s->until_ms ||
+	    still_true(s->agent, c) == NULL)
 		return;
 	s->until_ms = c->until_ms;
 	s->status = c->status;
@@ -159,7 +321,7 @@ uint64_t oc_model_key_rests(oc_agent *agent, const char *provider, const char *s
 {
 	char prefix[400];
 	snprintf(prefix, sizeof prefix, "%s/%s", provider, secret);
-	search s = {.prefix = prefix, .n = strlen(prefix), .until_ms = oc_now_ms()};
+	search s = {.agent = agent, .prefix = prefix, .n = strlen(prefix), .until_ms = oc_now_ms()};
 	uint64_t now = s.until_ms;
 	oc_map_each(&agent->cooldowns, look, &s);
 	*ret_status = s.status;

@@ -180,8 +180,25 @@ static const oc_command cmd_status = {
 	.run = run_status,
 };
 
+static int run_retry(const oc_args *args)
+{
+	(void)args;
+	oc_err err = {0};
+	oc_auto_json cJSON *out = NULL;
+	if (oc_remote_call("models.retry", NULL, 0, &out, &err) != OC_OK)
+		return oc_cli_fail(&err);
+	printf("%" PRId64 " asked again\n", oc_json_i64(out, "ended", 0));
+	return OC_EXIT_OK;
+}
+
+static const oc_command cmd_retry = {
+	.name = "retry",
+	.summary = "ask models and keys again that rest after they refused",
+	.run = run_retry,
+};
+
 const oc_command oc_cmd_models = {
 	.name = "models",
 	.summary = "models and the keys of their providers",
-	.subs = (const oc_command *const[]){&cmd_list, &cmd_status, &oc_cmd_models_auth, NULL},
+	.subs = (const oc_command *const[]){&cmd_list, &cmd_status, &cmd_retry, &oc_cmd_models_auth, NULL},
 };

@@ -92,6 +92,18 @@ static void models_list(oc_method_call *call, const cJSON *params)
 const oc_method oc_method_models_list = {"models.list", OC_SCOPE_READ, "the models that are known and configured, and how their keys are",
 					 OBJECT(""), models_list};
 
+static void models_retry(oc_method_call *call, const cJSON *params)
+{
+	(void)params;
+	oc_err err = {0};
+	cJSON *result = cJSON_CreateObject();
+	oc_json_set_i64(result, "ended", (int64_t)oc_agent_rests_end(agent_of(call)));
+	answer(call, OC_OK, NULL, result, &err);
+}
+
+const oc_method oc_method_models_retry = {"models.retry", OC_SCOPE_ADMIN, "asks models and keys again that rest after they refused",
+					  OBJECT(""), models_retry};
+
 /* ---- tools ---- */
 
 static void tools_list(oc_method_call *call, const cJSON *params)

@@ -3,6 +3,7 @@ libocore_la_SOURCES += \
 	%D%/care.c \
 	%D%/check.c \
 	%D%/chores.c \
+	%D%/fact.c \
 	%D%/group.c \
 	%D%/internal.h \
 	%D%/log.c \

@@ -191,6 +191,11 @@ typedef struct oc_session_filter {
 oc_status oc_store_sessions(oc_store *store, const oc_session_filter *filter, cJSON **ret_array, oc_err *err);
 oc_status oc_store_session(oc_store *store, const char *key, cJSON **ret_object, oc_err *err);
 int64_t oc_store_session_count(oc_store *store);
+
+/* A small text by name that belongs to no session. Put: along with the next commit; `name` outlives the store. [loop]
+ * NULL: there is none, or it cannot be read; else the caller's. [loop] */
+void oc_store_fact_put(oc_store *store, const char *name, const char *text);
+char *oc_store_fact(oc_store *store, const char *name);
 /* When it was used last, 0 when there is none, it is ended or empty: cheaper than the whole row. */
 int64_t oc_store_session_used_ms(oc_store *store, const char *key);
 

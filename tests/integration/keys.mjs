@@ -47,17 +47,14 @@ const config = {
 	logging: { level: 'debug' },
 };
 writeConfig(config);
-const gw = await new Gateway({ env: { SECOND_KEY: 'key-two' } }).start();
+let gw = await new Gateway({ env: { SECOND_KEY: 'key-two' } }).start();
 
 const turn = (text, session = 'main', more = {}) => gw.rpc('session.message', { session, text, wait: true, ...more })
 	.catch((error) => ({ error: error.message }));
 const keys = async () => Object.fromEntries((await gw.rpc('models.list')).keys.map((k) => [k.profile, k]));
-// Everything gets another chance when the configuration changes.
-let count = 600;
 async function fresh() {
 	refusals.clear();
-	await spawnCli(['config', 'set', 'agents.defaults.timeoutSeconds', String(++count)]);
-	await until('the new configuration', async () => !Object.values(await keys()).some((k) => k.restMs > 0));
+	await gw.rpc('models.retry');
 	asked.length = 0;
 }
 
@@ -188,6 +185,38 @@ test('the profiles that a TypeScript installation left are used, and followed wh
 	write({ 'filed:c': { type: 'api_key', provider: 'filed', key: 'key-filed-c' } }, {}, 0o644);
 	await until('the warning', () => turn('hello', 'filed', { model: 'filed/m' }).then(() => /auth-profiles\.json is not used.*chmod 600/.test(gw.log)));
 	ok(!asked.some((a) => a.key === 'key-filed-c'));
+});
+
+test('what rests goes on resting over a changed configuration, a restart and kill -9; a changed key or a word from its owner ends it', async () => {
+	await fresh();
+	refusals.set('key-one', [429, 'you spent it all', {}, { code: 'insufficient_quota' }]);
+	await turn('hello');
+	const rests = async () => (await keys())['lined:one'].restMs;
+	const now = await rests();
+	ok(now > 4.9 * 3600000);
+	equal((await spawnCli(['config', 'set', 'agents.defaults.timeoutSeconds', '77'])).code, 0);
+	await until('the new configuration', () => /reloaded: 1 change/.test(gw.log));
+	ok(await rests() > 4.9 * 3600000, 'a setting that has nothing to do with it');
+	for (const way of ['stop', 'kill']) {
+		await gw[way]();
+		gw = await new Gateway({ env: { SECOND_KEY: 'key-two' } }).start();
+		ok(await rests() > 4.9 * 3600000 && await rests() <= now, `after ${way}`);
+		asked.length = 0;
+		equal((await turn(`hello after ${way}`)).text, 'by key-two');
+		equal(asked.map((a) => a.key), ['key-two']);
+	}
+	const r = await spawnCli(['models', 'retry']);
+	equal(r.code, 0, r.err);
+	equal(await rests(), undefined);
+	await turn('hello');
+	ok(await rests() > 4.9 * 3600000, 'asked again, and refused again');
+	equal((await spawnCli(['config', 'set', 'auth.profiles.lined:one.apiKey', 'key-new'])).code, 0);
+	await until('the new key', async () => await rests() === undefined);
+	equal((await turn('hello')).text, 'by key-new');
+	await gw.stop();
+	gw = await new Gateway({ env: { SECOND_KEY: 'key-two' } }).start();
+	equal(await rests(), undefined, 'it stays ended');
+	writeConfig(config);
 });
 
 test('a list of keys in the environment is one key after the other', async () => {

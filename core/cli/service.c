@@ -21,6 +21,7 @@
 
 #define UNIT "openclaw.service"
 #define START_MS 20000
+#define OUTPUT_MAX (64 << 10) /* of a gateway that did not start */
 
 static void nap(void)
 {
@@ -72,6 +73,24 @@ static int run_program(const char *const *argv, bool quiet)
 	return WIFEXITED(state) ? WEXITSTATUS(state) : 128;
 }
 
+/* Its last line says why, with the log's words before it. */
+static void ended_at_once(const char *out, oc_err *err)
+{
+	static const char before[] = "cannot start: ";
+	char *text = NULL, remedy[256];
+	size_t n = 0;
+	(void)oc_path_read(out, OUTPUT_MAX, &text, &n, NULL);
+	oc_str all = oc_str_trim(oc_str_make(text, n));
+	const char *line = all.n > 0 ? memrchr(all.p, '\n', all.n) : NULL;
+	oc_str last = line == NULL ? all : oc_str_make(line + 1, (size_t)(all.p + all.n - line - 1));
+	const char *why = last.n > 0 ? memmem(last.p, last.n, before, sizeof before - 1) : NULL;
+	if (why != NULL)
+		last = oc_str_make(why + sizeof before - 1, (size_t)(last.p + last.n - why) - (sizeof before - 1));
+	snprintf(remedy, sizeof remedy, "`openclaw gateway run` shows all of it, and so does %s", out);
+	oc_fail(err, OC_E_STATE, remedy, "the gateway ended at once%s%.*s", last.n > 0 ? ": " : "", OC_STR_ARG(last));
+	oc_free(text);
+}
+
 int oc_service_start_background(void)
 {
 	oc_err err = {0};
@@ -99,7 +118,7 @@ int oc_service_start_background(void)
 	for (uint64_t end = oc_now_ms() + START_MS; oc_now_ms() < end; nap()) {
 		int state;
 		if (waitpid(pid, &state, WNOHANG) == pid) {
-			oc_fail(&err, OC_E_STATE, NULL, "the gateway ended at once; its last words are in %s", out);
+			ended_at_once(out, &err);
 			return oc_cli_fail(&err);
 		}
 		if (oc_remote_alive()) {

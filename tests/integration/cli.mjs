@@ -361,6 +361,13 @@ test('restart without a service: in the background, and it answers', async () =>
 	const again = await spawnCli(['gateway', 'restart'], { env });
 	equal(again.code, 0, again.err + again.out);
 	equal(cli(['gateway', 'stop']).code, 0);
+	const taken = http.createServer(() => {}).listen(0, '127.0.0.1');
+	await new Promise((resolve) => taken.once('listening', resolve));
+	equal(cli(['config', 'set', 'gateway.port', String(taken.address().port)]).code, 0);
+	const dead = await spawnCli(['gateway', 'restart'], { env });
+	taken.close();
+	equal(dead.code, 1);
+	match(dead.err, /^openclaw: the gateway ended at once: port \d+ on 127\.0\.0\.1 is in use \(stop the program.*\n {2}-> `openclaw gateway run` shows/);
 });
 
 await done();

@@ -510,6 +510,7 @@ static oc_status explain(const oc_http_call *call, CURLcode result, oc_err *err)
 	const char *host = call->url->host;
 	const char *text = call->error_text[0] != 0 ? call->error_text : call->client->curl->easy_strerror(result);
 	unsigned port = call->url->port;
+	long number = 0;
 
 	switch (result) {
 	case CURLE_COULDNT_RESOLVE_HOST:
@@ -517,7 +518,9 @@ static oc_status explain(const oc_http_call *call, CURLcode result, oc_err *err)
 	case CURLE_COULDNT_RESOLVE_PROXY:
 		return oc_fail(err, OC_E_UNAVAILABLE, NULL, "%s:%u: the proxy cannot be found: %s", host, port, text);
 	case CURLE_COULDNT_CONNECT:
-		return oc_fail(err, OC_E_UNAVAILABLE, NULL, "%s:%u: nobody answers there: %s", host, port, text);
+		(void)call->client->curl->easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &number);
+		return number != 0 ? oc_fail(err, OC_E_UNAVAILABLE, NULL, "%s:%u: nobody answers there (%s)", host, port, strerror((int)number))
+				   : oc_fail(err, OC_E_UNAVAILABLE, NULL, "%s:%u: nobody answers there", host, port);
 	case CURLE_OPERATION_TIMEDOUT:
 		return oc_fail(err, OC_E_TIMEOUT, NULL, "%s:%u: no connection in time", host, port);
 	case CURLE_PEER_FAILED_VERIFICATION:

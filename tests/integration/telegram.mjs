@@ -1,4 +1,6 @@
 import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import { Gateway, cli, done, equal, match, ok, skipAll, sleep, spawnCli, state, test, until, writeConfig, cleanup } from './lib.mjs';
 import { load } from '../npm/load.mjs';
@@ -287,6 +289,37 @@ test('two accounts, one with a wrong token: the message says what to do, the gat
 	const probe = await gw.rpc('channels.probe', { channel: 'telegram' });
 	equal(probe.accounts.find((a) => a.account === 'one').ok, true);
 	equal(probe.accounts.find((a) => a.account === 'bad').ok, false);
+});
+
+test('a model that is away, and one that breaks off: the chat is told what an operator can act on', async () => {
+	const model = http.createServer((req, res) => {
+		req.resume();
+		res.writeHead(200, { 'content-type': 'text/event-stream' });
+		res.write('data: {"choices":[{"index":0,"delta":{"role":"assistant","content":"Half an ans"}}]}\n\n');
+		setTimeout(() => res.destroy(), 50);
+	}).listen(0, '127.0.0.1');
+	await new Promise((resolve) => model.once('listening', resolve));
+	cleanup(() => model.closeAllConnections() ?? model.close());
+	const closed = net.createServer().listen(0, '127.0.0.1');
+	await new Promise((resolve) => closed.once('listening', resolve));
+	const away = closed.address().port;
+	await new Promise((resolve) => closed.close(resolve));
+	const provider = (port) => ({ api: 'openai-completions', baseUrl: `http://127.0.0.1:${port}/v1`, apiKey: 'sk-test-0123456789', models: [{ id: 'm' }] });
+	await gw.stop();
+	gw = await gateway(config(tg, {}, { models: { providers: { away: provider(away), cut: provider(model.address().port) } } }));
+	await connected(gw);
+	tg.messages.clear();
+	const said = async (text, n) => {
+		tg.say(7, text);
+		await tg.until('the answer', () => tg.shown(7).length === n, 20000);
+		return tg.shown(7).at(-1);
+	};
+	await said('/model away/m', 1);
+	match(await said('hello', 2), /^⚠️ away \(127\.0\.0\.1:\d+\), model m: it cannot be reached: .*nobody answers there\n.*models\.providers\.away\.baseUrl/);
+	await said('/model cut/m', 3);
+	await said('hello', 4);
+	await until('the error', () => /Half an ans\n\n⚠️ cut .*the answer was cut off.*\ntry again, or name fallback models/.test(tg.shown(7)[3]));
+	await said('/model offline/echo', 5);
 });
 
 test('webhook: Telegram is refused without the secret, answered after the commit', async () => {

@@ -371,8 +371,16 @@ void prv_fault_http(prv_fault *f, int32_t http, prv_json headers, oc_str body, i
 
 /* ---- The message for people ---- */
 
+/* There was no answer to have a status, a type or a code. */
+static bool unreachable(const prv_fault *f)
+{
+	return f->status == OC_E_UNAVAILABLE && f->http == 0 && f->type[0] == 0 && f->code[0] == 0;
+}
+
 static const char *what_of(const prv_fault *f)
 {
+	if (unreachable(f))
+		return "it cannot be reached";
 	switch (f->status) {
 	case OC_E_AUTH:
 		return "the API key was not accepted";
@@ -403,6 +411,10 @@ static const char *what_of(const prv_fault *f)
 static void add_remedy(prv_text *t, const prv_fault *f, const prv_place *place)
 {
 	const char *provider = place->provider[0] != 0 ? place->provider : "<provider>";
+	if (unreachable(f)) {
+		prv_text_printf(t, "see whether its server runs and models.providers.%.64s.baseUrl is right, or name fallback models", provider);
+		return;
+	}
 	switch (f->status) {
 	case OC_E_AUTH:
 		prv_text_printf(

@@ -30,7 +30,7 @@ oom_ldflags = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 tests_fault_t_oom_turn_LDFLAGS = $(oom_ldflags),--wrap=oc_writer_put,--wrap=oc_chores_due,--wrap=oc_chores_overdue
 tests_fault_t_oom_new_LDFLAGS = $(oom_ldflags)
 
-# Every single allocation, which takes an hour.
+# Every single allocation, which takes some minutes.
 check-oom:
 	OC_OOM_STEP=1 $(MAKE) check TESTS='$(oom_tests)' OC_TEST_TIMEOUT=$${OC_TEST_TIMEOUT:-14400}
 .PHONY: check-oom

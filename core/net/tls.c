@@ -87,11 +87,26 @@ static oc_status library_ready(oc_err *err)
 	return OC_OK;
 }
 
+/* A code may be two in one: of the part that was called, in the upper bits, and of one that it called. */
+static bool is_memory(int rc)
+{
+	static const int codes[] = {-0x1180, -0x2880, -0x3f80, -0x4d80, -0x5180, -0x6180, -0x7f00, -0x0010, -0x006a};
+	int high = -(-rc & 0xff80), low = -(-rc & 0x007f);
+	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
+		if (codes[i] == high || codes[i] == low)
+			return true;
+	return false;
+}
+
 static oc_status failed(oc_err *err, oc_status code, const char *remedy, int rc, const char *what, const char *where)
 {
 	char text[128];
 
 	mbedtls_strerror(rc, text, sizeof(text));
+	if (is_memory(rc)) {
+		code = OC_E_NOMEM;
+		remedy = NULL;
+	}
 	return oc_fail(err, code, remedy, "%s%s%s: %s", what, where[0] != 0 ? " " : "", where, text);
 }
 

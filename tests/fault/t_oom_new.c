@@ -33,15 +33,21 @@
 #include "core/net/http_client.h"
 #include "core/net/server.h"
 #include "core/net/sse.h"
+#include "core/net/stream.h"
+#include "core/net/tls.h"
 #include "core/net/url.h"
+#include "core/net/ws_inner.h"
+#include "core/gateway/runtime.h"
 #include "core/security/process.h"
 #include "core/store/store.h"
+#include "ipc-bridge/bridge.h"
+#include "ipc-bridge/transport.h"
 #include "tests/fault/oom.h"
 #include "tests/unit/tree.h"
 
 enum { ALL_UP_TO = 60, STRIDE = 41 };
 
-static char dir[80], db[120], copy[120], config_path[120];
+static char dir[80], db[120], copy[120], config_path[120], cert[120], cert_key[120], copy_key[120];
 static oc_loop *loop; /* made before anything fails */
 static oc_config *config;
 static oc_err err;
@@ -263,6 +269,57 @@ static oc_status make_http_client(void)
 	return status;
 }
 
+static void drop_bytes(void *arg, oc_str bytes)
+{
+	(void)arg;
+	(void)bytes;
+}
+
+static oc_status make_tls(void)
+{
+	oc_tls_server *server = NULL;
+	oc_tls *tls = NULL;
+	oc_status status = oc_tls_server_new(cert, cert_key, &server, &err);
+	if (status == OC_OK)
+		status = oc_tls_accept(server, drop_bytes, NULL, &tls);
+	if (status == OC_OK)
+		(void)oc_tls_feed(tls, OC_STR("\x16\x03\x01\x00\x05GET /"), drop_bytes, NULL, NULL);
+	oc_tls_free(tls);
+	oc_tls_server_unref(server);
+	/* mbedTLS tries one form of key after the other, and says of the last one that it is none. */
+	return status == OC_E_INVALID && strstr(err.text, "Invalid key") != NULL ? OC_E_NOMEM : status;
+}
+
+static oc_status make_certificate(void)
+{
+	oc_status status = oc_tls_self_signed(copy, copy_key, "localhost", &err);
+	(void)unlink(copy);
+	(void)unlink(copy_key);
+	return status;
+}
+
+static oc_status make_bridge(void)
+{
+	oc_bridge *bridge = NULL;
+	oc_status status = oc_bridge_new(loop, config, NULL, NULL, NULL, NULL, &bridge, &err);
+	if (status == OC_OK)
+		status = oc_bridge_scan(bridge, &err);
+	oc_bridge_free(bridge);
+	return status;
+}
+
+/* The whole gateway but its port: store, hooks, modules, agent, bridge. */
+static oc_status make_runtime(void)
+{
+	oc_runtime *rt = NULL;
+	oc_status status = oc_runtime_new(oc_config_ref(config), 0, &rt, &err);
+	if (status == OC_OK)
+		oc_runtime_free(rt);
+	else
+		oc_config_unref(config);
+	return status;
+}
+
 static void on_event(void *arg, oc_str event, oc_str data, oc_str id)
 {
 	(void)arg;
@@ -395,6 +452,10 @@ static const struct {
 	{"oc_procs_new", make_procs},
 	{"oc_http_server_new", make_http_server},
 	{"oc_http_client_new", make_http_client},
+	{"oc_tls_server_new, oc_tls_accept", make_tls},
+	{"oc_tls_self_signed", make_certificate},
+	{"oc_bridge_new, oc_bridge_scan", make_bridge},
+	{"oc_runtime_new", make_runtime},
 	{"oc_sse_new, oc_sse_feed", make_sse},
 	{"oc_url_parse", make_url},
 	{"oc_memory_index_new", make_memory_index},
@@ -507,6 +568,12 @@ static int setup(void **state)
 	assert_int_equal(mkdir(path, 0700), 0);
 	write_file("skills/it/SKILL.md", "---\nname: it\ndescription: does it\n---\nDo it.\n");
 	write_file("openclaw.json", config_text);
+	snprintf(cert, sizeof cert, "%s/cert.pem", dir);
+	snprintf(cert_key, sizeof cert_key, "%s/key.pem", dir);
+	snprintf(copy_key, sizeof copy_key, "%s/copy.key", dir);
+	snprintf(path, sizeof path, "%s/state", dir);
+	assert_int_equal(setenv("OPENCLAW_STATE_DIR", path, 1), 0);
+	assert_int_equal(oc_tls_self_signed(cert, cert_key, "localhost", &err), OC_OK);
 	oom_begin();
 	assert_int_equal(oc_loop_new(&loop, &err), OC_OK);
 	assert_int_equal(oc_config_load(config_path, &config, &err), OC_OK);

@@ -4,6 +4,8 @@
  *
  *     bench_turns PORT TOKEN CONNECTIONS REQUESTS [SESSIONS [FILE]]
  *
+ * OC_BENCH_SPREAD_MS in the environment: the connections begin one after the other over that time, as people do, instead of
+ * in one moment (after which they all would wait for each other in every round).
  * SESSIONS > 0 sends `user` with each request: that many sessions in turn.  FILE has the messages, one a line ("\n" begins
  * another line); without it there is one.  Prints: answers, errors, answers a second, p50, p99 and longest in microseconds.
  */
@@ -19,9 +21,10 @@ typedef struct conn {
 	uv_tcp_t tcp;
 	uv_connect_t connect;
 	uv_write_t write;
+	uv_timer_t start;
 	llhttp_t parser;
 	char *request;
-	uint64_t began;
+	uint64_t began, wait_ms;
 	int failed; /* an error inside a stream */
 } conn;
 
@@ -50,6 +53,7 @@ static void ask(conn *c)
 	char body[4096], user[64] = "";
 	if (begun >= wanted) {
 		uv_close((uv_handle_t *)&c->tcp, NULL);
+		uv_close((uv_handle_t *)&c->start, NULL);
 		return;
 	}
 	size_t i = begun++;
@@ -108,6 +112,11 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	}
 }
 
+static void on_start(uv_timer_t *timer)
+{
+	ask(timer->data);
+}
+
 static void on_connected(uv_connect_t *req, int status)
 {
 	conn *c = req->data;
@@ -117,7 +126,7 @@ static void on_connected(uv_connect_t *req, int status)
 	}
 	uv_tcp_nodelay(&c->tcp, 1);
 	uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
-	ask(c);
+	uv_timer_start(&c->start, on_start, c->wait_ms, 0);
 }
 
 static int by_size(const void *a, const void *b)
@@ -156,6 +165,8 @@ int main(int argc, char **argv)
 	n_sessions = argc > 5 ? strtoul(argv[5], NULL, 10) : 0;
 	if (argc > 6)
 		read_lines(argv[6]);
+	const char *text = getenv("OC_BENCH_SPREAD_MS");
+	uint64_t spread = text != NULL ? strtoull(text, NULL, 10) : 0;
 	conn *conns = calloc(n, sizeof *conns);
 	took = calloc(wanted + 1, sizeof *took);
 	if (conns == NULL || took == NULL)
@@ -168,7 +179,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < n; i++) {
 		conn *c = &conns[i];
 		uv_tcp_init(uv_default_loop(), &c->tcp);
-		c->tcp.data = c->connect.data = c;
+		uv_timer_init(uv_default_loop(), &c->start);
+		c->tcp.data = c->connect.data = c->start.data = c;
+		c->wait_ms = i * spread / n;
 		llhttp_init(&c->parser, HTTP_RESPONSE, &settings);
 		c->parser.data = c;
 		uv_tcp_connect(&c->connect, &c->tcp, (const struct sockaddr *)&addr, on_connected);

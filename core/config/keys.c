@@ -486,6 +486,7 @@ static const char modules_keys[] = "enabled boolean =true # false: no module at 
 static const char plugins_keys[] = "enabled boolean\n"
 				   "allow string[]\n"
 				   "deny string[]\n"
+				   "node string # The Node.js that runs them; default: the first of PATH\n"
 				   "transport loop|nng =\"loop\" # To the plugins' processes: our own, or libnng\n"
 				   "load object !minor\n"
 				   "	paths string[]\n"

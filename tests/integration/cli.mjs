@@ -171,6 +171,38 @@ test('what a model writes gives no orders to a terminal', async () => {
 	server.close();
 });
 
+test('the keys that are read, those that are known and those that are written about are the same', () => {
+	const top = process.env.OC_TOP_SRCDIR;
+	const schema = JSON.parse(cli(['config', 'schema']).out);
+	const known = (key) => {
+		let at = schema;
+		for (const name of key.split('.')) {
+			if (at.properties?.[name])
+				at = at.properties[name];
+			else if (at.additionalProperties !== false)
+				return at !== schema;
+			else
+				return false;
+		}
+		return true;
+	};
+	const texts = ['README.md', 'SECURITY.md', 'contrib/man/openclaw.1', 'plugin-sdk/doc/guide.md', 'plugin-sdk/doc/plugins.md']
+		.map((f) => fs.readFileSync(path.join(top, f), 'utf8'));
+	const words = texts.flatMap((text) => text.match(/\b[a-z][A-Za-z]*(\.[a-z][A-Za-z]*)+\b(?![/(])/g))
+		.filter((w) => schema.properties[w.split('.')[0]]);
+	const methods = fs.readFileSync(path.join(top, 'core/gateway/method.h'), 'utf8').match(/(?<=X\()\w+_\w+/g).map((m) => m.replace('_', '.'));
+	const others = ['gateway.log', 'gateway.sock', 'hooks.timeoutMs', 'hooks.timeouts', 'session.state', 'plugins.md', 'hooks.test', ...methods];
+	const wrong = new Set(words.filter((w) => !known(w) && !others.includes(w)));
+	equal([...wrong], []);
+	const read = new Set();
+	for (const folder of ['core', 'ipc-bridge'])
+		for (const f of fs.readdirSync(path.join(top, folder), { recursive: true }).filter((n) => n.endsWith('.c')))
+			for (const [, key] of fs.readFileSync(path.join(top, folder, f), 'utf8').matchAll(/oc_config_(?:str|i64|bool|num)\([^;"]*?"([a-zA-Z0-9_.]+)"/g))
+				read.add(key);
+	ok(read.size > 60);
+	equal([...read].filter((key) => !known(key) || !texts.some((text) => text.includes(key))), []);
+});
+
 test('a gateway that OPENCLAW_GATEWAY_URL names is stopped, but not restarted here', async () => {
 	fresh();
 	const gw = await new Gateway().start();

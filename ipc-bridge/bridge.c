@@ -359,6 +359,8 @@ cJSON *oc_plugin_describe(const oc_plugin *plugin, bool detail)
 		(void)oc_json_set_str(o, plugin->broken ? "error" : "reason", plugin->why);
 	if (plugin->remedy != NULL)
 		(void)oc_json_set_str(o, "remedy", plugin->remedy);
+	if (plugin->group != NULL)
+		(void)oc_json_set_str(o, "group", plugin->group);
 	if (plugin->proc != NULL)
 		(void)oc_json_set_i64(o, "pid", oc_proc_pid(plugin->proc));
 	if (plugin->missing != NULL)

@@ -7,6 +7,7 @@ libocore_la_SOURCES += \
 	%D%/discover.c \
 	%D%/engine.c \
 	%D%/frame.c %D%/frame.h \
+	%D%/group.c \
 	%D%/hostcall.c \
 	%D%/method.c \
 	%D%/nng.c %D%/nng.h \

@@ -96,31 +96,49 @@ char *oc_plugin_cache(const oc_plugin *plugin)
 	return oc_asprintf("%s/cache/plugins/%s", plugin->bridge->state, plugin->module_name);
 }
 
-oc_status oc_permit_read(const oc_plugin *plugin, const char *run, const char *besides, oc_permit *ret, oc_err *err)
+/* A plugin's own folders, and those its code lives in. */
+static oc_status add_own(const oc_plugin *plugin, oc_permit *p, oc_err *err)
+{
+	oc_status status = folder(p, oc_asprintf("%s/plugins/%s", plugin->bridge->state, plugin->id), err);
+	/* Its own: what it compiled is code, which no other plugin may put there. */
+	if (status == OC_OK)
+		status = folder(p, oc_plugin_cache(plugin), err);
+	oc_plugin_reads around = {.n = 0};
+	oc_plugin_reads_add(&around, plugin);
+	if (status == OC_OK && !take(p, p->read, &p->n_read, oc_strdup(plugin->root)))
+		status = OC_E_LIMIT;
+	for (size_t i = 0; status == OC_OK && i < around.n; i++)
+		if (!take(p, p->read, &p->n_read, oc_strdup(around.path[i])))
+			status = OC_E_LIMIT;
+	oc_plugin_reads_free(&around);
+	return status;
+}
+
+oc_status oc_permit_read(const oc_plugin *plugin, const char *run, const char *besides, bool together, oc_permit *ret, oc_err *err)
 {
 	const oc_bridge *bridge = plugin->bridge;
 	oc_permit p = {.network = oc_permit_network(plugin), .level = oc_sandbox_level_parse(oc_json_str(entry_of(plugin), "sandbox", "strict"))};
 	oc_status status = run != NULL ? folder(&p, oc_strdup(run), err) : OC_OK;
 	if (status == OC_OK)
-		status = folder(&p, oc_asprintf("%s/plugins/%s", bridge->state, plugin->id), err);
-	/* Its own: what it compiled is code, which no other plugin may put there. */
-	if (status == OC_OK)
-		status = folder(&p, oc_plugin_cache(plugin), err);
+		status = add_own(plugin, &p, err);
+	for (oc_plugin *m = oc_group_next(plugin, NULL); together && status == OC_OK && m != NULL; m = oc_group_next(plugin, m)) {
+		if (m == plugin)
+			continue;
+		status = folder(&p, oc_asprintf("%s/run/bridge/%s", bridge->state, m->module_name), err);
+		if (status == OC_OK)
+			status = add_own(m, &p, err);
+	}
 	if (status == OC_OK)
 		status = folder(&p, oc_path_expand(oc_config_str(bridge->config, "agents.defaults.workspace", "workspace"), bridge->state), err);
-	const char *const fixed[] = {bridge->node_dir, plugin->root, bridge->node, besides};
-	oc_plugin_reads around = {.n = 0};
-	oc_plugin_reads_add(&around, plugin);
+	const char *const fixed[] = {bridge->node_dir, bridge->node, besides};
 	for (size_t i = 0; status == OC_OK && i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		if (fixed[i] != NULL && !take(&p, p.read, &p.n_read, oc_strdup(fixed[i])))
-			status = OC_E_NOMEM;
-	for (size_t i = 0; status == OC_OK && i < around.n; i++)
-		if (!take(&p, p.read, &p.n_read, oc_strdup(around.path[i])))
-			status = OC_E_NOMEM;
-	oc_plugin_reads_free(&around);
+			status = OC_E_LIMIT;
 	if (status == OC_OK && (!add_paths(plugin, &p, "read", p.read, &p.n_read) || !add_paths(plugin, &p, "write", p.write, &p.n_write) ||
 				!add_env(plugin, &p)))
-		status = oc_fail(err, OC_E_LIMIT, "grant it fewer", "too much is granted to %s", plugin->id);
+		status = OC_E_LIMIT;
+	if (status == OC_E_LIMIT)
+		(void)oc_fail(err, status, "grant it fewer", "too much is granted to %s", plugin->id);
 	if (status == OC_OK)
 		*ret = p;
 	else

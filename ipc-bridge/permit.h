@@ -4,7 +4,7 @@
 
 #include "ipc-bridge/plugin.h"
 
-enum { OC_PERMIT_MAX = 96 /* paths, and variables */ };
+enum { OC_PERMIT_MAX = 192 /* paths, and variables */ };
 
 typedef struct oc_permit {
 	const char *read[OC_PERMIT_MAX], *write[OC_PERMIT_MAX]; /* end with NULL */
@@ -16,7 +16,8 @@ typedef struct oc_permit {
 } oc_permit;
 
 /* Its folders are made. run: that of its sockets; besides: one more that it may read; both may be NULL. oc_permit_free it. */
-oc_status oc_permit_read(const oc_plugin *plugin, const char *run, const char *besides, oc_permit *ret, oc_err *err);
+/* together: what is their own for all of its group. */
+oc_status oc_permit_read(const oc_plugin *plugin, const char *run, const char *besides, bool together, oc_permit *ret, oc_err *err);
 bool oc_permit_setenv(oc_permit *permit, const char *variable); /* NAME=value */
 void oc_permit_free(oc_permit *permit); /* wipes values */
 bool oc_permit_network(const oc_plugin *plugin);

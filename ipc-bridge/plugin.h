@@ -37,6 +37,7 @@ struct oc_plugin {
 	cJSON *config;      /* its own part, checked, defaults filled in */
 	char *key;	    /* of its contents and configuration: the snapshot is good for this */
 	bool enabled;
+	char *group;	  /* whose process it shares; NULL: it has one of its own */
 	char *why;	  /* it is disabled or in error: the reason; NULL */
 	char *remedy;	  /* NULL */
 	bool broken;	  /* the reason is an error */
@@ -111,6 +112,16 @@ void oc_plugins_decide(oc_bridge *bridge);
 void oc_plugin_free(oc_plugin *plugin);
 void oc_plugin_refuse(oc_plugin *plugin, const char *remedy, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* ---- group.c ---- */
+
+/* Who shares the process of whom, as the configuration says. */
+void oc_groups_decide(oc_bridge *bridge);
+bool oc_group_same(const oc_plugin *a, const oc_plugin *b);
+/* All of its group, itself included, one after the other (after NULL: the first); NULL: no more. */
+oc_plugin *oc_group_next(const oc_plugin *plugin, oc_plugin *after);
+/* The same for those who sit in its process now, whatever the configuration says; itself when it has none. */
+oc_plugin *oc_group_sharing(const oc_plugin *plugin, oc_plugin *after);
+
 /* ---- snapshot.c ---- */
 
 /* The key of what the plugin's folder, manifest and configuration hold now; oc_free it. */
@@ -137,7 +148,8 @@ typedef struct oc_plugin_launch {
 	const char *script;    /* of the JavaScript side */
 	const char *folder;    /* that it may write to besides its own */
 	const char *read;      /* that it may read besides, and where it runs; NULL: none, in its root */
-	const char *env[4];    /* further NAME=value; ends with NULL */
+	const char *env[5];    /* further NAME=value; ends with NULL */
+	bool together;	       /* for all of its group */
 	uint32_t flags;	       /* OC_PROC_* */
 	int pass_fd;
 	void (*on_output)(void *arg, uint32_t stream, oc_str data);

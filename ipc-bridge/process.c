@@ -19,6 +19,8 @@ enum {
 	STEADY_MS = 60 * 1000,	  /* up for so long: what failed before is forgotten */
 	INIT_MS = 60 * 1000,	  /* loading may transpile a lot, the first time */
 	STOP_MS = 5000,
+	GROUP_MS = 50,		  /* until it is seen again whether its group's process is gone */
+	LINES_MAX = 64 * 1024,
 	LAST_WORDS_MS = 1000,
 };
 
@@ -137,24 +139,34 @@ static void not_waiting(void *arg)
 }
 
 /* What it said before it went may still be on its way: the end of the connection decides, which tells open calls. */
-static void on_exit_of(void *arg, oc_status status, int exit_code, int signal, oc_str message)
+static void process_over(oc_plugin *plugin, const char *how)
 {
-	oc_plugin *plugin = arg;
 	plugin->proc = NULL;
 	oc_watchdog_end(plugin);
 	oc_free(plugin->ended);
-	if (status != OC_OK)
-		plugin->ended = oc_asprintf("its process: %.*s", OC_STR_ARG(message));
-	else if (signal != 0)
-		plugin->ended = oc_asprintf("its process was ended by signal %d", signal);
-	else
-		plugin->ended = oc_asprintf("its process ended with status %d", exit_code);
+	plugin->ended = plugin->group != NULL ? oc_asprintf("%s (group %s)", how, plugin->group) : oc_strdup(how);
 	if (plugin->phase != OC_PLUGIN_STOPPING)
 		plugin->phase = OC_PLUGIN_ENDING;
 	if (plugin->peer != NULL && oc_peer_connected(plugin->peer))
 		patient(plugin, LAST_WORDS_MS, not_waiting);
 	else
 		gone(plugin);
+}
+
+static void on_exit_of(void *arg, oc_status status, int exit_code, int signal, oc_str message)
+{
+	const oc_plugin *first = arg;
+	const oc_proc *proc = first->proc;
+	char how[256];
+	if (status != OC_OK)
+		(void)snprintf(how, sizeof(how), "its process: %.*s", OC_STR_ARG(message));
+	else if (signal != 0)
+		(void)snprintf(how, sizeof(how), "its process was ended by signal %d", signal);
+	else
+		(void)snprintf(how, sizeof(how), "its process ended with status %d", exit_code);
+	for (oc_plugin *p = first->bridge->plugins; p != NULL; p = p->next)
+		if (p->proc == proc)
+			process_over(p, how);
 }
 
 void oc_plugin_kill(oc_plugin *plugin)
@@ -180,7 +192,7 @@ static void on_stop_answer(void *arg, oc_status status, oc_str result)
 		(void)oc_proc_kill(plugin->proc, 15);
 }
 
-void oc_plugin_halt(oc_plugin *plugin)
+static void halt_one(oc_plugin *plugin)
 {
 	oc_watch_end(plugin->retry);
 	plugin->retry = NULL;
@@ -198,6 +210,12 @@ void oc_plugin_halt(oc_plugin *plugin)
 		(void)oc_proc_kill(plugin->proc, 15);
 }
 
+void oc_plugin_halt(oc_plugin *plugin)
+{
+	for (oc_plugin *p = oc_group_sharing(plugin, NULL); p != NULL; p = oc_group_sharing(plugin, p))
+		halt_one(p);
+}
+
 /* ---- Its start ---- */
 
 /* Registrations came: what is new is kept, who waited goes on. */
@@ -213,9 +231,10 @@ static void on_registered(void *arg, oc_status status, oc_str result)
 	else
 		(void)oc_fail(&err, status, NULL, "%.*s", OC_STR_ARG(result));
 	if (status != OC_OK) {
-		/* An error of its code comes again each time: no restarts. */
+		/* An error of its code comes again each time: no restarts, but of those who share its process. */
 		plugin->failures = FAILURES_MAX - 1;
-		plugin->phase = OC_PLUGIN_STOPPING;
+		for (oc_plugin *p = oc_group_sharing(plugin, NULL); p != NULL; p = oc_group_sharing(plugin, p))
+			p->phase = OC_PLUGIN_STOPPING;
 		oc_plugin_kill(plugin);
 		oc_plugin_refuse(plugin, "see openclaw plugins logs", "it could not be loaded: %s", err.text);
 		oc_error("plugins", "%s: %s", plugin->id, plugin->why);
@@ -327,7 +346,7 @@ oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_
 	oc_bridge *bridge = plugin->bridge;
 	oc_permit permit;
 	oc_auto_free char *main_js = oc_path_join(bridge->node_dir, launch->script);
-	oc_status status = main_js != NULL ? oc_permit_read(plugin, launch->folder, launch->read, &permit, err) : OC_E_NOMEM;
+	oc_status status = main_js != NULL ? oc_permit_read(plugin, launch->folder, launch->read, launch->together, &permit, err) : OC_E_NOMEM;
 	if (status != OC_OK)
 		return status;
 	for (size_t i = 0; i < sizeof(launch->env) / sizeof(launch->env[0]) && launch->env[i] != NULL; i++)
@@ -350,7 +369,8 @@ oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_
 	return status;
 }
 
-static oc_status start(oc_plugin *plugin, oc_err *err)
+/* A socket for it alone, its secret and its id, as the process finds them: a line each. */
+static oc_status open_line(oc_plugin *plugin, oc_sbuf *lines, oc_err *err)
 {
 	char secret[33];
 	oc_auto_free char *folder = oc_asprintf("%s/run/bridge/%s", plugin->bridge->state, plugin->module_name);
@@ -358,33 +378,80 @@ static oc_status start(oc_plugin *plugin, oc_err *err)
 	oc_status status = make_folder(folder, err);
 	if (status != OC_OK)
 		return status;
-	(void)oc_id_token(secret, sizeof(secret) - 1);
 	const char *transport = oc_config_str(plugin->bridge->config, "plugins.transport", "loop");
+	(void)oc_id_token(secret, sizeof(secret) - 1);
 	oc_peer_options peer = {.name = plugin->id, .path = socket, .secret = secret, .version = PACKAGE_VERSION,
 				.transport = strcmp(transport, "nng") == 0 ? OC_TRANSPORT_NNG : OC_TRANSPORT_LOOP, .events = &peer_events, .arg = plugin};
 	status = oc_peer_open(plugin->bridge->loop, &peer, &plugin->peer, err);
-	oc_auto_free char *env_socket = oc_asprintf("OPENCLAW_BRIDGE_SOCKET=%s", socket);
-	oc_auto_free char *env_secret = oc_asprintf("OPENCLAW_BRIDGE_SECRET=%s", secret);
-	oc_auto_free char *env_id = oc_asprintf("OPENCLAW_BRIDGE_ID=%s", plugin->id);
-	oc_plugin_launch launch = {.script = "main.js", .folder = folder, .env = {env_socket, env_secret, env_id}, .flags = OC_PROC_MERGE,
-				   .on_output = oc_plugin_output, .on_exit = on_exit_of, .arg = plugin};
-	if (status == OC_OK && (env_socket == NULL || env_secret == NULL || env_id == NULL))
-		status = oc_fail(err, OC_E_NOMEM, NULL, "no memory for a plugin");
-	if (status == OC_OK)
-		status = oc_plugin_spawn(plugin, &launch, &plugin->proc, err);
-	if (status == OC_OK)
-		oc_watchdog_start(plugin);
-	oc_wipe(env_secret, env_secret != NULL ? strlen(env_secret) : 0);
+	oc_sbuf_printf(lines, "%s\n%s\n%s\n", socket, secret, plugin->id);
 	oc_wipe(secret, sizeof(secret));
-	if (status != OC_OK) {
-		oc_peer_close(plugin->peer);
-		plugin->peer = NULL;
-		return status;
-	}
+	if (status == OC_OK && lines->error != OC_OK)
+		status = oc_fail(err, lines->error, NULL, "no memory for a plugin");
+	return status;
+}
+
+/* Lines for all of its group that may run. */
+static oc_status open_lines(oc_plugin *plugin, oc_sbuf *lines, oc_err *err)
+{
+	oc_sbuf_z(lines, "OPENCLAW_BRIDGE=");
+	oc_status status = open_line(plugin, lines, err);
+	for (oc_plugin *p = oc_group_next(plugin, NULL); p != NULL && status == OC_OK; p = oc_group_next(plugin, p))
+		if (p != plugin && p->enabled)
+			status = open_line(p, lines, err);
+	return status;
+}
+
+static void began(oc_plugin *plugin, oc_proc *proc)
+{
+	oc_watch_end(plugin->retry);
+	plugin->retry = NULL;
+	plugin->proc = proc;
 	plugin->phase = OC_PLUGIN_STARTING;
 	plugin->epoch++;
 	plugin->started_ms = oc_now_ms();
-	return OC_OK;
+}
+
+/* Some of its group run without it: they end, and it asks again until all can begin together. */
+static bool others_first(oc_plugin *plugin)
+{
+	bool others = false;
+	for (oc_plugin *p = oc_group_next(plugin, NULL); p != NULL; p = oc_group_next(plugin, p))
+		if (p->phase != OC_PLUGIN_DOWN) {
+			others = true;
+			oc_plugin_halt(p);
+		}
+	if (others)
+		plugin->retry = oc_timer_start(plugin->owner, GROUP_MS, 0, try_again, plugin);
+	return others && plugin->retry != NULL;
+}
+
+static oc_status start(oc_plugin *plugin, oc_err *err)
+{
+	oc_auto_free char *folder = oc_asprintf("%s/run/bridge/%s", plugin->bridge->state, plugin->module_name);
+	oc_proc *proc = NULL;
+	oc_sbuf lines;
+	if (others_first(plugin))
+		return OC_OK;
+	oc_sbuf_init(&lines, LINES_MAX);
+	oc_status status = folder != NULL ? open_lines(plugin, &lines, err) : OC_E_NOMEM;
+	oc_plugin_launch launch = {.script = "main.js", .folder = folder, .env = {oc_sbuf_view(&lines).p}, .together = true, .flags = OC_PROC_MERGE,
+				   .on_output = oc_plugin_output, .on_exit = on_exit_of, .arg = plugin};
+	if (status == OC_OK)
+		status = oc_plugin_spawn(plugin, &launch, &proc, err);
+	if (lines.error == OC_OK)
+		oc_wipe((char *)oc_sbuf_view(&lines).p, oc_sbuf_view(&lines).n);
+	oc_sbuf_free(&lines);
+	for (oc_plugin *p = oc_group_next(plugin, NULL); p != NULL; p = oc_group_next(plugin, p)) {
+		if (p->phase == OC_PLUGIN_DOWN && p->peer != NULL && status == OC_OK) {
+			began(p, proc);
+		} else if (status != OC_OK) {
+			oc_peer_close(p->peer);
+			p->peer = NULL;
+		}
+	}
+	if (status == OC_OK)
+		oc_watchdog_start(plugin);
+	return status;
 }
 
 static void try_again(void *arg)

@@ -61,7 +61,7 @@ char *oc_plugin_key(const oc_plugin *plugin)
 	char hex[2 * sizeof(bytes) + 1];
 	unsigned files = 0;
 	/* With what it may do: it may register other things when it may read more. */
-	static const char *const grants[] = {"env", "read", "write", "network", "sandbox"};
+	static const char *const grants[] = {"env", "read", "write", "network", "sandbox", "group"};
 	const cJSON *whole = oc_json_get(oc_config_get(plugin->bridge->config, "plugins.entries"), plugin->id);
 	oc_auto_json cJSON *entry = cJSON_CreateObject();
 	for (size_t i = 0; i < sizeof(grants) / sizeof(grants[0]); i++)

@@ -103,8 +103,10 @@ static int run_list(const oc_args *args)
 	oc_table *table = oc_table_new(heads, sizeof heads / sizeof heads[0]);
 	cJSON_ArrayForEach(p, list)
 	{
+		const char *group = oc_json_str(p, "group", ""), *process = oc_json_str(p, "process", "");
+		oc_auto_free char *shared = group[0] != 0 ? oc_asprintf("%s (%s)", process, group) : NULL;
 		const char *cells[] = {oc_json_str(p, "id", ""), oc_json_str(p, "version", ""), oc_json_str(p, "origin", ""),
-				       oc_json_str(p, "status", ""), oc_json_str(p, "process", ""),
+				       oc_json_str(p, "status", ""), shared != NULL ? shared : process,
 				       oc_json_str(p, "error", oc_json_str(p, "reason", ""))};
 		oc_table_row(table, cells);
 	}
@@ -138,6 +140,8 @@ static int run_info(const oc_args *args)
 	printf("%s%s%s %s\n", oc_bold(), oc_json_str(info, "name", ""), oc_plain(), oc_json_str(info, "version", ""));
 	printf("  %-16s%s\n  %-16s%s (process %s)\n", "source", oc_json_str(info, "source", ""), "status", oc_json_str(info, "status", ""),
 	       oc_json_str(info, "process", ""));
+	if (oc_json_str(info, "group", "")[0] != 0)
+		printf("  %-16s%s (one process for all of it)\n", "group", oc_json_str(info, "group", ""));
 	const char *note = oc_json_str(info, "error", oc_json_str(info, "reason", ""));
 	if (note[0] != 0)
 		printf("  %-16s%s\n", "note", note);

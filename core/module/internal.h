@@ -257,8 +257,9 @@ void oc_module_inspect(oc_module *module);
 /* policy.c */
 /* A value of the configuration; NULL when it or the configuration is not there. */
 const cJSON *oc_modules_setting(const oc_modules *modules, const char *path);
-/* Decides about every module from the configuration: REFUSED, DISABLED or VERIFIED; of those that run only `enabled`. */
-void oc_policy_apply(oc_modules *modules);
+/* Decides about every module of a name (NULL: about all) from the configuration: REFUSED, DISABLED or VERIFIED; of those that
+ * run only `enabled`. */
+void oc_policy_apply(oc_modules *modules, const char *name);
 /* The module's settings as JSON text, secrets left out, defaults filled in, checked against its schema. */
 oc_status oc_policy_config(const oc_module *module, char **ret, oc_err *err);
 

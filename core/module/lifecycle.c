@@ -321,7 +321,7 @@ static void stopped(oc_module *m)
 		m->in_batch_start = true;
 	} else {
 		batch_report(m, !again);
-		oc_policy_apply(modules);
+		oc_policy_apply(modules, NULL);
 	}
 	batch_go_on(modules);
 }

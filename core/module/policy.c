@@ -237,14 +237,15 @@ static void settle_group(oc_modules *modules, size_t from, size_t to)
 	}
 }
 
-void oc_policy_apply(oc_modules *modules)
+void oc_policy_apply(oc_modules *modules, const char *name)
 {
 	for (size_t i = 0; i < modules->n;) {
 		size_t end = i + 1;
 
 		while (end < modules->n && strcmp(modules->list[end]->name, modules->list[i]->name) == 0)
 			end++;
-		settle_group(modules, i, end);
+		if (name == NULL || strcmp(name, modules->list[i]->name) == 0)
+			settle_group(modules, i, end);
 		i = end;
 	}
 }

@@ -240,7 +240,7 @@ oc_status oc_modules_add(oc_modules *modules, oc_str manifest_json, const oc_mod
 	m->manifest = manifest;
 	m->linked = desc;
 	m->bundled = true;
-	oc_policy_apply(modules);
+	oc_policy_apply(modules, m->name);
 	if (ret != NULL)
 		*ret = m;
 	return OC_OK;

@@ -301,6 +301,6 @@ oc_status oc_modules_scan(oc_modules *modules, oc_err *err)
 	if (st != OC_OK)
 		return oc_fail(err, st, NULL, "cannot list the modules");
 	forget_gone(modules);
-	oc_policy_apply(modules);
+	oc_policy_apply(modules, NULL);
 	return OC_OK;
 }

@@ -1,34 +1,23 @@
 #!/usr/bin/env node
 'use strict';
-// The process of one plugin.  Started by the gateway with OPENCLAW_BRIDGE_SOCKET, OPENCLAW_BRIDGE_SECRET and
-// OPENCLAW_BRIDGE_ID; everything else comes over the socket.
+// The process of one plugin, or of a group that shares it.  Started by the gateway with OPENCLAW_BRIDGE: three lines for each
+// plugin, its socket, its secret and its id; everything else comes over the sockets.
 const { Pair } = require('./lib/sp.js');
 const { Peer } = require('./lib/peer.js');
 const { Plugin } = require('./lib/plugin.js');
 
-function take(name) {
-	const value = process.env[name];
-	delete process.env[name];
-	return value;
-}
-
-function main() {
-	const socket = take('OPENCLAW_BRIDGE_SOCKET'), secret = take('OPENCLAW_BRIDGE_SECRET'), id = take('OPENCLAW_BRIDGE_ID');
-	if (!socket || !secret || !id) {
-		console.error('this program is started by the gateway, one process a plugin (openclaw plugins list)');
-		process.exit(64);
-	}
+// {stop}: one plugin, on its own connection.
+function connect(socket, secret, id, over) {
 	const pair = new Pair(socket);
 	let peer;
 	const plugin = new Plugin({
 		call: (path, args, options) => peer.call('runtime', { path, args }, options),
 		notify: (name, value) => peer.notify(name, value),
 	});
-	const methods = plugin.methods();
-	const stop = methods.shutdown;
+	const methods = plugin.methods(), stop = methods.shutdown;
 	methods.shutdown = async () => {
 		await stop();
-		setTimeout(() => process.exit(0), 50);
+		over();
 		return null;
 	};
 	peer = new Peer(pair, methods, plugin.notes());
@@ -38,9 +27,26 @@ function main() {
 			console.error(`bridge: ${error.message}`);
 		process.exit(error ? 69 : 0);
 	});
+	return { stop };
+}
+
+function main() {
+	const lines = (process.env.OPENCLAW_BRIDGE ?? '').split('\n'), plugins = [];
+	delete process.env.OPENCLAW_BRIDGE;
+	if (lines.length < 3) {
+		console.error('this program is started by the gateway, one process a plugin (openclaw plugins list)');
+		process.exit(64);
+	}
+	let left = 0;
+	const over = () => {
+		if (--left === 0)
+			setTimeout(() => process.exit(0), 50);
+	};
+	for (let i = 0; i + 2 < lines.length; i += 3, left++)
+		plugins.push(connect(lines[i], lines[i + 1], lines[i + 2], over));
 	// A plugin's stray rejection is a line in its log, not its end.
 	process.on('unhandledRejection', (reason) => console.error(`unhandled rejection: ${reason?.stack ?? reason}`));
-	process.on('SIGTERM', () => void methods.shutdown());
+	process.on('SIGTERM', () => void Promise.allSettled(plugins.map(({ stop }) => stop())).then(() => setTimeout(() => process.exit(0), 50)));
 }
 
 main();

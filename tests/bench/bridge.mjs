@@ -14,6 +14,9 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const row = (name, ...values) => console.log(name.padEnd(52), ...values);
 const quantile = (list, q) => list.sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(list.length * q))];
 const pss = (pid) => Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))[1]);
+// With everything below it: around a plugin's Node is the sandbox.
+const children = (pid) => fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+const treePss = (pid) => pss(pid) + children(pid).reduce((sum, child) => sum + treePss(child), 0);
 const mib = (kib) => `${(kib / 1024).toFixed(1)} MiB`;
 
 // ---- Plugins and gateways ----
@@ -33,7 +36,7 @@ function makeState(name, plugins, config = {}) {
 		fs.writeFileSync(path.join(folder, 'index.ts'), `import { jsonResult } from 'openclaw/plugin-sdk';
 			export default function register(api: any) { void jsonResult; ${body} }`);
 	}
-	fs.writeFileSync(path.join(state, 'openclaw.json'), JSON.stringify({ gateway: { mode: 'local' }, logging: { level: 'warn' },
+	fs.writeFileSync(path.join(state, 'openclaw.json'), JSON.stringify({ gateway: { mode: 'local' },
 		agents: { defaults: { skipBootstrap: true, model: { primary: 'offline/echo' } } }, ...config }), { mode: 0o600 });
 	return state;
 }
@@ -115,7 +118,7 @@ async function processes() {
 		await gateway.rpc('tools.execute', { name: 'bench_echo', arguments: { text: 'x' }, session: 'main' });
 		await sleep(1500);
 		const [one] = await gateway.known();
-		const tree = pss(one.pid) , rest = pss(empty.pid);
+		const tree = treePss(one.pid), rest = pss(empty.pid);
 		row(`PSS of one plugin, ${what}`, mib(tree));
 		row('PSS of an empty Node', mib(rest));
 		row('more than an empty Node (limit 10 MiB)', mib(tree - rest));
@@ -139,7 +142,7 @@ async function processes() {
 	row('gateway answers after', `${ready.toFixed(0)} ms`);
 	row(`all ${many} run after`, `${(performance.now() - from).toFixed(0)} ms`);
 	await sleep(1500);
-	const all = (await gateway.plugins()).map((one) => pss(one.pid));
+	const all = (await gateway.plugins()).map((one) => treePss(one.pid));
 	row('PSS of their processes', `${mib(all.reduce((a, b) => a + b, 0))}, ${mib(quantile(all, 0.5))} each`);
 	row('PSS of the gateway beside them', mib(pss(gateway.child.pid)));
 	await gateway.stop();

@@ -158,4 +158,52 @@ test('disabled, its tools and its process are gone; enabled, they are back', asy
 	equal((await gw.stop()).code, 0);
 });
 
+test('a group shares one process: each its own tools and words, all its fate; who may do other things is refused', async () => {
+	const member = (id, more = '') => write(id, { 'openclaw.plugin.json': { id, configSchema: { type: 'object' } }, 'index.js': `
+		const fs = require('node:fs'), { readStringParam } = require('openclaw/plugin-sdk');
+		module.exports = (api) => {
+			const tool = (name, run) => api.registerTool({ name: '${id}_' + name, description: 'd', parameters: { type: 'object', properties: {} }, execute: async (_id, args) => run(args) });
+			globalThis.shared ??= Math.random(); // of a process
+			tool('pid', () => String(globalThis.shared));
+			tool('who', (args) => api.id + ' ' + api.runtime.state.resolveStateDir().split('/').at(-1) + ' ' + JSON.stringify(api.pluginConfig) + ' ' + readStringParam(args, 'word'));
+			api.on('before_tool_call', (event) => event.params.order && { params: { order: event.params.order + ' ${id}' } }, { priority: ${id === 'two' ? 5 : 1} });
+			tool('order', (args) => args.order);
+			${more}
+		};` });
+	member('one', "tool('die', () => process.exit(5));");
+	member('two');
+	member('three');
+	const config = { plugins: { deny: ['demo', 'broken', 'picky', 'bare'], entries: { one: { group: 'desk', config: { n: 1 } }, two: { group: 'desk', config: { n: 2 } },
+		three: { group: 'desk', network: false } } } };
+	writeConfig(config);
+	gw = await new Gateway().start();
+	await until('both', async () => (await plugin('one')).status === 'loaded' && (await plugin('two')).status === 'loaded');
+	equal((await plugin('three')).status, 'error');
+	match((await plugin('three')).error, /cannot share the process of group desk: plugins\.entries\.three\.network is not what it is for one/);
+	equal((await plugin('two')).group, 'desk');
+	await until('its tools', async () => JSON.stringify(await gw.rpc('tools.list', {})).includes('two_who'));
+	const pid = text(await call('one_pid'));
+	equal(text(await call('two_pid')), pid);
+	equal((await plugin('one')).pid, (await plugin('two')).pid);
+	equal(text(await call('one_who', { word: 'a' })), 'one one {"n":1} a');
+	equal(text(await call('two_who', { word: 'b' })), 'two two {"n":2} b');
+	equal(text(await call('one_order', { order: 'core' })), 'core one'); // the later of the two stands, as ever
+	match(cli(['plugins', 'list']).out, /two .*running \(desk\)/);
+	match(JSON.stringify(await gw.rpcRaw('tools.execute', { name: 'one_die', arguments: {}, session: 'main' })), /process|interrupted|retried/i);
+	const next = text(await call('two_pid'));
+	ok(next !== pid);
+	equal(text(await call('one_pid')), next);
+	ok(JSON.parse(cli(['plugins', 'doctor', 'one', '--json']).out).some((one) => one.kind === 'crash' && /status 5 \(group desk\)/.test(one.what)));
+	// The third may join as soon as it may do the same; then the second goes, and the others go on.
+	delete config.plugins.entries.three.network;
+	writeConfig(config);
+	await until('the third', async () => (await plugin('three')).status === 'loaded' && (await plugin('three')).process === 'running');
+	await until('its tools', async () => JSON.stringify(await gw.rpc('tools.list', {})).includes('three_pid'));
+	equal(text(await call('three_pid')), text(await call('one_pid')));
+	equal(cli(['plugins', 'disable', 'two']).code, 0);
+	await until('the second to go', async () => (await plugin('two')).process === 'idle');
+	equal(text(await call('three_pid')), text(await call('one_pid')));
+	equal((await gw.stop()).code, 0);
+});
+
 await done();

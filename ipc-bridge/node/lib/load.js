@@ -17,6 +17,8 @@ const NATIVE_MISSES = new Set(['ERR_REQUIRE_ESM', 'ERR_REQUIRE_ASYNC_MODULE', 'E
 	'ERR_UNKNOWN_FILE_EXTENSION', 'ERR_UNSUPPORTED_DIR_IMPORT', 'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING',
 	'ERR_MODULE_NOT_FOUND', 'ERR_IMPORT_ATTRIBUTE_MISSING']);
 
+const loaders = []; // one a plugin of this process
+
 class Loader {
 	// options: {root, transpiler, sdk(spec) -> exports, onMissing(name)}
 	constructor(options) {
@@ -35,10 +37,13 @@ class Loader {
 
 	// Dependencies that Node loads may ask for the SDK too.
 	#answerForSdk() {
+		if (loaders.push(this) > 1)
+			return;
 		const original = Module._load;
 		Module._load = (request, parent, isMain) => {
+			const own = () => loaders.find((one) => parent?.filename?.startsWith(`${one.root}/`)) ?? this;
 			if (SDK.test(request))
-				return this.sdk(request);
+				return own().sdk(request);
 			try {
 				return original(request, parent, isMain);
 			} catch (error) {

@@ -11,14 +11,16 @@ const WRITES = ['writeFile', 'writeFileSync', 'appendFile', 'appendFileSync', 'm
 
 // told: once each.  tell(kind, name); own: folders that are ours.
 function watch({ tell, network, own = [] }) {
-	ours = own;
+	ours.push(...own);
+	if (tells.push(tell) > 1)
+		return;
 	const told = new Set();
 	const once = (kind, name) => {
 		const key = `${kind} ${name}`;
 		if (told.has(key) || told.size >= 500)
 			return;
 		told.add(key);
-		tell(kind, name);
+		tells.forEach((one) => one(kind, name));
 	};
 	watchEnvironment(once);
 	watchFiles(once);
@@ -45,7 +47,9 @@ function watchEnvironment(once) {
 }
 
 // What we look for ourselves is no wish of the plugin's: package.json in all folders above, and our own cache.
-let ours = [];
+const ours = [];
+// Whom to tell: plugins of a group may all do the same, and who of them asked is not known.
+const tells = [];
 
 function note(once, kind, error) {
 	const at = DENIED.has(error?.code) ? error.path : undefined;

@@ -158,6 +158,8 @@ static oc_status load_key(oc_tls_server *server, const char *path, oc_err *err)
 #else
 	rc = mbedtls_pk_check_pair(&server->cert.pk, &server->key);
 #endif
+	if (rc != 0 && is_memory(rc))
+		return failed(err, OC_E_NOMEM, NULL, rc, "cannot look at the TLS key", path);
 	if (rc != 0)
 		return oc_fail(err, OC_E_INVALID, "use the key the certificate was made for",
 			       "the TLS key %s does not belong to the certificate", path);

@@ -145,9 +145,14 @@ void oc_bridge_configure(oc_bridge *bridge, oc_config *config)
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next) {
 		oc_auto_free char *key = p->enabled ? oc_plugin_key(p) : NULL;
 		if (p->enabled && p->key != NULL && key != NULL && strcmp(key, p->key) == 0) {
-			oc_plugin_tell_config(p);
+			if (p->failure != NULL)
+				oc_plugin_refuse(p, "see openclaw plugins logs", "%s", p->failure);
+			else
+				oc_plugin_tell_config(p);
 			continue; /* as before */
 		}
+		oc_free(p->failure);
+		p->failure = NULL;
 		oc_plugin_withdraw(p);
 		oc_plugin_halt(p);
 		p->failures = 0;

@@ -47,7 +47,7 @@ void oc_plugin_free(oc_plugin *plugin)
 	cJSON_Delete(plugin->snapshot);
 	cJSON_Delete(plugin->missing);
 	cJSON_Delete(plugin->troubles);
-	char *texts[] = {plugin->id, plugin->name, plugin->version, plugin->root, plugin->entry, plugin->key, plugin->why,
+	char *texts[] = {plugin->id, plugin->name, plugin->version, plugin->root, plugin->entry, plugin->key, plugin->why, plugin->failure,
 			 plugin->remedy, plugin->module_name, plugin->tools_json, plugin->line, plugin->ended, plugin->group};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		oc_free(texts[i]);
@@ -272,6 +272,14 @@ static char *package_id(const cJSON *package, const char *folder)
 	return oc_strdup(name[0] != 0 ? name : oc_path_base(folder));
 }
 
+/* An entry that only its author has: packages of later releases name in runtimeExtensions what it was compiled to. */
+static const char *entry_that_is_there(const char *folder, const char *entry, const cJSON *compiled, int i)
+{
+	const cJSON *other = cJSON_GetArrayItem(compiled, i);
+	oc_auto_free char *path = oc_path_join(folder, entry);
+	return cJSON_IsString(other) && path != NULL && access(path, F_OK) != 0 ? other->valuestring : entry;
+}
+
 /* false: the folder is no plugin. */
 static bool add_folder(oc_bridge *bridge, const char *origin, const char *folder)
 {
@@ -282,15 +290,18 @@ static bool add_folder(oc_bridge *bridge, const char *origin, const char *folder
 	if (id == NULL)
 		return true;
 	if (cJSON_GetArraySize(extensions) > 0) {
+		const cJSON *compiled = oc_json_get(package_block(package), "runtimeExtensions");
 		bool several = cJSON_GetArraySize(extensions) > 1;
+		int i = 0;
 		cJSON_ArrayForEach(entry, extensions)
 		{
+			int at = i++;
 			if (!cJSON_IsString(entry))
 				continue;
 			oc_auto_free char *base = without_suffix(entry->valuestring);
 			oc_auto_free char *own = several && base != NULL ? oc_asprintf("%s/%s", id, base) : oc_strdup(id);
 			if (own != NULL)
-				add(bridge, origin, own, folder, entry->valuestring, package);
+				add(bridge, origin, own, folder, entry_that_is_there(folder, entry->valuestring, compiled, at), package);
 		}
 		return true;
 	}

@@ -41,6 +41,7 @@ struct oc_plugin {
 	char *why;	  /* it is disabled or in error: the reason; NULL */
 	char *remedy;	  /* NULL */
 	bool broken;	  /* the reason is an error */
+	char *failure;	  /* why its code did not load, as long as nothing about it changed; NULL: it did, or was not tried */
 	bool probing, withdrawing;
 	bool seen, gone;  /* found by the last look; not there any more */
 	/* What it registered. */

@@ -237,6 +237,8 @@ static void on_registered(void *arg, oc_status status, oc_str result)
 			p->phase = OC_PLUGIN_STOPPING;
 		oc_plugin_kill(plugin);
 		oc_plugin_refuse(plugin, "see openclaw plugins logs", "it could not be loaded: %s", err.text);
+		oc_free(plugin->failure);
+		plugin->failure = plugin->why != NULL ? oc_strdup(plugin->why) : NULL;
 		oc_error("plugins", "%s: %s", plugin->id, plugin->why);
 		tell_waiting(plugin, OC_E_UNAVAILABLE, err.text);
 		return;

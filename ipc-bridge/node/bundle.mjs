@@ -13,7 +13,8 @@ const entries = {
 	sucrase: `const { transform } = require('sucrase');
 		const { parse } = require('sucrase/dist/parser');
 		const { TokenType } = require('sucrase/dist/parser/tokenizer/types');
-		module.exports = { transform, parse, tokens: TokenType };`,
+		const { IdentifierRole } = require('sucrase/dist/parser/tokenizer');
+		module.exports = { transform, parse, tokens: TokenType, roles: IdentifierRole };`,
 	'sinclair-typebox': `module.exports = { root: require('@sinclair/typebox'), subs: { ${subs([
 		['compiler', '@sinclair/typebox/compiler'], ['value', '@sinclair/typebox/value'], ['errors', '@sinclair/typebox/errors'],
 		['type', '@sinclair/typebox/type'], ['system', '@sinclair/typebox/system'], ['parser', '@sinclair/typebox/parser']])} } };`,

@@ -144,12 +144,13 @@ function identify(folder) {
 	const root = fs.realpathSync(folder);
 	if (entries.length === 0)
 		throw new Failed('it has no entry: no openclaw.extensions in its package.json and no index file');
-	for (const entry of entries) {
-		const file = path.resolve(root, String(entry));
+	const built = own?.openclaw?.runtimeExtensions;
+	for (const [i, entry] of entries.entries()) {
+		const file = path.resolve(root, String(fs.existsSync(path.resolve(root, String(entry))) ? entry : built?.[i] ?? entry));
 		if (!fs.existsSync(file) || !fs.realpathSync(file).startsWith(`${root}/`))
 			throw new Failed(`its entry ${entry} is not in it`);
 	}
-	return { id, name: manifest.name ?? id, version: String(manifest.version ?? own?.version ?? ''), packageName: own?.name, kind: manifest.kind };
+	return { id, name: manifest.name ?? id, version: String(own?.version ?? manifest.version ?? ''), packageName: own?.name, kind: manifest.kind };
 }
 
 function kindOf(spec) {

@@ -52,6 +52,124 @@ test('all subpaths and names of the package are one; what is missing says so whe
 	ok(Object.keys(other).includes('jsonResult'));
 });
 
+test('parts of a set-up that are missing do not keep a plugin from loading', () => {
+	const setup = createSdk(plugin)('openclaw/plugin-sdk/channel-setup');
+	const section = setup.makeAWizardFrom({ a: 1 }).withMore('x');
+	equal(typeof section, 'function');
+	match(lacking.join('\n'), /channel-setup#makeAWizardFrom/);
+});
+
+// ---- Loading ----
+
+const { Loader } = require('./lib/load.js'), { Transpiler } = require('./lib/transpile.js'), { entryOf } = require('./lib/entry.js');
+let loaded = 0;
+
+// files: name -> text; the first is the entry.
+function load(files) {
+	const root = path.join(folder, `plugin${++loaded}`);
+	for (const [name, text] of Object.entries(files)) {
+		fs.mkdirSync(path.dirname(path.join(root, name)), { recursive: true });
+		fs.writeFileSync(path.join(root, name), text);
+	}
+	const loader = plugin.loader = new Loader({ root, transpiler: new Transpiler(null), sdk: createSdk(plugin) });
+	return loader.load(path.join(root, Object.keys(files)[0]));
+}
+
+function registered(files) {
+	const seen = [];
+	entryOf(load(files)).register({ runtime: 'the runtime', registerTool: (tool) => seen.push(tool.name), registerChannel: ({ plugin: channel }) => seen.push(channel) });
+	return seen;
+}
+
+test('every form of an entry', () => {
+	const body = 'api.registerTool({ name: "t" })';
+	for (const [name, text] of [
+		['index.ts', `export default function (api: any) { ${body}; }`],
+		['index.ts', `const p = { id: "p", register(api: unknown) { const host = api as any; ${body.replace('api', 'host')}; } };\nexport default p;`],
+		['index.ts', `export const id = "p"; export function register(api) { ${body}; }`],
+		['index.ts', `export default { id: "p", activate(api) { ${body}; } } satisfies object;`],
+		['index.mts', `export default (api) => ${body};`],
+		['index.cts', `module.exports = { register: (api: any) => ${body} };`],
+		['index.js', `exports.register = (api) => ${body};`],
+		['index.js', `module.exports = (api) => ${body};`],
+		['index.js', `Object.defineProperty(exports, "__esModule", { value: true }); exports.default = { default: { register: (api) => ${body} } };`],
+		['index.mjs', `const p = { register(api) { ${body}; } }; export { p as default };`],
+		['index.cjs', `module.exports.default = (api) => ${body};`],
+		['index.tsx', `const view = <T,>(x: T) => x; export default (api: any) => view(${body});`],
+		['index.ts', `import { definePluginEntry } from "openclaw/plugin-sdk/plugin-entry"; export default definePluginEntry({ id: "p", name: "P", register(api) { ${body}; } });`],
+		['index.ts', `import { definePluginEntry as d } from "moltbot/plugin-sdk"; export default d({ register: (api) => ${body} });`],
+		['index.ts', `const { definePluginEntry } = require("clawdbot/plugin-sdk"); module.exports = definePluginEntry({ register: (api) => ${body} });`],
+	])
+		equal(registered({ [name]: text }), ['t'], `${name}: ${text}`);
+	for (const [text, why] of [['export default 3;', /neither a function nor an object/], ['export default {};', /without register/], ['export default (', /index\.ts/]])
+		try {
+			registered({ 'index.ts': text });
+			ok(false, text);
+		} catch (error) {
+			match(error.message, why);
+		}
+	// A channel whose parts are named by file.
+	equal(registered({ 'dist/index.js': `import { defineBundledChannelEntry } from "openclaw/plugin-sdk/channel-entry-contract";
+		export default defineBundledChannelEntry({ id: "p", importMetaUrl: import.meta.url, plugin: { specifier: "./parts.js", exportName: "channel" },
+			runtime: { specifier: "./parts.js", exportName: "setRuntime" }, registerFull: (api) => api.registerTool({ name: "full" }) });`,
+	'dist/parts.js': 'export const channel = { id: "c" }; export const setRuntime = (r) => { channel.runtime = r; };', 'package.json': '{"type":"module"}' }),
+	[{ id: 'c', runtime: 'the runtime' }, 'full']);
+});
+
+test('imports: other extensions, none, folders, JSON, packages, each kind of module from the other', () => {
+	const value = load({
+		'index.ts': `import named, { one as uno, type Type } from "./a.js";
+			import * as all from "./a.js"; import bare from "./b"; import folder from "./c"; import data from "./data.json" with { type: "json" };
+			import cjs, { inner } from "./old.cjs"; import esm from "esm-only"; import old from "old-pkg"; import sub from "old-pkg/sub"; import { deep } from "#inside";
+			import { Type as T } from "@sinclair/typebox"; import { z } from "zod"; import { Command } from "commander";
+			import type { Nothing } from "./not-there.js"; import legacy = require("./old.cjs");
+			import { helper } from "~alias";
+			export { two } from "./a.js"; export * from "./d.js"; export * as ns from "./d.js";
+			const late = async () => (await import("./late.mjs")).default;
+			export default { named, uno, all: Object.keys(all).sort(), bare, folder, data: data.n, cjs: cjs.inner, inner, esm, old, sub, deep, legacy: legacy.inner, helper,
+				customary: [T.String().type, z.string().parse("s"), new Command().name("x").name()], url: import.meta.url.endsWith("/index.ts"), here: __dirname.length > 0, late };`
+			.replace('import { helper } from "~alias";', 'import { helper } from "./c/../a";'),
+		'a.ts': 'export const one = 1, two = 2, helper = "h"; export interface Type { x: number }; export default "a";',
+		'b.mts': 'export default "b" as const;', 'c/index.tsx': 'export default "folder";', 'd/index.js': 'export const fromD = "d";', 'd.ts': 'export const fromD = "d file";',
+		'data.json': '{"n":7}', 'old.cjs': 'exports.inner = "in";', 'late.mjs': 'export default "late";',
+		'node_modules/esm-only/package.json': '{"name":"esm-only","type":"module","exports":{"import":"./x.js"}}', 'node_modules/esm-only/x.js': 'export default "esm";',
+		'node_modules/old-pkg/package.json': '{"name":"old-pkg","main":"lib"}', 'node_modules/old-pkg/lib/index.js': 'module.exports = "old";', 'node_modules/old-pkg/sub.js': 'module.exports = "sub";',
+		'inside/deep.ts': 'export const deep = "deep";', 'package.json': '{"name":"p","imports":{"#inside":"./inside/deep.js"}}',
+	});
+	const { late, ...rest } = value.default;
+	equal(rest, { named: 'a', uno: 1, all: ['default', 'helper', 'one', 'two'], bare: 'b', folder: 'folder', data: 7, cjs: 'in', inner: 'in', esm: 'esm', old: 'old', sub: 'sub',
+		deep: 'deep', legacy: 'in', helper: 'h', customary: ['string', 's', 'x'], url: true, here: true });
+	equal([value.two, value.fromD, value.ns.fromD], [2, 'd file', 'd file']);
+	return late().then((text) => equal(text, 'late'));
+});
+
+test('TypeScript that Node does not run by itself', () => {
+	const value = load({ 'index.ts': `
+		enum Plain { A, B = 5, C } const enum Fast { X = "x" } declare const nowhere: string; abstract class Base<T> { abstract name(): T; constructor(protected readonly n: number, public s?: string) {} }
+		class One extends Base<string> { declare ghost: number; #own = 1; static made: number; static { One.made = 1; } override name() { return \`\${this.n}\${this.s!}\${this.#own}\`; } }
+		function over(a: string): string; function over(a: number): string; function over(a: any) { return String(a); }
+		type Shape = { [K in keyof One]?: One[K] }; const x = { a: 1 } satisfies Record<string, number>; let y = <number>x.a, w = y as unknown as string;
+		export default [Plain[5], Plain.C, Fast.X, new One(3, "s").name(), over(4), typeof w, One.made, x?.a ?? 0];` });
+	equal(value.default, ['B', 6, 'x', '3s1', '4', 'number', 1, 1]);
+	const spaces = load({ 'index.ts': `
+		export const one = 1, two = one + 1, { three, four: [four] } = { three: 3, four: [4] };
+		export let count: number, step = <T,>(by: T) => (count = (count ?? 0) + Number(by)); // a comment at the end
+		namespace Inner { export const x = 1; const hidden = 2; export function sum() { return x + hidden; } export namespace Deep { export const y = "deep"; } }
+		export namespace A.B { export enum Kind { First = 7 } }
+		class Both {} namespace Both { export const made = true; }
+		export const Shape = { ok: 1 }; export namespace Shape { export type Of = number; export interface Thing { a: 1 } }
+		declare namespace Elsewhere { const a: number } declare module "nothing" { export const b: string }
+		export default [Inner.sum(), Inner.Deep.y, A.B.Kind.First, Both.made, "hidden" in Inner]; // the end` });
+	spaces.step(5);
+	equal([spaces.one, spaces.two, spaces.three, spaces.four, spaces.count, spaces.default, spaces.A.B.Kind[7], spaces.Shape.ok], [1, 2, 3, 4, 5, [3, 'deep', 7, true, false], 'First', 1]);
+	try {
+		load({ 'index.ts': 'export class A { @field x = 1 }' });
+		ok(false, 'decorators were taken');
+	} catch (error) {
+		match(error.message, /decorators are not compiled here/);
+	}
+});
+
 test('parameters of tools', () => {
 	equal(sdk.readStringParam({ chat_id: ' 5 ' }, 'chatId'), '5');
 	equal(sdk.readNumberParam({ n: '4.9' }, 'n', { integer: true }), 4);

@@ -87,7 +87,7 @@ class Plugin {
 
 	// The registration snapshot.
 	async init(params) {
-		watch({ tell: (kind, name) => this.missing(kind, name), network: params.network !== false, own: params.cacheDir ? [params.cacheDir] : [] });
+		watch({ tell: (kind, name) => this.missing(kind, name), network: params.network !== false, own: [params.cacheDir, params.stateDir, params.root].filter(Boolean) });
 		this.params = params;
 		this.config = params.config ?? {};
 		this.pluginConfig = params.pluginConfig;

@@ -6,7 +6,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 // Goes into the hash: raise it when the output changes.
-const FORMAT = 'oc4';
+const FORMAT = 'oc5';
 const SOURCE_MAX = 32 * 1024 * 1024;
 
 let sucrase;
@@ -41,27 +41,119 @@ function rename(source, typescript, jsx) {
 	return out + source.slice(at);
 }
 
+// ---- What the transpiler below does not know ----
+
+const DECLARES = /\bexport\s+(?:const|let|var)\b/;
+const SPACE = /\b(?:namespace|module)\s+[A-Za-z_$][\w$.]*\s*\{/;
+
+// `export const a = 1, b = 2`: the list of declarations loses its `export`, and its names are exported at the end.
+function splitExports(source, typescript, jsx) {
+	if (!DECLARES.test(source))
+		return source;
+	const { parse, tokens: tt, roles } = sucrase, { tokens } = parse(source, jsx, typescript, false);
+	const opens = new Set([tt.parenL, tt.bracketL, tt.braceL, tt.dollarBraceL]), closes = new Set([tt.parenR, tt.bracketR, tt.braceR]);
+	const begins = new Set([tt._const, tt._let, tt._var, tt._export]);
+	const names = [];
+	let out = '', at = 0;
+	for (let i = 0; i + 1 < tokens.length; i++) {
+		if (tokens[i].type !== tt._export || tokens[i].isType || ![tt._const, tt._let, tt._var].includes(tokens[i + 1].type) || tokens[i + 2]?.type === tt._enum)
+			continue;
+		const found = [];
+		let depth = 0, several = false;
+		for (let j = i + 2; j < tokens.length; j++) {
+			const { type, isType, identifierRole, start, end } = tokens[j];
+			if (isType)
+				continue;
+			if (opens.has(type))
+				depth++;
+			else if (closes.has(type))
+				depth--;
+			else if (depth === 0 && (type === tt.semi || begins.has(type) || (type === tt._import && tokens[j + 1]?.type !== tt.parenL && tokens[j + 1]?.type !== tt.dot)))
+				break;
+			else if (depth === 0 && type === tt.comma)
+				several = true;
+			if (identifierRole === roles.TopLevelDeclaration || identifierRole === roles.ObjectShorthandTopLevelDeclaration)
+				found.push(source.slice(start, end));
+		}
+		if (!several)
+			continue;
+		names.push(...found);
+		out += source.slice(at, tokens[i].start);
+		at = tokens[i].end;
+	}
+	return names.length > 0 ? `${out}${source.slice(at)}\n;export { ${names.join(', ')} };` : source;
+}
+
+// A namespace with values is a module within a module: its body is compiled as one, with the namespace for its `exports`.
+function foldNamespaces(source, filename, jsx) {
+	if (!SPACE.test(source))
+		return source;
+	const { parse, tokens: tt } = sucrase, { tokens } = parse(source, jsx, true, false);
+	const text = (token) => source.slice(token.start, token.end);
+	let out = '', at = 0, depth = 0;
+	const declared = new Set();
+	for (let i = 0; i + 2 < tokens.length; i++) {
+		const token = tokens[i];
+		if (token.type === tt.braceL || token.type === tt.dollarBraceL)
+			depth++;
+		else if (token.type === tt.braceR)
+			depth--;
+		if (depth === 0 && /^(?:class|function|enum|const|let|var)$/.test(text(token)) && tokens[i + 1].type === tt.name)
+			declared.add(text(tokens[i + 1]));
+		const before = tokens[i - 1], exported = before?.type === tt._export;
+		if (depth !== 0 || !/^(?:namespace|module)$/.test(text(token)) || tokens[i + 1].type !== tt.name || (before && text(before) === 'declare') ||
+			(exported && tokens[i - 2] && text(tokens[i - 2]) === 'declare'))
+			continue;
+		const path = [text(tokens[i + 1])];
+		let j = i + 2;
+		for (; tokens[j]?.type === tt.dot && tokens[j + 1]; j += 2)
+			path.push(text(tokens[j + 1]));
+		if (tokens[j]?.type !== tt.braceL)
+			continue;
+		let level = 1, k = j + 1;
+		for (; k < tokens.length && level > 0; k++)
+			level += tokens[k].type === tt.braceL || tokens[k].type === tt.dollarBraceL ? 1 : tokens[k].type === tt.braceR ? -1 : 0;
+		const body = source.slice(tokens[j].end, tokens[k - 1].start), [name, ...rest] = path;
+		const inner = rest.length > 0 ? `export namespace ${rest.join('.')} {${body}}` : body;
+		const made = compile(inner, filename, true, jsx).replace(/^"use strict";/, '');
+		i = k - 1;
+		if (made.trim() === '')
+			continue; // types only: they go by themselves
+		const begin = exported ? before.start : token.start;
+		out += `${source.slice(at, begin)}${declared.has(name) ? '' : `${exported ? 'export ' : ''}var ${name}; `}(function (exports) {${made}})(${name} || (${name} = {}));`;
+		declared.add(name);
+		at = tokens[k - 1].end;
+	}
+	return at > 0 ? out + source.slice(at) : source;
+}
+
+function refuseDecorators(source, typescript, jsx) {
+	if (!source.includes('@'))
+		return;
+	const { tokens } = sucrase.parse(source, jsx, typescript, false);
+	if (tokens.some((token) => token.type === sucrase.tokens.at && !token.isType))
+		throw new SyntaxError('decorators are not compiled here: compile the plugin to JavaScript before');
+}
+
+function compile(source, filename, typescript, jsx) {
+	refuseDecorators(source, typescript, jsx);
+	const whole = splitExports(typescript ? foldNamespaces(source, filename, jsx) : source, typescript, jsx);
+	return sucrase.transform(rename(whole, typescript, jsx), {
+		transforms: ['imports', ...(typescript ? ['typescript'] : []), ...(jsx ? ['jsx'] : [])],
+		filePath: filename,
+		production: true,
+		preserveDynamicImport: true,
+		disableESTransforms: true,
+		enableLegacyTypeScriptModuleInterop: false,
+	}).code;
+}
+
 function transform(source, filename) {
 	sucrase ??= require('../vendor/sucrase.js');
 	const extension = path.extname(filename).toLowerCase();
 	const typescript = /^\.[mc]?tsx?$/.test(extension);
 	const jsx = extension.endsWith('x') || extension === '.js' || extension === '.mjs';
-	const attempt = (withJsx) => {
-		const transforms = ['imports'];
-		if (typescript)
-			transforms.push('typescript');
-		if (withJsx)
-			transforms.push('jsx');
-		const prepared = rename(source, typescript, withJsx);
-		return sucrase.transform(prepared, {
-			transforms,
-			filePath: filename,
-			production: true,
-			preserveDynamicImport: true,
-			disableESTransforms: true,
-			enableLegacyTypeScriptModuleInterop: false,
-		}).code;
-	};
+	const attempt = (withJsx) => compile(source, filename, typescript, withJsx);
 	// JSX in plain .js is rare, and its syntax takes '<T>x' away: only where the file does not parse without.
 	try {
 		return attempt(extension.endsWith('x'));

@@ -1,5 +1,8 @@
 'use strict';
 // The forms of a plugin's entry that came with later releases, and the schemas that say "no configuration".
+const path = require('node:path');
+const { fileURLToPath } = require('node:url');
+const { asFile } = require('../lib/resolve.js');
 
 // Nothing, or an object with nothing in it.
 function wrongWithEmpty(value) {
@@ -68,5 +71,41 @@ function defineSingleProviderPluginEntry({ provider, register, configSchema, ...
 	});
 }
 
-module.exports = () => ({ emptyPluginConfigSchema, definePluginEntry, defineToolPlugin, defineChannelPluginEntry,
-	defineSetupPluginEntry, defineSingleProviderPluginEntry });
+module.exports = (plugin) => {
+	// What a file beside the entry exports under that name; without a name all of it.
+	function loadBundledEntryExportSync(importMetaUrl, { specifier, exportName }) {
+		const file = asFile(path.resolve(path.dirname(fileURLToPath(importMetaUrl)), specifier.startsWith('file:') ? fileURLToPath(specifier) : specifier));
+		if (!file)
+			throw Object.assign(new Error(`Cannot find module '${specifier}'\nimported from ${importMetaUrl}`), { code: 'MODULE_NOT_FOUND' });
+		const value = plugin.loader.load(file);
+		if (exportName === undefined)
+			return value;
+		if (!(exportName in value))
+			throw new Error(`${specifier} does not export ${exportName}`);
+		return value[exportName];
+	}
+
+	// Later releases name the parts of a channel by file and export.
+	function defineBundledChannelEntry({ importMetaUrl, plugin: channel, runtime, secrets, accountInspect: _inspect, registerCliMetadata, registerFull, ...rest }) {
+		const part = (reference) => (reference ? loadBundledEntryExportSync(importMetaUrl, reference) : undefined);
+		const load = () => {
+			const found = part(channel);
+			return secrets && found && !found.secrets ? { ...found, secrets: part(secrets) } : found;
+		};
+		return definePluginEntry({
+			...rest,
+			loadChannelPlugin: load,
+			register(api) {
+				part(runtime)?.(api.runtime);
+				api.registerChannel({ plugin: load() });
+				registerCliMetadata?.(api);
+				registerFull?.(api);
+			},
+		});
+	}
+
+	const defineBundledChannelSetupEntry = ({ importMetaUrl, plugin: channel }) => ({ loadSetupPlugin: () => loadBundledEntryExportSync(importMetaUrl, channel) });
+
+	return { defineBundledChannelEntry, defineBundledChannelSetupEntry, emptyPluginConfigSchema, definePluginEntry, defineToolPlugin,
+		defineChannelPluginEntry, defineSetupPluginEntry, defineSingleProviderPluginEntry, loadBundledEntryExportSync };
+};

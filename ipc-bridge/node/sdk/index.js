@@ -7,6 +7,7 @@ const { z } = require('./zod.js');
 
 // Which file has which names (tests/integration/bridge-sdk.mjs compares).
 const NAMES = require('./names.js');
+const SETUP = /\/plugin-sdk\/(?:[\w-]+-)?(?:setup|doctor)[\w-]*#/;
 
 function createSdk(plugin) {
 	const files = new Map();
@@ -65,6 +66,9 @@ function missing(name, plugin) {
 	}
 	const fail = () => {
 		plugin.missing('sdk', name);
+		// Parts of a set-up that nobody asks for here: describing it is no reason not to load.
+		if (SETUP.test(name))
+			return missing(`${name}()`, plugin);
 		throw Object.assign(new Error(`${name} is not there in this gateway (openclaw plugins doctor)`), { code: 'UNSUPPORTED' });
 	};
 	return new Proxy(function () {}, {

@@ -1,8 +1,8 @@
 'use strict';
 // The names of the SDK, by the file that has them.
 module.exports = {
-	entry: `defineChannelPluginEntry definePluginEntry defineSetupPluginEntry defineSingleProviderPluginEntry
-		defineToolPlugin emptyPluginConfigSchema`,
+	entry: `defineBundledChannelEntry defineBundledChannelSetupEntry defineChannelPluginEntry definePluginEntry defineSetupPluginEntry defineSingleProviderPluginEntry
+		defineToolPlugin emptyPluginConfigSchema loadBundledEntryExportSync`,
 	basics: `DEFAULT_ACCOUNT_ID ToolInputError createActionGate createPluginRuntimeStore extractToolSend jsonResult
 		missingTargetError normalizeAccountId normalizeAgentId normalizeE164 normalizeOptionalAccountId
 		optionalStringEnum parseFiniteNumber parseStrictPositiveInteger readBooleanParam readNumberParam

@@ -102,9 +102,10 @@ void oc_bridge_free(oc_bridge *bridge)
 oc_status oc_bridge_scan(oc_bridge *bridge, oc_err *err)
 {
 	oc_status status = oc_plugins_discover(bridge, err);
+	if (status == OC_OK)
+		oc_plugins_decide(bridge);
 	if (status != OC_OK || bridge->plugins == NULL)
 		return status;
-	oc_plugins_decide(bridge);
 	status = configure_procs(bridge, err);
 	for (oc_plugin *p = bridge->plugins; status == OC_OK && p != NULL; p = p->next) {
 		oc_err own = {0};
@@ -346,6 +347,28 @@ static const char *phase_of(const oc_plugin *plugin)
 	return names[plugin->phase];
 }
 
+/* Its gateway methods that nobody reaches: one of ours, or of an earlier plugin, has the name. NULL: none. */
+static cJSON *shadowed(const oc_plugin *plugin)
+{
+	const oc_bridge *bridge = plugin->bridge;
+	cJSON *list = NULL;
+	const cJSON *row, *rows = plugin->enabled ? oc_json_get(plugin->snapshot, "gatewayMethods") : NULL;
+	cJSON_ArrayForEach(row, rows)
+	{
+		oc_str name = oc_json_ostr(row, "method");
+		oc_plugin_method other;
+		bool ours = bridge->host != NULL && bridge->host->has_method(name);
+		if (!ours && oc_bridge_method(plugin->bridge, name, &other))
+			ours = strcmp(other.plugin, plugin->id) != 0;
+		if (!ours)
+			continue;
+		if (list == NULL)
+			list = cJSON_CreateArray();
+		(void)cJSON_AddItemToArray(list, cJSON_CreateString(oc_json_str(row, "method", "")));
+	}
+	return list;
+}
+
 cJSON *oc_plugin_describe(const oc_plugin *plugin, bool detail)
 {
 	cJSON *o = cJSON_CreateObject();
@@ -372,6 +395,9 @@ cJSON *oc_plugin_describe(const oc_plugin *plugin, bool detail)
 		(void)oc_json_set(o, "missing", cJSON_Duplicate(plugin->missing, true));
 	if (plugin->troubles != NULL)
 		(void)oc_json_set(o, "troubles", cJSON_Duplicate(plugin->troubles, true));
+	cJSON *hidden = shadowed(plugin);
+	if (hidden != NULL)
+		(void)oc_json_set(o, "shadowedMethods", hidden);
 	if (detail && plugin->snapshot != NULL)
 		(void)oc_json_set(o, "registered", cJSON_Duplicate(plugin->snapshot, true));
 	return o;

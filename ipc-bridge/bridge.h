@@ -30,6 +30,8 @@ typedef struct oc_bridge_host {
 	void (*gone)(void *arg, oc_plugin *plugin);
 	/* The accounts of its channels may be others than before. */
 	void (*channels)(void *arg, oc_plugin *plugin);
+	/* The gateway itself has a method of that name. */
+	bool (*has_method)(oc_str name);
 } oc_bridge_host;
 
 /* config is referenced. host is static and may be NULL. modules NULL: only for looking (the CLI). */

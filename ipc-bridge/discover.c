@@ -468,4 +468,5 @@ void oc_plugins_decide(oc_bridge *bridge)
 		}
 	}
 	oc_groups_decide(bridge);
+	oc_plugins_publish_skills(bridge);
 }

@@ -20,6 +20,7 @@ libocore_la_SOURCES += \
 	%D%/reads.c \
 	%D%/route.c \
 	%D%/service.c \
+	%D%/skills.c \
 	%D%/snapshot.c \
 	%D%/sp.c %D%/sp.h \
 	%D%/transport.c %D%/transport.h \

@@ -170,6 +170,11 @@ void oc_plugin_kill(oc_plugin *plugin);
 /* It has something that works without being asked. */
 bool oc_plugin_must_run(const oc_plugin *plugin);
 
+/* ---- skills.c ---- */
+
+/* Says where the skills of enabled plugins are. */
+void oc_plugins_publish_skills(const oc_bridge *bridge);
+
 /* ---- service.c ---- */
 
 /* The process is up (new_process), or the gateway answers: starts what is not started. */

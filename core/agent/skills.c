@@ -288,6 +288,22 @@ static void look_into_workspace(loader *l, const char *workspace)
 	close(root);
 }
 
+/* Of plugins: the bridge keeps a list of their folders (ipc-bridge/skills.c). */
+static void look_at_plugins(loader *l, const char *state_dir)
+{
+	oc_auto_free char *file = oc_path_join(state_dir, "cache/plugin-skills"), *text = NULL;
+	size_t n = 0;
+	if (file == NULL || access(file, R_OK) != 0 || oc_path_read(file, 64 * 1024, &text, &n, NULL) != OC_OK)
+		return;
+	oc_str rest = {text, n};
+	while (rest.p != NULL && !l->failed) {
+		oc_str line = oc_str_cut(&rest, '\n');
+		oc_auto_free char *folder = line.n > 0 ? oc_memdup(line.p, line.n) : NULL;
+		if (folder != NULL)
+			look_at(l, folder, "plugin");
+	}
+}
+
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(((const oc_skill *)a)->name, ((const oc_skill *)b)->name);
@@ -311,6 +327,8 @@ oc_status oc_skills_load(const oc_config *config, const char *state_dir, const c
 		if (path != NULL)
 			look_at(&l, path, "extra");
 	}
+	if (!l.failed)
+		look_at_plugins(&l, state_dir);
 	if (l.failed)
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot read the skills");
 	if (skills.n > 1)

@@ -15,7 +15,7 @@ typedef struct oc_skill {
 	const char *key;      /* in skills.entries: metadata.openclaw.skillKey, else the name */
 	const char *command;  /* as "/command" */
 	const char *location; /* of SKILL.md, absolute */
-	const char *dir, *source; /* source: "workspace", "managed", "extra" */
+	const char *dir, *source; /* source: "workspace", "managed", "extra", "plugin" */
 	const char *emoji, *homepage, *primary_env; /* "" when absent */
 	bool always, user_invocable, model_invocable;
 	bool enabled;  /* the configuration does not switch it off, and the agent may have it */
@@ -29,7 +29,7 @@ typedef struct oc_skills {
 	size_t n;
 } oc_skills;
 
-/* Reads <workspace>/skills, <state>/skills and skills.load.extraDirs; everything in the arena. OC_E_NOMEM. Blocks (small
+/* Reads <workspace>/skills, <state>/skills, skills.load.extraDirs and those of plugins; everything in the arena. OC_E_NOMEM. Blocks (small
  * files). [any] */
 oc_status oc_skills_load(const oc_config *config, const char *state_dir, const char *workspace, const char *agent_id,
 			 oc_arena *arena, oc_skills *ret, oc_err *err);

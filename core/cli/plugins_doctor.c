@@ -97,6 +97,12 @@ static void look_at(findings *f, const cJSON *p)
 	}
 	cJSON_ArrayForEach(list, oc_json_get(p, "missing")) cJSON_ArrayForEach(one, list) if (cJSON_IsString(one))
 		missing(f, list->string, one->valuestring);
+	cJSON_ArrayForEach(one, oc_json_get(p, "shadowedMethods"))
+	{
+		oc_auto_free char *what = oc_asprintf("its gateway method %s is never called: the gateway, or an earlier plugin, has one of that name",
+						      one->valuestring);
+		(void)add(f, "warn", "method", what != NULL ? what : "", NULL);
+	}
 	cJSON_ArrayForEach(one, oc_json_get(oc_json_get(p, "registered"), "diagnostics"))
 		(void)add(f, oc_json_str(one, "level", "warn"), "registration", oc_json_str(one, "message", ""), NULL);
 }

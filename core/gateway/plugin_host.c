@@ -1,3 +1,4 @@
+#include "core/gateway/method.h"
 #include "core/gateway/plugin_host.h"
 
 #include <string.h>
@@ -276,4 +277,9 @@ static void channels(void *arg, oc_plugin *plugin)
 	oc_agent_sync_channels(rt->agent);
 }
 
-const oc_bridge_host oc_plugin_host = {runtime, broadcast, listens, gone, channels};
+static bool has_method(oc_str name)
+{
+	return oc_method_find(name, NULL) >= 0;
+}
+
+const oc_bridge_host oc_plugin_host = {runtime, broadcast, listens, gone, channels, has_method};

@@ -60,13 +60,14 @@ bridge_dir = $(pkgdatadir)/bridge
 if PLUGINS
 bridge_tree = bridge/.made
 endif
+# Made aside under a name of its own and put in place at the end: two runs of make in one folder do not meet.
 bridge/.made: $(bridge_sources) %D%/bundle.mjs %D%/package.json %D%/package-lock.json
-	$(AM_V_GEN)rm -rf bridge bridge-npm && $(MKDIR_P) bridge/lib bridge/sdk bridge-npm && \
-	for f in main.js cli.js `cd $(srcdir)/%D% && echo lib/*.js sdk/*.js`; do cp $(srcdir)/%D%/$$f bridge/$$f || exit 1; done && \
-	for f in main.js install.js `cd $(srcdir)/%D% && echo lib/*.js sdk/*.js`; do cp $(srcdir)/%D%/$$f bridge/$$f || exit 1; done && \
-	cp $(srcdir)/%D%/package.json $(srcdir)/%D%/package-lock.json $(srcdir)/%D%/bundle.mjs bridge-npm/ && \
-	(cd bridge-npm && $(NPM) ci --silent --no-audit --no-fund --ignore-scripts && $(NODE) bundle.mjs ../bridge/vendor) && \
-	rm -rf bridge-npm && touch $@
+	$(AM_V_GEN)new=bridge-new.$$$$ && rm -rf $$new && $(MKDIR_P) $$new/tree/lib $$new/tree/sdk $$new/npm && \
+	for f in main.js cli.js install.js `cd $(srcdir)/%D% && echo lib/*.js sdk/*.js`; do cp $(srcdir)/%D%/$$f $$new/tree/$$f || exit 1; done && \
+	cp $(srcdir)/%D%/package.json $(srcdir)/%D%/package-lock.json $(srcdir)/%D%/bundle.mjs $$new/npm/ && \
+	(cd $$new/npm && $(NPM) ci --silent --no-audit --no-fund --ignore-scripts && $(NODE) bundle.mjs ../tree/vendor) && \
+	touch $$new/tree/.made && { test ! -d bridge || mv bridge $$new/old; } && \
+	{ mv -T $$new/tree bridge 2>/dev/null || test -f bridge/.made; } && rm -rf $$new
 all-local: $(bridge_tree)
 install-data-local: $(bridge_tree)
 	@if test -n "$(bridge_tree)"; then \
@@ -78,5 +79,5 @@ install-data-local: $(bridge_tree)
 uninstall-local:
 	-rm -rf "$(DESTDIR)$(bridge_dir)"
 bridge-clean:
-	-rm -rf bridge bridge-npm
+	-rm -rf bridge bridge-new.*
 .PHONY: bridge-clean

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { test, done, Gateway, cli, equal, ok, match, until, state, skipAll, writeConfig } from './lib.mjs';
 
@@ -86,6 +87,24 @@ const plugin = async (id) => (await gw.rpc('plugins.list', {})).plugins.find((on
 const call = (name, args = {}) => gw.rpc('tools.execute', { name, arguments: args, session: 'main' });
 const text = (result) => result.content.map((part) => part.text).join('');
 
+test('what is transpiled is kept within a bound: the oldest that is not used goes', () => {
+	const { Transpiler } = createRequire(import.meta.url)(path.join(path.dirname(process.env.OC_BIN), 'bridge/lib/transpile.js'));
+	const folder = path.join(path.dirname(state), 'cache-test'), source = path.join(path.dirname(state), 'source.ts');
+	const kept = () => fs.readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js')).length;
+	for (let i = 0; i < 5; i++) {
+		fs.writeFileSync(source, `export const n: number = ${i};`.padEnd(1000, ' '));
+		new Transpiler(folder).read(source);
+	}
+	equal(kept(), 5);
+	fs.writeFileSync(source, 'export const n: number = 9;'.padEnd(1000, ' '));
+	const last = new Transpiler(folder), made = last.read(source);
+	last.tidy(2500);
+	equal(kept(), 2);
+	equal(new Transpiler(folder).read(source), made);
+	last.tidy(0);
+	equal(kept(), 1);
+});
+
 test('without a gateway: every plugin is listed, with what is wrong', async () => {
 	const r = cli(['plugins', 'list', '--json']);
 	equal(r.code, 0, r.err);
@@ -171,7 +190,9 @@ test('a group shares one process: each its own tools and words, all its fate; wh
 			${more}
 		};` });
 	member('one', "tool('die', () => process.exit(5));");
-	member('two');
+	member('two', "api.registerGatewayMethod('tools.list', ({ respond }) => respond(true, 'mine')); api.registerGatewayMethod('two.own', ({ respond }) => respond(true, 'own'));");
+	write('two', { 'openclaw.plugin.json': { id: 'two', configSchema: { type: 'object' }, skills: ['./know', '../one'] },
+		'know/knots/SKILL.md': '---\nname: knots\ndescription: How to tie knots.\n---\nTie them.' });
 	member('three');
 	const config = { plugins: { deny: ['demo', 'broken', 'picky', 'bare'], entries: { one: { group: 'desk', config: { n: 1 } }, two: { group: 'desk', config: { n: 2 } },
 		three: { group: 'desk', network: false } } } };
@@ -188,6 +209,10 @@ test('a group shares one process: each its own tools and words, all its fate; wh
 	equal(text(await call('one_who', { word: 'a' })), 'one one {"n":1} a');
 	equal(text(await call('two_who', { word: 'b' })), 'two two {"n":2} b');
 	equal(text(await call('one_order', { order: 'core' })), 'core one'); // the later of the two stands, as ever
+	equal(await gw.rpc('two.own'), 'own');
+	equal((await plugin('two')).shadowedMethods, ['tools.list']);
+	match(cli(['plugins', 'doctor', 'two']).out, /its gateway method tools\.list is never called/);
+	match(cli(['skills', 'list', '--json']).out, /"knots"[^}]*"plugin"/s);
 	match(cli(['plugins', 'list']).out, /two .*running \(desk\)/);
 	match(JSON.stringify(await gw.rpcRaw('tools.execute', { name: 'one_die', arguments: {}, session: 'main' })), /process|interrupted|retried/i);
 	const next = text(await call('two_pid'));
@@ -203,6 +228,7 @@ test('a group shares one process: each its own tools and words, all its fate; wh
 	equal(cli(['plugins', 'disable', 'two']).code, 0);
 	await until('the second to go', async () => (await plugin('two')).process === 'idle');
 	equal(text(await call('three_pid')), text(await call('one_pid')));
+	ok(!cli(['skills', 'list', '--json']).out.includes('knots'));
 	equal((await gw.stop()).code, 0);
 });
 

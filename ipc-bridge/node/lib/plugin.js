@@ -96,9 +96,10 @@ class Plugin {
 			source: params.entry, root: params.root };
 		this.info = info;
 		this.runtime = createRuntime(this, params);
+		const transpiler = new Transpiler(params.cacheDir ? path.join(params.cacheDir, 'transpiled') : null);
 		const loader = new Loader({
 			root: params.root,
-			transpiler: new Transpiler(params.cacheDir ? path.join(params.cacheDir, 'transpiled') : null),
+			transpiler,
 			sdk: createSdk(this),
 		});
 		this.loader = loader;
@@ -110,6 +111,7 @@ class Plugin {
 		this.api = createApi({ plugin: info, config: this.config, pluginConfig: this.pluginConfig, runtime: this.runtime,
 			logger: this.logger(''), registry: this.registry, missing: (kind, name) => this.missing(kind, name) });
 		await this.#register();
+		transpiler.tidy();
 		if (this.registry.out.httpRoutes.length > 0 || this.registry.out.httpHandlers > 0)
 			await this.#listen();
 		const snapshot = { plugin: { id: info.id, name: info.name, description: info.description, version: info.version,

@@ -8,6 +8,7 @@ const path = require('node:path');
 // Goes into the hash: raise it when the output changes.
 const FORMAT = 'oc5';
 const SOURCE_MAX = 32 * 1024 * 1024;
+const KEPT_MAX = 64 * 1024 * 1024; // bytes of a plugin's cache; what was not used longest goes first
 
 let sucrase;
 
@@ -168,6 +169,7 @@ class Transpiler {
 	constructor(cacheDir) {
 		this.cacheDir = cacheDir; // NULL: nothing is kept
 		this.made = 0;
+		this.used = new Set();
 	}
 
 	// The CommonJS text of the file.
@@ -180,6 +182,7 @@ class Transpiler {
 		const hash = crypto.createHash('sha256').update(FORMAT).update(path.extname(filename)).update('\0').update(source)
 			.digest('hex');
 		const kept = path.join(this.cacheDir, hash.slice(0, 2), `${hash.slice(2)}.js`);
+		this.used.add(kept);
 		try {
 			return fs.readFileSync(kept, 'utf8');
 		} catch (error) {
@@ -190,6 +193,25 @@ class Transpiler {
 		if (this.cacheDir)
 			this.#keep(kept, code);
 		return code;
+	}
+
+	// After a plugin was loaded: what other versions of it left behind goes when there is too much.
+	tidy(most = KEPT_MAX) {
+		if (!this.cacheDir || this.made === 0)
+			return;
+		try {
+			const files = fs.readdirSync(this.cacheDir, { recursive: true }).map((name) => path.join(this.cacheDir, name))
+				.map((file) => ({ file, stat: fs.statSync(file) })).filter(({ stat }) => stat.isFile());
+			let bytes = files.reduce((sum, { stat }) => sum + stat.size, 0);
+			for (const { file, stat } of files.sort((a, b) => a.stat.mtimeMs - b.stat.mtimeMs)) {
+				if (bytes <= most)
+					break;
+				if (this.used.has(file))
+					continue;
+				fs.rmSync(file, { force: true });
+				bytes -= stat.size;
+			}
+		} catch {} // another process of the plugin may tidy, too
 	}
 
 	#make(source, filename) {

@@ -125,7 +125,10 @@ export class Gateway {
 	async stop() {
 		if (!this.exit)
 			this.child.kill('SIGTERM');
-		return this.exited;
+		const end = await this.exited;
+		if (end.code !== 0)
+			console.log(this.log.slice(-4000).replace(/^/gm, '# | '));
+		return end;
 	}
 
 	async kill() {

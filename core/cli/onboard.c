@@ -390,8 +390,12 @@ static void set_workspace(struct onboard *o, const char *folder)
 /* Before anything is written. */
 static bool options_are_good(const oc_args *args, int64_t *ret_port)
 {
-	const char *bind = oc_arg(args, "gateway-bind");
+	const char *bind = oc_arg(args, "gateway-bind"), *flow = oc_arg(args, "flow");
 	unsigned char address[16];
+	if (flow != NULL && strcmp(flow, "quickstart") != 0 && strcmp(flow, "advanced") != 0) {
+		oc_cli_usage(args, "--flow is quickstart or advanced, not \"%s\"", flow);
+		return false;
+	}
 	if (!oc_arg_i64(args, "gateway-port", 1, 65535, ret_port))
 		return false;
 	if (bind == NULL || is_bind_word(bind) || inet_pton(AF_INET, bind, address) == 1 || inet_pton(AF_INET6, bind, address) == 1)

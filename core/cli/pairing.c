@@ -65,10 +65,52 @@ static void print_list(const cJSON *list)
 	puts("\nLet one in with: openclaw pairing approve CHANNEL CODE");
 }
 
+static void print_allowed(const cJSON *list)
+{
+	static const char *const heads[] = {"CHANNEL", "ACCOUNT", "SENDER", "NAME", "SINCE"};
+	const cJSON *r;
+	oc_table *table = oc_table_new(heads, sizeof heads / sizeof heads[0]);
+	cJSON_ArrayForEach(r, list)
+	{
+		char since[32];
+		oc_wall_format(oc_json_i64(r, "addedAt", 0), since, sizeof since);
+		const char *cells[] = {oc_json_str(r, "channel", ""), oc_json_str(r, "account", ""), oc_json_str(r, "sender", ""),
+				       oc_json_str(r, "name", ""), since};
+		oc_table_row(table, cells);
+	}
+	oc_table_print(table, stdout);
+}
+
+/* Those who were let in are read from the store, also while a gateway runs. */
+static int list_allowed(const oc_args *args)
+{
+	oc_err err = {0};
+	oc_store *store = NULL;
+	cJSON *list = NULL;
+	oc_status status = open_store(OC_STORE_READER, &store, &err);
+	if (status == OC_OK)
+		status = oc_pairing_allow_list(store, args->n_pos > 0 ? args->pos[0] : NULL, &list, &err);
+	else if (status == OC_E_NOT_FOUND)
+		status = (list = cJSON_CreateArray()) != NULL ? OC_OK : OC_E_NOMEM;
+	oc_store_close(store);
+	if (status != OC_OK)
+		return oc_cli_fail(&err);
+	if (oc_arg_flag(args, "json"))
+		return oc_cli_print_json(list);
+	if (cJSON_GetArraySize(list) == 0)
+		puts("Nobody was let in by a code.");
+	else
+		print_allowed(oc_cli_clean(list));
+	cJSON_Delete(list);
+	return OC_EXIT_OK;
+}
+
 static int run_list(const oc_args *args)
 {
 	oc_err err = {0};
 	cJSON *list = NULL;
+	if (oc_arg_flag(args, "allowed"))
+		return list_allowed(args);
 	if (get_list(args->n_pos > 0 ? args->pos[0] : NULL, &list, &err) != OC_OK)
 		return oc_cli_fail(&err);
 	if (oc_arg_flag(args, "json"))
@@ -115,6 +157,41 @@ static int run_approve(const oc_args *args)
 	return OC_EXIT_OK;
 }
 
+/* A code that nobody shall use, or (sender) somebody who shall be answered no longer. */
+static int take_back(const oc_args *args, bool sender)
+{
+	oc_err err = {0};
+	oc_store *store = NULL;
+	const char *channel = args->pos[0], *what = args->pos[1], *account = sender ? oc_arg(args, "account") : NULL;
+	oc_status status;
+	if (oc_remote_alive()) {
+		oc_auto_json cJSON *result = NULL;
+		cJSON *params = cJSON_CreateObject();
+		(void)oc_json_set_str(params, "channel", channel);
+		(void)oc_json_set_str(params, sender ? "sender" : "code", what);
+		oc_json_opt(params, "account", account);
+		status = oc_remote_call(sender ? "pairing.revoke" : "pairing.reject", params, 0, &result, &err);
+	} else if ((status = open_store(OC_STORE_SHARED, &store, &err)) == OC_OK) {
+		status = sender ? oc_pairing_revoke(store, channel, account != NULL ? account : "default", what, &err)
+				: oc_pairing_reject(store, channel, what, &err);
+		oc_store_close(store);
+	}
+	if (status != OC_OK)
+		return oc_cli_fail(&err);
+	printf(sender ? "%s is a stranger on %s again.\n" : "The code %s on %s is worth nothing now.\n", what, channel);
+	return OC_EXIT_OK;
+}
+
+static int run_reject(const oc_args *args)
+{
+	return take_back(args, false);
+}
+
+static int run_revoke(const oc_args *args)
+{
+	return take_back(args, true);
+}
+
 static const oc_opt json_opt[] = {
 	{"json", 0, NULL, "one JSON document"},
 	{0},
@@ -124,7 +201,7 @@ static const oc_command list_command = {
 	.name = "list",
 	.args = "[CHANNEL]",
 	.summary = "who asked, with the codes",
-	.opts = json_opt,
+	.opts = (const oc_opt[]){{"allowed", 0, NULL, "who was let in instead"}, {"json", 0, NULL, "one JSON document"}, {0}},
 	.max_args = 1,
 	.run = run_list,
 };
@@ -138,7 +215,25 @@ static const oc_command approve_command = {
 	.max_args = 2,
 	.run = run_approve,
 };
-static const oc_command *const subs[] = {&list_command, &approve_command, NULL};
+static const oc_command reject_command = {
+	.name = "reject",
+	.args = "CHANNEL CODE",
+	.summary = "make a code worthless; its sender stays a stranger",
+	.min_args = 2,
+	.max_args = 2,
+	.run = run_reject,
+};
+static const oc_command revoke_command = {
+	.name = "revoke",
+	.args = "CHANNEL SENDER",
+	.summary = "answer somebody no longer who was let in by a code",
+	.help = "`pairing list --allowed` names them. Who is in the configuration's allowFrom is taken out there.\n",
+	.opts = (const oc_opt[]){{"account", 0, "NAME", "of the channel (default)"}, {0}},
+	.min_args = 2,
+	.max_args = 2,
+	.run = run_revoke,
+};
+static const oc_command *const subs[] = {&list_command, &approve_command, &reject_command, &revoke_command, NULL};
 
 const oc_command oc_cmd_pairing = {
 	.name = "pairing",

@@ -1,6 +1,8 @@
 #include "core/gateway/gateway.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
@@ -221,6 +223,27 @@ static const char *address_of(const char *bind)
 	return strcmp(bind, "lan") == 0 ? "0.0.0.0" : bind;
 }
 
+/* The machine's address in a Tailscale network, 100.64.0.0/10. */
+static oc_status tailnet_address(char out[INET_ADDRSTRLEN], oc_err *err)
+{
+	struct ifaddrs *all = NULL;
+	bool found = false;
+	if (getifaddrs(&all) != 0)
+		return oc_fail_errno(err, errno, "looking for the Tailscale address");
+	for (const struct ifaddrs *one = all; one != NULL && !found; one = one->ifa_next) {
+		struct sockaddr_in in;
+		if (one->ifa_addr == NULL || one->ifa_addr->sa_family != AF_INET)
+			continue;
+		memcpy(&in, one->ifa_addr, sizeof in);
+		found = (ntohl(in.sin_addr.s_addr) & 0xffc00000u) == 0x64400000u
+			&& inet_ntop(AF_INET, &in.sin_addr, out, INET_ADDRSTRLEN) != NULL;
+	}
+	freeifaddrs(all);
+	return found ? OC_OK
+		     : oc_fail(err, OC_E_NOT_FOUND, "start Tailscale first, or set gateway.bind to loopback, lan or an address",
+			       "gateway.bind is tailnet, and this machine has no Tailscale address");
+}
+
 static bool is_loopback(const char *address)
 {
 	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
@@ -260,6 +283,13 @@ static oc_status listen_everywhere(oc_gateway *gw, const oc_gateway_options *o, 
 	const char *bind = o->bind != NULL ? o->bind : oc_config_str(config, "gateway.bind", "loopback");
 	if (strcmp(bind, "custom") == 0)
 		bind = oc_config_str(config, "gateway.customBindHost", "loopback");
+	char tailnet[INET_ADDRSTRLEN];
+	if (strcmp(bind, "tailnet") == 0) {
+		oc_status found = tailnet_address(tailnet, err);
+		if (found != OC_OK)
+			return found;
+		bind = tailnet;
+	}
 	const char *address = address_of(bind);
 	gw->host = oc_strdup(address);
 	gw->socket_path = oc_path_state("run/gateway.sock");
@@ -278,6 +308,9 @@ static oc_status listen_everywhere(oc_gateway *gw, const oc_gateway_options *o, 
 	if (status == OC_E_EXISTS)
 		oc_fail(err, status, "stop the program that uses it (`openclaw gateway stop`), or choose another with --port",
 			"port %d on %s is in use", port, address);
+	if (status == OC_E_INVALID)
+		oc_fail(err, status, "write loopback, lan, tailnet, or an address in numbers such as 192.168.1.2",
+			"there is nothing to listen on that is called \"%s\"", address);
 	gw->port = got;
 	gw->tls = tls != NULL;
 	oc_tls_server_unref(tls);

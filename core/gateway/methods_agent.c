@@ -224,6 +224,30 @@ const oc_method oc_method_pairing_approve = {"pairing.approve", OC_SCOPE_ADMIN, 
 					     OBJECT_REQ("\"channel\",\"code\"", STRING("channel") "," STRING("code")),
 					     pairing_approve};
 
+static void pairing_reject(oc_method_call *call, const cJSON *params)
+{
+	oc_err err = {0};
+	oc_status status = oc_pairing_reject(oc_method_gateway(call)->rt->store, oc_json_str(params, "channel", ""),
+					     oc_json_str(params, "code", ""), &err);
+	answer(call, status, NULL, status == OC_OK ? cJSON_CreateObject() : NULL, &err);
+}
+
+const oc_method oc_method_pairing_reject = {"pairing.reject", OC_SCOPE_ADMIN, "makes a pairing code worthless",
+					    OBJECT_REQ("\"channel\",\"code\"", STRING("channel") "," STRING("code")),
+					    pairing_reject};
+
+static void pairing_revoke(oc_method_call *call, const cJSON *params)
+{
+	oc_err err = {0};
+	oc_status status = oc_pairing_revoke(oc_method_gateway(call)->rt->store, oc_json_str(params, "channel", ""),
+					     oc_json_str(params, "account", "default"), oc_json_str(params, "sender", ""), &err);
+	answer(call, status, NULL, status == OC_OK ? cJSON_CreateObject() : NULL, &err);
+}
+
+const oc_method oc_method_pairing_revoke = {
+	"pairing.revoke", OC_SCOPE_ADMIN, "makes somebody a stranger again who was let in by a code",
+	OBJECT_REQ("\"channel\",\"sender\"", STRING("channel") "," STRING("account") "," STRING("sender")), pairing_revoke};
+
 /* ---- modules ---- */
 
 static void modules_list(oc_method_call *call, const cJSON *params)

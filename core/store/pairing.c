@@ -264,6 +264,6 @@ oc_status oc_pairing_revoke(oc_store *store, const char *channel, const char *ac
 	entry e = {channel, account, sender, NULL, false, 0};
 	oc_status status = oc_store_write_now(store, set_entry, &e, err);
 	if (status == OC_OK && e.changes == 0)
-		return oc_fail(err, OC_E_NOT_FOUND, "see `openclaw pairing list`", "%s is not allowed on %s", sender, channel);
+		return oc_fail(err, OC_E_NOT_FOUND, "see `openclaw pairing list --allowed`", "%s was not let in by a code on %s", sender, channel);
 	return status;
 }

@@ -199,6 +199,16 @@ test('a stranger gets a pairing code, is approved by command, and is answered', 
 	await tg.until('the news', () => tg.shown(8).length === 2);
 	tg.say(8, '/echo hello');
 	await tg.until('an answer', () => tg.shown(8).at(-1) === 'hello');
+	const allowed = JSON.parse((await spawnCli(['pairing', 'list', '--allowed', '--json'])).out);
+	equal(allowed.map((r) => [r.channel, r.account, r.sender]), [['telegram', 'default', '8']]);
+	const revoked = await spawnCli(['pairing', 'revoke', 'telegram', '8']); // while the gateway runs
+	equal(revoked.code, 0, revoked.err);
+	tg.say(8, '/echo am I still in?');
+	await tg.until('a new code', () => /pairing approve telegram/.test(tg.shown(8).at(-1)));
+	const second = /approve telegram ([A-Z0-9]{8})/.exec(tg.shown(8).at(-1))[1];
+	equal((await spawnCli(['pairing', 'reject', 'telegram', second])).code, 0);
+	equal((await spawnCli(['pairing', 'approve', 'telegram', second])).code, 1);
+	equal((await spawnCli(['pairing', 'revoke', 'telegram', '8'])).code, 1);
 });
 
 test('a pause that Telegram asks for is kept, and the answer comes', async () => {

@@ -149,6 +149,7 @@ static cJSON *sending_payload(const saying *s)
 	(void)oc_json_set_str(o, "content", oc_json_str(s->message, "text", ""));
 	oc_json_opt(metadata, "channel", oc_json_str(s->message, "channel", NULL));
 	oc_json_opt(metadata, "accountId", oc_json_str(s->message, "account", NULL));
+	oc_json_opt(metadata, "threadId", oc_json_str(s->message, "thread", NULL));
 	cJSON_ArrayForEach(one, oc_json_get(s->message, "media"))
 		(void)cJSON_AddItemToArray(urls, cJSON_CreateString(oc_json_str(one, "path", oc_json_str(one, "url", ""))));
 	oc_json_opt(ctx, "channelId", oc_json_str(s->message, "channel", NULL));

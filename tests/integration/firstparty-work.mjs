@@ -69,13 +69,29 @@ console.log(JSON.stringify({ ok: true, status: approve ? 'needs_approval' : 'ok'
 `, { mode: 0o755 });
 process.env.PATH = `${path.join(workspace, 'bin')}:${process.env.PATH}`;
 
-const ids = ['llm-task', 'lobster', 'memory-core', 'talk-voice', 'phone-control', 'device-pair', 'diagnostics-otel', 'voice-call', 'thread-ownership'];
+// Stands for Slack: says what it was told to send.
+const slack = path.join(state, 'extensions/slack-stand-in');
+fs.mkdirSync(slack, { recursive: true });
+fs.writeFileSync(path.join(slack, 'openclaw.plugin.json'), JSON.stringify({ id: 'slack-stand-in', channels: ['slack'], configSchema: { type: 'object' } }));
+fs.writeFileSync(path.join(slack, 'index.ts'), `
+	const sent: string[] = [];
+	const outbound = { deliveryMode: "direct", sendText: async ({ to, text, threadId }: any) => ({ channel: "slack", messageId: String(sent.push([to, threadId ?? "-", text].join(" "))) }) };
+	const actions = { listActions: () => ["send", "react"], handleAction: async ({ action, params, accountId }: any) => ({ content: [{ type: "text", text: [action, accountId, params.to, params.messageId, params.emoji].join(" ") }] }) };
+	export default { id: "slack-stand-in", register(api: any) {
+		api.registerChannel({ plugin: { id: "slack", meta: { id: "slack", label: "Slack" }, capabilities: { chatTypes: ["channel"] }, outbound, actions,
+			config: { listAccountIds: () => ["default"], resolveAccount: () => ({ accountId: "default", enabled: true }) } } });
+		api.registerGatewayMethod("slack.sent", ({ respond }: any) => respond(true, sent));
+	} };
+`);
+
+const ids = ['llm-task', 'lobster', 'memory-core', 'talk-voice', 'phone-control', 'device-pair', 'diagnostics-otel', 'voice-call', 'thread-ownership', 'diffs', 'slack-stand-in'];
 writeConfig({
 	agents: { defaults: { model: { primary: 'mock/mock-1' }, workspace }, list: [{ id: 'main', default: true, identity: { name: 'Robo' } }] },
 	models: { providers: { mock: { baseUrl: `http://127.0.0.1:${port}/v1`, apiKey: 'sk-mock', api: 'openai-completions',
 		models: [{ id: 'mock-1', name: 'Mock', contextWindow: 128000, maxTokens: 4096 }] } } },
-	tools: { alsoAllow: ['llm-task', 'lobster'] },
+	tools: { alsoAllow: ['llm-task', 'lobster', 'diffs'] },
 	talk: { apiKey: 'el-key-123456' },
+	channels: { slack: { enabled: true } },
 	diagnostics: { enabled: true, otel: { enabled: true, endpoint: `http://127.0.0.1:${port}`, protocol: 'http/protobuf', serviceName: 'oc-test', traces: true, metrics: true,
 		logs: true, flushIntervalMs: 1000, sampleRate: 1 } },
 	plugins: {
@@ -133,6 +149,37 @@ test('phone-control: arms and disarms commands of phones, in the configuration',
 	match(await say('/phone status'), /camera/i);
 	match(await say('/phone disarm'), /disarmed/i);
 	equal(config()?.allowCommands ?? [], []);
+});
+
+test('thread-ownership: a thread that another agent has is left to it', async () => {
+	const said = (args) => gw.rpc('tools.execute', { name: 'message', arguments: { action: 'send', channel: 'slack', ...args }, session: 'main' });
+	const other = await said({ target: 'C_OTHER', threadId: '123.4', message: 'mine?' });
+	ok(other.isError);
+	match(other.content[0].text, /withheld by plugin thread-ownership/);
+	equal((await said({ target: 'C_OURS', threadId: '123.4', message: 'ours' })).details.status, 'sent');
+	equal((await said({ target: 'C_OTHER', message: 'no thread' })).details.status, 'sent');
+	equal(await gw.rpc('slack.sent', {}), ['C_OURS 123.4 ours', 'C_OTHER - no thread']);
+	const asked = seen.filter((one) => one.url.startsWith('/api/v1/ownership/'));
+	equal(asked.map((one) => [one.method, one.url, JSON.parse(one.body)]), [['POST', '/api/v1/ownership/C_OTHER/123.4', { agent_id: 'main' }],
+		['POST', '/api/v1/ownership/C_OURS/123.4', { agent_id: 'main' }]]);
+});
+
+test('message: other actions are the channel\'s', async () => {
+	const act = (args) => gw.rpc('tools.execute', { name: 'message', arguments: { channel: 'slack', target: 'C1', messageId: '7', emoji: '👍', ...args }, session: 'main' });
+	equal((await act({ action: 'react' })).content, [{ type: 'text', text: 'react default C1 7 👍' }]);
+	const unknown = await act({ action: 'dance' });
+	ok(unknown.isError);
+	match(unknown.content[0].text, /no action dance \(it has: send, react\)/);
+});
+
+test('diffs: a page with what changed, on the gateway\'s own port', async () => {
+	const { details } = await gw.rpc('tools.execute', { name: 'diffs', arguments: { before: 'one\ntwo\n', after: 'one\nthree\n', path: 'a.txt', mode: 'view' }, session: 'main' });
+	const { pathname } = new URL(details.viewerUrl);
+	match(pathname, /^\/plugins\/diffs\/view\//);
+	const page = await fetch(gw.url + pathname);
+	equal(page.status, 200);
+	match(await page.text(), /three/);
+	equal((await fetch(gw.url + pathname.replace(/.$/, (c) => (c === '0' ? '1' : '0')))).status, 404);
 });
 
 test('device-pair: what waits for approval', async () => {

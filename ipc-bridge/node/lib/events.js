@@ -61,6 +61,9 @@ function shape(first, second, fields) {
 function hookArguments(name, payload) {
 	const { ctx = {}, ...event } = payload;
 	const contract = CONTRACT[name];
+	// What the original's Slack says of a message in a thread, and what plugins for it look for.
+	if (name === 'message_sending' && ctx.channelId === 'slack' && event.metadata?.threadId)
+		event.metadata = { threadTs: event.metadata.threadId, channelId: String(event.to ?? '').replace(/^(?:slack:|channel:|#)+/, ''), ...event.metadata };
 	if (!contract)
 		return { event, ctx: { ...ctx } };
 	return { event: shape(event, ctx, contract[0]), ctx: shape(ctx, event, contract[1]) };

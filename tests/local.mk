@@ -28,7 +28,7 @@ EXTRA_DIST += tests/captures/hooks/probe-plugin/index.ts tests/captures/hooks/pr
 EXTRA_DIST += tests/captures/hooks/probe-plugin/package.json
 EXTRA_DIST += tests/run-test.sh tests/valgrind.supp tests/variant.sh tests/lint.sh tests/lint.test tests/npm/load.mjs tests/npm/package.json tests/npm/package-lock.json
 EXTRA_DIST += tests/npm/plugins/package.json tests/npm/plugins/package-lock.json tests/npm/plugins/fetch.mjs
-EXTRA_DIST += tests/captures/plugins/registrations.json
+EXTRA_DIST += tests/captures/plugins/registrations.json tests/captures/plugins/kitchen-sink.json
 
 # Packages for the tests that talk to real third parties; they skip without.
 npm-deps:

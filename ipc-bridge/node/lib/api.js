@@ -112,9 +112,9 @@ function createApi(host) {
 		},
 
 		registerGatewayMethod(method, handler, options = {}) {
-			const name = String(method ?? '').trim();
-			if (name === '')
-				return;
+			const name = typeof method === 'string' ? method.trim() : '';
+			if (name === '' || typeof handler !== 'function')
+				return refuse('registerGatewayMethod: a method needs a name and a function');
 			if (registry.methods.has(name))
 				return refuse(`gateway method ${name}: this plugin has registered it before`);
 			registry.name('methods', 'gatewayMethods', name, handler, { method: name, scope: options?.scope });
@@ -160,6 +160,8 @@ function createApi(host) {
 		},
 
 		registerContextEngine(id, factory) {
+			if (typeof id !== 'string' || id.trim() === '' || typeof factory !== 'function')
+				return refuse('registerContextEngine: an engine needs an id and a function that makes it');
 			registry.keep('engine', factory, 'contextEngines', { id: String(id) }, 'engine');
 		},
 	};

@@ -143,7 +143,7 @@ bool oc_auth_header_ok(const oc_auth *auth, oc_str header)
 
 uint64_t oc_auth_locked_ms(const oc_auth_tries *tries, const char *address, uint64_t now)
 {
-	for (size_t i = 0; i < OC_AUTH_ADDRESSES; i++)
+	for (size_t i = 0; tries->locked_ms > now && i < OC_AUTH_ADDRESSES; i++)
 		if (tries->at[i].locked_ms > now && strcmp(tries->at[i].address, address) == 0)
 			return tries->at[i].locked_ms - now;
 	return 0;
@@ -177,5 +177,7 @@ void oc_auth_failed(oc_auth_tries *tries, const oc_config *config, const char *a
 		return;
 	tries->at[place].failures = 0;
 	tries->at[place].locked_ms = now + (uint64_t)oc_config_i64(config, "gateway.auth.rateLimit.lockoutMs", 300000);
+	if (tries->at[place].locked_ms > tries->locked_ms)
+		tries->locked_ms = tries->at[place].locked_ms;
 	oc_warn("gateway", "too many wrong tokens from %s: locked out for a while", address);
 }

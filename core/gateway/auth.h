@@ -35,6 +35,7 @@ typedef struct oc_auth_tries {
 		int64_t failures;
 		uint64_t since_ms, locked_ms; /* the first failure of the window; until when it is locked out */
 	} at[OC_AUTH_ADDRESSES];
+	uint64_t locked_ms; /* the latest of theirs: before, and nearly always, there is nobody to look for */
 } oc_auth_tries;
 
 /* How long the address is locked out still; 0: it may try. */

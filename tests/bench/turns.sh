@@ -101,7 +101,7 @@ done
 over
 serve slow 200 "$dir"
 for conns in 1 8 32 256; do
-	measure disk 200 "$conns" $((conns * 20))
+	measure disk 200 "$conns" $((conns * 30))
 done
 over
 if [ -n "$memory" ]; then
@@ -110,7 +110,7 @@ if [ -n "$memory" ]; then
 	over
 	serve memory-slow 200 "$memory"
 	for conns in 1 8 32 256; do
-		measure memory 200 "$conns" $((conns * 20))
+		measure memory 200 "$conns" $((conns * 30))
 	done
 	over
 fi

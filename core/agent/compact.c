@@ -5,6 +5,7 @@
 
 #include "core/agent/aside.h"
 #include "core/agent/budget.h"
+#include "core/agent/engine.h"
 #include "core/agent/history.h"
 #include "core/agent/turn_payload.h"
 #include "core/agent/workspace.h"
@@ -574,11 +575,21 @@ bool oc_compact_if_due(oc_turn *turn)
 	return automatic(turn, "threshold", false);
 }
 
+/* What the engine then chooses may fit. */
+static void engine_shorter(oc_turn *turn, const oc_compact_outcome *r)
+{
+	if (r->status != OC_OK && r->status != OC_E_NOT_FOUND)
+		oc_turn_notice(turn, "compaction_failed", "the context engine could not make the conversation shorter (%.250s)", r->err.text);
+	oc_engine_begin(turn, oc_turn_call_model);
+}
+
 bool oc_compact_after_overflow(oc_turn *turn)
 {
 	if (turn->overflow_compacted)
 		return false;
 	turn->overflow_compacted = turn->compact_tried = true;
+	if (turn->assembled != NULL && oc_engine_compact(turn, "", engine_shorter))
+		return true;
 	return automatic(turn, "overflow", true);
 }
 
@@ -586,6 +597,8 @@ void oc_compact_command(oc_turn *turn, const char *instructions, oc_compact_done
 {
 	oc_compact_outcome outcome = {.summary = ""};
 	oc_status status = turn->model.ref != NULL ? OC_OK : oc_turn_choose_model(turn, &outcome.err);
+	if (status == OC_OK && oc_engine_compact(turn, instructions, done))
+		return;
 	if (status == OC_OK)
 		status = oc_context_build(turn, &outcome.err); /* the tools, for the flush */
 	if (status == OC_OK)

@@ -15,16 +15,21 @@
 
 enum { ASSEMBLE_MS = 60 * 1000, AFTER_MS = 5 * 60 * 1000, WINDOWS = 8 /* as much history as so many context windows hold */ };
 
-static oc_guest *engine_of(const oc_turn *turn)
+static oc_guest *engine_in(const oc_agent *agent, const oc_config *config)
 {
-	const char *id = oc_config_str(turn->config, "plugins.slots.contextEngine", "legacy");
-	if (strcmp(id, "legacy") == 0 || strcmp(id, "none") == 0 || turn->history != NULL)
+	const char *id = oc_config_str(config, "plugins.slots.contextEngine", "legacy");
+	if (strcmp(id, "legacy") == 0 || strcmp(id, "none") == 0)
 		return NULL;
 	oc_auto_free char *name = oc_asprintf("context-engine.%s", id);
-	oc_guest *guest = name != NULL ? oc_modules_service(turn->agent->modules, oc_str_of(name), 1) : NULL;
+	oc_guest *guest = name != NULL ? oc_modules_service(agent->modules, oc_str_of(name), 1) : NULL;
 	if (guest == NULL)
 		oc_warn("agent", "there is no context engine %s (plugins.slots.contextEngine): its history is taken as it is", id);
 	return guest;
+}
+
+static oc_guest *engine_of(const oc_turn *turn)
+{
+	return turn->history == NULL ? engine_in(turn->agent, turn->config) : NULL;
 }
 
 /* The session's store row knows which conversation of the session this is. */
@@ -123,7 +128,7 @@ static void heard(void *arg, oc_status status, oc_str result)
 {
 	(void)arg;
 	if (status != OC_OK)
-		oc_warn("agent", "the context engine could not take a turn in: %.*s", OC_STR_ARG(result));
+		oc_warn("agent", "the context engine could not take in what it was told: %.*s", OC_STR_ARG(result));
 }
 
 void oc_engine_over(oc_turn *turn)
@@ -144,4 +149,59 @@ void oc_engine_over(oc_turn *turn)
 			(void)oc_service_guest_call(guest, OC_STR("afterTurn"), oc_str_of(json), &options, NULL);
 	}
 	oc_arena_free(arena);
+}
+
+/* ---- Compaction ---- */
+
+/* {"ok","compacted","reason"?,"result":{"summary"?,"tokensBefore"?,"tokensAfter"?}?} */
+static void compacted(void *arg, oc_status status, oc_str result)
+{
+	oc_turn *turn = arg;
+	oc_auto_json cJSON *answer = NULL;
+	oc_compact_outcome outcome = {.status = status, .summary = ""};
+	if (turn->state != OC_TURN_RUNNING)
+		return;
+	if (status == OC_OK)
+		outcome.status = oc_json_parse(result, NULL, &answer, &outcome.err);
+	else
+		oc_call_error(status, result, &outcome.err, NULL);
+	const cJSON *figures = oc_json_get(answer, "result");
+	const char *reason = oc_json_str(answer, "reason", "the context engine did not make it shorter");
+	if (outcome.status == OC_OK && !oc_json_bool(answer, "compacted", false))
+		outcome.status = oc_fail(&outcome.err, oc_json_bool(answer, "ok", false) ? OC_E_NOT_FOUND : OC_E_INTERNAL, NULL, "%s", reason);
+	outcome.summary = oc_json_str(figures, "summary", "");
+	outcome.tokens_before = oc_json_i64(figures, "tokensBefore", 0);
+	outcome.tokens_after = oc_json_i64(figures, "tokensAfter", 0);
+	turn->engine_compacted(turn, &outcome);
+}
+
+bool oc_engine_compact(oc_turn *turn, const char *instructions, oc_compact_done done)
+{
+	oc_guest *guest = engine_of(turn);
+	oc_auto_json cJSON *args = guest != NULL ? about(turn) : NULL;
+	if (args == NULL)
+		return false;
+	(void)oc_json_set_bool(args, "force", true);
+	if (instructions[0] != 0)
+		(void)oc_json_set_str(args, "customInstructions", instructions);
+	oc_auto_free char *json = oc_json_print(args);
+	oc_call_options options = {.deadline_ms = AFTER_MS, .owner = turn->owner, .on_done = compacted, .arg = turn};
+	turn->engine_compacted = done;
+	return json != NULL && oc_service_guest_call(guest, OC_STR("compact"), oc_str_of(json), &options, NULL) == OC_OK;
+}
+
+/* ---- Sub-agents ---- */
+
+void oc_engine_subagent(oc_agent *agent, const char *method, const char *other, const char *child)
+{
+	oc_guest *guest = engine_in(agent, agent->config);
+	oc_auto_json cJSON *args = guest != NULL ? cJSON_CreateObject() : NULL;
+	if (args == NULL)
+		return;
+	oc_json_opt(args, strcmp(method, "onSubagentEnded") == 0 ? "reason" : "parentSessionKey", other);
+	oc_json_opt(args, "childSessionKey", child);
+	oc_auto_free char *json = oc_json_print(args);
+	oc_call_options options = {.deadline_ms = AFTER_MS, .owner = agent->owner, .on_done = heard};
+	if (json != NULL)
+		(void)oc_service_guest_call(guest, oc_str_of(method), oc_str_of(json), &options, NULL);
 }

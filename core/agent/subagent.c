@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/agent/engine.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/id.h"
@@ -410,6 +411,7 @@ oc_status oc_subagent_start(oc_agent *agent, const oc_subagent_spawn *sp, oc_err
 		return status;
 	}
 	oc_subagent_add(agent, sub);
+	oc_engine_subagent(agent, "prepareSubagentSpawn", sub->requester, sub->key);
 	if (sp->thread) {
 		cJSON *payload = spawn_payload(sub);
 		status = oc_hooks_fire(agent->hooks, OC_HOOK_SUBAGENT_SPAWNING, payload, agent->owner, spawning_asked, sub);

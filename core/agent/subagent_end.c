@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/agent/engine.h"
 #include "core/agent/subagent.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
@@ -68,7 +69,10 @@ static void tell_ended(const oc_subagent *sub)
 {
 	oc_agent *agent = sub->agent;
 	/* One with a thread of its own did its task and stays: it ends with its session. */
-	if (!oc_hooks_wanted(agent->hooks, OC_HOOK_SUBAGENT_ENDED) || (sub->session_mode && !sub->killed && strcmp(sub->outcome, "ok") == 0))
+	if (sub->session_mode && !sub->killed && strcmp(sub->outcome, "ok") == 0)
+		return;
+	oc_engine_subagent(agent, "onSubagentEnded", "completed", sub->key);
+	if (!oc_hooks_wanted(agent->hooks, OC_HOOK_SUBAGENT_ENDED))
 		return;
 	cJSON *o = cJSON_CreateObject();
 	oc_json_opt(o, "targetSessionKey", sub->key);

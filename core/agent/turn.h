@@ -51,6 +51,8 @@ typedef struct oc_turn_step {
 typedef struct oc_preview oc_preview;
 typedef struct oc_toolset oc_toolset;
 
+struct oc_compact_outcome; /* compact.h */
+
 struct oc_turn {
 	oc_agent *agent;
 	oc_turn_state state;
@@ -160,6 +162,7 @@ struct oc_turn {
 	char *workspace;
 	cJSON *assembled;	    /* what the context engine chose instead of the history, NULL: none did */
 	void (*engine_next)(oc_turn *turn);
+	void (*engine_compacted)(oc_turn *turn, const struct oc_compact_outcome *outcome);
 	const char *system;	    /* the prompt */
 	const char *tools_json;	    /* "" when there are none */
 	const char *system_model;   /* the model prompt and tools were written for; NULL: not yet */

@@ -24,7 +24,13 @@ export default {
 					{ role: "assistant", content: [{ type: "text", text: "Noted." }], timestamp: 2 }, ...messages.slice(-2)],
 					estimatedTokens: 10, systemPromptAddition: "Mind the attic." };
 			},
-			async compact() { return { ok: true, compacted: false }; },
+			async compact({ sessionKey, force, customInstructions }: any) {
+				log({ compact: sessionKey, force, customInstructions });
+				return customInstructions ? { ok: true, compacted: true, result: { summary: "Mia.", tokensBefore: 400, tokensAfter: 20 } }
+					: { ok: true, compacted: false, reason: "the attic is tidy" };
+			},
+			async prepareSubagentSpawn({ parentSessionKey, childSessionKey }: any) { log({ spawn: childSessionKey, by: parentSessionKey }); },
+			async onSubagentEnded({ childSessionKey, reason }: any) { log({ ended: childSessionKey, reason }); },
 			async afterTurn({ messages }: any) { log({ afterTurn: messages.map((m: any) => [m.role, m.content[0]?.text]) }); },
 			async dispose() { log({ dispose: true }); },
 		}));
@@ -73,6 +79,17 @@ test('it hears the turn when it is over', async () => {
 	await until('the turn', () => log().some((line) => line.afterTurn?.some(([role, text]) => role === 'assistant' && text === 'heard')));
 	const last = log().filter((line) => line.afterTurn).at(-1).afterTurn;
 	equal(last.map(([role]) => role), ['user', 'assistant']);
+});
+
+test('/compact is its to do, and it hears of sub-agents', async () => {
+	match(await say('/compact keep the cat'), /400|shorter|summed|compacted/i);
+	match(await say('/compact'), /attic is tidy|nothing/i);
+	equal(log().filter((line) => line.compact), [{ compact: 'agent:main:main', force: true, customInstructions: 'keep the cat' },
+		{ compact: 'agent:main:main', force: true }]);
+	await gw.rpc('tools.execute', { name: 'sessions_spawn', arguments: { task: '/echo done' }, session: 'main' });
+	await until('its end', () => log().some((line) => line.ended));
+	const [spawned] = log().filter((line) => line.spawn), [ended] = log().filter((line) => line.ended);
+	equal([spawned.by, ended.ended, ended.reason], ['agent:main:main', spawned.spawn, 'completed']);
 });
 
 test('one that fails costs nothing: the history is taken as it is', async () => {

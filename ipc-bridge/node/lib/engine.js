@@ -101,6 +101,12 @@ class Engines {
 		return plainData(await engine.compact({ ...this.#session(args), tokenBudget: args.tokenBudget, force: args.force, customInstructions: args.customInstructions }));
 	}
 
+	// Both are the engine's if it has them.
+	async subagent({ engine: number, args }, method) {
+		const engine = await this.#engine(number);
+		return plainData(await engine[method]?.(args)) ?? null;
+	}
+
 	async dispose() {
 		for (const one of this.made.values())
 			await one.then((engine) => engine.dispose?.()).catch((error) => this.plugin.logger('engine').warn(`dispose: ${error?.message ?? error}`));
@@ -108,7 +114,9 @@ class Engines {
 
 	methods() {
 		return { 'engine.assemble': (params) => this.assemble(params), 'engine.afterTurn': (params) => this.afterTurn(params),
-			'engine.compact': (params) => this.compact(params) };
+			'engine.compact': (params) => this.compact(params),
+			'engine.prepareSubagentSpawn': (params) => this.subagent(params, 'prepareSubagentSpawn'),
+			'engine.onSubagentEnded': (params) => this.subagent(params, 'onSubagentEnded') };
 	}
 }
 

@@ -129,7 +129,6 @@ oc_plugin *oc_group_sharing(const oc_plugin *plugin, oc_plugin *after);
 char *oc_plugin_key(const oc_plugin *plugin);
 void oc_snapshot_load(oc_plugin *plugin);
 void oc_snapshot_save(oc_plugin *plugin);
-void oc_snapshot_forget(const oc_plugin *plugin);
 
 /* ---- reads.c: what a plugin may read besides its own folder ---- */
 

@@ -120,10 +120,3 @@ void oc_snapshot_save(oc_plugin *plugin)
 	if (text != NULL && (oc_path_mkdirs(folder, 0700, &err) != OC_OK || oc_path_write(path, text, strlen(text), 0600, &err) != OC_OK))
 		oc_log_err(OC_LOG_WARN, "plugins", "what a plugin registers cannot be kept", &err);
 }
-
-void oc_snapshot_forget(const oc_plugin *plugin)
-{
-	oc_auto_free char *path = snapshot_path(plugin);
-	if (path != NULL)
-		(void)unlink(path);
-}

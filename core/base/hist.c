@@ -22,11 +22,6 @@ void oc_hist_add_ns(oc_hist *h, uint64_t ns)
 		h->max_ns = ns;
 }
 
-void oc_hist_add_ms(oc_hist *h, uint64_t ms)
-{
-	oc_hist_add_ns(h, ms * MS);
-}
-
 double oc_hist_quantile_of(const uint64_t *counts, const uint64_t *bounds, size_t n_bounds, uint64_t max_ns, double q)
 {
 	uint64_t n = 0, seen = 0;

@@ -19,7 +19,6 @@ typedef struct oc_hist {
 extern const uint64_t oc_hist_bounds_ns[OC_HIST_BOUNDS];
 
 void oc_hist_add_ns(oc_hist *h, uint64_t ns);
-void oc_hist_add_ms(oc_hist *h, uint64_t ms);
 /* The duration in seconds under which the part q (0 to 1) lies, by linear interpolation within its bucket; 0 when empty. */
 double oc_hist_quantile(const oc_hist *h, double q);
 /* The same over any counts: bounds in nanoseconds, n_bounds + 1 counts. max_ns ends the last bucket. */

@@ -38,6 +38,7 @@ static void add_listen(const oc_gateway *gw, cJSON *status)
 	oc_json_set_str(listen, "host", gw->host);
 	oc_json_set_i64(listen, "port", gw->port);
 	oc_json_set_str(listen, "socket", gw->socket_path);
+	oc_json_opt(listen, "fingerprint", gw->fingerprint);
 }
 
 static bool add_module(void *arg, oc_module *module)
@@ -313,6 +314,8 @@ static oc_status listen_everywhere(oc_gateway *gw, const oc_gateway_options *o, 
 			"there is nothing to listen on that is called \"%s\"", address);
 	gw->port = got;
 	gw->tls = tls != NULL;
+	if (tls != NULL)
+		oc_tls_server_fingerprint(tls, gw->fingerprint);
 	oc_tls_server_unref(tls);
 	if (status == OC_OK)
 		status = oc_path_mkdirs(run, 0700, err);
@@ -327,6 +330,8 @@ static void say_ready(oc_gateway *gw)
 	oc_err err = {0};
 	oc_info("gateway", "ready in %.1f ms: http%s://%s:%d", (double)(gw->ready_ns - gw->started_ns) / 1e6,
 		gw->tls ? "s" : "", gw->host, gw->port);
+	if (gw->tls)
+		oc_info("gateway", "certificate: %s", gw->fingerprint);
 	if (oc_agent_model_status(gw->agent, OC_STR_NONE, &model, &err) == OC_OK) {
 		const char *reason = oc_json_str(model, "reason", "");
 		oc_log(oc_json_bool(model, "usable", false) ? OC_LOG_INFO : OC_LOG_WARN, "gateway", "model: %s%s%s",

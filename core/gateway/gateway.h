@@ -22,6 +22,7 @@ struct oc_gateway {
 	char *socket_path, *host;
 	int port;           /* that it listens on */
 	bool ready, stopping, tls;
+	char fingerprint[103]; /* of the certificate; "" without TLS */
 	uint64_t started_ns, ready_ns; /* monotonic */
 	int64_t started_wall_ms;
 	uint64_t next_subscription;

@@ -149,7 +149,6 @@ typedef struct oc_hook_info {
 
 const oc_hook_info *oc_hook_info_of(oc_hook_id hook); /* NULL for OC_HOOK_NONE and beyond */
 oc_hook_id oc_hook_by_name(oc_str name);              /* OC_HOOK_NONE when unknown */
-oc_hook_id oc_hook_by_native(int native);             /* 0-7 */
 oc_hook_id oc_hook_canonical(oc_hook_id hook);        /* before_tool_call: beforeToolCall; else itself */
 const char *oc_hook_kind_name(oc_hook_kind kind);     /* "observe" … */
 

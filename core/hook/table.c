@@ -25,14 +25,6 @@ oc_hook_id oc_hook_by_name(oc_str name)
 	return OC_HOOK_NONE;
 }
 
-oc_hook_id oc_hook_by_native(int native)
-{
-	for (unsigned i = OC_HOOK_NONE + 1; i < OC_HOOK_COUNT; i++)
-		if (native >= 0 && table[i].native == native)
-			return (oc_hook_id)i;
-	return OC_HOOK_NONE;
-}
-
 oc_hook_id oc_hook_canonical(oc_hook_id hook)
 {
 	return hook == OC_HOOK_TS_BEFORE_TOOL_CALL ? OC_HOOK_BEFORE_TOOL_CALL : hook;

@@ -325,11 +325,6 @@ uint64_t oc_modules_generation(const oc_modules *modules)
 	return modules->generation;
 }
 
-uint32_t oc_guest_kind(const oc_guest *guest)
-{
-	return guest->kind;
-}
-
 const char *oc_guest_id(const oc_guest *guest)
 {
 	return guest->id;

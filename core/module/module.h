@@ -155,7 +155,6 @@ uint64_t oc_modules_generation(const oc_modules *modules);
 
 /* Every guest of a kind (0: all) of running modules. */
 void oc_modules_each_guest(oc_modules *modules, uint32_t kind, bool (*fn)(void *arg, oc_guest *guest), void *arg);
-uint32_t oc_guest_kind(const oc_guest *guest);
 const char *oc_guest_id(const oc_guest *guest);
 oc_module *oc_guest_module(const oc_guest *guest);
 bool oc_guest_running(const oc_guest *guest);

@@ -17,7 +17,6 @@
 
 #define OC_CURL_MAP(X)         \
 	X(global_init)         \
-	X(version)             \
 	X(getdate)             \
 	X(slist_append)        \
 	X(slist_free_all)      \

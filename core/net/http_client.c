@@ -468,13 +468,6 @@ void oc_http_client_get_stats(const oc_http_client *client, oc_http_client_stats
 	*ret = client->stats;
 }
 
-const char *oc_http_client_version(void)
-{
-	const oc_curl *curl = oc_curl_loaded();
-
-	return curl != NULL ? curl->version() : "";
-}
-
 /* ---- The service for modules ---- */
 
 static oc_http_client *service_client;

@@ -44,8 +44,6 @@ oc_status oc_http_client_start(oc_http_client *client, oc_owner *owner, const oc
 void oc_http_client_cancel(oc_http_call *call); /* NULL is allowed; allowed inside callbacks */
 void oc_http_client_pause(oc_http_call *call, uint32_t paused);
 void oc_http_client_get_stats(const oc_http_client *client, oc_http_client_stats *ret);
-/* "libcurl/7.88.1 OpenSSL/3.0.15 …" once loaded, "" before. */
-const char *oc_http_client_version(void);
 
 /* The table of the "http.client" service for modules. One client a process serves it; owner_of maps the module that asks
  * to its owner. */

@@ -114,11 +114,6 @@ const oc_http_peer *oc_http_get_peer(const oc_http_req *req)
 	return &req->conn->peer;
 }
 
-oc_http_server *oc_http_get_server(const oc_http_req *req)
-{
-	return req->conn->server;
-}
-
 void *oc_http_user(const oc_http_req *req)
 {
 	return req->user;
@@ -172,9 +167,4 @@ void oc_http_on_drain(oc_http_req *req, void (*cb)(void *arg, oc_http_req *req),
 {
 	req->on_drain = cb;
 	req->on_drain_arg = arg;
-}
-
-size_t oc_http_queued(const oc_http_req *req)
-{
-	return req->gone ? 0 : req->conn->s.queued;
 }

@@ -108,7 +108,6 @@ void oc_http_header_at(const oc_http_req *req, size_t i, oc_str *ret_name, oc_st
 void oc_http_headers_json(const oc_http_req *req, oc_sbuf *out);
 oc_str oc_http_body(const oc_http_req *req); /* whole; "" while or when streamed; NUL-terminated */
 const oc_http_peer *oc_http_get_peer(const oc_http_req *req);
-oc_http_server *oc_http_get_server(const oc_http_req *req);
 void *oc_http_user(const oc_http_req *req); /* the handler's own pointer, NULL at first */
 void oc_http_set_user(oc_http_req *req, void *user);
 
@@ -146,7 +145,6 @@ oc_status oc_http_respond_head(oc_http_req *req, int status, const char *content
 oc_status oc_http_write(oc_http_req *req, oc_str bytes);
 /* Called whenever the queue has become short again after OC_E_BUSY. */
 void oc_http_on_drain(oc_http_req *req, void (*cb)(void *arg, oc_http_req *req), void *arg);
-size_t oc_http_queued(const oc_http_req *req);
 void oc_http_end(oc_http_req *req);   /* ends a streamed answer properly */
 void oc_http_abort(oc_http_req *req); /* cuts the connection, so that the client sees that something is missing */
 

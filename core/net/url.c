@@ -342,23 +342,6 @@ oc_status oc_url_query_get(oc_str query, const char *name, char *out, size_t siz
 	return OC_E_NOT_FOUND;
 }
 
-void oc_url_encode(oc_sbuf *out, oc_str s)
-{
-	static const char digits[] = "0123456789ABCDEF";
-
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if (is_alpha((char)c) || is_digit((char)c) || c == '-' || c == '.' || c == '_' || c == '~') {
-			oc_sbuf_char(out, (char)c);
-		} else {
-			oc_sbuf_char(out, '%');
-			oc_sbuf_char(out, digits[c >> 4]);
-			oc_sbuf_char(out, digits[c & 15]);
-		}
-	}
-}
-
 /* ---- Whole URLs ---- */
 
 typedef struct parts {

@@ -40,7 +40,5 @@ oc_status oc_url_path_decode(oc_str raw, char *out, size_t *ret_n);
 /* The decoded value of a parameter in a raw query ("a=1&b=2"); OC_E_NOT_FOUND, OC_E_INVALID (bad escape, NUL), OC_E_LIMIT
  * (does not fit). '+' is a space. */
 oc_status oc_url_query_get(oc_str query, const char *name, char *out, size_t size);
-/* Appends s with everything outside unreserved characters percent-encoded. */
-void oc_url_encode(oc_sbuf *out, oc_str s);
 
 #endif

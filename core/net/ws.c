@@ -398,11 +398,6 @@ void oc_ws_set_max_message(oc_ws *ws, size_t max_message)
 	wslay_event_config_set_max_recv_msg_length(ws->ctx, max_message);
 }
 
-void oc_ws_set_user(oc_ws *ws, void *arg)
-{
-	ws->o.arg = arg;
-}
-
 void oc_ws_pause(oc_ws *ws, bool paused)
 {
 	oc_stream_pause(ws->s, paused);

@@ -231,22 +231,3 @@ oc_status oc_contain_open(int root_fd, const char *path, int flags, mode_t mode,
 			       "%s goes through a symbolic link that is not followed", path);
 	return oc_fail_errno(err, errno, "cannot open %s", path);
 }
-
-oc_status oc_contain_parent(int root_fd, const char *path, int *ret_fd, const char **ret_name, oc_err *err)
-{
-	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
-	oc_auto_free char *folder = NULL;
-	oc_status st;
-
-	if (name[0] == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return oc_fail(err, OC_E_INVALID, "name a file", "\"%s\" does not end in a name", path);
-	folder = oc_memdup(path, slash != NULL ? (size_t)(slash - path) : 0);
-	if (folder == NULL)
-		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a path");
-	if (path[0] == '/') /* also "/name", whose folder part is empty */
-		return oc_fail(err, OC_E_DENIED, "use a path inside", "%s leads out of the folder", path);
-	st = oc_contain_open(root_fd, folder, O_PATH | O_DIRECTORY, 0, ret_fd, err);
-	if (st == OC_OK)
-		*ret_name = name;
-	return st;
-}

@@ -15,9 +15,6 @@
 /* Opens `path` below the folder root_fd, as open(2) with flags and mode; O_CLOEXEC is added. path is relative to the folder
  * ("" and "." are the folder itself). OC_E_DENIED when it leads out, OC_E_NOT_FOUND, OC_E_EXISTS (O_EXCL), OC_E_IO… */
 oc_status oc_contain_open(int root_fd, const char *path, int flags, mode_t mode, int *ret_fd, oc_err *err);
-/* Opens the folder that holds the last component of path (which need not exist) and finds that component's name, a view
- * into path. OC_E_INVALID when the last component is missing, "." or "..". */
-oc_status oc_contain_parent(int root_fd, const char *path, int *ret_fd, const char **ret_name, oc_err *err);
 /* The part of `path` below `root` (both absolute; root without a final slash): a view into path, "." for root itself.
  * A relative path is returned as it is; NULL when path is elsewhere. Text only: oc_contain_open decides. */
 const char *oc_contain_relative(const char *root, const char *path);

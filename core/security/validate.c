@@ -70,17 +70,6 @@ oc_status oc_validate_name(const char *what, oc_str name, oc_err *err)
 	return OC_OK;
 }
 
-oc_status oc_validate_file_name(oc_str name, oc_err *err)
-{
-	oc_status st = oc_validate_name("the file name", name, err);
-
-	if (st != OC_OK)
-		return st;
-	if (memchr(name.p, '/', name.n) != NULL || oc_str_eqz(name, ".") || oc_str_eqz(name, ".."))
-		return oc_fail(err, OC_E_INVALID, "use a plain name", "\"%.*s\" is no name of a file", OC_STR_ARG(name));
-	return OC_OK;
-}
-
 void oc_validate_scrub(oc_str text, oc_sbuf *out)
 {
 	while (text.n > 0) {

@@ -23,8 +23,6 @@ oc_status oc_validate_text(oc_str text, size_t max, oc_err *err);
 /* An identifier (account, chat, sender, file name as data): 1 to OC_VALIDATE_NAME_MAX bytes, valid UTF-8, no control
  * character, no bidirectional override. what names it in the error. */
 oc_status oc_validate_name(const char *what, oc_str name, oc_err *err);
-/* A file name of one component: as oc_validate_name, and not "." or "..", no slash. */
-oc_status oc_validate_file_name(oc_str name, oc_err *err);
 /* A copy without control characters (but tab and newline; CR LF becomes LF) and with U+FFFD for invalid bytes; for text
  * that people may paste and that need not be refused. Fails as the builder does. */
 void oc_validate_scrub(oc_str text, oc_sbuf *out);

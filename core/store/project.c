@@ -280,12 +280,3 @@ oc_status oc_project_new_epoch(oc_tx *tx, oc_tx_session *s, const char *reason, 
 	status = oc_tx_run(tx, next, err);
 	return status == OC_OK ? oc_project_event(tx, s, "session_started", NULL, NULL, NULL, err) : status;
 }
-
-oc_status oc_tx_event(oc_tx *tx, const char *session, const char *kind, const char *run, const char *data,
-		      int64_t *ret_seq, oc_err *err)
-{
-	oc_tx_session *s = NULL;
-	bool began = false;
-	oc_status status = oc_project_session(tx, session, &s, &began, err);
-	return status == OC_OK ? oc_project_event(tx, s, kind, run, data, ret_seq, err) : status;
-}

@@ -68,10 +68,6 @@ sqlite3_stmt *oc_tx_stmt(oc_tx *tx, const char *sql_literal, oc_err *err);
 oc_status oc_tx_run(oc_tx *tx, sqlite3_stmt *stmt, oc_err *err);
 int64_t oc_tx_now_ms(const oc_tx *tx); /* wall clock at the transaction's start */
 
-/* Events and projections inside one's own fn. The session is created when it does not exist.
- * ret_seq: the event's number, per session from 1 without holes (NULL is allowed). data may be NULL. */
-oc_status oc_tx_event(oc_tx *tx, const char *session, const char *kind, const char *run, const char *data_json,
-		      int64_t *ret_seq, oc_err *err);
 
 /* ---- Writing: batches ------------------------------------------------------ */
 

@@ -351,13 +351,15 @@ test('TLS: a certificate of its own, the command line still goes by the Unix soc
 		https.get({ host: '127.0.0.1', port: gw.port, path: '/health', rejectUnauthorized: false }, (res) => {
 			let text = '';
 			const protocol = res.socket.getProtocol();
+			const fingerprint = res.socket.getPeerCertificate().fingerprint256;
 			res.on('data', (d) => (text += d));
-			res.on('end', () => resolve({ text, protocol }));
+			res.on('end', () => resolve({ text, protocol, fingerprint }));
 		}).on('error', reject);
 	});
 	equal(JSON.parse(body.text).ok, true);
 	match(body.protocol, /^TLSv1\.[23]$/);
 	equal(mode(path.join(state, 'tls/key.pem')), 0o600);
+	equal(JSON.parse(cli(['status', '--json']).out).listen.fingerprint.toUpperCase(), `SHA256:${body.fingerprint}`);
 	equal(cli(['status']).code, 0);
 	await gw.stop();
 });

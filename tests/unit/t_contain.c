@@ -181,28 +181,6 @@ static void test_create(void **state)
 	(void)close(fd);
 }
 
-static void test_parent(void **state)
-{
-	fixture *f = *state;
-	const char *name = NULL;
-	struct stat st;
-	int fd = -1;
-	oc_err err = {0};
-
-	assert_int_equal(oc_contain_parent(f->root, "a/b/deep", &fd, &name, &err), OC_OK);
-	assert_string_equal(name, "deep");
-	assert_int_equal(fstatat(fd, name, &st, 0), 0);
-	(void)close(fd);
-	assert_int_equal(oc_contain_parent(f->root, "file", &fd, &name, &err), OC_OK);
-	assert_string_equal(name, "file");
-	(void)close(fd);
-	assert_int_equal(oc_contain_parent(f->root, "outdir/x", &fd, &name, &err), OC_E_DENIED);
-	assert_int_equal(oc_contain_parent(f->root, "/x", &fd, &name, &err), OC_E_DENIED);
-	assert_int_equal(oc_contain_parent(f->root, "a/..", &fd, &name, &err), OC_E_INVALID);
-	assert_int_equal(oc_contain_parent(f->root, "a/", &fd, &name, &err), OC_E_INVALID);
-	assert_int_equal(oc_contain_parent(f->root, "", &fd, &name, &err), OC_E_INVALID);
-}
-
 static void test_relative(void **state)
 {
 	(void)state;
@@ -273,7 +251,7 @@ int main(void)
 	}
 	const struct CMUnitTest tests[] = {
 		BOTH(test_inside), BOTH(test_outside), BOTH(test_errors), BOTH(test_create),
-		BOTH(test_parent), BOTH(test_race),    cmocka_unit_test(test_relative),
+		BOTH(test_race),   cmocka_unit_test(test_relative),
 	};
 
 	return cmocka_run_group_tests_name("contain", tests, NULL, NULL);

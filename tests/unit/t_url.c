@@ -270,23 +270,12 @@ static void t_queries(void **state)
 	assert_int_equal(oc_url_query_get(OC_STR("a=12345678"), "a", out, sizeof(out)), OC_E_LIMIT);
 }
 
-static void t_encode(void **state)
-{
-	oc_sbuf b;
-
-	(void)state;
-	oc_sbuf_init(&b, 100);
-	oc_url_encode(&b, OC_STR("aZ09-._~ /&\xc3\xa4"));
-	assert_string_equal(oc_sbuf_view(&b).p, "aZ09-._~%20%2F%26%C3%A4");
-	oc_sbuf_free(&b);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_normal_forms), cmocka_unit_test(t_addresses), cmocka_unit_test(t_refused),
 		cmocka_unit_test(t_long_ones),	  cmocka_unit_test(t_parts),	 cmocka_unit_test(t_references),
-		cmocka_unit_test(t_request_paths), cmocka_unit_test(t_queries),	 cmocka_unit_test(t_encode),
+		cmocka_unit_test(t_request_paths), cmocka_unit_test(t_queries),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

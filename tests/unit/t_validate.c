@@ -62,11 +62,6 @@ static void test_names(void **state)
 	assert_int_equal(oc_validate_name("it", OC_STR("a\nb"), NULL), OC_E_INVALID);
 	assert_int_equal(oc_validate_name("it", OC_STR("a\xe2\x80\xae" "b"), NULL), OC_E_INVALID); /* right-to-left override */
 	assert_int_equal(oc_validate_name("it", OC_STR("\xe2\x80\x93"), NULL), OC_OK);
-	assert_int_equal(oc_validate_file_name(OC_STR("a.txt"), NULL), OC_OK);
-	assert_int_equal(oc_validate_file_name(OC_STR("..a"), NULL), OC_OK);
-	assert_int_equal(oc_validate_file_name(OC_STR(".."), NULL), OC_E_INVALID);
-	assert_int_equal(oc_validate_file_name(OC_STR("."), NULL), OC_E_INVALID);
-	assert_int_equal(oc_validate_file_name(OC_STR("a/b"), NULL), OC_E_INVALID);
 }
 
 static void scrub(const char *in, size_t n, const char *expected)

@@ -52,6 +52,13 @@ test('all subpaths and names of the package are one; what is missing says so whe
 	ok(Object.keys(other).includes('jsonResult'));
 });
 
+test('what a socket and a map hand over', () => {
+	equal([sdk.rawDataToString(Buffer.from('a')), sdk.rawDataToString([Buffer.from('a'), Buffer.from('b')]), sdk.rawDataToString(new TextEncoder().encode('c').buffer), sdk.rawDataToString('d')], ['a', 'ab', 'c', 'd']);
+	equal([sdk.resolveRequestUrl('http://a/'), sdk.resolveRequestUrl(new URL('http://b/')), sdk.resolveRequestUrl(new Request('http://c/'))], ['http://a/', 'http://b/', 'http://c/']);
+	match(sdk.formatLocationText({ latitude: 1.5, longitude: 2, accuracy: 7.2, name: 'Home' }), /Home \(1\.500000, 2\.000000 ±7m\)$/);
+	equal(sdk.toLocationContext({ latitude: 1, longitude: 2, isLive: true }).LocationSource, 'live');
+});
+
 test('parts of a set-up that are missing do not keep a plugin from loading', () => {
 	const setup = createSdk(plugin)('openclaw/plugin-sdk/channel-setup');
 	const section = setup.makeAWizardFrom({ a: 1 }).withMore('x');

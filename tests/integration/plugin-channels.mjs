@@ -2,6 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
+import { createRequire } from 'node:module';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -185,6 +186,74 @@ test('nextcloud-talk: a message that came twice is answered once, an answer that
 	equal(await say('4', '/echo the end'), 200);
 	await until('the end', () => talk.messages.some((one) => /the end/.test(one.message)), 20000);
 	equal(talk.messages.filter((one) => /only once/.test(one.message)).length, 1);
+	equal((await gw.stop()).code, 0);
+});
+
+// ---- mattermost: REST and a WebSocket ----
+
+const DM = 'abcdefghijklmnopqrstuvwxy1';
+const { WebSocketServer } = createRequire(path.join(process.env.OC_NPM, 'x.js'))('ws');
+
+// One server with a bot, a person and their direct channel.
+function mattermostServer() {
+	const posts = [], sockets = new Set(), reactions = [];
+	const users = { bot1: { id: 'bot1', username: 'clawbot' }, u1: { id: 'u1', username: 'ada', nickname: 'Ada' } };
+	const server = http.createServer((req, res) => {
+		let body = '';
+		req.setEncoding('utf8').on('data', (piece) => (body += piece)).on('end', () => {
+			const url = req.url.replace(/^\/api\/v4/, ''), answer = (value, code = 200) => res.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+			if (req.headers.authorization !== 'Bearer bot-token')
+				return answer({ message: 'no' }, 401);
+			if (url === '/posts' && req.method === 'POST')
+				return answer({ ...JSON.parse(body), id: `p${posts.push(JSON.parse(body))}`, user_id: 'bot1' }, 201);
+			if (url === '/reactions')
+				return answer(reactions[reactions.push(JSON.parse(body)) - 1], 201);
+			if (url === '/users/me')
+				return answer(users.bot1);
+			if (users[url.slice('/users/'.length)])
+				return answer(users[url.slice('/users/'.length)]);
+			if (url.startsWith('/channels/'))
+				return answer({ id: url.split('/')[2] === 'direct' ? DM : url.split('/')[2], type: 'D', name: 'bot1__u1', team_id: '' });
+			return answer(url.endsWith('/teams') ? [] : {});
+		});
+	});
+	new WebSocketServer({ server, path: '/api/v4/websocket' }).on('connection', (socket) => {
+		socket.on('message', (data) => {
+			if (JSON.parse(data).data?.token === 'bot-token')
+				sockets.add(socket);
+		});
+	});
+	cleanup(async () => {
+		for (const socket of sockets)
+			socket.terminate();
+		server.closeAllConnections();
+		server.close();
+	});
+	const say = (id, message) => {
+		const post = { id, message, user_id: 'u1', channel_id: DM, create_at: Date.now() };
+		for (const socket of sockets)
+			socket.send(JSON.stringify({ event: 'posted', data: { post: JSON.stringify(post), channel_type: 'D', sender_name: '@ada' }, broadcast: { channel_id: DM } }));
+	};
+	return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve({ posts, reactions, sockets, say, url: `http://127.0.0.1:${server.address().port}` })));
+}
+
+test('mattermost: a message over its WebSocket is answered by a post, and the agent posts and reacts of its own accord', async () => {
+	const server = await mattermostServer();
+	await start('mattermost', { baseUrl: server.url, botToken: 'bot-token', dmPolicy: 'open', allowFrom: ['*'] }, { plugins: { load: { paths: [extensions] }, allow: ['mattermost'],
+		entries: { mattermost: { enabled: true } } } });
+	await until(`its socket: ${gw.log}`, () => server.sockets.size > 0, 20000);
+	server.say('m1', '/echo hello from mattermost');
+	await until(`the answer: ${gw.log}`, () => server.posts.length > 0, 20000);
+	equal([server.posts[0].channel_id, server.posts[0].message], [DM, 'hello from mattermost']);
+	server.say('m1', '/echo hello from mattermost');
+	server.say('m2', '/echo again');
+	await until('the second', () => server.posts.length > 1, 20000);
+	equal(server.posts[1].message, 'again');
+	const act = async (args) => (await gw.rpc('tools.execute', { name: 'message', arguments: { channel: 'mattermost', ...args }, session: 'main' }));
+	equal((await act({ action: 'send', target: `channel:${DM}`, message: 'by itself' })).details.status, 'sent');
+	equal(server.posts.at(-1).message, 'by itself');
+	equal((await act({ action: 'react', target: `channel:${DM}`, messageId: 'm2', emoji: 'thumbsup' })).isError, false);
+	equal(server.reactions.map((one) => [one.post_id, one.emoji_name, one.user_id]), [['m2', 'thumbsup', 'bot1']]);
 	equal((await gw.stop()).code, 0);
 });
 

@@ -171,7 +171,26 @@ module.exports = (plugin) => {
 
 	const resolveOpenAITtsInstructions = (model, instructions) => (model.includes('gpt-4o-mini-tts') && instructions?.trim() ? instructions.trim() : undefined);
 
-	return { OLLAMA_DEFAULT_BASE_URL, SGLANG_DEFAULT_BASE_URL, VLLM_DEFAULT_BASE_URL, buildOauthProviderAuthResult, buildOllamaProvider,
+	// The models of the configuration, by provider, and the one that an agent uses.
+	async function buildModelsProviderData(cfg, agentId) {
+		const byProvider = new Map(), add = (provider, model) => {
+			if (provider && model)
+				byProvider.set(provider, (byProvider.get(provider) ?? new Set()).add(model));
+		};
+		const split = (ref) => [String(ref).slice(0, String(ref).indexOf('/')), String(ref).slice(String(ref).indexOf('/') + 1)];
+		const agent = (cfg?.agents?.list ?? []).find((one) => one?.id === agentId), primary = (value) => (typeof value === 'string' ? value : value?.primary);
+		const [provider, model] = split(primary(agent?.model) ?? primary(cfg?.agents?.defaults?.model) ?? '');
+		for (const [name, one] of Object.entries(cfg?.models?.providers ?? {}))
+			for (const known of one?.models ?? [])
+				add(normalizeProviderId(name), known?.id ?? known);
+		for (const ref of Object.keys(cfg?.agents?.defaults?.models ?? {}))
+			if (!ref.endsWith('/*'))
+				add(normalizeProviderId(split(ref)[0]), split(ref)[1]);
+		add(normalizeProviderId(provider), model);
+		return { byProvider, providers: [...byProvider.keys()].sort(), resolvedDefault: { provider: normalizeProviderId(provider), model } };
+	}
+
+	return { OLLAMA_DEFAULT_BASE_URL, SGLANG_DEFAULT_BASE_URL, VLLM_DEFAULT_BASE_URL, buildModelsProviderData, buildOauthProviderAuthResult, buildOllamaProvider,
 		buildSglangProvider, buildVllmProvider, configureOllamaNonInteractive, configureOpenAICompatibleSelfHostedProviderNonInteractive,
 		discoverOpenAICompatibleSelfHostedProvider, ensureOllamaModelPulled, formatThinkingLevels, formatXHighModelHint,
 		generatePkceVerifierChallenge, listKnownProviderAuthEnvVarNames, listThinkingLevels, normalizeProviderId, normalizeThinkLevel,

@@ -248,7 +248,10 @@ module.exports = (_plugin, sdk) => {
 	return { SILENT_REPLY_TOKEN, buildAgentMediaPayload, buildChannelSendResult, buildMediaPayload, createChannelReplyPipeline,
 		createNormalizedOutboundDeliverer, createReplyPrefixContext, createReplyPrefixOptions, createTypingCallbacks,
 		dispatchInboundReplyWithBase, dispatchReplyFromConfigWithSettledDispatcher, formatInboundFromLabel, formatTextWithAttachmentLinks,
-		isNumericTargetId, isSilentReplyText, normalizeOutboundReplyPayload, recordInboundSessionAndDispatchReply,
+		isNumericTargetId, isSilentReplyText,
+		// Sessions are in the gateway's store, and a file of them has none; the commands of skills are the gateway's.
+		listSkillCommandsForAgents: () => [], loadSessionStore: () => ({}), resolveStorePath: (...args) => host().channel.session.resolveStorePath(...args),
+		normalizeOutboundReplyPayload, recordInboundSessionAndDispatchReply,
 		removeAckReactionAfterReply, resolveAckReaction, resolveInboundRouteEnvelopeBuilder, resolveInboundRouteEnvelopeBuilderWithRuntime,
 		resolveInboundSessionEnvelopeContext, resolveOutboundMediaUrls, resolveResponsePrefix, resolveThreadSessionKeys,
 		sendMediaWithLeadingCaption, sendPayloadWithChunkedTextAndMedia, shouldAckReaction };

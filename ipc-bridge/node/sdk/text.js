@@ -103,6 +103,28 @@ function summarizeMapping(label, mapping, unresolved, runtime) {
 		runtime.log?.(said);
 }
 
-module.exports = () => ({ chunkText, chunkTextByBreakResolver, chunkTextForOutbound, isAllowedParsedChatSender, parseChatAllowTargetPrefixes,
-	parseChatTargetPrefixesOrThrow, resolveServicePrefixedAllowTarget, resolveServicePrefixedTarget, stripMarkdown,
-	stripReasoningTagsFromText, summarizeMapping, summarizeStringEntries });
+// What a WebSocket hands over, in whichever of its forms.
+function rawDataToString(data, encoding = 'utf8') {
+	if (typeof data === 'string')
+		return data;
+	return (Array.isArray(data) ? Buffer.concat(data) : data instanceof ArrayBuffer ? Buffer.from(data) : Buffer.from(data.buffer, data.byteOffset, data.byteLength)).toString(encoding);
+}
+
+const resolveRequestUrl = (input) => (typeof input === 'string' ? input : String(input instanceof URL ? input : input?.url ?? ''));
+
+function formatLocationText({ latitude, longitude, accuracy, name, address, isLive, source, caption }) {
+	const where = `${Number(latitude).toFixed(6)}, ${Number(longitude).toFixed(6)}${Number.isFinite(accuracy) ? ` ±${Math.round(accuracy)}m` : ''}`;
+	const live = isLive || source === 'live', label = live ? '' : [name, address].filter(Boolean).join(', ');
+	const line = live ? `🛰 Live location: ${where}` : label ? `📍 ${label} (${where})` : `📍 ${where}`;
+	return caption?.trim() ? `${line}\n${caption.trim()}` : line;
+}
+
+function toLocationContext({ latitude, longitude, accuracy, name, address, isLive, source }) {
+	const is = source ?? (isLive ? 'live' : name || address ? 'place' : 'pin');
+	return { LocationLat: latitude, LocationLon: longitude, LocationAccuracy: accuracy, LocationName: name, LocationAddress: address,
+		LocationSource: is, LocationIsLive: isLive ?? is === 'live' };
+}
+
+module.exports = () => ({ chunkText, chunkTextByBreakResolver, chunkTextForOutbound, formatLocationText, isAllowedParsedChatSender, parseChatAllowTargetPrefixes,
+	parseChatTargetPrefixesOrThrow, rawDataToString, resolveRequestUrl, resolveServicePrefixedAllowTarget, resolveServicePrefixedTarget, stripMarkdown,
+	stripReasoningTagsFromText, summarizeMapping, summarizeStringEntries, toLocationContext });

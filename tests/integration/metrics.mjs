@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
 import http from 'node:http';
-import { Gateway, cleanup, cli, done, equal, match, ok, spawnCli, test, until, writeConfig } from './lib.mjs';
+import path from 'node:path';
+import { Gateway, cleanup, cli, done, equal, match, ok, spawnCli, state, test, until, writeConfig } from './lib.mjs';
 
 writeConfig({ gateway: { mode: 'local' }, logging: { level: 'debug' }, agents: { defaults: { model: { primary: 'offline/echo' }, skipBootstrap: true } } });
 let gw = await new Gateway().start();
@@ -230,6 +232,23 @@ test('status --deep names the tool that takes the time', async () => {
 	const exec = d.slowest.find((s) => s.kind === 'tool' && s.name === 'exec');
 	ok(exec.count === 2 && exec.totalMs >= 4000 && exec.maxMs >= 2000, JSON.stringify(exec));
 	match((await spawnCli(['status', '--deep'])).out, /tool exec: 2 times, \d+\.\d s in all/);
+});
+
+test('status --deep names the handler of a hook that everybody waits for', async () => {
+	await gw.stop();
+	const folder = path.join(state, 'extensions/dawdler');
+	fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+	fs.writeFileSync(path.join(folder, 'openclaw.plugin.json'), JSON.stringify({ id: 'dawdler', configSchema: { type: 'object' } }));
+	fs.writeFileSync(path.join(folder, 'index.js'), `module.exports = (api) => { api.on('before_prompt_build', () => new Promise((go) => setTimeout(go, 900))); };`);
+	gw = await new Gateway().start();
+	await until('the plugin', async () => (await gw.rpc('plugins.list', {})).plugins.some((p) => p.id === 'dawdler' && p.status === 'loaded'));
+	await say('/echo well', 'dawdled');
+	const d = await deep();
+	equal(d.slow, true);
+	const found = d.findings.find((f) => f.part === 'hook');
+	match(found?.message, /the hook handler before_prompt_build of plugin dawdler takes \d+ ms/, JSON.stringify(d.findings));
+	match((await spawnCli(['status', '--deep'])).out, /hook handler before_prompt_build of plugin dawdler/);
+	fs.rmSync(folder, { recursive: true });
 });
 
 test('status --deep names a provider that does not answer', async () => {

@@ -130,6 +130,51 @@ test('a flood in one chat is summed up, and others are answered meanwhile', asyn
 	equal(tg.updates.length, 0);
 });
 
+test('a session that asks much does not hold up the others: with one place for turns, each has its own turn', async () => {
+	const over = [];
+	const ask = (session, n) => gw.rpc('session.message', { session, text: `/slow 2 15ms` }).then(() => over.push(`${session} ${n}`));
+	const all = Array.from({ length: 24 }, (_, i) => ask('greedy', i));
+	await running();
+	for (let s = 0; s < 6; s++)
+		all.push(ask(`modest-${s}`, 0), ask(`modest-${s}`, 1));
+	await Promise.all(all);
+	const modest = over.map((name, i) => (/^modest/.test(name) ? i : -1)).filter((i) => i >= 0);
+	const between = over.slice(modest[0], modest.at(-1)).filter((name) => /^greedy/.test(name)).length;
+	ok(between <= 4, `two messages each, while the greedy one had ${between}: ${over.join(', ')}`);
+	equal(over.filter((name) => /^greedy/.test(name)), Array.from({ length: 24 }, (_, i) => `greedy ${i}`), 'each in order');
+});
+
+test('commands in a group: who may change the session; over RPC and on the command line its owner may', async () => {
+	tg.messages.clear();
+	await gw.stop();
+	await start(config({}, { channels: { telegram: { botToken: tg.token, apiRoot: tg.url, allowFrom: [7], groupPolicy: 'open', groups: { '*': { requireMention: false } } } } }));
+	const chat = { id: -1009, type: 'supergroup', title: 'all of us' };
+	tg.say(99, 'take your time\n/slow 400 50ms', { chat });
+	await running();
+	for (const [i, text] of ['/stop', '/model offline/echo', '/queue steer', '/think high'].entries()) {
+		tg.say(99, text, { chat });
+		await tg.until(text, () => tg.shown(-1009).filter((t) => t === 'You may not use this command here.').length === i + 1);
+	}
+	equal(await metric('turns_running'), 1, 'nobody stopped it');
+	tg.say(99, '/whoami', { chat });
+	await tg.until('an answer to what changes nothing', () => tg.shown(-1009).some((t) => /May change the session: no/.test(t)));
+	tg.say(7, '/stop', { chat });
+	await tg.until('the end', () => tg.shown(-1009).includes('⚙️ Agent was aborted.'));
+	await running(0);
+	const group = (await gw.rpc('session.list', {})).sessions.map((s) => s.key).find((key) => /1009/.test(key));
+	tg.say(99, '/reset', { chat });
+	await tg.until('/reset', () => tg.shown(-1009).filter((t) => t === 'You may not use this command here.').length === 5);
+	ok((await gw.rpc('session.history', { session: group, limit: 100 })).messages.some((m) => m.role === 'user'), 'nothing was reset');
+	const rpc = async (text) => (await gw.rpc('session.message', { session: group, text })).text;
+	match(await rpc('/whoami'), /May change the session: yes/);
+	match(await rpc('/think high'), /high/);
+	const run = await spawnCli(['agent', '--session', group, '--message', '/reset']);
+	equal(run.code, 0, run.err);
+	equal((await gw.rpc('session.history', { session: group, limit: 100 })).messages.filter((m) => m.role === 'user').length, 0);
+	await gw.stop();
+	await start(config({ cap: 5 }));
+});
+
 test('SIGTERM: the running answer is finished, the waiting message is answered after the start', async () => {
 	tg.messages.clear();
 	tg.say(23, '/slow 12 50ms');

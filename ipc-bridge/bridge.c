@@ -244,23 +244,34 @@ static void ask_later(void *arg)
 		ask_done(c, OC_E_NOMEM, OC_STR("no memory for a plugin"));
 }
 
+/* It runs: nothing has to be kept until it does. false: the way that waits finds out why not. */
+static bool ask_at_once(oc_plugin_call *c, const oc_plugin_request *request)
+{
+	oc_peer_call call = {.method = request->method, .payload = request->payload, .deadline_ms = request->deadline_ms,
+			     .on_event = ask_event, .on_done = ask_done, .arg = c};
+	return c->plugin->phase == OC_PLUGIN_UP && oc_peer_call_start(c->plugin->peer, &call, &c->id) == OC_OK;
+}
+
 oc_status oc_plugin_ask(oc_plugin *plugin, const oc_plugin_request *request, oc_plugin_call **ret)
 {
 	oc_plugin_call *c = oc_alloc(sizeof(*c));
 	if (c == NULL)
 		return OC_E_NOMEM;
-	*c = (oc_plugin_call){.plugin = plugin, .method = oc_strdup(request->method), .payload = oc_memdup(request->payload.p, request->payload.n),
-			      .payload_n = request->payload.n, .deadline_ms = request->deadline_ms, .on_event = request->on_event,
+	*c = (oc_plugin_call){.plugin = plugin, .payload_n = request->payload.n, .deadline_ms = request->deadline_ms, .on_event = request->on_event,
 			      .on_done = request->on_done, .arg = request->arg};
-	oc_status status = c->method == NULL || c->payload == NULL ? OC_E_NOMEM : OC_OK;
-	if (status == OC_OK)
-		status = plugin->phase == OC_PLUGIN_UP ? oc_loop_defer(plugin->bridge->loop, NULL, ask_later, c)
-						       : oc_plugin_wake(plugin, ask_now, c);
-	if (status != OC_OK) {
-		oc_free(c->method);
-		oc_free(c->payload);
-		oc_free(c);
-		return status;
+	if (!ask_at_once(c, request)) {
+		c->method = oc_strdup(request->method);
+		c->payload = oc_memdup(request->payload.p, request->payload.n);
+		oc_status status = c->method == NULL || c->payload == NULL ? OC_E_NOMEM : OC_OK;
+		if (status == OC_OK)
+			status = plugin->phase == OC_PLUGIN_UP ? oc_loop_defer(plugin->bridge->loop, NULL, ask_later, c)
+							       : oc_plugin_wake(plugin, ask_now, c);
+		if (status != OC_OK) {
+			oc_free(c->method);
+			oc_free(c->payload);
+			oc_free(c);
+			return status;
+		}
 	}
 	if (ret != NULL)
 		*ret = c;

@@ -2,9 +2,12 @@
 'use strict';
 // The process of one plugin, or of a group that shares it.  Started by the gateway with OPENCLAW_BRIDGE: three lines for each
 // plugin, its socket, its secret and its id; everything else comes over the sockets.
+const os = require('node:os');
 const { Pair } = require('./lib/sp.js');
 const { Peer } = require('./lib/peer.js');
 const { Plugin } = require('./lib/plugin.js');
+
+const NICE = 5;
 
 // {stop}: one plugin, on its own connection.
 function connect(socket, secret, id, over) {
@@ -37,6 +40,10 @@ function main() {
 		console.error('this program is started by the gateway, one process a plugin (openclaw plugins list)');
 		process.exit(64);
 	}
+	// A plugin that computes all day leaves the processor to the gateway and to those that wait for it.
+	try {
+		os.setPriority(NICE);
+	} catch {} // then as before
 	let left = 0;
 	const over = () => {
 		if (--left === 0)

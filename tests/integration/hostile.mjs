@@ -20,7 +20,8 @@ const tool = (name, body) => `api.registerTool({ name: '${name}', description: '
 const plugins = {
 	silent: `api.on('before_prompt_build', () => new Promise(() => {})); ${tool('silent_tool', 'return new Promise(() => {});')}`,
 	thrower: `for (const hook of ['message_received', 'before_model_resolve', 'before_prompt_build', 'before_agent_start', 'llm_input', 'llm_output', 'agent_end',
-		'tool_result_persist', 'before_message_write', 'session_start', 'gateway_start']) api.on(hook, () => { throw new Error('thrown in ' + hook); });`,
+		'tool_result_persist', 'before_message_write', 'session_start', 'session_end', 'message_sending', 'message_sent', 'before_compaction', 'after_compaction',
+		'before_reset', 'after_tool_call', 'subagent_spawning', 'subagent_spawned', 'subagent_ended', 'gateway_start', 'gateway_stop']) api.on(hook, () => { throw new Error('thrown in ' + hook); });`,
 	quitter: `api.registerService({ id: 'q', start: () => process.exit(3) });`,
 	exiter: `api.on('before_prompt_build', () => process.exit(4));`,
 	flooder: `${tool('flood_tool', "for (let i = 0; i < 20000; i++) process.stdout.write('noise noise noise noise ' + i + '\\\\n'); return 'flooded';".replaceAll('\\\\', '\\'))}`,

@@ -79,6 +79,8 @@ write('broken', { 'index.ts': 'export default { register() { throw new Error("no
 	'openclaw.plugin.json': { id: 'broken', configSchema: { type: 'object' } } });
 write('picky', { 'index.js': 'module.exports = () => {}', 'openclaw.plugin.json': { id: 'picky', configSchema: { type: 'object',
 	properties: { level: { type: 'integer' } } } } });
+write('compiled', { 'dist/index.js': 'exports.register = () => {}', 'openclaw.plugin.json': { id: 'compiled', configSchema: { type: 'object' } },
+	'package.json': { name: 'compiled', version: '3.0.0', openclaw: { extensions: ['./index.ts'], runtimeExtensions: ['./dist/index.js'] } } });
 write('bare', { 'index.js': 'module.exports = () => {}' });
 writeConfig({ plugins: { entries: { demo: { config: { shout: true } }, picky: { config: { level: 'high' } } } } });
 
@@ -124,6 +126,16 @@ test('a new plugin is loaded after the gateway answers, and a bad one says why',
 	const info = await gw.rpc('plugins.info', { id: 'demo' });
 	equal(info.registered.hooks.map((hook) => hook.name), ['before_tool_call', 'no_such_hook']);
 	await until('its tools', async () => JSON.stringify(await gw.rpc('tools.list', {})).includes('demo_where'));
+});
+
+test('one of which only the compiled form is there is loaded; one that failed stays failed when something else changes', async () => {
+	await until('compiled', async () => (await plugin('compiled')).status === 'loaded');
+	await until('broken', async () => (await plugin('broken')).status === 'error');
+	equal(cli(['plugins', 'disable', 'picky']).code, 0);
+	await until('the change', async () => (await plugin('picky')).status === 'disabled');
+	const { status, error } = await plugin('broken');
+	equal(status, 'error');
+	match(error, /no good/);
 });
 
 test('its tools run, with its configuration and state', async () => {

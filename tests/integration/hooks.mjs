@@ -75,7 +75,7 @@ const SEQUENTIAL = new Set(['before_model_resolve', 'before_prompt_build', 'befo
 	'before_tool_call', 'subagent_spawning', 'subagent_delivery_target']);
 let gw;
 let delayMs = 25; // so that overlap shows
-const calls = () => (fs.existsSync(log) ? fs.readFileSync(log, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)) : []);
+const calls = () => (fs.existsSync(log) ? fs.readFileSync(log, 'utf8').split('\n').slice(0, -1).map((line) => JSON.parse(line)) : []);
 const seen = [];
 
 const token = (l) => {

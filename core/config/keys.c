@@ -473,7 +473,7 @@ static const char modules_keys[] = "enabled boolean =true # false: no module at 
 				   "deny string[] # Never these\n"
 				   "paths string[] !minor # Further folders to look in\n"
 				   "trustedKeys string[] # Whose signatures of modules count: public keys of minisign\n"
-				   "requireSignature boolean =false # Only bundled modules, and those that a trusted key signed\n"
+				   "requireSignature boolean # Only bundled modules, and those that a trusted key signed\n"
 				   "entries object !minor\n"
 				   "	* object !unit # One module, by name\n"
 				   "		enabled boolean\n"

@@ -311,10 +311,14 @@ static oc_status interview(struct onboard *o, oc_err *err)
 	const cJSON *channel;
 	cJSON_ArrayForEach(channel, o->channels)
 	{
-		const char *id = oc_json_str(channel, "id", ""), *key = oc_json_str(channel, "tokenKey", NULL);
+		/* Its secret: what a variable can hold as well. */
+		const cJSON *secret = oc_json_get(channel, "env") != NULL ? oc_json_get(channel, "env")->child : NULL;
+		const char *id = oc_json_str(channel, "id", "");
 		char question[160], path[100];
-		snprintf(path, sizeof path, "channels.%s.%s", id, key != NULL ? key : "");
-		if (key == NULL || oc_config_str(o->config, path, NULL) != NULL)
+		if (!cJSON_IsString(secret))
+			continue;
+		snprintf(path, sizeof path, "channels.%s.%s", id, secret->string);
+		if (oc_config_get(o->config, path) != NULL || oc_config_env(o->config, secret->valuestring) != NULL)
 			continue;
 		snprintf(question, sizeof question, "%s token (empty: not now):", oc_json_str(channel, "label", id));
 		oc_auto_free char *token = ask(question, "", true);
@@ -454,6 +458,10 @@ static void report(const struct onboard *o)
 	}
 	printf("%s%s %s\n", oc_green(), o->n > 0 ? "wrote" : "kept", path != NULL ? path : "");
 	printf("%smodel     %s (%s)\n", oc_plain(), o->model, o->why);
+	const char *variable = oc_json_str(o->provider, "env", NULL);
+	if (variable != NULL && o->key == NULL && key_of(o, o->provider) == NULL)
+		printf("%skey       none yet: put %s=... into the .env of the state folder, or run this again%s\n", oc_yellow(), variable,
+		       oc_plain());
 	if (is_offline(o->provider)) {
 		puts("\nNo real model is connected yet: the offline provider answers, and says so. To add one:\n"
 		     "  openclaw onboard                                   asks for provider and key");

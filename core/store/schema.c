@@ -77,8 +77,8 @@ static const char *const steps[] = {
 	"CREATE INDEX outbox_delivered ON outbox(updated_ms) WHERE state = 'delivered';"
 	"CREATE INDEX runs_ended ON runs(ended_ms) WHERE ended_ms IS NOT NULL;",
 	/* 4: what is open has no end: said without a list of states, of which each change of a run made a table. */
-	"DROP INDEX runs_open;"
-	"CREATE INDEX runs_open ON runs(accepted_ms) WHERE ended_ms IS NULL;",
+	("DROP INDEX runs_open;"
+	 "CREATE INDEX runs_open ON runs(accepted_ms) WHERE ended_ms IS NULL;"),
 };
 _Static_assert(sizeof steps / sizeof *steps == OC_STORE_SCHEMA, "one step a schema version");
 

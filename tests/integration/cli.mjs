@@ -83,6 +83,11 @@ test('onboard asks, and takes the answers', () => {
 	equal(r.code, 0, r.err);
 	match(fs.readFileSync(config, 'utf8'), /anthropic\//);
 	match(fs.readFileSync(envFile, 'utf8'), /ANTHROPIC_API_KEY=sk-ant-typed/);
+	ok(!fs.readFileSync(config, 'utf8').includes('telegram'));
+	const bot = cli(['onboard'], { input: '\n\n123456:typed\n' });
+	match(bot.out, /Telegram token \(empty: not now\):/);
+	equal(JSON.parse(fs.readFileSync(config, 'utf8')).channels.telegram.botToken, '123456:typed');
+	ok(!cli(['onboard'], { input: '\n\n' }).out.includes('Telegram token'), 'not asked again');
 });
 
 test('onboard asks again after a wrong answer, and writes nothing when the answers end', () => {
@@ -95,6 +100,7 @@ test('onboard asks again after a wrong answer, and writes nothing when the answe
 	r = cli(['onboard'], { input: 'nonsense\n1\n\nsome-model\n\n' });
 	equal(r.code, 0, r.err);
 	match(fs.readFileSync(config, 'utf8'), /anthropic\/some-model/);
+	match(r.out, /key +none yet: put ANTHROPIC_API_KEY=/);
 });
 
 test('onboard with a wrong option writes nothing, not even the key', () => {

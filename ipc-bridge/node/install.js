@@ -118,7 +118,9 @@ function dependencies(folder, stage, timeout) {
 		fs.rmSync(path.join(folder, name), { force: true });
 	fs.writeFileSync(file, JSON.stringify(temporary));
 	try {
-		npm(['install', '--omit=dev', '--no-package-lock', '--install-links'], folder, timeout);
+		// npm 9 (Debian 12) cannot compare a peer's version with a folder: it leaves all peers out.
+		const old = Number.parseInt(npm(['--version'], folder, timeout), 10) < 10 ? ['--legacy-peer-deps'] : [];
+		npm(['install', '--omit=dev', '--no-package-lock', '--install-links', ...old], folder, timeout);
 	} finally {
 		fs.writeFileSync(file, original);
 	}

@@ -17,6 +17,7 @@ bridge_sources = \
 	%D%/lib/inbound.js \
 	%D%/lib/load.js \
 	%D%/lib/media.js \
+	%D%/lib/older.js \
 	%D%/lib/peer.js \
 	%D%/lib/policy.js \
 	%D%/lib/plugin.js \

@@ -139,7 +139,7 @@ test('a request reaches its route as it was, and the answer comes back', async (
 	const r = await get('/web/echo?x=1&y=%2F', { method: 'PUT', body, headers: { 'x-test': 'a', authorization: 'Bearer for-the-plugin',
 		'x-openclaw-routes': '5', 'x-openclaw-peer': '1.2.3.4 5 1' } });
 	equal(r.status, 201);
-	equal([r.headers.get('x-own'), r.headers.get('content-type'), r.headers.getSetCookie()], ['yes', 'application/json; charset=utf-8', ['a=1', 'b=2; Path=/']]);
+	equal([r.headers.get('x-own'), r.headers.get('content-type'), r.headers.get('set-cookie')], ['yes', 'application/json; charset=utf-8', 'a=1, b=2; Path=/']);
 	const told = await r.json();
 	equal([told.method, told.url, told.bytes, told.sha, told.from], ['PUT', '/web/echo?x=1&y=%2F', body.length, sha(body), '127.0.0.1']);
 	equal([told.headers['x-test'], told.headers.authorization, told.headers.host], ['a', 'Bearer for-the-plugin', `127.0.0.1:${gw.port}`]);

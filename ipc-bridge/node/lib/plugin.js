@@ -1,6 +1,7 @@
 'use strict';
 // One plugin in this process: loads it, and answers what the gateway asks of it.  See ipc-bridge/PROTOCOL.md.
 const path = require('node:path');
+require('./older.js');
 const { addHttpRoute, createApi } = require('./api.js');
 const { Channels } = require('./channel.js');
 const { Engines } = require('./engine.js');

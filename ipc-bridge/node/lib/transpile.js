@@ -6,7 +6,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 // Goes into the hash: raise it when the output changes.
-const FORMAT = 'oc5';
+const FORMAT = 'oc6';
 const SOURCE_MAX = 32 * 1024 * 1024;
 const KEPT_MAX = 64 * 1024 * 1024; // bytes of a plugin's cache; what was not used longest goes first
 
@@ -139,14 +139,19 @@ function refuseDecorators(source, typescript, jsx) {
 function compile(source, filename, typescript, jsx) {
 	refuseDecorators(source, typescript, jsx);
 	const whole = splitExports(typescript ? foldNamespaces(source, filename, jsx) : source, typescript, jsx);
-	return sucrase.transform(rename(whole, typescript, jsx), {
+	const { code } = sucrase.transform(rename(whole, typescript, jsx), {
 		transforms: ['imports', ...(typescript ? ['typescript'] : []), ...(jsx ? ['jsx'] : [])],
 		filePath: filename,
 		production: true,
 		preserveDynamicImport: true,
 		disableESTransforms: true,
 		enableLegacyTypeScriptModuleInterop: false,
-	}).code;
+	});
+	// Two helpers that it puts in front are not what Node does: the default of CommonJS that has none is all of it, and what a
+	// module exports itself goes before what it passes on with a star.
+	return code
+		.replace('return obj && obj.__esModule ? obj : { default: obj };', "return obj && obj.__esModule && 'default' in obj ? obj : { default: obj };")
+		.replace('get: () => obj[key]}', 'get: () => obj[key], set: (value) => Object.defineProperty(exports, key, { enumerable: true, configurable: true, writable: true, value })}');
 }
 
 function transform(source, filename) {

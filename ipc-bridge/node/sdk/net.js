@@ -4,7 +4,6 @@ const dns = require('node:dns');
 const http = require('node:http');
 const https = require('node:https');
 const net = require('node:net');
-const { Readable } = require('node:stream');
 
 const REDIRECTS_MAX = 3;
 const SECRET_HEADERS = ['authorization', 'proxy-authorization', 'cookie', 'cookie2', 'x-api-key'];
@@ -150,6 +149,21 @@ function resolveClientIp({ remoteAddr, forwardedFor, realIp, trustedProxies, all
 
 // ---- Fetching ----
 
+// (Readable.toWeb of Node 18 throws outside of any call when a cancelled stream closes.)
+function webBody(res) {
+	const pieces = res[Symbol.asyncIterator]();
+	return new ReadableStream({
+		async pull(controller) {
+			const { done, value } = await pieces.next();
+			if (done)
+				controller.close();
+			else
+				controller.enqueue(new Uint8Array(value));
+		},
+		cancel: () => void res.destroy(),
+	});
+}
+
 const matches = (host, pattern) => (pattern.startsWith('*.') ? host.endsWith(pattern.slice(1)) && host.length > pattern.length - 1 : host === pattern);
 
 // The addresses a name has, when it may be asked.
@@ -193,7 +207,7 @@ async function pinnedFetch(url, init, addresses) {
 			const empty = [101, 204, 205, 304].includes(res.statusCode) || request.method === 'HEAD';
 			if (empty)
 				res.resume();
-			const response = new Response(empty ? null : Readable.toWeb(res), { status: res.statusCode, statusText: res.statusMessage, headers: pairs });
+			const response = new Response(empty ? null : webBody(res), { status: res.statusCode, statusText: res.statusMessage, headers: pairs });
 			Object.defineProperty(response, 'url', { value: request.url });
 			resolve(response);
 		});

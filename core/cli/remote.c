@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -87,22 +88,52 @@ bool oc_remote_gone(void)
 	return oc_remote_call("system.status", NULL, 2000, &result, NULL) == OC_E_UNAVAILABLE;
 }
 
+/* A connection to the gateway's Unix socket, -1 when none answers there. */
+static int connect_local(const char *path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof addr.sun_path)
+		return -1;
+	memcpy(addr.sun_path, path, strlen(path) + 1);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (const struct sockaddr *)&addr, sizeof addr) != 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
 bool oc_remote_alive(void)
 {
 	oc_remote remote;
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	if (oc_remote_find(&remote, NULL) != OC_OK)
 		return false;
 	bool alive = remote.unix_path == NULL; /* a gateway that was named is meant to be used */
-	int fd = alive ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && strlen(remote.unix_path) < sizeof addr.sun_path) {
-		memcpy(addr.sun_path, remote.unix_path, strlen(remote.unix_path) + 1);
-		alive = connect(fd, (const struct sockaddr *)&addr, sizeof addr) == 0;
-	}
-	if (fd >= 0)
+	int fd = alive ? -1 : connect_local(remote.unix_path);
+	if (fd >= 0) {
+		alive = true;
 		close(fd);
+	}
 	oc_remote_free(&remote);
 	return alive;
+}
+
+int oc_remote_process(void)
+{
+	oc_remote remote;
+	struct ucred peer = {0};
+	socklen_t n = sizeof peer;
+	int process = -1;
+	if (oc_remote_find(&remote, NULL) != OC_OK)
+		return -1;
+	int fd = remote.unix_path != NULL ? connect_local(remote.unix_path) : -1;
+	if (fd >= 0) {
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && peer.pid > 0)
+			process = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+		close(fd);
+	}
+	oc_remote_free(&remote);
+	return process;
 }
 
 static oc_status read_answer(oc_str body, int http_status, cJSON **ret, oc_err *err)

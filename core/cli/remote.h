@@ -23,6 +23,8 @@ void oc_remote_free(oc_remote *remote);
 bool oc_remote_alive(void);
 /* Whether it is gone: asks, where oc_remote_alive takes a gateway that was named for one that runs. */
 bool oc_remote_gone(void);
+/* A pidfd of the gateway on the local socket, readable once the process has ended; the caller closes it. -1: not known. */
+int oc_remote_process(void);
 /* Whether OPENCLAW_GATEWAY_URL names a gateway, which may be on another machine. */
 bool oc_remote_named(void);
 /* Calls a method and waits. params is taken over (NULL: none). OC_E_UNAVAILABLE: no gateway runs. timeout_ms 0: 10 s. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
@@ -28,14 +29,20 @@ static void nap(void)
 	nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
 }
 
-int oc_service_stop_gateway(unsigned timeout_ms)
+/* The socket is closed before the store is: only when the process is gone may another one start. */
+static bool has_ended(int process)
+{
+	return process < 0 ? oc_remote_gone() : poll(&(struct pollfd){.fd = process, .events = POLLIN}, 1, 0) > 0;
+}
+
+static int shut_down(int process, unsigned timeout_ms)
 {
 	oc_err err = {0};
 	cJSON *result = NULL;
 	if (oc_remote_call("system.shutdown", NULL, 0, &result, &err) != OC_OK)
 		return oc_remote_fail(&err);
 	cJSON_Delete(result);
-	for (uint64_t end = oc_now_ms() + timeout_ms; !oc_remote_gone(); nap()) {
+	for (uint64_t end = oc_now_ms() + timeout_ms; !has_ended(process); nap()) {
 		if (oc_now_ms() < end)
 			continue;
 		oc_fail(&err, OC_E_TIMEOUT, "`openclaw gateway stop` again stops it at once",
@@ -43,6 +50,15 @@ int oc_service_stop_gateway(unsigned timeout_ms)
 		return oc_cli_fail(&err);
 	}
 	return OC_EXIT_OK;
+}
+
+int oc_service_stop_gateway(unsigned timeout_ms)
+{
+	int process = oc_remote_process();
+	int code = shut_down(process, timeout_ms);
+	if (process >= 0)
+		close(process);
+	return code;
 }
 
 static char *own_path(void)

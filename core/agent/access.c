@@ -137,6 +137,33 @@ static oc_access decide_group(const oc_access_question *q, char *reason)
 	return meant(q, group, any) ? OC_ACCESS_ALLOWED : OC_ACCESS_OVERHEARD;
 }
 
+/* ---- Sessions that are not answered ---- */
+
+static bool same_kind(const char *wanted, const char *is)
+{
+	return strcmp(wanted, strcmp(is, "dm") == 0 ? "direct" : is) == 0 || strcmp(wanted, is) == 0;
+}
+
+/* session.sendPolicy: a rule that denies decides at once; else one that allows; else the default. */
+static bool may_send(const oc_access_question *q)
+{
+	const cJSON *policy = oc_config_get(q->config, "session.sendPolicy"), *rule;
+	bool allowed = false;
+	cJSON_ArrayForEach(rule, oc_json_get(policy, "rules"))
+	{
+		const cJSON *match = oc_json_get(rule, "match");
+		const char *prefix = oc_json_str(match, "keyPrefix", "");
+		if (strcmp(oc_json_str(match, "channel", q->channel), q->channel) != 0 ||
+		    !same_kind(oc_json_str(match, "chatType", q->chat_type), q->chat_type) ||
+		    strncmp(prefix, q->session, strlen(prefix)) != 0)
+			continue;
+		if (strcmp(oc_json_str(rule, "action", ""), "deny") == 0)
+			return false;
+		allowed = true;
+	}
+	return allowed || strcmp(oc_json_str(policy, "default", "allow"), "deny") != 0;
+}
+
 oc_access oc_access_decide(const oc_access_question *q, char *reason)
 {
 	char path[80];
@@ -144,6 +171,8 @@ oc_access oc_access_decide(const oc_access_question *q, char *reason)
 	reason[0] = 0;
 	if (!oc_config_usable(q->config, path))
 		return refuse(reason, "the channel's configuration has an error");
+	if (!may_send(q))
+		return refuse(reason, "session.sendPolicy");
 	return strcmp(q->chat_type, "dm") == 0 ? decide_dm(q, reason) : decide_group(q, reason);
 }
 

@@ -21,6 +21,7 @@ typedef struct oc_access_question {
 	bool mentioned; /* by the network's own mark, or an answer to us */
 	oc_str text;	/* for mention patterns */
 	const char *agent_id;
+	const char *session; /* its key; "" when it is not chosen yet */
 } oc_access_question;
 
 /* reason (at least 120 bytes): why not, for the log. */

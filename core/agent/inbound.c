@@ -389,6 +389,7 @@ static oc_access ask_access(inbound *in, char *reason)
 			     oc_json_bool(oc_json_get(in->m, "replyTo"), "fromSelf", false),
 		.text = oc_str_of(in->text),
 		.agent_id = in->agent_id,
+		.session = in->session,
 	};
 	oc_access access = oc_access_decide(&q, reason);
 	in->restricted = access != OC_ACCESS_ALLOWED || !oc_access_commands(&q);

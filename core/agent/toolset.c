@@ -17,7 +17,7 @@ typedef struct slot {
 	oc_toolset *set;
 	oc_toolrun *run;
 	const cJSON *part; /* of the content */
-	bool serial, started, over, repeated;
+	bool serial, started, over, not_made;
 	uint64_t call_hash;
 } slot;
 
@@ -112,7 +112,7 @@ static void store_results(oc_toolset *set)
 					 &(oc_message){.role = "tool", .content_json = stored, .text = stored_text, .run = turn->run,
 						       .tool_call_id = run->call_id, .tool_name = run->tool,
 						       .is_error = run->is_error, .tokens = oc_tokens_of(oc_str_of(stored))});
-		if (!set->slots[i].repeated)
+		if (!set->slots[i].not_made)
 			remember(turn, set->slots[i].call_hash, text);
 	}
 	if (turn->aside == NULL)
@@ -200,14 +200,13 @@ static void on_done(void *arg, oc_toolrun *run)
 	slot_over(s);
 }
 
-/* The result of a call that is not made. */
-static void repeat(slot *s)
+/* The result of a call that is not made, and why. */
+static void not_made(slot *s, const char *why)
 {
 	oc_toolrun *run = oc_alloc(sizeof *run);
 	oc_err err = {0};
 	oc_auto_json cJSON *part = cJSON_CreateObject();
-	s->set->turn->loop_warnings++;
-	s->repeated = true;
+	s->not_made = true;
 	if (run != NULL) {
 		run->call_id = oc_strdup(oc_json_str(s->part, "id", ""));
 		run->tool = oc_strdup(oc_json_str(s->part, "name", ""));
@@ -221,9 +220,7 @@ static void repeat(slot *s)
 		return;
 	}
 	(void)oc_json_set_str(part, "type", "text");
-	(void)oc_json_set_str(part, "text",
-			      "Not run: you made this very call several times and got the same result each time. Use that "
-			      "result, try something else, or tell your user what is in the way.");
+	(void)oc_json_set_str(part, "text", why);
 	cJSON_AddItemToArray(run->content, part);
 	part = NULL;
 	s->run = run;
@@ -246,9 +243,17 @@ static void start(slot *s)
 	if (turn->aside == NULL)
 		oc_shown_tool(turn, oc_json_str(s->part, "name", ""), args);
 	if (times_seen(turn, s->call_hash) >= REPEAT_TELL) {
-		repeat(s);
+		turn->loop_warnings++;
+		not_made(s, "Not run: you made this very call several times and got the same result each time. Use that "
+			    "result, try something else, or tell your user what is in the way.");
 		return;
 	}
+	const cJSON *most = oc_agent_setting(turn->config, turn->agent_id, "maxToolCalls");
+	if (cJSON_IsNumber(most) && turn->calls_made >= (int64_t)most->valuedouble) {
+		not_made(s, "Not run: no more tools may be called in this turn (agents.defaults.maxToolCalls). Answer with what you have.");
+		return;
+	}
+	turn->calls_made++;
 	oc_toolrun_input in = {
 		.owner = turn->owner,
 		.run = turn->run,

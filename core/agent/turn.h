@@ -188,6 +188,7 @@ struct oc_turn {
 	uint64_t loop_hashes[24]; /* the last tool calls and their results */
 	size_t n_loop_hashes;
 	unsigned loop_warnings;
+	int64_t calls_made; /* of tools; agents.defaults.maxToolCalls ends them */
 	/* outcome */
 	oc_sbuf reply;		    /* everything the model said to people in this turn */
 	const char *final_content, *final_text; /* its last message, for the history; NULL when there is none */

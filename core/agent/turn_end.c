@@ -247,6 +247,20 @@ static void put_row(oc_turn *turn, oc_batch *b, const char *key, const char *run
 		oc_batch_spoil(b);
 }
 
+/* messages.responsePrefix in front of a text; NULL: nothing is. */
+static char *with_prefix(const oc_turn *turn, const char *text)
+{
+	const char *prefix = oc_config_str(turn->config, "messages.responsePrefix", "");
+	oc_auto_free char *own = NULL;
+	if (strcmp(prefix, "auto") == 0) {
+		const cJSON *entry = oc_agent_entry(turn->config, turn->agent_id);
+		const char *name = oc_json_str(oc_json_get(entry, "identity"), "name", oc_json_str(entry, "name", ""));
+		own = name[0] != 0 ? oc_asprintf("[%s]", name) : NULL;
+		prefix = own != NULL ? own : "";
+	}
+	return prefix[0] == 0 || strncmp(text, prefix, strlen(prefix)) == 0 ? NULL : oc_asprintf("%s %s", prefix, text);
+}
+
 /* The reply's row, when it goes somewhere: what the preview shows is edited into it. Files cannot be edited into a message:
  * after a preview they are a row of their own. */
 void oc_turn_put_reply(oc_turn *turn, oc_batch *b, const char *text)
@@ -259,7 +273,9 @@ void oc_turn_put_reply(oc_turn *turn, oc_batch *b, const char *text)
 	bool edits = oc_preview_message(turn)[0] != 0;
 	snprintf(turn->outbox_key, sizeof turn->outbox_key, "run:%s", turn->run);
 	oc_json_opt(message, "trace", turn->trace);
-	if (!oc_json_set_str(message, "text", shown == NULL ? text : shown[0] == 0 && edits ? "📎" : shown) ||
+	const char *body = shown == NULL ? text : shown[0] == 0 && edits ? "📎" : shown;
+	oc_auto_free char *prefixed = body[0] != 0 ? with_prefix(turn, body) : NULL;
+	if (!oc_json_set_str(message, "text", prefixed != NULL ? prefixed : body) ||
 	    (edits && !oc_json_set_str(message, "editOf", oc_preview_message(turn)))) {
 		oc_batch_spoil(b);
 		return;

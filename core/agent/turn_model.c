@@ -185,12 +185,17 @@ static void add_member(oc_sbuf *b, const char *name, const char *text)
 	oc_sbuf_json(b, oc_str_of(text));
 }
 
-/* agents.defaults.models.<ref>.params: temperature and maxTokens of one model. */
+/* agents.defaults.models.<ref>.params: temperature and maxTokens of one model; then agents.defaults. */
 static void add_parameters(oc_sbuf *b, const oc_turn *turn)
 {
 	oc_auto_json cJSON *params = turn->model.params_json[0] != 0 ? cJSON_Parse(turn->model.params_json) : NULL;
-	int64_t max = turn->max_tokens > 0 ? turn->max_tokens : oc_json_i64(params, "maxTokens", turn->model.max_tokens);
-	double temperature = turn->has_temperature ? turn->temperature : oc_json_num(params, "temperature", -1);
+	const cJSON *own = oc_json_get(params, "maxTokens"), *heat = oc_json_get(params, "temperature");
+	if (own == NULL)
+		own = oc_agent_setting(turn->config, turn->agent_id, "maxTokens");
+	if (heat == NULL)
+		heat = oc_agent_setting(turn->config, turn->agent_id, "temperature");
+	int64_t max = turn->max_tokens > 0 ? turn->max_tokens : cJSON_IsNumber(own) ? (int64_t)own->valuedouble : turn->model.max_tokens;
+	double temperature = turn->has_temperature ? turn->temperature : cJSON_IsNumber(heat) ? heat->valuedouble : -1;
 	if (max > 0)
 		oc_sbuf_printf(b, ",\"maxTokens\":%lld", (long long)max);
 	if (temperature >= 0)

@@ -15,6 +15,7 @@
 
 #define FILE_MAX ((size_t)4 << 20)
 #define CHARS_DEFAULT 20000
+#define CHARS_TOTAL_DEFAULT 150000
 #define KNOWN_MAX 256		    /* files */
 #define KNOWN_BYTES_MAX (32 << 10)  /* of one */
 #define KNOWN_AFTER_S 2
@@ -215,6 +216,7 @@ void oc_workspace_read(oc_agent *agent, const oc_config *config, const char *wor
 {
 	*ret = (oc_workspace_files){0};
 	int64_t max = oc_config_i64(config, "agents.defaults.bootstrapMaxChars", CHARS_DEFAULT);
+	int64_t left = oc_config_i64(config, "agents.defaults.bootstrapTotalMaxChars", CHARS_TOTAL_DEFAULT);
 	for (size_t i = 0; i < OC_WORKSPACE_FILES; i++) {
 		if (order[i].private_only && !private_session)
 			continue;
@@ -231,8 +233,10 @@ void oc_workspace_read(oc_agent *agent, const oc_config *config, const char *wor
 				text.n = good;
 			}
 			text.n = strnlen(raw, text.n);
-			f.truncated = text.n > (size_t)(max > 100 ? max : 100);
-			f.text = oc_workspace_cut(text, (size_t)(max > 100 ? max : 100), f.name);
+			int64_t most = left < max ? left : max;
+			f.truncated = text.n > (size_t)(most > 100 ? most : 100);
+			f.text = oc_workspace_cut(text, (size_t)(most > 100 ? most : 100), f.name);
+			left -= f.text != NULL ? (int64_t)strlen(f.text) : 0;
 			oc_free(raw);
 		} else if (!f.missing) {
 			oc_warn("agent", "%s cannot be read as a plain file and is left out", f.path);

@@ -138,14 +138,59 @@ static bool no_report(void *arg, const oc_schema_issue *issue)
 	return false;
 }
 
+/* ---- Keys that nothing here reads ---- */
+
+static const cJSON *schema_of_member(const cJSON *schema, const char *name)
+{
+	const cJSON *known = oc_json_get(oc_json_get(schema, "properties"), name);
+	return known != NULL ? known : oc_json_get(schema, "additionalProperties");
+}
+
+static bool asks_for_nothing(const cJSON *schema, const cJSON *value)
+{
+	const cJSON *but = oc_json_get(schema, "x-no-effect-but");
+	return but != NULL && oc_json_equal(but, value);
+}
+
+/* Says so of each that is set; c NULL: only tells whether there is one. */
+static bool without_effect(oc_config *c, const cJSON *schema, const cJSON *value, oc_sbuf *path)
+{
+	bool found = false;
+	size_t at = path->n, i = 0;
+	if (oc_json_bool(schema, "x-no-effect", false)) {
+		if (asks_for_nothing(schema, value))
+			return false;
+		if (c != NULL && c->n_problems < MAX_PROBLEMS)
+			(void)oc_config_add_problem(c, OC_CONFIG_WARNING, oc_sbuf_view(path).p,
+						    oc_json_str(schema, "description", "Nothing here reads it: remove it, or keep it for the original."),
+						    "has no effect here");
+		return true;
+	}
+	for (const cJSON *child = value->child; child != NULL && (c != NULL || !found); child = child->next, i++) {
+		const cJSON *own = cJSON_IsArray(value) ? oc_json_get(schema, "items") : schema_of_member(schema, child->string);
+		if (own == NULL || cJSON_IsBool(own))
+			continue;
+		if (cJSON_IsArray(value))
+			oc_jpath_add_index(path, i);
+		else
+			oc_jpath_add_name(path, child->string);
+		found |= without_effect(c, own, child, path);
+		path->n = at;
+		if (path->p != NULL)
+			path->p[at] = 0;
+	}
+	return found;
+}
+
 /* The usual case, quickly: nothing is wrong with it. */
-static bool is_good(oc_config *c, const cJSON *section, const char *name)
+static bool is_good(oc_config *c, const cJSON *section, oc_sbuf *path)
 {
 	for (size_t i = 0; i < c->n_marks; i++)
-		if (oc_jpath_under(c->problems[c->marks[i]].shown.path, name))
+		if (oc_jpath_under(c->problems[c->marks[i]].shown.path, oc_sbuf_view(path).p))
 			return false;
 	oc_auto_json cJSON *schema = oc_config_section_schema(section->string, section);
-	return schema != NULL && oc_schema_report_all(schema, section, name, no_report, NULL) == OC_OK;
+	return schema != NULL && !without_effect(NULL, schema, section, path) &&
+	       oc_schema_report_all(schema, section, oc_sbuf_view(path).p, no_report, NULL) == OC_OK;
 }
 
 static oc_status check_with(struct checker *k, const cJSON *section, const char *name, const cJSON *schema)
@@ -176,12 +221,13 @@ static oc_status check_section(struct checker *k, const cJSON *section)
 	oc_sbuf path;
 	oc_sbuf_init(&path, 8192);
 	oc_jpath_add_name(&path, section->string);
-	const char *name = oc_sbuf_view(&path).p;
 	oc_status status = path.error == OC_OK ? OC_OK : OC_E_NOMEM;
-	if (status == OC_OK && !is_good(k->c, section, name)) {
+	if (status == OC_OK && !is_good(k->c, section, &path)) {
 		oc_auto_json cJSON *schema = oc_config_section_schema(section->string, NULL);
 		status = schema == NULL && oc_config_section_known(section->string) ? OC_E_NOMEM
-										   : check_with(k, section, name, schema);
+										   : check_with(k, section, oc_sbuf_view(&path).p, schema);
+		if (schema != NULL && (status == OC_OK || status == OC_E_INVALID))
+			(void)without_effect(k->c, schema, section, &path);
 		k->schema = NULL;
 		k->too_many = false;
 	}

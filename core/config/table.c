@@ -13,8 +13,9 @@
 struct line {
 	unsigned level;
 	oc_str name, type, low, high, value, about;
-	bool has_range, unit, minor, required;
+	bool has_range, unit, minor, required, none;
 	oc_str bad; /* empty: none */
+	oc_str none_but; /* empty: none */
 };
 
 static oc_str next_word(oc_str *rest)
@@ -64,6 +65,9 @@ static struct line read_line(oc_str text)
 			l.value = (oc_str){word.p + 1, word.n - 1};
 		} else if (oc_str_starts(word, "!bad=")) {
 			l.bad = (oc_str){word.p + 5, word.n - 5};
+		} else if (oc_str_starts(word, "!none")) {
+			l.none = true;
+			l.none_but = word.n > 6 ? (oc_str){word.p + 6, word.n - 6} : OC_STR_NONE;
 		} else if (oc_str_eqz(word, "!unit")) {
 			l.unit = true;
 		} else if (oc_str_eqz(word, "!minor")) {
@@ -250,6 +254,10 @@ static cJSON *node_of(struct builder *b, const struct line *l, const cJSON *valu
 		put(b, node, "x-unit", cJSON_CreateTrue());
 	if (l->minor)
 		put(b, node, "x-minor", cJSON_CreateTrue());
+	if (l->none_but.n > 0)
+		put_json(b, node, "x-no-effect-but", l->none_but);
+	if (l->none)
+		put(b, node, "x-no-effect", cJSON_CreateTrue());
 	if (bad.n > 0)
 		put_json(b, node, "x-bad", bad);
 	return node;
@@ -279,7 +287,7 @@ static void attach(struct builder *b, cJSON *parent, const struct line *l, cJSON
 	}
 	close_object(b, parent);
 	if (oc_str_eqz(l->name, "*")) {
-		if (node != NULL && oc_str_eqz(l->type, "any") && l->about.n == 0) {
+		if (node != NULL && oc_str_eqz(l->type, "any") && l->about.n == 0 && !l->none) {
 			cJSON_Delete(node);
 			node = keep(b, cJSON_CreateTrue());
 		}

@@ -12,6 +12,8 @@
  * What an error costs: by default the failing value alone (its default then counts). Going up from it, the first of these
  * decides: !minor: still the value alone; !unit: this whole object or entry; !bad=JSON: this value becomes JSON, which is
  * how policies fail closed. !required: the object needs this key.
+ * !none: a key of the original that nothing here reads; whoever sets it is told so. !none=JSON: but not for this value, which
+ * asks for what is so anyway. tests/lint.sh looks for keys without readers that do not say it.
  *
  * Text instead of structures, because then nothing is relocated at start, and only sections that are used are read.
  */

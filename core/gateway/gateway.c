@@ -434,9 +434,11 @@ static oc_status build(oc_gateway *gw, const oc_gateway_options *o, oc_err *err)
 	}
 	gw->agent = gw->rt->agent;
 	log_problems(gw->rt->config);
+	uint32_t conns = raise_descriptors();
+	int64_t wanted = oc_config_i64(gw->rt->config, "gateway.http.maxConnections", conns);
 	oc_http_server_options server = {
 		.handler = {oc_gateway_head, oc_gateway_request, gw},
-		.max_conns = raise_descriptors(),
+		.max_conns = wanted < conns ? (uint32_t)wanted : conns,
 	};
 	gw->given_token = o->token;
 	status = oc_auth_setup(&gw->auth, gw->rt->config, o->token, err);

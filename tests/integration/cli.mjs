@@ -207,6 +207,24 @@ test('the keys that are read, those that are known and those that are written ab
 				read.add(key);
 	ok(read.size > 60);
 	equal([...read].filter((key) => !known(key) || !texts.some((text) => text.includes(key))), []);
+	// Whoever sets a key that nobody reads is told so: the others must stand somewhere.
+	const sources = ['core', 'ipc-bridge', 'modules'].flatMap((folder) => fs.readdirSync(path.join(top, folder), { recursive: true })
+		.filter((n) => /\.(c|js|json)$/.test(n) && n !== 'config/keys.c').map((n) => fs.readFileSync(path.join(top, folder, n), 'utf8'))).join('\n');
+	const labels = ['auth.profiles.*.email', 'auth.profiles.*.displayName']; // for people
+	const silent = [];
+	const walk = (node, at) => {
+		if (!node || typeof node !== 'object' || node['x-no-effect'])
+			return;
+		const name = at.at(-1);
+		if (/^[a-z]+[A-Z]/.test(name ?? '') && !new RegExp(`["'.]${name}\\b`).test(sources) && !labels.includes(at.join('.')))
+			silent.push(at.join('.'));
+		for (const [key, value] of Object.entries(node.properties ?? {}))
+			walk(value, [...at, key]);
+		walk(node.additionalProperties, [...at, '*']);
+		walk(node.items, [...at, '[]']);
+	};
+	walk(schema, []);
+	equal(silent, []);
 });
 
 test('a gateway that OPENCLAW_GATEWAY_URL names is stopped, but not restarted here', async () => {

@@ -330,6 +330,22 @@ static void sending_without_a_turn(void **state)
 	assert_int_equal(oc_agent_send(f->agent, empty, OC_STR(""), key, NULL, NULL, &err), OC_E_INVALID);
 }
 
+static int setup_prefix(void **state)
+{
+	return setup_with(state, "{\"agents\":{\"defaults\":{\"model\":\"p/one\"},\"list\":[{\"id\":\"main\",\"name\":\"Claw\"}]},"
+				 "\"messages\":{\"responsePrefix\":\"auto\"},\"channels\":{\"chat\":{\"dmPolicy\":\"open\"}}}");
+}
+
+static void replies_have_their_prefix(void **state)
+{
+	fixture *f = *state;
+	inbound(f, DM("1", "7", "hello"));
+	wait_sent(f, 1);
+	assert_string_equal(sent_text(f, 0), "[Claw] hello");
+	UNTIL(f, nothing_pending);
+	assert_history(f, "", "user:hello|assistant:hello"); /* the model does not learn to write it */
+}
+
 static void the_reply_grows_in_place(void **state)
 {
 	fixture *f = *state;
@@ -516,11 +532,41 @@ static void access_rules(void **state)
 		oc_access_question q = {.config = config, .store = f->store, .channel = "chat", .account = "default",
 					.chat_type = rows[i].type, .chat = rows[i].chat_id, .sender = rows[i].sender,
 					.username = rows[i].username, .mentioned = rows[i].mentioned,
-					.text = oc_str_of(rows[i].text), .agent_id = "main"};
+					.text = oc_str_of(rows[i].text), .agent_id = "main",
+					.session = "agent:main:main"};
 		oc_access got = oc_access_decide(&q, reason);
 		if (got != rows[i].want)
 			fail_msg("row %zu %s: %d, not %d (%s)", i, rows[i].chat, got, rows[i].want, reason);
 		assert_int_equal(reason[0] != 0, got == OC_ACCESS_REFUSED);
+		oc_config_unref(config);
+	}
+}
+
+static void some_sessions_are_not_answered(void **state)
+{
+	fixture *f = *state;
+	static const struct {
+		const char *policy; /* session.sendPolicy */
+		oc_access want;
+	} rows[] = {
+		{"{}", OC_ACCESS_ALLOWED},
+		{"{\"default\":\"deny\"}", OC_ACCESS_REFUSED},
+		{"{\"default\":\"deny\",\"rules\":[{\"action\":\"allow\",\"match\":{\"chatType\":\"direct\"}}]}", OC_ACCESS_ALLOWED},
+		{"{\"rules\":[{\"action\":\"allow\"},{\"action\":\"deny\",\"match\":{\"channel\":\"chat\"}}]}", OC_ACCESS_REFUSED},
+		{"{\"rules\":[{\"action\":\"deny\",\"match\":{\"channel\":\"chat\",\"chatType\":\"group\"}}]}", OC_ACCESS_ALLOWED},
+		{"{\"rules\":[{\"action\":\"deny\",\"match\":{\"keyPrefix\":\"agent:main:\"}}]}", OC_ACCESS_REFUSED},
+		{"{\"rules\":[{\"action\":\"deny\",\"match\":{\"keyPrefix\":\"agent:other:\"}}]}", OC_ACCESS_ALLOWED},
+		{"{\"rules\":[{\"action\":\"dney\"}]}", OC_ACCESS_REFUSED}, /* a mistake costs all of it */
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char json[300], reason[120];
+		snprintf(json, sizeof json, "{\"channels\":{\"chat\":{\"dmPolicy\":\"open\"}},\"session\":{\"sendPolicy\":%s}}", rows[i].policy);
+		oc_config *config = NULL;
+		assert_int_equal(oc_config_load_text(oc_str_of(json), NULL, &config, NULL), OC_OK);
+		oc_access_question q = {.config = config, .store = f->store, .channel = "chat", .account = "default", .chat_type = "dm",
+					.chat = "7", .sender = "7", .username = "", .agent_id = "main", .session = "agent:main:main"};
+		if (oc_access_decide(&q, reason) != rows[i].want)
+			fail_msg("%s: not %d (%s)", rows[i].policy, rows[i].want, reason);
 		oc_config_unref(config);
 	}
 }
@@ -714,9 +760,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_message_and_its_answer), T(duplicates_are_answered_once), T(not_messages), T(silence),
 		T(errors_are_told_in_words), T(stopping_from_a_chat), T(tries_again), T(a_long_queue_to_one_chat), T(gives_up), T(sending_without_a_turn),
-		T(the_reply_grows_in_place), T_WITH(no_preview_when_switched_off, setup_no_streaming),
+		T(the_reply_grows_in_place), T_WITH(replies_have_their_prefix, setup_prefix), T_WITH(no_preview_when_switched_off, setup_no_streaming),
 		T_WITH(strangers_ask_to_be_let_in, setup_pairing), T_WITH(crowds_of_strangers_are_ignored, setup_pairing),
-		T(groups_listen_and_answer_when_meant), T(changes_are_told_with_the_next_message), T(access_rules), T_WITH(scopes_and_bindings, setup_scoped),
+		T(groups_listen_and_answer_when_meant), T(changes_are_told_with_the_next_message), T(access_rules), T(some_sessions_are_not_answered), T_WITH(scopes_and_bindings, setup_scoped),
 		T(after_a_crash), T(accounts_follow_the_configuration), T(probing), T(the_channel_service), T(the_kv_service),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,6 +132,26 @@ static void repeating_is_stopped(void **state)
 	assert_string_equal(turn(f, "", "again", "ok"), "again");
 }
 
+static int setup_few_calls(void **state)
+{
+	return setup_with(state, "{\"agents\":{\"defaults\":{\"model\":\"p/one\",\"maxToolCalls\":2,\"temperature\":0.25,\"maxTokens\":77}}}");
+}
+
+static void calls_of_a_turn_can_be_limited(void **state)
+{
+	fixture *f = *state;
+	static const answer script[] = {{.calls = {CALL("a", "say", "{\"text\":\"1\"}"), CALL("b", "say", "{\"text\":\"2\"}"),
+						   CALL("c", "say", "{\"text\":\"3\"}")}},
+					{.text = "ok"}};
+	f->script = script;
+	turn(f, "", "hi", "ok");
+	oc_auto_json cJSON *r = last_request(f);
+	assert_null(strstr(result_in(r, "b"), "Not run"));
+	assert_non_null(strstr(result_in(r, "c"), "agents.defaults.maxToolCalls"));
+	assert_int_equal(oc_json_i64(r, "maxTokens", 0), 77);
+	assert_true(oc_json_num(r, "temperature", 0) == 0.25);
+}
+
 static void endless_turns_end(void **state)
 {
 	fixture *f = *state;
@@ -519,6 +539,7 @@ static void tools_without_a_turn(void **state)
 	execute(f, "slow", "{\"id\":\"d\",\"ms\":100000}", id); /* left running: teardown ends it */
 }
 
+#define T_WITH(name, with) cmocka_unit_test_setup_teardown(name, with, teardown)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -526,7 +547,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(together_and_in_order), T(serial_tools_wait_for_each_other), T(wrong_calls_become_results),
 		T(long_results_lose_their_middle), T(repeating_is_stopped), T(endless_turns_end), T(canceling_ends_tools),
-		T(policies), T(denied_calls_do_not_run), T(broken_policy_denies), T(hooks_block_calls),
+		T_WITH(calls_of_a_turn_can_be_limited, setup_few_calls), T(policies), T(denied_calls_do_not_run), T(broken_policy_denies), T(hooks_block_calls),
 		T(failing_hooks_block_calls), T(hooks_change_calls_and_results), T(hooks_cannot_break_the_schema),
 		T(approvals_nobody_can_give_block), T(parameters_of_the_original), T(every_message_is_shown_before_it_is_written),
 		T(written_messages_are_rewritten_for_later_turns_only), T(written_messages_are_kept_out), T(results_are_changed_for_later_turns), T(tools_without_a_turn),

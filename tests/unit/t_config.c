@@ -203,8 +203,14 @@ static void a_migrating_file_has_no_problems(void **state)
 	if (oc_config_load(path, &c, &err) != OC_OK)
 		fail_msg("%s", err.text);
 	assert_true(oc_config_exists(c));
-	for (size_t i = 0; i < oc_config_problem_count(c); i++)
-		fail_msg("%s %s", oc_config_problem_at(c, i)->path, oc_config_problem_at(c, i)->message);
+	size_t idle = 0;
+	for (size_t i = 0; i < oc_config_problem_count(c); i++) {
+		const oc_config_problem *p = oc_config_problem_at(c, i);
+		if (p->severity != OC_CONFIG_WARNING || strcmp(p->message, "has no effect here") != 0)
+			fail_msg("%s %s", p->path, p->message);
+		idle++;
+	}
+	assert_in_range(idle, 50, 200); /* said of each, and not of what works */
 	assert_string_equal(oc_config_str(c, "plugins.installs.example.source", "?"), "npm");
 	oc_config_unref(c);
 }
@@ -216,10 +222,13 @@ static const struct {
 } costs[] = {
 	{"{gatway: {port: 1}}", "warning gatway: gatway is not known; did you mean \"gateway\"?", "gatway.port", "1"},
 	{"{gateway: {prot: 1}}", "warning gateway.prot: gateway.prot is not known; did you mean \"port\"?", "gateway.prot", "1"},
+	{"{session: {store: '/x'}}", "warning session.store: session.store has no effect here", "session.store", "\"/x\""},
+	{"{agents: {list: [{id: 'a', memorySearch: {query: {other: 1}}}]}}",
+	 "warning agents.list[0].memorySearch.query.other: agents.list[0].memorySearch.query.other has no effect here", "agents.list[0].memorySearch.query.other", "1"},
+	{"{tools: {exec: {security: 'deny'}}}", "warning tools.exec.security: tools.exec.security has no effect here", "tools.exec.security", "\"deny\""},
 	{"{xyzzy: 1}", "warning xyzzy: xyzzy is not known", "xyzzy", "1"},
 	{"{gateway: {port: '1', bind: 'lan'}}", "error gateway.port: gateway.port must be a whole number, is a string", "gateway",
-	 "{\"port\":18789,\"bind\":\"lan\",\"mode\":\"local\",\"drainTimeoutMs\":30000,\"tls\":{\"enabled\":false},\"reload\":{\"mode\":\"hybrid\",\"debounceMs\":300},"
-	 "\"controlUi\":{\"enabled\":true}}"},
+	 "{\"port\":18789,\"bind\":\"lan\",\"mode\":\"local\",\"drainTimeoutMs\":30000,\"tls\":{\"enabled\":false},\"reload\":{\"mode\":\"hybrid\",\"debounceMs\":300}}"},
 	{"{gateway: {port: 70000}}", "error gateway.port: gateway.port must be at most 65535, is 70000", "gateway.port", "18789"},
 	{"{gateway: 5}", "error gateway: gateway must be an object, is a number", "gateway.port", "18789"},
 	{"{gateway: {tls: {enabled: 'no'}}}", "error gateway.tls.enabled: gateway.tls.enabled must be true or false, is a string",
@@ -253,8 +262,8 @@ static const struct {
 	 "{\"deny\":[\"x\"],\"enabled\":true}"},
 	{"{modules: {entries: {a: {enabled: 'x'}, b: {}}}}",
 	 "error modules.entries.a: modules.entries.a.enabled must be true or false, is a string", "modules.entries", "{\"b\":{}}"},
-	{"{gateway: {trustedProxies: ['10.0.0.1', 7]}}", "error gateway.trustedProxies[1]: gateway.trustedProxies[1] must be a string, is a number",
-	 "gateway.trustedProxies", "[\"10.0.0.1\"]"},
+	{"{skills: {load: {extraDirs: ['10.0.0.1', 7]}}}", "error skills.load.extraDirs[1]: skills.load.extraDirs[1] must be a string, is a number",
+	 "skills.load.extraDirs", "[\"10.0.0.1\"]"},
 	{"{commands: {native: 'sometimes'}}", "error commands.native: commands.native must be true or false or \"auto\", is a string",
 	 "commands.native", "\"auto\""},
 	{"{agents: {defaults: {model: 7}}}", "error agents.defaults.model: agents.defaults.model must be a string or an object, is a number",
@@ -362,11 +371,11 @@ static void variables_are_replaced(void **state)
 	(void)state;
 	setenv("OCT_ONE", "first", 1);
 	setenv("OCT_EMPTY", "", 1);
-	oc_config *c = load("{messages: {messagePrefix: '${OCT_ONE}-${OCT_ONE}', responsePrefix: '$${OCT_ONE} $ {x} ${lower} $OCT_ONE ${'}}");
+	oc_config *c = load("{meta: {note: '${OCT_ONE}-${OCT_ONE}'}, messages: {responsePrefix: '$${OCT_ONE} $ {x} ${lower} $OCT_ONE ${'}}");
 	assert_int_equal(oc_config_problem_count(c), 0);
-	assert_string_equal(oc_config_str(c, "messages.messagePrefix", ""), "first-first");
+	assert_string_equal(oc_config_str(c, "meta.note", ""), "first-first");
 	assert_string_equal(oc_config_str(c, "messages.responsePrefix", ""), "${OCT_ONE} $ {x} ${lower} $OCT_ONE ${");
-	assert_string_equal(oc_json_path(oc_config_source(c), "messages.messagePrefix")->valuestring, "${OCT_ONE}-${OCT_ONE}");
+	assert_string_equal(oc_json_path(oc_config_source(c), "meta.note")->valuestring, "${OCT_ONE}-${OCT_ONE}");
 	oc_config_unref(c);
 	c = load("{channels: {telegram: {botToken: '${OCT_EMPTY}'}, irc: {}}}");
 	assert_problem(c, "error channels.telegram: channels.telegram.botToken needs the variable OCT_EMPTY, which is not set");

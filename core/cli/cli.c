@@ -274,17 +274,19 @@ static void fill_descriptors(void)
 int oc_cli_main(int argc, char **argv)
 {
 	fill_descriptors();
+	int status = OC_EXIT_OK;
 	if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
 		puts("openclaw " PACKAGE_VERSION);
-		return OC_EXIT_OK;
-	}
-	if (argc < 2) {
+	} else if (argc < 2) {
 		oc_cli_print_help(stderr, &root, "openclaw");
 		return OC_EXIT_USAGE;
+	} else {
+		status = run(&root, "openclaw", argc - 1, argv + 1);
 	}
-	int status = run(&root, "openclaw", argc - 1, argv + 1);
 	/* A full disk or a closed pipe under stdout is a failure that scripts must see. */
-	if ((fflush(stdout) != 0 || ferror(stdout)) && status == OC_EXIT_OK)
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == OC_EXIT_OK) {
+		fputs("openclaw: not all of the output could be written\n  -> is the disk full, or was the program that reads it ended?\n", stderr);
 		status = OC_EXIT_FAILED;
+	}
 	return status;
 }

@@ -1,4 +1,5 @@
 /* The little that every file here needs of SQLite. */
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -72,7 +73,12 @@ oc_status oc_sql_fail(oc_err *err, sqlite3 *db, int rc, const char *what)
 		status = OC_E_INTERNAL;
 		break;
 	}
-	return oc_fail(err, status, remedy, "%s: %s", what, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+	/* "unable to open database file" can be a missing folder or too many open files: the system knows. */
+	int system = db != NULL && status == OC_E_IO ? sqlite3_system_errno(db) : 0;
+	if (system == EMFILE || system == ENFILE)
+		remedy = "let the process open more files (ulimit -n, LimitNOFILE=)";
+	return oc_fail(err, status, remedy, "%s: %s%s%s", what, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc), system != 0 ? ": " : "",
+		       system != 0 ? strerror(system) : "");
 }
 
 oc_status oc_sql_exec(sqlite3 *db, const char *sql, oc_err *err)

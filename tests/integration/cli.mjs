@@ -409,6 +409,18 @@ test('logs -f follows across a rotation', async () => {
 	equal(code, 0);
 });
 
+test('output that cannot be written, and too few descriptors: said in words', () => {
+	fresh();
+	for (const args of ['--version', 'help', 'agent -m hi']) {
+		const full = spawnSync('sh', ['-c', `${bin} ${args} > /dev/full`], { encoding: 'utf8' });
+		equal(full.status, 1, args);
+		match(full.stderr, /not all of the output could be written\n {2}-> is the disk full/);
+	}
+	const few = spawnSync('sh', ['-c', `ulimit -n 12; ${bin} agent -m hi 2>&1`], { encoding: 'utf8' });
+	equal(few.status, 1);
+	match(few.stdout, /openclaw\.db: .*: Too many open files\n {2}-> let the process open more files \(ulimit -n/);
+});
+
 test('restart without a service: in the background, and it answers', async () => {
 	fresh();
 	const env = { OPENCLAW_GATEWAY_PORT: '' };

@@ -35,9 +35,9 @@ static int run_gateway(const oc_args *args)
 static const oc_command run_command = {
 	.name = "run",
 	.summary = "run the gateway in the foreground",
-	.opts = (const oc_opt[]){{"port", 'p', "NUMBER", "port to listen on (else gateway.port, else 18789)"},
+	.opts = (const oc_opt[]){{"port", 'p', "NUMBER", "port to listen on (else OPENCLAW_GATEWAY_PORT, gateway.port, 18789)"},
 				 {"any-port", 0, NULL, "listen on any free port; `gateway status` tells which"},
-				 {"bind", 0, "WHERE", "loopback, lan, or a numeric address (else gateway.bind)"},
+				 {"bind", 0, "WHERE", "loopback, lan, tailnet or a numeric address (else OPENCLAW_GATEWAY_BIND, gateway.bind)"},
 				 {"token", 0, "TOKEN", "the bearer token clients must send (better: OPENCLAW_GATEWAY_TOKEN)"},
 				 {"force", 'f', NULL, "stop a gateway that runs already"},
 				 {"safe-mode", 0, NULL, "bundled modules only, no plugins: to find out who is to blame"},

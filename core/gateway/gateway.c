@@ -278,10 +278,26 @@ static oc_status make_tls(const oc_config *config, const char *address, oc_tls_s
 	return oc_tls_server_new(cert_path, key_path, ret, err);
 }
 
+/* -1: any free one. */
+static oc_status port_of(const oc_gateway_options *o, const oc_config *config, int *ret, oc_err *err)
+{
+	const char *named = oc_config_env(config, "OPENCLAW_GATEWAY_PORT");
+	int64_t port = oc_config_i64(config, "gateway.port", OC_GATEWAY_DEFAULT_PORT);
+	if (o->port != 0)
+		port = o->port;
+	else if (named != NULL && oc_str_i64(oc_str_of(named), 1, 65535, &port) != OC_OK)
+		return oc_fail(err, OC_E_INVALID, "set it to a number from 1 to 65535, or unset it",
+			       "OPENCLAW_GATEWAY_PORT is \"%.32s\", which is no port", named);
+	*ret = (int)port;
+	return OC_OK;
+}
+
 static oc_status listen_everywhere(oc_gateway *gw, const oc_gateway_options *o, oc_err *err)
 {
 	const oc_config *config = gw->rt->config;
-	const char *bind = o->bind != NULL ? o->bind : oc_config_str(config, "gateway.bind", "loopback");
+	const char *bind = o->bind != NULL ? o->bind : oc_config_env(config, "OPENCLAW_GATEWAY_BIND");
+	if (bind == NULL)
+		bind = oc_config_str(config, "gateway.bind", "loopback");
 	if (strcmp(bind, "custom") == 0)
 		bind = oc_config_str(config, "gateway.customBindHost", "loopback");
 	char tailnet[INET_ADDRSTRLEN];
@@ -300,12 +316,15 @@ static oc_status listen_everywhere(oc_gateway *gw, const oc_gateway_options *o, 
 	if (!is_loopback(address) && strcmp(oc_config_str(config, "gateway.auth.mode", "token"), "none") == 0)
 		return oc_fail(err, OC_E_DENIED, "set gateway.auth.mode to \"token\", or gateway.bind to \"loopback\"",
 			       "refusing to listen on %s without authentication", address);
-	int port = o->port != 0 ? o->port : (int)oc_config_i64(config, "gateway.port", OC_GATEWAY_DEFAULT_PORT);
-	oc_tls_server *tls = NULL;
-	oc_status status = make_tls(config, address, &tls, err);
+	int port = 0;
 	uint16_t got = 0;
+	oc_tls_server *tls = NULL;
+	oc_status status = port_of(o, config, &port, err);
 	if (status == OC_OK)
-		status = oc_http_server_listen_tcp(gw->server, address, port < 0 ? 0 : (uint16_t)port, tls, &got, err);
+		status = make_tls(config, address, &tls, err);
+	if (status != OC_OK)
+		return status;
+	status = oc_http_server_listen_tcp(gw->server, address, port < 0 ? 0 : (uint16_t)port, tls, &got, err);
 	if (status == OC_E_EXISTS)
 		oc_fail(err, status, "stop the program that uses it (`openclaw gateway stop`), or choose another with --port",
 			"port %d on %s is in use", port, address);

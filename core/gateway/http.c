@@ -48,14 +48,18 @@ static void health(oc_gateway *gw, oc_http_req *req)
 	answer_json(gw, req, 200, OC_STR("{\"ok\":true,\"status\":\"live\"}"));
 }
 
+/* Whether work may be sent here: a gateway that cannot write down a message cannot take it either. */
 static void ready(oc_gateway *gw, oc_http_req *req)
 {
-	if (gw->ready && !gw->stopping)
-		answer_json(gw, req, 200, OC_STR("{\"ready\":true,\"failing\":[]}"));
-	else if (gw->stopping)
-		answer_json(gw, req, 503, OC_STR("{\"ready\":false,\"failing\":[\"stopping\"]}"));
+	oc_store_stats store = {0};
+	oc_store_get_stats(gw->rt->store, &store);
+	const char *failing = gw->stopping ? "stopping" : !gw->ready ? "starting" : store.stalled_since_ms > 0 ? "store" : NULL;
+	char body[64];
+	if (failing == NULL)
+		(void)snprintf(body, sizeof body, "{\"ready\":true,\"failing\":[]}");
 	else
-		answer_json(gw, req, 503, OC_STR("{\"ready\":false,\"failing\":[\"starting\"]}"));
+		(void)snprintf(body, sizeof body, "{\"ready\":false,\"failing\":[\"%s\"]}", failing);
+	answer_json(gw, req, failing == NULL ? 200 : 503, oc_str_of(body));
 }
 
 static void metrics(oc_gateway *gw, oc_http_req *req)

@@ -409,6 +409,22 @@ test('logs -f follows across a rotation', async () => {
 	equal(code, 0);
 });
 
+test('port and address from the environment; what is wrong there is said', async () => {
+	fresh();
+	const gw = new Gateway({ env: { OPENCLAW_GATEWAY_PORT: '1' } }); // the harness asks for any free port: the flag counts first
+	await gw.start();
+	await gw.stop();
+	const port = 20000 + (process.pid % 20000);
+	const env = { OPENCLAW_GATEWAY_PORT: String(port), OPENCLAW_GATEWAY_BIND: 'loopback' };
+	equal((await spawnCli(['gateway', 'restart'], { env })).code, 0);
+	match(cli(['gateway', 'status']).out, new RegExp(`running at http://127\\.0\\.0\\.1:${port},`));
+	equal(cli(['gateway', 'stop']).code, 0);
+	match(cli(['gateway', 'run'], { env: { OPENCLAW_GATEWAY_PORT: 'abc' } }).err, /OPENCLAW_GATEWAY_PORT is "abc", which is no port/);
+	match(cli(['gateway', 'run', '--any-port'], { env: { OPENCLAW_GATEWAY_BIND: 'nowhere' } }).err, /called "nowhere"/);
+	writeConfig({ gateway: { tls: { enabled: true, certPath: 'only.pem' } } });
+	match(cli(['gateway', 'run', '--any-port']).err, /gateway\.tls is enabled, but keyPath is not set/);
+});
+
 test('output that cannot be written, and too few descriptors: said in words', () => {
 	fresh();
 	for (const args of ['--version', 'help', 'agent -m hi']) {

@@ -76,12 +76,15 @@ if (mounted) {
 		match(refused.data.remedy, /free|disk/);
 		ok((await say(gateway)).error);
 		match(cli(['status'], { env }).out, /cannot be written/);
+		const ready = await fetch(`http://127.0.0.1:${gateway.port}/ready`);
+		equal([ready.status, await ready.json()], [503, { ready: false, failing: ['store'] }]);
 		ok(gateway.exit === undefined);
 	});
 
 	test('it goes on by itself when there is space again', async () => {
 		fs.rmSync(filler);
 		await until('writing to go on', async () => (await gateway.rpc('system.status', {})).store.ok);
+		equal((await fetch(`http://127.0.0.1:${gateway.port}/ready`)).status, 200);
 		equal((await say(gateway)).result?.status, 'ok');
 		nothingIsLost();
 	});

@@ -88,6 +88,8 @@ void oc_bridge_notify(oc_plugin *plugin, const char *name, oc_str json);
 cJSON *oc_plugin_config_view(const oc_plugin *plugin);
 /* Whether a part of the configuration is the plugin's own, or was granted to it. */
 bool oc_plugin_owns(const oc_plugin *plugin, const char *path);
+/* Whether it may call a method of the gateway: one of its own, or one that was granted to it. OC_E_DENIED: which line grants it. */
+oc_status oc_plugin_may_call(oc_plugin *plugin, const char *method, oc_err *err);
 
 /* ---- Slash commands (command.c) ---- */
 

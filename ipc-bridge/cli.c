@@ -1,7 +1,6 @@
 /* Commands that plugins add to the command line: which there are, and running one in a process of its own, which has the
  * caller's terminal. */
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "core/base/log.h"
@@ -80,36 +79,31 @@ oc_status oc_bridge_inspect(oc_bridge *bridge, void (*done)(void *arg), void *ar
 /* ---- Running one ---- */
 
 typedef struct cli_run {
+	oc_plugin *plugin;
 	oc_proc *proc;
 	void (*done)(void *arg, int code);
 	void (*logged_in)(void *arg, int code, const cJSON *result); /* instead of done */
 	void *arg;
-	int fd; /* what a login ended with comes by it; -1: none does */
+	char *folder; /* of its socket */
+	char *order;  /* what it is to do, once it is loaded */
+	cJSON *result; /* what a login ended with */
 	oc_watch *signals[3];
 } cli_run;
 
-enum { RESULT_MAX = 1 << 20 };
+enum { LOAD_MS = 60 * 1000 };
 
 static void end(cli_run *r)
 {
 	for (size_t i = 0; i < sizeof(r->signals) / sizeof(r->signals[0]); i++)
 		oc_watch_end(r->signals[i]);
-	if (r->fd >= 0)
-		(void)close(r->fd);
+	oc_peer_close(r->plugin->peer);
+	r->plugin->peer = NULL;
+	if (r->folder != NULL)
+		(void)rmdir(r->folder);
+	oc_free(r->folder);
+	oc_free(r->order);
+	cJSON_Delete(r->result);
 	oc_free(r);
-}
-
-/* NULL: nothing that can be used. */
-static cJSON *read_result(int fd)
-{
-	cJSON *result = NULL;
-	char *text = oc_alloc(RESULT_MAX + 1);
-	ssize_t n = text != NULL ? pread(fd, text, RESULT_MAX, 0) : -1;
-	if (n > 0 && oc_json_parse((oc_str){text, (size_t)n}, NULL, &result, NULL) != OC_OK)
-		result = NULL;
-	oc_wipe(text, n > 0 ? (size_t)n : 0); /* keys are in it */
-	oc_free(text);
-	return result;
 }
 
 static void on_exit_of(void *arg, oc_status status, int exit_code, int signal, oc_str message)
@@ -118,12 +112,10 @@ static void on_exit_of(void *arg, oc_status status, int exit_code, int signal, o
 	if (status != OC_OK && status != OC_E_CANCELED)
 		oc_error("plugins", "%.*s", OC_STR_ARG(message));
 	int code = signal != 0 ? 128 + signal : status != OC_OK && exit_code == 0 ? 1 : exit_code;
-	if (r->logged_in != NULL) {
-		oc_auto_json cJSON *result = code == 0 ? read_result(r->fd) : NULL;
-		r->logged_in(r->arg, code, result);
-	} else {
+	if (r->logged_in != NULL)
+		r->logged_in(r->arg, code, r->result);
+	else
 		r->done(r->arg, code);
-	}
 	end(r);
 }
 
@@ -138,59 +130,95 @@ static void on_term(void *arg)
 	(void)oc_proc_kill(((cli_run *)arg)->proc, 15);
 }
 
-static int params_fd(const oc_plugin *plugin, int argc, char **argv, const cJSON *login)
+/* The process sees the connection end, and ends. */
+static void on_login(void *arg, oc_status status, oc_str result)
 {
-	oc_auto_free char *init = oc_plugin_init_params(plugin, plugin->bridge->state);
-	oc_auto_json cJSON *o = cJSON_CreateObject(), *list = cJSON_CreateArray();
-	for (int i = 0; i < argc; i++)
-		(void)cJSON_AddItemToArray(list, cJSON_CreateString(argv[i]));
-	(void)oc_json_set(o, "argv", cJSON_Duplicate(list, true));
-	if (login != NULL)
-		(void)oc_json_set(o, "login", cJSON_Duplicate(login, true));
-	if (init == NULL || !oc_json_set(o, "init", cJSON_CreateRaw(init)))
-		return -1;
-	oc_auto_free char *text = oc_json_print(o);
-	int fd = text != NULL ? memfd_create("openclaw-cli", MFD_CLOEXEC) : -1;
-	size_t n = text != NULL ? strlen(text) : 0;
-	for (size_t at = 0; fd >= 0 && at < n;) {
-		ssize_t wrote = write(fd, text + at, n - at);
-		if (wrote <= 0) {
-			(void)close(fd);
-			return -1;
-		}
-		at += (size_t)wrote;
-	}
-	if (fd >= 0)
-		(void)lseek(fd, 0, SEEK_SET);
-	return fd;
+	cli_run *r = arg;
+	if (status == OC_OK)
+		(void)oc_json_parse(result, NULL, &r->result, NULL);
+	else
+		oc_error("plugins", "%.*s", OC_STR_ARG(result));
+	oc_peer_end(r->plugin->peer, "the login is over");
 }
 
-/* run is copied. */
-static oc_status start(oc_plugin *plugin, int argc, char **argv, const cJSON *login, const cli_run *run, oc_err *err)
+/* A command gets its order as a notification: while a call is open, a process that says nothing for long is taken for hung,
+ * and a command may well compute, or wait for a program. */
+static void on_loaded(void *arg, oc_status status, oc_str result)
+{
+	cli_run *r = arg;
+	oc_peer_call call = {.method = "login", .payload = oc_str_of(r->order), .on_done = on_login, .arg = r};
+	if (status == OC_OK && r->logged_in != NULL)
+		status = oc_peer_call_start(r->plugin->peer, &call, NULL);
+	else if (status == OC_OK)
+		status = oc_peer_notify(r->plugin->peer, "run", oc_str_of(r->order));
+	else
+		oc_error("plugins", "%s: it could not be loaded: %.*s", r->plugin->id, OC_STR_ARG(result));
+	if (status != OC_OK)
+		(void)oc_proc_kill(r->proc, 15);
+}
+
+static void on_ready(void *arg, oc_str hello)
+{
+	(void)hello;
+	cli_run *r = arg;
+	oc_auto_free char *params = oc_plugin_init_params(r->plugin, r->folder);
+	oc_peer_call call = {.method = "init", .payload = oc_str_of(params), .deadline_ms = LOAD_MS, .on_done = on_loaded, .arg = r};
+	oc_status status = params != NULL ? oc_peer_call_start(r->plugin->peer, &call, NULL) : OC_E_NOMEM;
+	if (status != OC_OK)
+		on_loaded(r, status, oc_str_of(oc_status_text(status)));
+}
+
+static void on_call(void *arg, uint32_t id, oc_str name, oc_str payload, uint32_t deadline_ms)
+{
+	oc_plugin_called(((cli_run *)arg)->plugin, id, name, payload, deadline_ms);
+}
+
+/* What it logs and lacks it says on the terminal itself. */
+static void on_notify(void *arg, oc_str name, oc_str payload)
+{
+	(void)arg;
+	(void)name;
+	(void)payload;
+}
+
+static void on_closed(void *arg, const char *why)
+{
+	(void)arg;
+	(void)why;
+}
+
+static const oc_peer_events peer_events = {on_ready, on_call, NULL, on_notify, on_closed};
+
+/* order and run are copied. */
+static oc_status start(oc_plugin *plugin, const cJSON *order, const cli_run *run, oc_err *err)
 {
 	char cwd[4096];
+	oc_sbuf lines;
 	if (plugin->bridge->node == NULL)
 		return oc_fail(err, OC_E_UNAVAILABLE, "install Node.js 20 or newer, or set plugins.node to its path",
 			       "TypeScript plugins run in Node.js, which is not here");
 	cli_run *r = oc_alloc(sizeof(*r));
-	int fd = r != NULL ? params_fd(plugin, argc, argv, login) : -1;
-	if (fd < 0) {
-		oc_free(r);
-		return oc_fail(err, OC_E_NOMEM, NULL, "the command cannot be handed to the plugin");
-	}
+	if (r == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a command");
 	*r = *run;
-	r->fd = -1;
+	r->plugin = plugin;
+	r->order = oc_json_print(order);
+	r->folder = oc_asprintf("%s/run/bridge/cli-%d", plugin->bridge->state, (int)getpid());
 	const char *term = oc_config_env(plugin->bridge->config, "TERM");
 	oc_auto_free char *env_term = oc_asprintf("TERM=%s", term != NULL ? term : "dumb");
-	oc_plugin_launch launch = {.script = "cli.js", .read = getcwd(cwd, sizeof(cwd)), .env = {env_term}, .flags = OC_PROC_TERMINAL,
-				   .pass_fd = fd, .on_exit = on_exit_of, .arg = r};
-	oc_status status = oc_plugin_spawn(plugin, &launch, &r->proc, err);
-	if (status == OC_OK && login != NULL)
-		r->fd = fd;
-	else
-		(void)close(fd);
+	oc_sbuf_init(&lines, OC_PLUGIN_LINES_MAX);
+	oc_sbuf_z(&lines, "OPENCLAW_BRIDGE=");
+	oc_status status = r->order != NULL && r->folder != NULL ? oc_plugin_line_open(plugin, r->folder, &peer_events, r, &lines, err)
+								 : oc_fail(err, OC_E_NOMEM, NULL, "no memory for a command");
+	oc_plugin_launch launch = {.script = "cli.js", .folder = r->folder, .read = getcwd(cwd, sizeof(cwd)), .env = {env_term, oc_sbuf_view(&lines).p},
+				   .flags = OC_PROC_TERMINAL, .on_exit = on_exit_of, .arg = r};
+	if (status == OC_OK)
+		status = oc_plugin_spawn(plugin, &launch, &r->proc, err);
+	if (lines.error == OC_OK)
+		oc_wipe((char *)oc_sbuf_view(&lines).p, oc_sbuf_view(&lines).n);
+	oc_sbuf_free(&lines);
 	if (status != OC_OK) {
-		oc_free(r);
+		end(r);
 		return status;
 	}
 	r->signals[0] = oc_signal_watch(plugin->bridge->owner, 2, on_int, r);
@@ -201,7 +229,11 @@ static oc_status start(oc_plugin *plugin, int argc, char **argv, const cJSON *lo
 
 oc_status oc_plugin_cli_run(oc_plugin *plugin, int argc, char **argv, void (*done)(void *arg, int code), void *arg, oc_err *err)
 {
-	return start(plugin, argc, argv, NULL, &(cli_run){.done = done, .arg = arg}, err);
+	oc_auto_json cJSON *order = cJSON_CreateObject();
+	cJSON *list = cJSON_AddArrayToObject(order, "argv");
+	for (int i = 0; i < argc; i++)
+		(void)cJSON_AddItemToArray(list, cJSON_CreateString(argv[i]));
+	return start(plugin, order, &(cli_run){.done = done, .arg = arg}, err);
 }
 
 /* ---- Logging in to a provider ---- */
@@ -239,7 +271,5 @@ oc_status oc_plugin_login(oc_plugin *plugin, const char *provider, const char *m
 	(void)oc_json_set_str(login, "provider", provider);
 	if (method != NULL)
 		(void)oc_json_set_str(login, "method", method);
-	if (login == NULL)
-		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a login");
-	return start(plugin, 0, NULL, login, &(cli_run){.logged_in = done, .arg = arg}, err);
+	return start(plugin, login, &(cli_run){.logged_in = done, .arg = arg}, err);
 }

@@ -8,7 +8,7 @@
 #include "ipc-bridge/plugin.h"
 
 /* What the sandbox of the process, or the view of who sits in it, is made of. */
-static const char *const permissions[] = {"env", "read", "write", "network", "memoryMb", "fullConfig", "configWrites", "sandbox"};
+static const char *const permissions[] = {"env", "read", "write", "network", "memoryMb", "fullConfig", "configWrites", "gatewayMethods", "sandbox"};
 
 bool oc_group_same(const oc_plugin *a, const oc_plugin *b)
 {

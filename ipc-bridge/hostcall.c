@@ -101,10 +101,8 @@ static bool is_withheld(const oc_plugin *plugin, const char *path, bool write)
 	return stat(path, &st) == 0 || (write && folder != NULL && folder[0] != 0 && strcmp(folder, "/") != 0 && stat(folder, &st) == 0 && access(folder, W_OK) == 0);
 }
 
-/* Remembered once a name, for `plugins doctor`. */
-static void take_missing(oc_plugin *plugin, const cJSON *params)
+void oc_plugin_lacks(oc_plugin *plugin, const char *kind, const char *name)
 {
-	const char *kind = oc_json_str(params, "kind", "other"), *name = oc_json_str(params, "name", "?");
 	if (plugin->missing == NULL)
 		plugin->missing = cJSON_CreateObject();
 	cJSON *list = cJSON_GetObjectItemCaseSensitive(plugin->missing, kind);
@@ -123,7 +121,7 @@ static void take_missing(oc_plugin *plugin, const cJSON *params)
 		return;
 	if (cJSON_GetArraySize(list) < MISSING_MAX)
 		(void)cJSON_AddItemToArray(list, cJSON_CreateString(name));
-	if (file || env || strcmp(kind, "network") == 0)
+	if (file || env || strcmp(kind, "network") == 0 || strcmp(kind, "method") == 0)
 		oc_warn("plugins", "%s asked for %s %s, which it was not granted (openclaw plugins doctor)", plugin->id, kind, name);
 	else
 		oc_warn("plugins", "%s asked for %s %s, which this gateway does not have", plugin->id, kind, name);
@@ -176,7 +174,7 @@ void oc_plugin_noted(oc_plugin *plugin, oc_str name, oc_str payload)
 	if (oc_str_eqz(name, "log"))
 		take_log(plugin, params);
 	else if (oc_str_eqz(name, "missing"))
-		take_missing(plugin, params);
+		oc_plugin_lacks(plugin, oc_json_str(params, "kind", "other"), oc_json_str(params, "name", "?"));
 	else if (oc_str_eqz(name, "register"))
 		take_register(plugin, params);
 	else if (oc_str_eqz(name, "status"))

@@ -151,12 +151,15 @@ typedef struct oc_plugin_launch {
 	const char *env[5];    /* further NAME=value; ends with NULL */
 	bool together;	       /* for all of its group */
 	uint32_t flags;	       /* OC_PROC_* */
-	int pass_fd;
 	void (*on_output)(void *arg, uint32_t stream, oc_str data);
 	void (*on_exit)(void *arg, oc_status status, int exit_code, int signal, oc_str message);
 	void *arg;
 } oc_plugin_launch;
 oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_proc **ret, oc_err *err);
+enum { OC_PLUGIN_LINES_MAX = 64 * 1024 };
+/* Listens for a process that is about to be started: plugin->peer, on a socket in folder (made). lines gets what the process
+ * finds it by, a line each: the socket, a secret, the plugin's id. */
+oc_status oc_plugin_line_open(oc_plugin *plugin, char *folder, const oc_peer_events *events, void *arg, oc_sbuf *lines, oc_err *err);
 /* Of the call `init`; folder: where its sockets go. oc_free it. */
 char *oc_plugin_init_params(const oc_plugin *plugin, const char *folder);
 
@@ -222,6 +225,8 @@ void oc_plugin_tell_config(oc_plugin *plugin);
 
 /* Remembered for `plugins doctor`: what the plugin did wrong, a row a kind. */
 void oc_plugin_trouble(oc_plugin *plugin, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same, once a name: what it asked for and did not get. */
+void oc_plugin_lacks(oc_plugin *plugin, const char *kind, const char *name);
 /* A call and a notification of the plugin. */
 void oc_plugin_called(oc_plugin *plugin, uint32_t id, oc_str name, oc_str payload, uint32_t deadline_ms);
 void oc_plugin_noted(oc_plugin *plugin, oc_str name, oc_str payload);

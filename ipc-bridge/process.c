@@ -20,7 +20,6 @@ enum {
 	INIT_MS = 60 * 1000,	  /* loading may transpile a lot, the first time */
 	STOP_MS = 5000,
 	GROUP_MS = 50,		  /* until it is seen again whether its group's process is gone */
-	LINES_MAX = 64 * 1024,
 	LAST_WORDS_MS = 1000,
 };
 
@@ -360,7 +359,6 @@ oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_
 			    .cwd = launch->read != NULL ? launch->read : plugin->root, .argv = argv, .env = (const char *const *)permit.env,
 			    .limits = {.memory_bytes = UINT64_C(8) << 30}},
 		.flags = launch->flags,
-		.pass_fd = launch->pass_fd,
 		.on_output = launch->on_output,
 		.on_exit = launch->on_exit,
 		.arg = launch->arg,
@@ -371,11 +369,9 @@ oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_
 	return status;
 }
 
-/* A socket for it alone, its secret and its id, as the process finds them: a line each. */
-static oc_status open_line(oc_plugin *plugin, oc_sbuf *lines, oc_err *err)
+oc_status oc_plugin_line_open(oc_plugin *plugin, char *folder, const oc_peer_events *events, void *arg, oc_sbuf *lines, oc_err *err)
 {
 	char secret[33];
-	oc_auto_free char *folder = oc_asprintf("%s/run/bridge/%s", plugin->bridge->state, plugin->module_name);
 	oc_auto_free char *socket = folder != NULL ? oc_path_join(folder, "s") : NULL;
 	oc_status status = make_folder(folder, err);
 	if (status != OC_OK)
@@ -383,13 +379,19 @@ static oc_status open_line(oc_plugin *plugin, oc_sbuf *lines, oc_err *err)
 	const char *transport = oc_config_str(plugin->bridge->config, "plugins.transport", "loop");
 	(void)oc_id_token(secret, sizeof(secret) - 1);
 	oc_peer_options peer = {.name = plugin->id, .path = socket, .secret = secret, .version = PACKAGE_VERSION,
-				.transport = strcmp(transport, "nng") == 0 ? OC_TRANSPORT_NNG : OC_TRANSPORT_LOOP, .events = &peer_events, .arg = plugin};
+				.transport = strcmp(transport, "nng") == 0 ? OC_TRANSPORT_NNG : OC_TRANSPORT_LOOP, .events = events, .arg = arg};
 	status = oc_peer_open(plugin->bridge->loop, &peer, &plugin->peer, err);
 	oc_sbuf_printf(lines, "%s\n%s\n%s\n", socket, secret, plugin->id);
 	oc_wipe(secret, sizeof(secret));
 	if (status == OC_OK && lines->error != OC_OK)
 		status = oc_fail(err, lines->error, NULL, "no memory for a plugin");
 	return status;
+}
+
+static oc_status open_line(oc_plugin *plugin, oc_sbuf *lines, oc_err *err)
+{
+	oc_auto_free char *folder = oc_asprintf("%s/run/bridge/%s", plugin->bridge->state, plugin->module_name);
+	return oc_plugin_line_open(plugin, folder, &peer_events, plugin, lines, err);
 }
 
 /* Lines for all of its group that may run. */
@@ -434,7 +436,7 @@ static oc_status start(oc_plugin *plugin, oc_err *err)
 	oc_sbuf lines;
 	if (others_first(plugin))
 		return OC_OK;
-	oc_sbuf_init(&lines, LINES_MAX);
+	oc_sbuf_init(&lines, OC_PLUGIN_LINES_MAX);
 	oc_status status = folder != NULL ? open_lines(plugin, &lines, err) : OC_E_NOMEM;
 	oc_plugin_launch launch = {.script = "main.js", .folder = folder, .env = {oc_sbuf_view(&lines).p}, .together = true, .flags = OC_PROC_MERGE,
 				   .on_output = oc_plugin_output, .on_exit = on_exit_of, .arg = plugin};

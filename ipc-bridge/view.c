@@ -1,6 +1,7 @@
 /*
  * What a plugin may see of the configuration, and may change in it: everything without secrets, its own parts with them.
- * plugins.entries.<id>.fullConfig: true shows and opens the whole, configWrites: ["path"] opens single parts.
+ * plugins.entries.<id>.fullConfig: true shows and opens the whole, configWrites: ["path"] opens single parts.  And which of the
+ * gateway's methods it may call: its own, and gatewayMethods: ["name"].
  */
 #include <string.h>
 
@@ -101,6 +102,24 @@ bool oc_plugin_owns(const oc_plugin *plugin, const char *path)
 	}
 	/* What a plugin may do is never the plugin's to decide. */
 	return o.found || (oc_json_bool(entry, "fullConfig", false) && !oc_jpath_under(path, "plugins") && strcmp(path, "plugins") != 0);
+}
+
+oc_status oc_plugin_may_call(oc_plugin *plugin, const char *method, oc_err *err)
+{
+	const cJSON *row, *granted;
+	cJSON_ArrayForEach(row, oc_json_get(plugin->snapshot, "gatewayMethods"))
+	{
+		if (strcmp(oc_json_str(row, "method", ""), method) == 0)
+			return OC_OK;
+	}
+	cJSON_ArrayForEach(granted, oc_json_get(entry_of(plugin), "gatewayMethods"))
+	{
+		if (cJSON_IsString(granted) && (strcmp(granted->valuestring, method) == 0 || strcmp(granted->valuestring, "*") == 0))
+			return OC_OK;
+	}
+	oc_plugin_lacks(plugin, "method", method);
+	return oc_fail(err, OC_E_DENIED, "add its name to plugins.entries.<id>.gatewayMethods to let it (\"*\": all of them)",
+		       "the plugin %s may not call the gateway's method %s", plugin->id, method);
 }
 
 void oc_plugin_tell_config(oc_plugin *plugin)

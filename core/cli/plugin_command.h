@@ -9,6 +9,7 @@
 typedef struct oc_cli_plugins {
 	oc_config *config;
 	oc_loop *loop;
+	oc_owner *owner;
 	oc_bridge *bridge;
 	int code;
 } oc_cli_plugins;

@@ -59,7 +59,8 @@ static void missing(findings *f, const char *kind, const char *name)
 	} grants[] = {{"env", "it read the environment variable %s, which it was not given", "env"},
 		      {"read", "it read %s, which it was not given", "read"},
 		      {"write", "it wrote to %s, which it may not", "write"},
-		      {"network", "it connected to %s, and it has no network", "network"}};
+		      {"network", "it connected to %s, and it has no network", "network"},
+		      {"method", "it called the gateway's method %s, which it may not", "gatewayMethods"}};
 	for (size_t i = 0; i < sizeof grants / sizeof *grants; i++) {
 		if (strcmp(grants[i].kind, kind) != 0)
 			continue;

@@ -154,47 +154,100 @@ static oc_status read_answer(oc_str body, int http_status, cJSON **ret, oc_err *
 	return *ret != NULL ? OC_OK : oc_fail(err, OC_E_PROTOCOL, NULL, "the gateway's answer has no result");
 }
 
-oc_status oc_remote_call(const char *method, cJSON *params, unsigned timeout_ms, cJSON **ret, oc_err *err)
-{
+typedef struct remote_call {
 	oc_remote remote;
-	oc_loop *loop = NULL;
-	oc_sbuf body;
-	oc_sbuf_init(&body, 16u << 20);
-	oc_sbuf_printf(&body, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":", method);
-	if (params != NULL)
-		oc_json_add_to(&body, params);
-	else
-		oc_sbuf_z(&body, "{}");
-	oc_sbuf_char(&body, '}');
-	cJSON_Delete(params);
-	oc_status status = oc_remote_find(&remote, err);
+	oc_remote_done done;
+	void *arg;
+} remote_call;
+
+static void answered(void *arg, oc_status status, int http_status, oc_str body)
+{
+	remote_call *c = arg;
+	oc_auto_json cJSON *result = NULL;
+	oc_err err = {0};
 	if (status == OC_OK)
-		status = oc_loop_new(&loop, err);
+		status = read_answer(body, http_status, &result, &err);
+	else if (status == OC_E_UNAVAILABLE)
+		oc_fail(&err, status, "start one with `openclaw gateway run`, or see `openclaw doctor`", "no gateway is running");
+	else
+		oc_fail(&err, status, NULL, "%.*s", OC_STR_ARG(body));
+	c->done(c->arg, status, result, &err);
+	oc_remote_free(&c->remote);
+	oc_free(c);
+}
+
+oc_status oc_remote_start(oc_owner *owner, const char *method, const cJSON *params, unsigned timeout_ms, oc_remote_done done, void *arg,
+			  oc_err *err)
+{
+	oc_auto_json cJSON *message = cJSON_CreateObject();
+	(void)oc_json_set_str(message, "jsonrpc", "2.0");
+	(void)oc_json_set_i64(message, "id", 1);
+	(void)oc_json_set_str(message, "method", method);
+	(void)oc_json_set(message, "params", params != NULL ? cJSON_Duplicate(params, true) : cJSON_CreateObject());
+	oc_auto_free char *body = oc_json_print(message);
+	remote_call *c = body != NULL ? oc_alloc(sizeof *c) : NULL;
+	if (c == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a call");
+	*c = (remote_call){.done = done, .arg = arg};
+	oc_status status = oc_remote_find(&c->remote, err);
 	if (status == OC_OK) {
 		oc_local_request request = {
-			.unix_path = remote.unix_path,
-			.address = remote.unix_path == NULL ? remote.address : NULL,
-			.port = (uint16_t)remote.port,
+			.unix_path = c->remote.unix_path,
+			.address = c->remote.unix_path == NULL ? c->remote.address : NULL,
+			.port = (uint16_t)c->remote.port,
 			.target = "/rpc",
-			.token = remote.token,
-			.body = oc_sbuf_view(&body),
+			.token = c->remote.token,
+			.body = oc_str_of(body),
 			.timeout_ms = timeout_ms != 0 ? timeout_ms : 10000,
 			.max_body = 64u << 20,
+			.on_done = answered,
+			.arg = c,
 		};
-		int http_status = 0;
-		char *text = NULL;
-		size_t n = 0;
-		status = oc_local_fetch(loop, &request, &http_status, &text, &n, err);
-		if (status == OC_OK)
-			status = read_answer((oc_str){text, n}, http_status, ret, err);
-		else if (status == OC_E_UNAVAILABLE)
-			oc_fail(err, status, "start one with `openclaw gateway run`, or see `openclaw doctor`",
-				"no gateway is running");
-		oc_free(text);
+		status = oc_local_start(owner, &request, NULL, err);
 	}
-	oc_loop_free(loop);
-	oc_sbuf_free(&body);
-	oc_remote_free(&remote);
+	if (status != OC_OK) {
+		oc_remote_free(&c->remote);
+		oc_free(c);
+	}
+	return status;
+}
+
+typedef struct waiting {
+	cJSON *result;
+	oc_err *err;
+	oc_status status;
+	oc_loop *loop;
+} waiting;
+
+static void on_answer(void *arg, oc_status status, const cJSON *result, const oc_err *err)
+{
+	waiting *w = arg;
+	w->status = status;
+	if (status == OC_OK && (w->result = cJSON_Duplicate(result, true)) == NULL)
+		w->status = oc_fail(w->err, OC_E_NOMEM, NULL, "no memory for the answer");
+	else if (status != OC_OK && w->err != NULL)
+		*w->err = *err;
+	oc_loop_stop(w->loop);
+}
+
+oc_status oc_remote_call(const char *method, cJSON *params, unsigned timeout_ms, cJSON **ret, oc_err *err)
+{
+	waiting w = {.err = err};
+	oc_status status = oc_loop_new(&w.loop, err);
+	oc_owner *owner = status == OC_OK ? oc_owner_new(w.loop, "call") : NULL;
+	if (status == OC_OK && owner == NULL)
+		status = oc_fail(err, OC_E_NOMEM, NULL, "no memory for a call");
+	if (status == OC_OK)
+		status = oc_remote_start(owner, method, params, timeout_ms, on_answer, &w, err);
+	cJSON_Delete(params);
+	if (status == OC_OK) {
+		oc_loop_run(w.loop);
+		status = w.status;
+	}
+	if (status == OC_OK)
+		*ret = w.result;
+	oc_owner_free(owner);
+	oc_loop_free(w.loop);
 	return status;
 }
 

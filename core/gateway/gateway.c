@@ -451,6 +451,7 @@ static oc_status build(oc_gateway *gw, const oc_gateway_options *o, oc_err *err)
 		oc_config_unref(config);
 		return status;
 	}
+	gw->rt->gateway = gw;
 	gw->agent = gw->rt->agent;
 	log_problems(gw->rt->config);
 	uint32_t conns = raise_descriptors();

@@ -76,37 +76,44 @@ enum { CHANGES_MAX = 500 };
 
 static oc_status refine(void *arg, oc_config *config)
 {
-	return oc_modules_refine(arg, config);
+	return arg != NULL ? oc_modules_refine(arg, config) : OC_OK;
 }
 
-/* args: [[{"path","value"?}]]: without a value it is removed. All or nothing, through the checks of `config set`. */
-static void config_write(const oc_plugin_asked *asked)
+oc_status oc_plugin_config_write(oc_plugin *plugin, const oc_config *config, oc_modules *modules, const cJSON *list, oc_err *err)
 {
-	oc_plugin *plugin = asked->ticket.plugin;
-	const cJSON *list = oc_plugin_arg(asked, 0), *item;
+	const cJSON *item;
 	int n = cJSON_GetArraySize(list), i = 0;
-	oc_config_change *changes = n > 0 && n <= CHANGES_MAX ? oc_calloc((size_t)n, sizeof *changes) : NULL;
-	oc_err err = {0};
+	if (n == 0)
+		return OC_OK;
+	oc_config_change *changes = n <= CHANGES_MAX ? oc_calloc((size_t)n, sizeof *changes) : NULL;
+	if (changes == NULL)
+		return oc_fail(err, n > CHANGES_MAX ? OC_E_LIMIT : OC_E_NOMEM, NULL, "%d changes of the configuration at once", n);
 	oc_status status = OC_OK;
-	if (n > 0 && changes == NULL)
-		status = oc_fail(&err, n > CHANGES_MAX ? OC_E_LIMIT : OC_E_NOMEM, NULL, "%d changes of the configuration at once", n);
-	for (item = status == OC_OK && list != NULL ? list->child : NULL; item != NULL; item = item->next) {
+	cJSON_ArrayForEach(item, list)
+	{
 		changes[i] = (oc_config_change){oc_json_str(item, "path", ""), oc_json_get(item, "value")};
-		status = oc_jpath_check(changes[i].path, &err);
+		status = oc_jpath_check(changes[i].path, err);
 		if (status == OC_OK && !oc_plugin_owns(plugin, changes[i].path))
-			status = oc_fail(&err, OC_E_DENIED, "add the path to plugins.entries.<id>.configWrites to let it",
+			status = oc_fail(err, OC_E_DENIED, "add the path to plugins.entries.<id>.configWrites to let it",
 					 "the plugin %s may not change %s", oc_plugin_id(plugin), changes[i].path);
 		if (status != OC_OK)
 			break;
 		i++;
 	}
-	if (status == OC_OK && n > 0)
-		status = oc_config_edit_checked(oc_config_path(asked->rt->config), changes, (size_t)n, false, refine,
-						asked->rt->modules, &err);
+	if (status == OC_OK)
+		status = oc_config_edit_checked(oc_config_path(config), changes, (size_t)n, false, refine, modules, err);
 	oc_free(changes);
-	if (status == OC_OK) {
-		if (n > 0)
-			oc_info("plugins", "%s changed the configuration: %d values", oc_plugin_id(plugin), n);
+	return status;
+}
+
+/* args: [[{"path","value"?}]] */
+static void config_write(const oc_plugin_asked *asked)
+{
+	const oc_runtime *rt = asked->rt;
+	oc_plugin *plugin = asked->ticket.plugin;
+	oc_err err = {0};
+	if (oc_plugin_config_write(plugin, rt->config, rt->modules, oc_plugin_arg(asked, 0), &err) == OC_OK) {
+		oc_info("plugins", "%s changed the configuration", oc_plugin_id(plugin));
 		oc_bridge_answer(asked->ticket, OC_OK, OC_STR("null"));
 	} else {
 		oc_log_err(OC_LOG_WARN, "plugins", oc_plugin_id(plugin), &err);
@@ -233,6 +240,7 @@ static const struct {
 	{"agent.run", oc_plugin_run},
 	{"channel.dispatch", oc_plugin_dispatch},
 	{"config.write", config_write},
+	{"gateway.call", oc_plugin_gateway_call},
 	{"memory.tool", memory_tool},
 	{"pairing.ask", pairing_ask},
 	{"pairing.read", pairing_read},

@@ -15,6 +15,11 @@ void oc_plugin_host_end(oc_runtime *rt);
 /* Once nothing can call back any more. */
 void oc_plugin_ops_free(oc_runtime *rt);
 
+/* Changes the configuration for a plugin: list is [{"path","value"?}], without a value it is removed; all or nothing, each its
+ * own to change, through the checks of `config set`. modules may be NULL (their settings are not checked then). */
+oc_status oc_plugin_config_write(oc_plugin *plugin, const oc_config *config, oc_modules *modules, const cJSON *list, oc_err *err);
+void oc_plugin_refuse_call(oc_plugin_ticket ticket, const oc_err *err);
+
 /* ---- among the files of plugin_*.c ---- */
 
 typedef struct oc_plugin_asked {
@@ -40,7 +45,6 @@ oc_plugin_op *oc_plugin_op_new(const oc_plugin_asked *asked);
 void oc_plugin_op_drop(oc_plugin_op *op);
 /* Takes result; NULL: no memory. */
 void oc_plugin_reply(oc_plugin_ticket ticket, cJSON *result);
-void oc_plugin_refuse_call(oc_plugin_ticket ticket, const oc_err *err);
 /* The nth argument; NULL: it was not given. */
 const cJSON *oc_plugin_arg(const oc_plugin_asked *asked, int n);
 
@@ -51,6 +55,8 @@ void oc_plugin_subagent_wait(const oc_plugin_asked *asked);
 void oc_plugin_subagent_messages(const oc_plugin_asked *asked);
 void oc_plugin_subagent_delete(const oc_plugin_asked *asked);
 void oc_plugin_dispatch(const oc_plugin_asked *asked);
+/* plugins_method.c */
+void oc_plugin_gateway_call(const oc_plugin_asked *asked);
 /* plugin_events.c */
 void oc_plugin_listen(oc_runtime *rt, oc_plugin *plugin, const char *kind);
 void oc_plugin_unlisten(oc_runtime *rt, const oc_plugin *plugin_or_null);

@@ -1,9 +1,10 @@
-/* Methods that TypeScript plugins add to the gateway's own, whatever protocol the call came in by. */
+/* Methods that TypeScript plugins add to the gateway's own, whatever protocol the call came in by; and their own calls of methods. */
 #include <string.h>
 
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/gateway/gateway.h"
+#include "core/gateway/plugin_host.h"
 
 typedef struct guest_call {
 	oc_client *client;
@@ -136,4 +137,50 @@ bool oc_method_guest(oc_client *client, oc_str name, const cJSON *params, oc_met
 		answer(arg, status, OC_STR_NONE, &err);
 	}
 	return true;
+}
+
+/* ---- What plugins call ---- */
+
+typedef struct own_call {
+	oc_client client; /* first: freed with its last reference */
+	oc_plugin_op *op;
+} own_call;
+
+static void on_called(void *arg, oc_status status, oc_str result, const oc_err *err)
+{
+	own_call *c = arg;
+	if (status == OC_OK)
+		oc_bridge_answer(c->op->ticket, OC_OK, result);
+	else
+		oc_plugin_refuse_call(c->op->ticket, err);
+	oc_plugin_op_drop(c->op);
+}
+
+/* args: [method, params] */
+void oc_plugin_gateway_call(const oc_plugin_asked *asked)
+{
+	const cJSON *name = oc_plugin_arg(asked, 0), *params = oc_plugin_arg(asked, 1);
+	oc_str method = oc_str_of(cJSON_IsString(name) ? name->valuestring : "");
+	oc_err err = {0};
+	own_call *c = NULL;
+	oc_status status = oc_plugin_may_call(asked->ticket.plugin, method.p, &err);
+	if (status == OC_OK && asked->rt->gateway == NULL)
+		status = oc_fail(&err, OC_E_UNAVAILABLE, "start one with `openclaw gateway run`", "no gateway is running");
+	if (status == OC_OK && (c = oc_calloc(1, sizeof *c)) == NULL)
+		status = oc_fail(&err, OC_E_NOMEM, NULL, "no memory for a call");
+	if (status != OC_OK) {
+		oc_plugin_refuse_call(asked->ticket, &err);
+		return;
+	}
+	if ((c->op = oc_plugin_op_new(asked)) == NULL) {
+		oc_free(c);
+		return;
+	}
+	c->client = (oc_client){.gateway = asked->rt->gateway, .refs = 1, .scopes = OC_SCOPE_ALL};
+	int row = oc_method_find(method, &err);
+	if (row >= 0)
+		oc_method_start(&c->client, row, params, on_called, c);
+	else if (!oc_method_guest(&c->client, method, params, on_called, c))
+		on_called(c, err.code, OC_STR_NONE, &err);
+	oc_client_unref(&c->client);
 }

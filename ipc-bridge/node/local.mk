@@ -15,7 +15,7 @@ bridge_sources = \
 	%D%/lib/http.js \
 	%D%/lib/internal.js \
 	%D%/lib/inbound.js \
-	%D%/lib/load.js \
+	%D%/lib/link.js %D%/lib/load.js \
 	%D%/lib/media.js \
 	%D%/lib/older.js \
 	%D%/lib/peer.js \
@@ -37,6 +37,7 @@ bridge_sources = \
 	%D%/sdk/devices.js \
 	%D%/sdk/entry.js \
 	%D%/sdk/files.js \
+	%D%/sdk/gateway.js \
 	%D%/sdk/history.js \
 	%D%/sdk/index.js \
 	%D%/sdk/models.js \

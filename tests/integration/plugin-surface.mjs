@@ -342,7 +342,13 @@ write('tool-cli', { 'index.ts': `
 import type { OpenClawPluginApi } from "openclaw/plugin-sdk";
 import type { Command } from "commander";
 import fs from "node:fs";
+import { addGatewayClientOptions, callGatewayFromCli } from "openclaw/plugin-sdk/gateway-runtime";
 export default { id: "tool-cli", register(api: OpenClawPluginApi) {
+	let asked = 0;
+	api.registerGatewayMethod("ledger.sum", ({ params, respond }: any) => (params.amounts ? respond(true, { sum: params.amounts.reduce((a: number, b: number) => a + b, 0), asked: ++asked })
+		: respond(false, undefined, { code: "INVALID_REQUEST", message: "no amounts" })));
+	// The same from where the gateway runs it.
+	api.registerGatewayMethod("ledger.ask", async ({ params, respond }: any) => respond(true, await callGatewayFromCli(params.method, {}, {}).catch((error: Error) => error.message)));
 	api.registerCli(({ program, config, workspaceDir, logger }: { program: Command; config: any; workspaceDir?: string; logger: any }) => {
 		const ledger = program.command("ledger").description("Keeps the books");
 		ledger.command("add <amount>").option("--note <text>", "why").action(async (amount: string, options: { note?: string }) => {
@@ -357,6 +363,13 @@ export default { id: "tool-cli", register(api: OpenClawPluginApi) {
 			process.stdout.write(text.toUpperCase());
 		});
 		ledger.command("peek <file>").action((file: string) => console.log(fs.readFileSync(file, "utf8")));
+		addGatewayClientOptions(ledger.command("ask <method> [json]")).action(async (method: string, json: string | undefined, options: any) => {
+			const ask = (params: any) => callGatewayFromCli(method, options, params);
+			console.log(JSON.stringify(json ? await Promise.all([ask(JSON.parse(json)), ask(JSON.parse(json))]) : await ask(undefined)));
+		});
+		ledger.command("note <text>").action(async (text: string) => api.runtime.config.writeConfigFile({ ...config,
+			plugins: { ...config.plugins, entries: { ...config.plugins?.entries, "tool-cli": { ...config.plugins?.entries?.["tool-cli"], config: { text } } } } }));
+		ledger.command("grab").action(async () => api.runtime.config.writeConfigFile({ ...config, gateway: { ...config.gateway, port: 1 } }));
 		ledger.command("fail").action(() => { process.exitCode = 9; });
 		ledger.command("quit").action(() => process.exit(4));
 		ledger.command("throw").action(async () => { throw new Error("no books here"); });
@@ -391,6 +404,37 @@ test('it has the terminal, its exit status and its help', () => {
 	const other = cli(['legder']);
 	equal(other.code, 2);
 	match(other.err, /no command "legder"/);
+});
+
+test('it asks the gateway: its own methods, those that were granted, and nothing else', async () => {
+	const none = cli(['ledger', 'ask', 'ledger.sum', '{"amounts":[1]}']);
+	equal(none.code, 1);
+	match(none.err, /no gateway is running/);
+	gw = await new Gateway().start();
+	await until('its method', async () => JSON.stringify(await gw.rpc('system.methods', {})).includes('ledger.sum'));
+	const both = cli(['ledger', 'ask', 'ledger.sum', '{"amounts":[1,2]}']);
+	equal(both.code, 0, both.err);
+	equal(JSON.parse(both.out), [{ sum: 3, asked: 1 }, { sum: 3, asked: 2 }]);
+	match(cli(['ledger', 'ask', 'ledger.sum']).err, /no amounts/);
+	match(cli(['ledger', 'ask', 'ledger.sum', '--url', 'ws://elsewhere']).err, /another gateway/);
+	const kept = cli(['ledger', 'ask', 'session.list']);
+	equal(kept.code, 1);
+	match(kept.err, /may not call the gateway's method session\.list .*gatewayMethods/);
+	match(await gw.rpc('ledger.ask', { method: 'session.list' }), /may not call/);
+	const finding = JSON.parse(cli(['plugins', 'doctor', 'tool-cli', '--json']).out).find((one) => one.kind === 'method');
+	equal(finding.grant, { path: 'plugins.entries.tool-cli.gatewayMethods', value: ['session.list'] });
+	equal(cli(['config', 'set', finding.grant.path, JSON.stringify(finding.grant.value)]).code, 0);
+	equal(Object.keys(JSON.parse(cli(['ledger', 'ask', 'session.list']).out)), ['sessions']);
+	await until('the grant', async () => Array.isArray((await gw.rpc('ledger.ask', { method: 'session.list' })).sessions));
+	match(await gw.rpc('ledger.ask', { method: 'ledger.summ' }), /may not call/);
+	equal((await gw.stop()).code, 0);
+});
+
+test('it changes what is its own of the configuration', () => {
+	const noted = cli(['ledger', 'note', 'kept']);
+	equal(noted.code, 0, noted.err);
+	match(cli(['config', 'get', 'plugins.entries.tool-cli.config.text']).out, /kept/);
+	match(cli(['ledger', 'grab']).err, /may not change gateway\.port/);
 });
 
 test('it sees what its plugin may see, and is ended with the caller', async () => {

@@ -49,6 +49,7 @@ module.exports = {
 		listDirectoryUserEntriesFromAllowFromAndMapKeys logAckFailure logInboundDrop logTypingFailure
 		projectCredentialSnapshotFields resolveConfiguredFromCredentialStatuses
 		resolveConfiguredFromRequiredCredentialStatuses`,
+	gateway: `addGatewayClientOptions callGateway callGatewayFromCli callGatewayTool`,
 	history: `CURRENT_MESSAGE_MARKER DEFAULT_GROUP_HISTORY_LIMIT HISTORY_CONTEXT_MARKER buildHistoryContext
 		buildHistoryContextFromEntries buildHistoryContextFromMap buildPendingHistoryContextFromMap
 		clearHistoryEntries clearHistoryEntriesIfEnabled evictOldHistoryKeys recordPendingHistoryEntry

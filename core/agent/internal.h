@@ -5,6 +5,7 @@
 #include "core/agent/agent.h"
 #include "core/agent/fair.h"
 #include "core/agent/map.h"
+#include "core/base/clock.h"
 #include "core/data/json.h"
 #include "core/module/call.h"
 
@@ -77,6 +78,8 @@ struct oc_agent {
 	oc_map files;  /* of workspaces, as they were read last */
 	/* the others' own */
 	struct oc_media_folder *media_folders; /* services.c */
+	oc_clock_watch media_clock;		/* retention.c */
+	uint64_t media_not_before_ms;		/* the clock was set: files are left alone until then */
 	oc_channels *channels;
 	const cJSON *(*accounts_fn)(void *arg, const char *channel);
 	void *accounts_arg;

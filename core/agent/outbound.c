@@ -265,7 +265,8 @@ static row *new_row(cJSON *root)
 /* A row that was read is the first of its stream from here on. false: out of memory. */
 static bool set_first(stream *s, cJSON *root)
 {
-	int64_t wait = oc_json_i64(root, "nextAt", 0) - oc_wall_ms();
+	/* By the clock of the one that tried before; a row of the future says that it was wrong. */
+	int64_t now = oc_wall_ms(), wait = oc_json_i64(root, "createdAt", 0) <= now ? oc_json_i64(root, "nextAt", 0) - now : 0;
 	s->first = new_row(root);
 	if (s->first != NULL && !s->waited && wait > 0)
 		s->not_before_ms = oc_now_ms() + (uint64_t)(wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);

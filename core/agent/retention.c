@@ -17,6 +17,7 @@ enum {
 	EVERY_MS = 3600 * 1000,
 	FILES_MAX = 200000, /* looked at in one go */
 	ROOTS_MAX = 64,
+	DAY_MS = 24 * 3600 * 1000,
 	YOUNG_MS = 3600 * 1000 /* may still be on its way out: not removed for its size */
 };
 
@@ -165,6 +166,13 @@ static void over(void *arg, oc_status status)
 static void due(void *arg)
 {
 	oc_agent *agent = arg;
+	int64_t jump = oc_clock_jump_ms(&agent->media_clock);
+	if (jump != 0) {
+		oc_warn("agent", "the clock was set: no files of messages are removed for a day");
+		agent->media_not_before_ms = oc_now_ms() + DAY_MS;
+	}
+	if (oc_now_ms() < agent->media_not_before_ms)
+		return;
 	double hours = oc_json_num(oc_config_get(agent->config, "media"), "ttlHours", 168);
 	int64_t mb = oc_json_i64(oc_config_get(agent->config, "media"), "maxTotalMb", 2048);
 	sweep *s = hours > 0 || mb > 0 ? oc_alloc(sizeof *s) : NULL;

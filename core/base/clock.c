@@ -22,6 +22,18 @@ int64_t oc_wall_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+#define JUMP_MS (10 * 60 * 1000)
+
+int64_t oc_clock_jump_ms(oc_clock_watch *watch)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	int64_t offset = oc_wall_ms() - ((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000), jump = offset - watch->offset_ms;
+	bool jumped = watch->known && (jump > JUMP_MS || jump < -JUMP_MS);
+	*watch = (oc_clock_watch){true, offset};
+	return jumped ? jump : 0;
+}
+
 char *oc_wall_format(int64_t wall_ms, char *out, size_t size)
 {
 	int64_t s = wall_ms / 1000, ms = wall_ms % 1000;

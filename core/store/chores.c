@@ -17,7 +17,6 @@
 #define PRUNE_ROWS 256
 #define PRUNE_QUIET_MS 20u
 #define HOUR_MS ((uint64_t)3600 * 1000)
-#define JUMP_MS (10 * 60 * 1000) /* a clock that differs by more than this from itself has jumped */
 #define JUMP_PAUSE_MS (24 * HOUR_MS)
 #define DAY_MS ((int64_t)24 * 3600 * 1000)
 #define CHECKPOINT_QUIET_MS 3000u
@@ -354,13 +353,13 @@ static oc_status prune_piece(oc_store *store, oc_err *err)
 static bool clock_is_trusted(oc_store *store)
 {
 	oc_chores *ch = &store->chores;
-	int64_t offset = oc_wall_ms() - (int64_t)oc_now_ms(), jump = offset - ch->clock_offset_ms;
-	bool jumped = ch->clock_known && (jump > JUMP_MS || jump < -JUMP_MS);
-	ch->clock_known = true;
-	ch->clock_offset_ms = offset;
-	if (jumped)
-		oc_warn("store", "the clock jumped by %lld s: nothing old is removed for a day", (long long)(jump / 1000));
-	return !jumped;
+	int64_t jump = oc_clock_jump_ms(&ch->clock);
+	if (jump != 0) {
+		ch->distrust_ms = oc_now_ms() + JUMP_PAUSE_MS;
+		oc_warn("store", "the clock was set %s by %lld s: nothing old is removed for a day", jump > 0 ? "forward" : "back",
+			(long long)((jump > 0 ? jump : -jump) / 1000));
+	}
+	return oc_now_ms() >= ch->distrust_ms;
 }
 
 static oc_status begin_round(oc_store *store, oc_err *err)
@@ -548,8 +547,10 @@ static oc_status one_piece(oc_store *store, uint64_t now, oc_err *err)
 	if (ch->prune_at_ms != 0 && now >= ch->prune_at_ms) {
 		if (clock_is_trusted(store))
 			return oc_group_alone(store, begin_round, err);
-		ch->prune_at_ms = now + JUMP_PAUSE_MS;
+		ch->prune_at_ms = ch->distrust_ms;
 		ch->postponed++;
+		if (ch->compact)
+			ch->prune_step = STEP_MERGE; /* space can be given back whatever the time is */
 		return OC_OK;
 	}
 	ch->checkpoint = false;

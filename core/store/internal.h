@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "core/base/clock.h"
 #include "core/store/store.h"
 
 #define STMT_SLOTS 256u /* a power of two, well above the number of statements */
@@ -62,10 +63,10 @@ typedef struct oc_chores {
 	oc_retention retention;
 	bool behind;	    /* there may be messages that are not in the search index */
 	bool checkpoint;    /* the log may be worth writing back */
-	bool clock_known;
 	bool compact;	    /* give back all free pages in this round */
 	bool over_disk;	    /* sessions go until the lower limit is reached */
-	int64_t clock_offset_ms; /* wall minus monotonic, to notice jumps */
+	oc_clock_watch clock;
+	uint64_t distrust_ms; /* the clock was set: nothing is removed until then */
 	uint64_t quiet_since_ms; /* of the last group */
 	uint64_t indexed_ms;	 /* of the last piece of the index */
 	uint64_t retry_ms;	 /* after a failure */

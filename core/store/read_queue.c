@@ -51,7 +51,8 @@ oc_status oc_store_run_by_key(oc_store *store, const char *idempotency, cJSON **
 oc_status oc_store_open_runs(oc_store *store, cJSON **ret_array, oc_err *err)
 {
 	sqlite3_stmt *s = oc_read_stmt(store,
-				       "SELECT " RUN_COLUMNS " FROM runs WHERE ended_ms IS NULL ORDER BY accepted_ms, rowid",
+				       /* In the order of acceptance, which is not that of a clock that was set back meanwhile. */
+				       "SELECT " RUN_COLUMNS " FROM runs INDEXED BY runs_open WHERE ended_ms IS NULL ORDER BY rowid",
 				       err);
 	return s != NULL ? oc_read_rows(store, s, run_row, "cannot read the open runs", ret_array, err) : oc_read_failed(err);
 }

@@ -19,6 +19,12 @@ tests_fault_wire_la_CFLAGS = $(module_cflags)
 tests_fault_wire_la_LDFLAGS = -module -rpath /nowhere $(module_ldflags)
 $(tests_fault_wire_la_OBJECTS): %D%/wire.json
 
+# A clock that can be set, for gateways of tests: nothing of ours is in it, no sanitizer either.
+check_LTLIBRARIES += %D%/clock.la
+tests_fault_clock_la_SOURCES = %D%/clock.c
+tests_fault_clock_la_CFLAGS = -std=gnu11 $(OC_WARNINGS)
+tests_fault_clock_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
+
 # Memory that runs out: every allocation of these programs and of the libraries linked in goes through tests/fault/oom.h.
 oom_tests = %D%/t_oom_turn %D%/t_oom_new
 if HAVE_CMOCKA
@@ -35,9 +41,9 @@ check-oom:
 	OC_OOM_STEP=1 $(MAKE) check TESTS='$(oom_tests)' OC_TEST_TIMEOUT=$${OC_TEST_TIMEOUT:-14400}
 .PHONY: check-oom
 
-fault_tests = %D%/crash.test %D%/pressure.test
+fault_tests = %D%/crash.test %D%/pressure.test %D%/clock.test
 TESTS += $(fault_tests)
-EXTRA_DIST += $(fault_tests) %D%/crash.mjs %D%/pressure.mjs %D%/network.mjs %D%/wire.json
+EXTRA_DIST += $(fault_tests) %D%/crash.mjs %D%/pressure.mjs %D%/clock.mjs %D%/network.mjs %D%/wire.json
 
 # The store over a file system that fails; see vfs.h.
 check_PROGRAMS += %D%/t_store_fault

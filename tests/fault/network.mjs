@@ -86,6 +86,7 @@ export class Network {
 			return;
 		}
 		if (this.random() < this.refuse) {
+			this.refused = (this.refused ?? 0) + 1;
 			this.#put(socket, { done: send, status: -18, messageId: '' }); // rate limit
 			return;
 		}

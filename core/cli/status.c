@@ -92,9 +92,14 @@ static void print_modules(const cJSON *modules)
 static void print_problems(const cJSON *config)
 {
 	const cJSON *p;
+	const char *not_used = oc_json_str(config, "reloadError", NULL);
 	label("config");
 	printf("%s%s\n", oc_json_str(config, "path", "?"),
 	       oc_json_bool(config, "lastGood", false) ? " (broken: the last good copy is used)" : "");
+	if (not_used != NULL) {
+		label("");
+		printf("%serror%s %s; what was loaded before is used\n", oc_red(), oc_plain(), not_used);
+	}
 	cJSON_ArrayForEach(p, oc_json_get(config, "problems"))
 	{
 		bool error = strcmp(oc_json_str(p, "severity", ""), "error") == 0;

@@ -186,9 +186,14 @@ static void tell(oc_config_watch *w, bool fresh, oc_status status, oc_config *lo
 		return;
 	}
 	bool news = fresh || diff->n > 0 || was_failed || !same_problems(w->current, after) || !same_variables(w->current, after);
+	bool late = look_again(w); /* changed while it was read */
 	oc_config_unref(w->current);
 	w->current = oc_config_ref(after);
 	watch_files(w);
+	if (late) {
+		w->forced = true;
+		oc_timer_again(w->timer, wait_ms(w));
+	}
 	if (news)
 		w->changed(w->arg, after, diff, NULL);
 	oc_config_diff_free(diff);

@@ -70,6 +70,7 @@ test('a mistake made while it runs is told, and its correction too', async () =>
 	fs.writeFileSync(file, '{ broken');
 	await until('the complaint', () => /old configuration stays/.test(gw.log));
 	match((await gw.rpc('system.status', {})).config.reloadError, /line 1, column/);
+	match(cli(['status']).out, /error .*openclaw\.json: line 1, column .*; what was loaded before is used/);
 	fs.writeFileSync(file, good);
 	await until('the correction', async () => !(await paths()).includes('session.dmScope'));
 	equal((await gw.rpc('system.status', {})).config.reloadError, undefined);

@@ -198,7 +198,7 @@ static char *module_name(const char *id)
 {
 	char out[65] = "plugin.";
 	size_t n = strlen(out);
-	uint32_t hash = 2166136261u;
+	uint32_t hash = 2166136261u; /* FNV-1a of 32 bits: operators have written such names into their configurations */
 	bool changed = false;
 	for (const char *p = id; *p != 0; p++) {
 		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '-' || *p == '_' || *p == '.';

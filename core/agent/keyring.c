@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "core/base/clock.h"
+#include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/path.h"
 
@@ -415,10 +416,7 @@ static uint64_t key_rests(oc_agent *agent, const auth_key *k, const char *ref, o
  * useful, and many sessions spread over all keys. */
 static uint64_t liking(const char *session, const char *id)
 {
-	uint64_t h = 0xcbf29ce484222325ULL;
-	for (int i = 0; i < 2; i++)
-		for (const char *p = i == 0 ? session : id; *p != 0; p++)
-			h = (h ^ (unsigned char)*p) * 0x100000001b3ULL;
+	uint64_t h = oc_hash_z(oc_hash_z(OC_HASH_START, session), id);
 	h ^= h >> 32;
 	h *= 0x9e3779b97f4a7c15ULL;
 	return h ^ h >> 29;
@@ -429,10 +427,7 @@ uint64_t oc_keyring_sum(oc_agent *agent, const char *provider, const char *secre
 	char main_id[65];
 	const key_set *set = set_of(agent, oc_agent_default_id(agent->config, main_id), provider);
 	oc_map_node *node = set != NULL ? oc_map_find(&agent->keyring->keys, secret) : NULL;
-	oc_str value = node != NULL ? value_of(agent, OC_MAP_OWNER(node, auth_key, node)) : (oc_str){0};
-	for (size_t i = 0; i < value.n; i++)
-		sum = (sum ^ (unsigned char)value.p[i]) * 0x100000001b3ULL;
-	return sum;
+	return node != NULL ? oc_hash(sum, value_of(agent, OC_MAP_OWNER(node, auth_key, node))) : sum;
 }
 
 static auth_key *best(oc_agent *agent, const key_set *set, const char *session, const char *ref, uint64_t *ret_rest)

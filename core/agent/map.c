@@ -2,18 +2,17 @@
 
 #include <string.h>
 
+#include "core/base/hash.h"
 #include "core/base/id.h"
 #include "core/base/mem.h"
 
-/* FNV-1a over a start that nobody outside knows: peers choose session keys, and must not be able to choose one bucket. */
+/* Over a start that nobody outside knows: peers choose session keys, and must not be able to choose one bucket. */
 static uint64_t hash_of(const char *key)
 {
 	static uint64_t seed;
 	if (seed == 0)
 		oc_random(&seed, sizeof seed);
-	uint64_t h = seed ^ 0xcbf29ce484222325ULL;
-	for (const char *p = key; *p != 0; p++)
-		h = (h ^ (unsigned char)*p) * 0x100000001b3ULL;
+	uint64_t h = oc_hash_z(seed ^ OC_HASH_START, key);
 	return h ^ h >> 29;
 }
 

@@ -6,6 +6,7 @@
 #include "core/agent/keyring.h"
 #include "core/agent/model.h"
 #include "core/base/clock.h"
+#include "core/base/hash.h"
 #include "core/base/id.h"
 
 #define BACKOFF_MS 500u
@@ -53,13 +54,6 @@ typedef struct cooldown {
 
 /* ---- What it is about ---- */
 
-static uint64_t mix(uint64_t sum, const char *text)
-{
-	for (; text != NULL && *text != 0; text++)
-		sum = (sum ^ (unsigned char)*text) * 0x100000001b3ULL;
-	return sum;
-}
-
 /* Of the address and the key that refused. Not of what has nothing to do with it: a changed prompt is no reason to ask again. */
 static uint64_t sum_of(oc_agent *agent, const char *key)
 {
@@ -70,13 +64,13 @@ static uint64_t sum_of(oc_agent *agent, const char *key)
 	snprintf(secret, sizeof secret, "%.*s", (int)strcspn(rest, " "), rest);
 	const cJSON *p = oc_json_get(oc_model_catalog(agent, agent->config), provider), *env = oc_json_get(p, "env");
 	const cJSON *first = cJSON_IsArray(env) ? cJSON_GetArrayItem(env, 0) : env;
-	uint64_t sum = mix(0xcbf29ce484222325ULL, oc_json_str(p, "baseUrl", ""));
+	uint64_t sum = oc_hash_z(OC_HASH_START, oc_json_str(p, "baseUrl", ""));
 	if (strncmp(secret, "models.providers.", 17) == 0 && strchr(secret, ':') != NULL)
 		return oc_keyring_sum(agent, provider, secret, sum);
 	char name[200];
 	snprintf(name, sizeof name, "models.providers.%s.apiKey", provider);
-	sum = mix(sum, oc_config_str(agent->config, name, ""));
-	return cJSON_IsString(first) ? mix(sum, oc_config_env(agent->config, first->valuestring)) : sum;
+	sum = oc_hash_z(sum, oc_config_str(agent->config, name, ""));
+	return cJSON_IsString(first) ? oc_hash_z(sum, oc_config_env(agent->config, first->valuestring)) : sum;
 }
 
 /* Who was out of reach may be there again; who said no says it again. */

@@ -8,6 +8,7 @@
 #include "core/agent/engine.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
+#include "core/base/hash.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
 
@@ -332,18 +333,15 @@ static void set_limits(oc_subagent *sub, const oc_subagent_spawn *sp)
  * makes the call again, and gets what it started before. */
 static void make_id(char id[37], const oc_subagent_spawn *sp)
 {
-	uint64_t h[2] = {0xcbf29ce484222325ULL, 0x84222325cbf29ce4ULL};
+	uint64_t h[2] = {OC_HASH_START, 0x84222325cbf29ce4ULL};
 	const oc_str parts[] = {oc_str_of(sp->run), oc_str_of(sp->call_id), oc_str_of(sp->label), sp->task};
 	if (sp->run[0] == 0 || sp->call_id[0] == 0) {
 		oc_id_uuid(id);
 		return;
 	}
 	for (int k = 0; k < 2; k++) {
-		for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-			for (size_t j = 0; j < parts[i].n; j++)
-				h[k] = (h[k] ^ (unsigned char)parts[i].p[j]) * 0x100000001b3ULL;
-			h[k] = (h[k] ^ 0x1ff) * 0x100000001b3ULL;
-		}
+		for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+			h[k] = oc_hash_step(oc_hash(h[k], parts[i]), 0x1ff);
 		h[k] = (h[k] ^ h[k] >> 32) * 0x9e3779b97f4a7c15ULL;
 	}
 	snprintf(id, 37, "%08x-%04x-8%03x-%04x-%012llx", (unsigned)(h[0] >> 32), (unsigned)(h[0] >> 16 & 0xffff),

@@ -7,6 +7,7 @@
 #include "core/agent/shown.h"
 #include "core/agent/take.h"
 #include "core/agent/toolrun.h"
+#include "core/base/hash.h"
 #include "core/base/log.h"
 
 #define PARALLEL_MAX 16
@@ -41,18 +42,10 @@ void oc_toolset_free(oc_toolset *set)
 
 /* ---- Repetition ---- */
 
-static uint64_t hash(uint64_t h, const char *s)
-{
-	h = h != 0 ? h : 0xcbf29ce484222325ULL;
-	for (; *s != 0; s++)
-		h = (h ^ (unsigned char)*s) * 0x100000001b3ULL;
-	return h;
-}
-
 static uint64_t hash_call(const cJSON *part)
 {
 	oc_auto_free char *args = oc_json_print(oc_json_get(part, "arguments"));
-	return hash(hash(0, oc_json_str(part, "name", "")), args != NULL ? args : "");
+	return oc_hash_z(oc_hash_z(OC_HASH_START, oc_json_str(part, "name", "")), args);
 }
 
 static unsigned times_seen(const oc_turn *turn, uint64_t call_hash)
@@ -67,7 +60,7 @@ static unsigned times_seen(const oc_turn *turn, uint64_t call_hash)
 static void remember(oc_turn *turn, uint64_t call_hash, const char *result)
 {
 	size_t max = sizeof turn->loop_hashes / sizeof *turn->loop_hashes;
-	uint64_t both = hash(call_hash, result != NULL ? result : "");
+	uint64_t both = oc_hash_z(call_hash, result);
 	bool seen_same = false, seen_other = false;
 	for (size_t i = 0; i < turn->n_loop_hashes; i++) {
 		seen_same |= turn->loop_hashes[i] == both;

@@ -3,6 +3,7 @@ libocore_la_SOURCES += \
 	%D%/clock.c %D%/clock.h \
 	%D%/err.c %D%/err.h \
 	%D%/fault.h \
+	%D%/hash.h \
 	%D%/hist.c \
 	%D%/hist.h \
 	%D%/trace.c \

@@ -32,7 +32,7 @@ struct oc_procs {
 	bool cgroups_known;
 	oc_cgroup_base cgroups;
 	uint64_t next_number;
-	uint32_t said[64]; /* hashes of warnings that were given */
+	uint64_t said[64]; /* hashes of warnings that were given */
 	size_t n_said;
 
 	oc_proc *first;   /* all that are not over */

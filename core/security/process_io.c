@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/security/process_int.h"
@@ -68,10 +69,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 /* The same warning is given once, not with every command. */
 static bool said_before(oc_procs *procs, oc_str text)
 {
-	uint32_t hash = 2166136261u;
+	uint64_t hash = oc_hash(OC_HASH_START, text);
 
-	for (size_t i = 0; i < text.n; i++)
-		hash = (hash ^ (unsigned char)text.p[i]) * 16777619u;
 	for (size_t i = 0; i < procs->n_said; i++)
 		if (procs->said[i] == hash)
 			return true;

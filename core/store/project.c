@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "core/base/hash.h"
 #include "core/base/id.h"
 #include "core/base/mem.h"
 #include "core/store/batch.h"
@@ -33,10 +34,7 @@ static const char *const NEW_EPOCH =
 
 static size_t slot_of(const oc_tx *tx, const char *key)
 {
-	uint32_t h = 2166136261u;
-	for (const char *p = key; *p != 0; p++)
-		h = (h ^ (unsigned char)*p) * 16777619u;
-	size_t at = h & (TX_SESSIONS - 1);
+	size_t at = oc_hash_z(OC_HASH_START, key) & (TX_SESSIONS - 1);
 	while (tx->sessions[at].key != NULL && strcmp(tx->sessions[at].key, key) != 0)
 		at = (at + 1) & (TX_SESSIONS - 1);
 	return at;

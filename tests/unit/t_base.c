@@ -14,6 +14,7 @@
 #include "core/base/buf.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
+#include "core/base/hash.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
@@ -163,6 +164,15 @@ static void ids_have_their_form(void **state)
 	assert_int_equal(strspn(oc_id_token(t, 16), "abcdefghijklmnopqrstuvwxyz234567"), 16);
 	char when[32];
 	assert_string_equal(oc_wall_format(1769862896789, when, sizeof when), "2026-01-31T12:34:56.789Z");
+}
+
+/* The published values: what is in a store was made with them. */
+static void sums_are_fnv_1a(void **state)
+{
+	(void)state;
+	assert_true(oc_hash(OC_HASH_START, oc_str_of("a")) == 0xaf63dc4c8601ec8cULL);
+	assert_true(oc_hash_z(oc_hash_z(oc_hash_z(OC_HASH_START, "foo"), NULL), "bar") == 0x85944171f73967e8ULL);
+	assert_true(oc_hash_step(oc_hash(OC_HASH_START, OC_STR_NONE), 'a') == 0xaf63dc4c8601ec8cULL);
 }
 
 static void files_are_replaced_whole(void **state)
@@ -334,6 +344,7 @@ int main(void)
 		cmocka_unit_test(strings_compare_cut_and_parse),
 		cmocka_unit_test(nearest_name_is_suggested),
 		cmocka_unit_test(ids_have_their_form),
+		cmocka_unit_test(sums_are_fnv_1a),
 		cmocka_unit_test(files_are_replaced_whole),
 		cmocka_unit_test(paths_join_and_expand),
 		cmocka_unit_test(log_hides_secrets),

@@ -13,9 +13,7 @@ static bool in_word(unsigned char c)
 
 static void add(float *vector, size_t n, const char *p, size_t length, float weight)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)p[i]) * UINT64_C(0x100000001b3);
+	uint64_t hash = prv_str_hash(PRV_HASH_START, (oc_str){p, length});
 	hash ^= hash >> 29;
 	vector[hash % n] += (hash >> 63) != 0 ? -weight : weight;
 }

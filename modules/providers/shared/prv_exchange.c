@@ -75,12 +75,8 @@ static void say(const prv_instance *inst, int32_t level, const char *format, ...
 
 static uint64_t hash_of(const prv_endpoint *e)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-	const char *const parts[] = {e->base, "\n", e->model};
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		for (const char *p = parts[i]; *p != 0; p++)
-			hash = (hash ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
-	return hash;
+	uint64_t hash = prv_str_hash(PRV_HASH_START, oc_str_of(e->base));
+	return prv_str_hash(prv_str_hash(hash, oc_str_of("\n")), oc_str_of(e->model));
 }
 
 static prv_quirks recall(const prv_instance *inst, const prv_endpoint *e)

@@ -110,9 +110,7 @@ void prv_history_id(prv_text *out, prv_json id, int rule)
 		free(text);
 		return;
 	}
-	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-	for (size_t i = 0; i < s.n; i++)
-		hash = (hash ^ (unsigned char)s.p[i]) * UINT64_C(0x100000001b3);
+	uint64_t hash = prv_str_hash(PRV_HASH_START, s);
 	free(text);
 	prv_text_z(out, rule == PRV_ID_NINE ? "\"" : "\"call_");
 	for (int i = 0; i < (rule == PRV_ID_NINE ? 9 : 12); i++, hash /= 36)

@@ -260,3 +260,10 @@ oc_str prv_str_sub(oc_str s, size_t from, size_t n)
 		n = s.n - from;
 	return (oc_str){s.p + from, n};
 }
+
+uint64_t prv_str_hash(uint64_t sum, oc_str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		sum = (sum ^ (unsigned char)s.p[i]) * UINT64_C(0x100000001b3);
+	return sum;
+}

@@ -49,4 +49,8 @@ bool prv_str_starts(oc_str s, const char *prefix);
 bool prv_str_ends(oc_str s, const char *suffix);
 oc_str prv_str_sub(oc_str s, size_t from, size_t n);
 
+/* FNV-1a, 64 bits: the sum with the bytes of s behind what is in it already. */
+#define PRV_HASH_START UINT64_C(0xcbf29ce484222325)
+uint64_t prv_str_hash(uint64_t sum, oc_str s);
+
 #endif

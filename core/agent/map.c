@@ -16,6 +16,11 @@ static uint64_t hash_of(const char *key)
 	return h ^ h >> 29;
 }
 
+typedef struct oc_map_walk {
+	struct oc_map_walk *outer;
+	oc_map_node *next;
+} oc_map_walk;
+
 static oc_map_node **bucket_of(const oc_map *map, uint64_t hash)
 {
 	if (map->buckets == NULL)
@@ -54,8 +59,8 @@ oc_map_node *oc_map_find(const oc_map *map, const char *key)
 
 void oc_map_add(oc_map *map, oc_map_node *node, const char *key)
 {
-	if (map->n >= map->n_buckets)
-		grow(map);
+	if (map->n >= map->n_buckets && map->walks == NULL)
+		grow(map); /* else later: who walks would meet nodes twice */
 	node->key = key;
 	node->hash = hash_of(key);
 	oc_map_node **at = bucket_of(map, node->hash);
@@ -70,6 +75,9 @@ void oc_map_remove(oc_map *map, oc_map_node *node)
 		return;
 	for (oc_map_node **at = bucket_of(map, node->hash); *at != NULL; at = &(*at)->next)
 		if (*at == node) {
+			for (oc_map_walk *w = map->walks; w != NULL; w = w->outer)
+				if (w->next == node)
+					w->next = node->next;
 			*at = node->next;
 			node->key = NULL;
 			map->n--;
@@ -89,11 +97,14 @@ oc_map_node *oc_map_any(const oc_map *map)
 
 void oc_map_each(oc_map *map, void (*fn)(void *arg, oc_map_node *node), void *arg)
 {
+	oc_map_walk walk = {.outer = map->walks};
+	map->walks = &walk;
 	for (size_t i = 0; i < (map->n_buckets == 0 ? 1 : map->n_buckets); i++)
-		for (oc_map_node *node = map->buckets != NULL ? map->buckets[i] : map->first, *next; node != NULL; node = next) {
-			next = node->next;
+		for (oc_map_node *node = map->buckets != NULL ? map->buckets[i] : map->first; node != NULL; node = walk.next) {
+			walk.next = node->next;
 			fn(arg, node);
 		}
+	map->walks = walk.outer;
 }
 
 void oc_map_free(oc_map *map)

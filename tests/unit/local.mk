@@ -33,6 +33,7 @@ unit_tests += %D%/t_notify
 unit_tests += %D%/t_llhttp
 unit_tests += %D%/t_loader
 unit_tests += %D%/t_loop
+unit_tests += %D%/t_map
 unit_tests += %D%/t_regex
 unit_tests += %D%/t_schema
 unit_tests += %D%/t_manifest

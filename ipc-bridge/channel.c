@@ -222,6 +222,18 @@ static char *lend(const oc_plugin *plugin, const char *path)
 	return NULL;
 }
 
+/* Asks with what was said about the channel (status: whether it could be read). */
+static void ask_with(oc_plugin_channel *c, oc_call *call, const char *method, oc_status status, cJSON *said, uint32_t ms)
+{
+	if (status == OC_OK && !oc_json_set_str(said, "channel", c->id))
+		status = OC_E_NOMEM;
+	oc_auto_free char *payload = status == OC_OK ? oc_json_print(said) : NULL;
+	if (status == OC_OK)
+		status = payload != NULL ? ask(c, call, method, oc_str_of(payload), ms, NULL) : OC_E_NOMEM;
+	if (status != OC_OK)
+		refuse(call, status);
+}
+
 static void send_message(void *inst, oc_call *call, oc_str text)
 {
 	oc_plugin_channel *c = inst;
@@ -235,13 +247,7 @@ static void send_message(void *inst, oc_call *call, oc_str text)
 		if (lent != NULL)
 			(void)oc_json_set_str(item, "path", lent);
 	}
-	if (status == OC_OK && !oc_json_set_str(message, "channel", c->id))
-		status = OC_E_NOMEM;
-	oc_auto_free char *payload = status == OC_OK ? oc_json_print(message) : NULL;
-	if (status == OC_OK)
-		status = payload != NULL ? ask(c, call, "channel.send", oc_str_of(payload), SEND_MS, NULL) : OC_E_NOMEM;
-	if (status != OC_OK)
-		refuse(call, status);
+	ask_with(c, call, "channel.send", status, message, SEND_MS);
 }
 
 /* A plugin tells its network itself that somebody writes. */
@@ -254,13 +260,7 @@ static void act(void *inst, oc_call *call, oc_str text)
 		oc_call_done(call, OC_OK, OC_STR("{}"));
 		return;
 	}
-	if (status == OC_OK && !oc_json_set_str(action, "channel", c->id))
-		status = OC_E_NOMEM;
-	oc_auto_free char *payload = status == OC_OK ? oc_json_print(action) : NULL;
-	if (status == OC_OK)
-		status = payload != NULL ? ask(c, call, "channel.action", oc_str_of(payload), ACTION_MS, NULL) : OC_E_NOMEM;
-	if (status != OC_OK)
-		refuse(call, status);
+	ask_with(c, call, "channel.action", status, action, ACTION_MS);
 }
 
 /* Each has a deadline of its own in the process. */

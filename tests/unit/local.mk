@@ -81,7 +81,7 @@ EXTRA_DIST += %D%/agent_fake.h %D%/bridge_peer.js
 
 # Exports its own getaddrinfo, so that libcurl asks the test for addresses.
 tests_unit_t_http_calls_LDFLAGS = $(AM_LDFLAGS) -Wl,--export-dynamic
-EXTRA_DIST += %D%/net_test.h
+EXTRA_DIST += %D%/loop_test.h %D%/net_test.h
 
 # Parts of modules, without the core.
 tg_cppflags = $(AM_CPPFLAGS) -I$(srcdir)/modules/channels/telegram

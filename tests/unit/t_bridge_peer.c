@@ -13,6 +13,7 @@
 #include "core/base/mem.h"
 #include "core/base/str.h"
 #include "ipc-bridge/peer.h"
+#include "tests/unit/loop_test.h"
 
 typedef struct fixture {
 	oc_transport_kind kind;
@@ -64,19 +65,6 @@ static void on_closed(void *arg, const char *why)
 
 static const oc_peer_events events = {on_ready, on_call, NULL, on_notify, on_closed};
 
-static void give_up(void *arg)
-{
-	(void)arg;
-	fail_msg("nothing happened for 15 seconds");
-}
-
-static void run(fixture *f)
-{
-	oc_watch *guard = oc_timer_start(f->owner, 15000, 0, give_up, f);
-	oc_loop_run(f->loop);
-	oc_watch_end(guard);
-}
-
 /* Starts the peer and the Node process with one more variable. */
 static void start(fixture *f, const char *secret, const char *variable)
 {
@@ -96,7 +84,7 @@ static void start(fixture *f, const char *secret, const char *variable)
 		(void)execlp("node", "node", script, (char *)NULL);
 		_exit(127);
 	}
-	run(f);
+	run_loop(f->loop, f->owner);
 }
 
 static int setup(void **state)
@@ -163,7 +151,7 @@ static void call(fixture *f, const char *method, const char *payload)
 {
 	unsigned before = f->done;
 	(void)begin(f, method, oc_str_of(payload), 5000);
-	run(f);
+	run_loop(f->loop, f->owner);
 	assert_int_equal(f->done, before + 1);
 }
 
@@ -203,7 +191,7 @@ static void big_messages_pass(void **state)
 	(void)begin(f, "echo", (oc_str){text, n}, 10000);
 	(void)begin(f, "echo", (oc_str){text, n}, 10000);
 	while (f->done < 2)
-		run(f);
+		run_loop(f->loop, f->owner);
 	assert_int_equal(f->status, OC_OK);
 	assert_int_equal(strlen(f->result), n);
 	free(text);
@@ -218,12 +206,12 @@ static void many_calls_overlap(void **state)
 		oc_status status = oc_peer_call_start(f->peer, &(oc_peer_call){.method = "echo", .payload = OC_STR("1"), .on_done = on_done, .arg = f}, &id);
 		assert_true(status == OC_OK || status == OC_E_LIMIT);
 		if (status == OC_E_LIMIT) { /* back-pressure: it takes more when it has read */
-			run(f);
+			run_loop(f->loop, f->owner);
 			i--;
 		}
 	}
 	while (f->done < 2000)
-		run(f);
+		run_loop(f->loop, f->owner);
 	oc_peer_stats stats;
 	oc_peer_get_stats(f->peer, &stats);
 	assert_int_equal(stats.open, 0);
@@ -235,11 +223,11 @@ static void deadlines_and_cancels_reach_the_guest(void **state)
 	fixture *f = *state;
 	start(f, "open sesame", NULL);
 	(void)begin(f, "wait", OC_STR("{}"), 50);
-	run(f);
+	run_loop(f->loop, f->owner);
 	assert_int_equal(f->status, OC_E_TIMEOUT);
 	uint32_t id = begin(f, "wait", OC_STR("{}"), 0);
 	oc_peer_cancel(f->peer, id);
-	run(f);
+	run_loop(f->loop, f->owner);
 	assert_int_equal(f->status, OC_OK);
 	id = begin(f, "wait", OC_STR("{}"), 0);
 	oc_peer_abandon(f->peer, id);
@@ -255,7 +243,7 @@ static void its_end_ends_its_calls(void **state)
 	(void)begin(f, "wait", OC_STR("{}"), 0);
 	(void)begin(f, "exit", OC_STR("{}"), 0);
 	while (f->closed[0] == 0)
-		run(f);
+		run_loop(f->loop, f->owner);
 	assert_int_equal(f->done, 2);
 	assert_int_equal(f->status, OC_E_RETRY);
 	assert_false(oc_peer_ready(f->peer));

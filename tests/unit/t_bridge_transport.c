@@ -15,6 +15,7 @@
 
 #include "ipc-bridge/sp.h"
 #include "ipc-bridge/transport.h"
+#include "tests/unit/loop_test.h"
 
 static struct {
 	int (*open)(nng_socket *);
@@ -67,19 +68,6 @@ static void on_closed(void *arg, const char *why)
 
 static const oc_transport_events events = {on_opened, on_message, on_closed};
 
-static void give_up(void *arg)
-{
-	(void)arg;
-	fail_msg("nothing happened for 15 seconds");
-}
-
-static void run(fixture *f)
-{
-	oc_watch *guard = oc_timer_start(f->owner, 15000, 0, give_up, f);
-	oc_loop_run(f->loop);
-	oc_watch_end(guard);
-}
-
 static void stop(void *arg)
 {
 	oc_loop_stop(arg);
@@ -127,7 +115,7 @@ static nng_socket guest(fixture *f)
 	assert_int_equal(nng.set_ms(socket, NNG_OPT_SENDTIMEO, 15000), 0);
 	assert_int_equal(nng.set_size(socket, NNG_OPT_RECVMAXSZ, 0), 0);
 	assert_int_equal(nng.dial(socket, url, NULL, NNG_FLAG_NONBLOCK), 0);
-	run(f);
+	run_loop(f->loop, f->owner);
 	assert_int_equal(f->opened, 1);
 	assert_int_equal(access(f->path, F_OK), -1); /* nobody else can come */
 	return socket;
@@ -150,10 +138,10 @@ static void libnng_is_understood_and_understands(void **state)
 	nng_socket socket = guest(f);
 	char hello[] = "hello", none[] = "";
 	assert_int_equal(nng.send(socket, hello, 5, 0), 0);
-	run(f);
+	run_loop(f->loop, f->owner);
 	assert_string_equal(f->last, "hello");
 	assert_int_equal(nng.send(socket, none, 0, 0), 0);
-	run(f);
+	run_loop(f->loop, f->owner);
 	assert_int_equal(f->last_n, 0);
 	/* Of one turn, in order. */
 	assert_int_equal(oc_transport_send(f->transport, OC_STR("head,"), OC_STR("body")), OC_OK);
@@ -166,7 +154,7 @@ static void libnng_is_understood_and_understands(void **state)
 	hear(socket, "");
 	hear(socket, "third");
 	assert_int_equal(nng.close(socket), 0);
-	run(f);
+	run_loop(f->loop, f->owner);
 	assert_string_equal(f->why, "the process closed the connection");
 	assert_int_equal(oc_transport_send(f->transport, OC_STR("too "), OC_STR("late")), OC_E_STATE);
 }
@@ -179,7 +167,7 @@ static void big_messages_go_both_ways(void **state)
 	char *big = malloc(n), *back = NULL;
 	memset(big, 'b', n);
 	assert_int_equal(nng.send(socket, big, n, 0), 0);
-	run(f);
+	run_loop(f->loop, f->owner);
 	assert_int_equal(f->last_n, n);
 	assert_int_equal(oc_transport_send(f->transport, OC_STR("x"), (oc_str){big, n}), OC_OK);
 	assert_int_equal(oc_transport_send(f->transport, OC_STR("x"), (oc_str){big, n}), OC_OK);
@@ -206,7 +194,7 @@ static void may_be_closed_by_what_it_tells(void **state)
 	f->close_at_message = true;
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(nng.send(socket, text, 3, 0), 0);
-	run(f);
+	run_loop(f->loop, f->owner);
 	assert_null(f->transport);
 	assert_int_equal(f->messages, 1);
 	assert_int_equal(nng.close(socket), 0);
@@ -221,7 +209,7 @@ static void say(fixture *f, const char *bytes, size_t n, const char *why)
 	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(write(fd, bytes, n), (ssize_t)n);
 	while (f->why[0] == 0)
-		run(f);
+		run_loop(f->loop, f->owner);
 	assert_string_equal(f->why, why);
 	(void)close(fd);
 }

@@ -65,6 +65,7 @@ unit_tests += %D%/t_utf8
 unit_tests += %D%/t_validate
 unit_tests += %D%/t_http_calls
 unit_tests += %D%/t_http_server
+unit_tests += %D%/t_http_server_life
 unit_tests += %D%/t_local_client
 unit_tests += %D%/t_tls
 unit_tests += %D%/t_ws
@@ -81,7 +82,8 @@ EXTRA_DIST += %D%/agent_fake.h %D%/bridge_peer.js
 
 # Exports its own getaddrinfo, so that libcurl asks the test for addresses.
 tests_unit_t_http_calls_LDFLAGS = $(AM_LDFLAGS) -Wl,--export-dynamic
-EXTRA_DIST += %D%/loop_test.h %D%/net_test.h
+EXTRA_DIST += %D%/http_app.h %D%/loop_test.h %D%/net_test.h
+tests_unit_t_sandbox_SOURCES = %D%/t_sandbox.c %D%/sandbox_attempts.c %D%/sandbox_attempts.h
 
 # Parts of modules, without the core.
 tg_cppflags = $(AM_CPPFLAGS) -I$(srcdir)/modules/channels/telegram
@@ -133,7 +135,7 @@ tests_unit_t_prv_oom_LDADD = $(prv_libs)
 tests_unit_t_prv_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 tests_unit_t_prv_json_CPPFLAGS = $(prv_cppflags)
 tests_unit_t_prv_json_LDADD = $(prv_libs)
-EXTRA_DIST += %D%/prv_test.h
+EXTRA_DIST += %D%/prv_host.h %D%/prv_test.h
 tests_unit_t_fs_SOURCES = %D%/t_fs.c modules/tools/fs/fs_file.c modules/tools/fs/fs_glob.c modules/tools/fs/fs_root.c modules/tools/fs/fs_walk.c modules/tools/shared/tk.c
 tests_unit_t_fs_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/modules/tools/fs -I$(srcdir)/modules/tools/shared
 tests_unit_t_exec_parts_SOURCES = %D%/t_exec_parts.c $(exec_pure_sources)

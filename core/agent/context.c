@@ -133,7 +133,7 @@ bool oc_context_is_group(const oc_turn *turn)
 }
 
 /* Prompt and tools: once for each model a turn uses, so that the beginning of its requests stays the same. */
-static oc_status build_system(oc_turn *turn, oc_err *err)
+oc_status oc_context_system(oc_turn *turn, oc_err *err)
 {
 	if (turn->system_model != NULL && turn->system_model == turn->model.ref)
 		return OC_OK;
@@ -196,7 +196,7 @@ oc_status oc_context_build(oc_turn *turn, oc_err *err)
 	oc_budget budget;
 	oc_record *own = NULL;
 	int64_t own_tokens = 0;
-	oc_status status = build_system(turn, err);
+	oc_status status = oc_context_system(turn, err);
 	if (status != OC_OK)
 		return status;
 	oc_budget_of(turn, &budget);

@@ -130,6 +130,8 @@ void oc_lane_pump(oc_agent *agent);
 int oc_lane_each(oc_agent *agent, const char *session, void (*fn)(void *arg, oc_turn *turn), void *arg);
 oc_turn *oc_lane_running(oc_agent *agent, const char *session);
 bool oc_lane_is_first(const oc_turn *turn);
+/* It is, and would begin if it were ready now. */
+bool oc_lane_has_room(const oc_turn *turn);
 /* How many wait in the session. */
 int oc_lane_waiting(oc_agent *agent, const char *session);
 /* "subagent", "cron"; NULL: main, both ways. */

@@ -328,6 +328,13 @@ bool oc_lane_is_first(const oc_turn *turn)
 	return turn->lane != NULL && turn->lane->first == turn;
 }
 
+bool oc_lane_has_room(const oc_turn *turn)
+{
+	const oc_agent *agent = turn->agent;
+	oc_lane_class class = class_of(turn);
+	return oc_lane_is_first(turn) && !agent->draining && agent->classes[class].running < limit_of(agent, class);
+}
+
 oc_turn *oc_lane_running(oc_agent *agent, const char *session)
 {
 	const oc_lane *lane = find(agent, session);

@@ -211,6 +211,14 @@ static void send_typing(void *arg)
 	oc_outbound_typing(turn->agent, turn->deliver);
 }
 
+oc_status oc_turn_settle_workspace(oc_turn *turn, oc_err *err)
+{
+	if (turn->workspace == NULL)
+		turn->workspace = oc_agent_workspace(turn->agent, turn->config, turn->agent_id);
+	return turn->workspace != NULL ? oc_workspace_prepare(turn->agent, turn->config, turn->workspace, err)
+				       : oc_fail(err, OC_E_NOMEM, NULL, "cannot begin the turn");
+}
+
 void oc_turn_begin(oc_turn *turn)
 {
 	OC_TRACE(turn->trace);
@@ -223,9 +231,7 @@ void oc_turn_begin(oc_turn *turn)
 		return; /* cancel_now is on its way */
 	oc_err err = {0};
 	oc_take_waiting(turn);
-	turn->workspace = oc_agent_workspace(turn->agent, turn->config, turn->agent_id);
-	oc_status status = turn->workspace != NULL ? oc_workspace_prepare(turn->agent, turn->config, turn->workspace, &err)
-						   : oc_fail(&err, OC_E_NOMEM, NULL, "cannot begin the turn");
+	oc_status status = turn->foreseen_ms != 0 ? OC_OK : oc_turn_settle_workspace(turn, &err);
 	if (status != OC_OK) {
 		oc_turn_fail(turn, status, &err);
 		return;

@@ -107,6 +107,7 @@ struct oc_turn {
 	uint64_t ready_ns, began_ns; /* the same, more exact: committed, begun */
 	bool user_stored;      /* the message is in the history */
 	bool began_session, after_reset;
+	bool new_session; /* there was none before this message: it has no settings */
 	bool duplicate;
 	bool recovered;	   /* its run was in the store already */
 	bool resumed;	   /* it goes on from messages of its own that are in the store */
@@ -166,6 +167,8 @@ struct oc_turn {
 	const char *system;	    /* the prompt */
 	const char *tools_json;	    /* "" when there are none */
 	const char *system_model;   /* the model prompt and tools were written for; NULL: not yet */
+	uint64_t foreseen_ms;	    /* when model, prompt and tools were looked up before the message was committed; 0: not */
+	const char *foreseen_for;   /* model_override at that time */
 	oc_sbuf messages;	    /* the messages of the request, joined by commas */
 	const char *messages_model; /* the model they were written for */
 	const char *history_model;  /* the model the history at the beginning of messages was written for; NULL: none is there */
@@ -215,6 +218,8 @@ void oc_turn_notice(oc_turn *turn, const char *code, const char *format, ...) __
 void oc_turn_store(oc_turn *turn, oc_batch *batch);
 /* Commits, then next(turn) when the turn still runs; a failure ends the turn. One at a time. */
 void oc_turn_store_then(oc_turn *turn, oc_batch *batch, void (*next)(oc_turn *turn));
+/* Where its files are, made when they are not there. */
+oc_status oc_turn_settle_workspace(oc_turn *turn, oc_err *err);
 /* A copy in the turn's arena; "" when there is no memory (the turn fails at its end by the arena's state). */
 const char *oc_turn_text(oc_turn *turn, const char *s);
 /* The turn's answer is complete. */
@@ -277,6 +282,9 @@ void oc_turn_model_said(oc_turn *turn, const char *json, const char *text);
 
 /* The model of the turn, when it has none yet: what the message, the session or the configuration says. */
 oc_status oc_turn_choose_model(oc_turn *turn, oc_err *err);
+/* Looks up the turn's model and writes its prompt and tools while its message is on its way to the store. Nobody sees any of
+ * it; oc_turn_prepare takes what still holds. */
+void oc_turn_foresee(oc_turn *turn);
 /* Model, prompt and history, then the first model call. */
 void oc_turn_prepare(oc_turn *turn);
 /* One model call with what the turn has. */
@@ -288,6 +296,8 @@ char *oc_turn_text_of_parts(const cJSON *content);
 
 /* Fills workspace, system, tools_json and messages for turn->model. OC_E_CONTEXT: the message alone is too long for it. */
 oc_status oc_context_build(oc_turn *turn, oc_err *err);
+/* The part of it that needs nothing but the model. */
+oc_status oc_context_system(oc_turn *turn, oc_err *err);
 /* A group or channel: several people read along. */
 bool oc_context_is_group(const oc_turn *turn);
 /* Adds a message of this turn to the requests; content is copied. */

@@ -59,6 +59,7 @@ static void accepted(void *arg, const oc_batch *b, oc_status status, const oc_er
 	}
 	turn->duplicate = status == OC_OK && oc_batch_is_duplicate(b);
 	turn->began_session |= status == OC_OK && oc_batch_began_session(b);
+	turn->new_session = status == OC_OK && oc_batch_made_session(b);
 	OC_FAULT_POINT("inbox-committed");
 	tell_committed(turn, status);
 	OC_FAULT_POINT("inbox-acknowledged");
@@ -410,6 +411,8 @@ oc_status oc_turn_submit(oc_agent *agent, const oc_turn_input *in, const oc_inbo
 	memcpy(ret->session, turn->session, sizeof ret->session);
 	memcpy(ret->trace, turn->trace, sizeof ret->trace);
 	OC_TRACE(turn->trace);
+	if (turn->user_stored && oc_lane_has_room(turn))
+		oc_turn_foresee(turn);
 	oc_debug("turn", "%s: a message of %s is taken, run %s", turn->session, turn->origin, turn->run);
 	return OC_OK;
 }

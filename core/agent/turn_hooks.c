@@ -387,6 +387,7 @@ static void before_done(void *arg, const oc_hook_result *result)
 {
 	oc_turn *turn = arg;
 	OC_TRACE(turn->trace);
+	turn->foreseen_ms = 0; /* without knowing what is said now */
 	if (before[turn->hook_step - 1].apply(turn, result)) {
 		go_before(turn);
 		return;

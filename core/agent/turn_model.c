@@ -22,6 +22,7 @@
 #define RETRIES_MAX 2	   /* of one model, when it failed before it said anything */
 #define CONTINUE_MAX 2	   /* answers that broke off in the middle */
 #define SHRINK_MAX 3	   /* halvings of the history when the window is full after all */
+#define FORESEEN_MS 1000   /* what was looked up before is taken so long; files may have changed since */
 #define ARGUMENTS_MAX ((size_t)4 << 20)
 
 static void next_candidate(oc_turn *turn, uint64_t retry_after_ms);
@@ -117,7 +118,7 @@ static oc_status add_user(oc_turn *turn, oc_err *err)
 static void session_settings(oc_turn *turn)
 {
 	oc_auto_json cJSON *session = NULL;
-	if (oc_store_session(turn->agent->store, turn->session, &session, NULL) != OC_OK)
+	if (turn->new_session || oc_store_session(turn->agent->store, turn->session, &session, NULL) != OC_OK)
 		return;
 	if (turn->model_override[0] == 0) {
 		turn->model_override = oc_turn_text(turn, oc_json_str(session, "model", ""));
@@ -128,9 +129,8 @@ static void session_settings(oc_turn *turn)
 	oc_shown_begin(turn, session);
 }
 
-oc_status oc_turn_choose_model(oc_turn *turn, oc_err *err)
+static oc_status find_model(oc_turn *turn, oc_err *err)
 {
-	session_settings(turn);
 	const char *profile = oc_keyring_named(turn->agent, turn->agent_id, turn->model_override);
 	if (profile != NULL) {
 		char *ref = oc_arena_memdup(turn->arena, turn->model_override, (size_t)(profile - 1 - turn->model_override));
@@ -142,6 +142,33 @@ oc_status oc_turn_choose_model(oc_turn *turn, oc_err *err)
 	oc_status status = oc_model_candidates(turn->agent, turn->config, turn->arena, turn->agent_id, turn->model_override,
 					       turn->model_strict, &turn->candidates, &turn->n_candidates, err);
 	return status == OC_OK ? choose(turn, 0, err) : status;
+}
+
+/* The loop would stand still until the commit is there, which no message may overtake; its prompt may. */
+void oc_turn_foresee(oc_turn *turn)
+{
+	oc_err err = {0};
+	if (oc_turn_settle_workspace(turn, &err) != OC_OK || find_model(turn, &err) != OC_OK ||
+	    oc_context_system(turn, &err) != OC_OK)
+		return; /* and will be told to somebody when it fails again */
+	turn->foreseen_ms = oc_now_ms();
+	turn->foreseen_for = turn->model_override;
+}
+
+/* It had to wait after all, or something was said that it did not know. */
+static bool foreseen(const oc_turn *turn)
+{
+	return turn->foreseen_ms != 0 && oc_now_ms() - turn->foreseen_ms < FORESEEN_MS &&
+	       strcmp(turn->foreseen_for, turn->model_override) == 0;
+}
+
+oc_status oc_turn_choose_model(oc_turn *turn, oc_err *err)
+{
+	session_settings(turn);
+	if (foreseen(turn))
+		return OC_OK;
+	turn->system_model = NULL;
+	return find_model(turn, err);
 }
 
 void oc_turn_prepare(oc_turn *turn)

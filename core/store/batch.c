@@ -86,7 +86,7 @@ static oc_status run_all(oc_tx *tx, void *arg, oc_err *err)
 static void run_again(void *arg)
 {
 	oc_batch *b = arg;
-	b->skip_rest = b->duplicate = b->began = false;
+	b->skip_rest = b->duplicate = b->began = b->made = false;
 	b->duplicate_run[0] = 0;
 	for (oc_op *op = b->first; op != NULL; op = op->next)
 		op->seq = 0;
@@ -154,7 +154,12 @@ bool oc_batch_is_duplicate(const oc_batch *b)
 
 bool oc_batch_began_session(const oc_batch *b)
 {
-	return b->began;
+	return b->began || b->made;
+}
+
+bool oc_batch_made_session(const oc_batch *b)
+{
+	return b->made;
 }
 
 const char *oc_batch_duplicate_run(const oc_batch *b)
@@ -174,7 +179,7 @@ static oc_status run_session(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 {
 	const session_op *o = (const session_op *)op;
 	oc_tx_session *s = NULL;
-	oc_status status = oc_project_session(tx, o->key, &s, &b->began, err);
+	oc_status status = oc_project_session(tx, o->key, &s, &b->made, err);
 	if (status != OC_OK)
 		return status;
 	sqlite3_stmt *set = oc_tx_stmt(tx,
@@ -227,7 +232,7 @@ static oc_status run_event(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 {
 	const event_op *o = (const event_op *)op;
 	oc_tx_session *s = NULL;
-	oc_status status = oc_project_session(tx, o->key, &s, &b->began, err);
+	oc_status status = oc_project_session(tx, o->key, &s, &b->made, err);
 	return status == OC_OK ? oc_project_event(tx, s, o->kind, o->run, o->data, &op->seq, err) : status;
 }
 
@@ -253,7 +258,7 @@ static oc_status run_message(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 {
 	const message_op *o = (const message_op *)op;
 	oc_tx_session *s = NULL;
-	oc_status status = oc_project_session(tx, o->key, &s, &b->began, err);
+	oc_status status = oc_project_session(tx, o->key, &s, &b->made, err);
 	if (status == OC_OK && s->ended && strcmp(o->m.role, "user") == 0) {
 		/* Talking to an ended session opens it again, with an empty history. */
 		status = oc_project_new_epoch(tx, s, "message", err);

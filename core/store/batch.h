@@ -23,7 +23,7 @@ struct oc_batch {
 	oc_batch_done done;
 	void *arg;
 	/* results */
-	bool skip_rest, duplicate, began;
+	bool skip_rest, duplicate, began, made;
 	char duplicate_run[64];
 };
 

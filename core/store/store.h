@@ -167,6 +167,7 @@ void oc_batch_usage(oc_batch *b, const char *session, const char *provider, cons
 /* Results, in done. */
 int64_t oc_batch_seq(const oc_batch *b, int index);
 bool oc_batch_is_duplicate(const oc_batch *b);
+bool oc_batch_made_session(const oc_batch *b);  /* there was no such session before it */
 bool oc_batch_began_session(const oc_batch *b); /* a session or an epoch of one began with it */
 const char *oc_batch_duplicate_run(const oc_batch *b); /* "" when none */
 

@@ -371,16 +371,18 @@ static oc_status enqueue(oc_store *store, oc_job *job, oc_err *err)
 		if (rc != 0)
 			status = oc_fail_errno(err, rc, "cannot start the store's writer");
 	}
+	bool wake = false;
 	if (status == OC_OK) {
 		bool first = store->queue.first == NULL;
 		list_add(&store->queue, job);
 		if (first)
 			store->lazy_until_ms = oc_now_ms() + LAZY_MS;
+		wake = first || !job->lazy;
 		store->hurry |= !job->lazy;
-		if (first || !job->lazy)
-			pthread_cond_signal(&store->wake);
 	}
 	pthread_mutex_unlock(&store->mutex);
+	if (wake)
+		pthread_cond_signal(&store->wake); /* without the lock, for which the writer would only wait again */
 	return status;
 }
 

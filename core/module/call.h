@@ -59,6 +59,16 @@ oc_status oc_hook_guest_handle(oc_guest *hook, oc_str name, oc_str payload, cons
 oc_status oc_service_guest_call(oc_guest *service, oc_str method, oc_str args, const oc_call_options *options,
 				oc_call **ret);
 
+/* As oc_memory_vtbl and oc_storage_vtbl say. */
+oc_status oc_memory_guest_search(oc_guest *memory, oc_str request, const oc_call_options *options, oc_call **ret);
+oc_status oc_memory_guest_get(oc_guest *memory, oc_str request, const oc_call_options *options, oc_call **ret);
+oc_status oc_memory_guest_index(oc_guest *memory, oc_str request, const oc_call_options *options, oc_call **ret);
+oc_status oc_memory_guest_status(oc_guest *memory, oc_str request, const oc_call_options *options, oc_call **ret);
+oc_status oc_storage_put(oc_guest *storage, oc_str name, oc_str bytes, const oc_call_options *options, oc_call **ret);
+oc_status oc_storage_get(oc_guest *storage, oc_str name, const oc_call_options *options, oc_call **ret);
+oc_status oc_storage_list(oc_guest *storage, oc_str request, const oc_call_options *options, oc_call **ret);
+oc_status oc_storage_remove(oc_guest *storage, oc_str name, const oc_call_options *options, oc_call **ret);
+
 /* ---- While it runs ---- */
 
 /* Asks the guest to end it; on_done follows (usually OC_E_CANCELED). Ignored when the call is over; NULL is allowed. */

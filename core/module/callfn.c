@@ -18,6 +18,10 @@ bool oc_callfn_has(oc_fn fn, const oc_module *module, const oc_guest *guest)
 		return guest->vtbl.provider.models != NULL;
 	case OC_FN_PROVIDER_EMBED:
 		return guest->vtbl.provider.embed != NULL;
+	case OC_FN_MEMORY_INDEX:
+		return guest->vtbl.memory.index != NULL;
+	case OC_FN_MEMORY_STATUS:
+		return guest->vtbl.memory.status != NULL;
 	default: /* required members: the loader saw to them */
 		return true;
 	}
@@ -27,6 +31,7 @@ uint64_t oc_callfn_deadline(oc_fn fn)
 {
 	switch (fn) {
 	case OC_FN_PROVIDER_CHAT:
+	case OC_FN_MEMORY_INDEX:
 		return 600000;
 	case OC_FN_PROVIDER_EMBED:
 	case OC_FN_TOOL_INVOKE:
@@ -114,6 +119,30 @@ static void run(oc_fn fn, oc_module *module, oc_guest *guest, oc_call *call, con
 	case OC_FN_SERVICE_CALL:
 		guest->vtbl.service.call(guest->inst, call, a->s[0], a->s[1]);
 		break;
+	case OC_FN_MEMORY_SEARCH:
+		guest->vtbl.memory.search(guest->inst, call, a->s[0]);
+		break;
+	case OC_FN_MEMORY_GET:
+		guest->vtbl.memory.get(guest->inst, call, a->s[0]);
+		break;
+	case OC_FN_MEMORY_INDEX:
+		guest->vtbl.memory.index(guest->inst, call, a->s[0]);
+		break;
+	case OC_FN_MEMORY_STATUS:
+		guest->vtbl.memory.status(guest->inst, call, a->s[0]);
+		break;
+	case OC_FN_STORAGE_PUT:
+		guest->vtbl.storage.put(guest->inst, call, a->s[0], a->s[1]);
+		break;
+	case OC_FN_STORAGE_GET:
+		guest->vtbl.storage.get(guest->inst, call, a->s[0]);
+		break;
+	case OC_FN_STORAGE_LIST:
+		guest->vtbl.storage.list(guest->inst, call, a->s[0]);
+		break;
+	case OC_FN_STORAGE_REMOVE:
+		guest->vtbl.storage.remove(guest->inst, call, a->s[0]);
+		break;
 	}
 }
 
@@ -126,6 +155,9 @@ void oc_callfn_run(oc_fn fn, oc_module *module, oc_guest *guest, oc_call *call, 
 		[OC_FN_PROVIDER_CHAT] = "provider chat", [OC_FN_PROVIDER_MODELS] = "provider models",
 		[OC_FN_PROVIDER_EMBED] = "provider embed", [OC_FN_TOOL_INVOKE] = "tool invoke", [OC_FN_HTTP_REQUEST] = "http request",
 		[OC_FN_HOOK_HANDLE] = "hook handle", [OC_FN_SERVICE_CALL] = "service call",
+		[OC_FN_MEMORY_SEARCH] = "memory search", [OC_FN_MEMORY_GET] = "memory get", [OC_FN_MEMORY_INDEX] = "memory index",
+		[OC_FN_MEMORY_STATUS] = "memory status", [OC_FN_STORAGE_PUT] = "storage put", [OC_FN_STORAGE_GET] = "storage get",
+		[OC_FN_STORAGE_LIST] = "storage list", [OC_FN_STORAGE_REMOVE] = "storage remove",
 	};
 	const char *before = oc_visit_call();
 
@@ -156,6 +188,12 @@ void oc_callfn_cancel(oc_guest *guest, oc_call *call)
 		break;
 	case OC_KIND_SERVICE:
 		cancel = guest->vtbl.service.cancel;
+		break;
+	case OC_KIND_MEMORY:
+		cancel = guest->vtbl.memory.cancel;
+		break;
+	case OC_KIND_STORAGE:
+		cancel = guest->vtbl.storage.cancel;
 		break;
 	default:
 		break;
@@ -191,6 +229,19 @@ ONE(oc_channel_edit, OC_KIND_CHANNEL, OC_FN_CHANNEL_EDIT)
 ONE(oc_channel_action, OC_KIND_CHANNEL, OC_FN_CHANNEL_ACTION)
 ONE(oc_channel_disconnect, OC_KIND_CHANNEL, OC_FN_CHANNEL_DISCONNECT)
 ONE(oc_channel_probe, OC_KIND_CHANNEL, OC_FN_CHANNEL_PROBE)
+
+ONE(oc_memory_guest_search, OC_KIND_MEMORY, OC_FN_MEMORY_SEARCH)
+ONE(oc_memory_guest_get, OC_KIND_MEMORY, OC_FN_MEMORY_GET)
+ONE(oc_memory_guest_index, OC_KIND_MEMORY, OC_FN_MEMORY_INDEX)
+ONE(oc_memory_guest_status, OC_KIND_MEMORY, OC_FN_MEMORY_STATUS)
+ONE(oc_storage_get, OC_KIND_STORAGE, OC_FN_STORAGE_GET)
+ONE(oc_storage_list, OC_KIND_STORAGE, OC_FN_STORAGE_LIST)
+ONE(oc_storage_remove, OC_KIND_STORAGE, OC_FN_STORAGE_REMOVE)
+
+oc_status oc_storage_put(oc_guest *storage, oc_str name, oc_str bytes, const oc_call_options *options, oc_call **ret)
+{
+	return start(storage, OC_KIND_STORAGE, OC_FN_STORAGE_PUT, name, bytes, OC_STR_NONE, options, ret);
+}
 
 oc_status oc_tool_invoke(oc_guest *guest, oc_str tool, oc_str args, oc_str context, const oc_call_options *options,
 			 oc_call **ret)

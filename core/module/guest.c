@@ -294,6 +294,16 @@ oc_guest *oc_modules_service(oc_modules *modules, oc_str name, uint16_t major)
 	return NULL;
 }
 
+oc_guest *oc_modules_slot(oc_modules *modules, uint32_t kind, const char **ret_id)
+{
+	const cJSON *id = oc_modules_setting(modules, kind == OC_KIND_MEMORY ? "modules.slots.memory" : "modules.slots.storage");
+	bool chosen = cJSON_IsString(id) && id->valuestring[0] != 0 && strcmp(id->valuestring, "none") != 0;
+
+	if (ret_id != NULL)
+		*ret_id = chosen ? id->valuestring : NULL;
+	return chosen ? find(modules, kind, oc_str_of(id->valuestring)) : NULL;
+}
+
 oc_guest *oc_modules_http_match(oc_modules *modules, oc_str path)
 {
 	oc_guest *best = NULL;

@@ -182,6 +182,8 @@ struct oc_guest {
 		oc_http_vtbl http;
 		oc_hook_vtbl hook;
 		oc_service_vtbl service;
+		oc_memory_vtbl memory;
+		oc_storage_vtbl storage;
 	} vtbl;
 	cJSON *spec; /* tools() once it was asked */
 	bool spec_asked;
@@ -305,6 +307,14 @@ typedef enum oc_fn {
 	OC_FN_HTTP_REQUEST,
 	OC_FN_HOOK_HANDLE,
 	OC_FN_SERVICE_CALL,
+	OC_FN_MEMORY_SEARCH,
+	OC_FN_MEMORY_GET,
+	OC_FN_MEMORY_INDEX,
+	OC_FN_MEMORY_STATUS,
+	OC_FN_STORAGE_PUT,
+	OC_FN_STORAGE_GET,
+	OC_FN_STORAGE_LIST,
+	OC_FN_STORAGE_REMOVE,
 } oc_fn;
 
 /* The arguments of any of them, in the vtable's order. */

@@ -135,6 +135,9 @@ const oc_module *oc_module_current(void);
 oc_guest *oc_modules_channel(oc_modules *modules, oc_str id);
 oc_guest *oc_modules_provider(oc_modules *modules, oc_str api); /* by protocol: "openai-completions" */
 oc_guest *oc_modules_service(oc_modules *modules, oc_str name, uint16_t major);
+/* Who is in the slot modules.slots.<kind> ("memory", "storage"). *ret_id (may be NULL): what stands there, NULL when nobody
+ * was chosen; with NULL returned, the one chosen does not run. */
+oc_guest *oc_modules_slot(oc_modules *modules, uint32_t kind, const char **ret_id);
 /* The longest prefix of path, cut at a '/'. */
 oc_guest *oc_modules_http_match(oc_modules *modules, oc_str path);
 

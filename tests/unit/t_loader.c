@@ -435,7 +435,7 @@ static void interfaces(void **state)
 
 	(void)state;
 	refused_iface((oc_iface){99, 1, 0, "x", &v}, OC_E_VERSION, "kind 99");
-	refused_iface((oc_iface){OC_KIND_STORAGE, 1, 0, "x", &v}, OC_E_VERSION, "kind 4");
+	refused_iface((oc_iface){OC_KIND_SERVICE + 1, 1, 0, "x", &v}, OC_E_VERSION, "kind 9");
 	m->kinds = 1u << OC_KIND_TOOL;
 	{
 		oc_err err = {0};

@@ -167,8 +167,8 @@ enum {
 	OC_KIND_CHANNEL = 1,
 	OC_KIND_PROVIDER = 2,
 	OC_KIND_TOOL = 3,
-	OC_KIND_STORAGE = 4, /* reserved: no vtable in 1.0 */
-	OC_KIND_MEMORY = 5,  /* reserved: no vtable in 1.0 */
+	OC_KIND_STORAGE = 4,
+	OC_KIND_MEMORY = 5,
 	OC_KIND_HTTP = 6,
 	OC_KIND_HOOK = 7,
 	OC_KIND_SERVICE = 8
@@ -290,6 +290,47 @@ typedef struct oc_service_vtbl {
 	void (*call)(void *inst, oc_call *call, oc_str method, oc_str args);
 	void (*cancel)(void *inst, oc_call *call);
 } oc_service_vtbl;
+
+/* Memory, version 1.0: what memory_search and memory_get ask, in the place of the built-in index. The operator chooses one by
+ * its iface.id: modules.slots.memory. Every request has "agent" (id) and "workspace" ("/abs/dir", with MEMORY.md and memory/).
+ * On an error, an answer that is none, or no answer in time the built-in memory answers in its place, and says why. */
+typedef struct oc_memory_vtbl {
+	uint32_t struct_size;
+	uint32_t flags; /* none yet: 0 */
+	/* * request: {"agent","workspace","query","maxResults":n,"minScore":x}. Result, best first:
+	 * {"results":[{"path":"memory/x.md","startLine":n,"endLine":n,"score":0 to 1,"snippet":"…"}]}. path is whatever get
+	 * understands; the host leaves out what is beyond maxResults or below minScore. */
+	void (*search)(void *inst, oc_call *call, oc_str request);
+	/* * request: {"agent","workspace","path","from"?:n,"lines"?:n}. Result: {"path","text"}; nothing there: an empty text. A
+	 * path that is no memory: OC_E_DENIED. */
+	void (*get)(void *inst, oc_call *call, oc_str request);
+	/* Brings an index up to date: {"agent","workspace","force":bool}. Result: {"files"?:n,"chunks"?:n,…}, shown to people.
+	 * NULL: there is none. */
+	void (*index)(void *inst, oc_call *call, oc_str request);
+	/* What it holds: {"agent","workspace"}; result as for index. NULL: as index without force. */
+	void (*status)(void *inst, oc_call *call, oc_str request);
+	void (*cancel)(void *inst, oc_call *call);
+} oc_memory_vtbl;
+
+/* Storage, version 1.0: a place for objects outside the gateway's own store: another disk, a server. The operator chooses one
+ * by its iface.id: modules.slots.storage. The gateway's store stays what counts; what is committed there is copied here
+ * afterwards (journals of sessions), again until it succeeds. Names: 1 to 400 bytes of A-Z a-z 0-9 . _ - and / between parts,
+ * no part begins with a dot. */
+typedef struct oc_storage_vtbl {
+	uint32_t struct_size;
+	uint32_t flags; /* none yet: 0 */
+	/* * Keeps bytes under a name, whole or not at all; what was there is replaced. To complete with OC_OK is the promise
+	 * that they outlive a crash of the machine. The result is not looked at. */
+	void (*put)(void *inst, oc_call *call, oc_str name, oc_str bytes);
+	/* * The bytes of a name are the result, raw. OC_E_NOT_FOUND. */
+	void (*get)(void *inst, oc_call *call, oc_str name);
+	/* * request: {"prefix":"sessions/","after":"name"?,"limit":n}. Result: {"objects":[{"name","bytes":n}],"more":bool}, in
+	 * order of the names' bytes, only names that begin with prefix and come after `after`. */
+	void (*list)(void *inst, oc_call *call, oc_str request);
+	/* * Forgets a name. One that is not there: OC_OK. */
+	void (*remove)(void *inst, oc_call *call, oc_str name);
+	void (*cancel)(void *inst, oc_call *call);
+} oc_storage_vtbl;
 
 /* One interface of a module. Frozen: it is an element of an array, anything new goes into the vtables. */
 typedef struct oc_iface {

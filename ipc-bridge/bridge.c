@@ -206,6 +206,8 @@ struct oc_plugin_call {
 static void ask_done(void *arg, oc_status status, oc_str result)
 {
 	oc_plugin_call *c = arg;
+	if (status == OC_E_LIMIT)
+		oc_plugin_trouble(c->plugin, "limit", "more than can be sent, or than it takes: %.*s", OC_STR_ARG(result));
 	c->on_done(c->arg, status, result);
 	oc_free(c->method);
 	oc_free(c->payload);

@@ -173,12 +173,11 @@ static void on_call(void *arg, uint32_t id, oc_str name, oc_str payload, uint32_
 	oc_plugin_called(((cli_run *)arg)->plugin, id, name, payload, deadline_ms);
 }
 
-/* What it logs and lacks it says on the terminal itself. */
+/* What it logs it says on the terminal itself. */
 static void on_notify(void *arg, oc_str name, oc_str payload)
 {
-	(void)arg;
-	(void)name;
-	(void)payload;
+	if (oc_str_eqz(name, "missing"))
+		oc_plugin_noted(((cli_run *)arg)->plugin, name, payload);
 }
 
 static void on_closed(void *arg, const char *why)

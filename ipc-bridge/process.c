@@ -322,6 +322,8 @@ static void on_closed(void *arg, const char *why)
 	oc_plugin *plugin = arg;
 	if (plugin->phase != OC_PLUGIN_STOPPING) {
 		oc_warn("plugins", "%s: %s", plugin->id, why);
+		if (oc_str_starts(oc_str_of(why), "it ")) /* what it did, not what happened to it */
+			oc_plugin_trouble(plugin, "protocol", "%s: its connection was ended", why);
 		plugin->phase = OC_PLUGIN_ENDING;
 	}
 	if (plugin->proc == NULL) {

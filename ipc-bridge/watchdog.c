@@ -1,4 +1,5 @@
-/* A look every few seconds at the memory of a plugin's processes together: who needs more than it may have is ended. */
+/* A look every few seconds at the memory of a plugin's processes together: who needs more than it may have is ended.  And at
+ * their number, which the sandbox bounds: who comes near that is named. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 #include "core/base/mem.h"
 #include "ipc-bridge/permit.h"
 
-enum { LOOK_MS = 3000, DEPTH_MAX = 6, TEXT_MAX = 4096 };
+enum { LOOK_MS = 3000, DEPTH_MAX = 6, TEXT_MAX = 4096, MANY_PROCESSES = 200 };
 
 static bool read_small(long pid, const char *file, char *text)
 {
@@ -23,11 +24,12 @@ static bool read_small(long pid, const char *file, char *text)
 	return n > 0;
 }
 
-/* Resident bytes of a process and all below it. */
-static uint64_t resident(long pid, unsigned depth)
+/* Resident bytes of a process and all below it, which are counted. */
+static uint64_t resident(long pid, unsigned depth, unsigned *n)
 {
 	char text[TEXT_MAX], file[48], *end = NULL;
 	uint64_t sum = 0;
+	++*n;
 	if (read_small(pid, "statm", text)) { /* all pages, then resident ones */
 		(void)strtoull(text, &end, 10);
 		sum = strtoull(end, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -39,7 +41,7 @@ static uint64_t resident(long pid, unsigned depth)
 		long child = strtol(p, &end, 10);
 		if (end == p)
 			break;
-		sum += resident(child, depth + 1);
+		sum += resident(child, depth + 1, n);
 	}
 	return sum;
 }
@@ -47,8 +49,11 @@ static uint64_t resident(long pid, unsigned depth)
 static void look(void *arg)
 {
 	oc_plugin *plugin = arg;
-	uint64_t limit = oc_permit_memory(plugin), used = plugin->proc != NULL ? resident((long)oc_proc_pid(plugin->proc), 0) : 0;
+	unsigned n = 0;
+	uint64_t limit = oc_permit_memory(plugin), used = plugin->proc != NULL ? resident((long)oc_proc_pid(plugin->proc), 0, &n) : 0;
 	plugin->memory = used;
+	if (n > MANY_PROCESSES)
+		oc_plugin_trouble(plugin, "processes", "it had %u processes at once; the sandbox ends that at 512 with their threads", n);
 	if (used <= limit)
 		return;
 	oc_plugin_trouble(plugin, "memory", "it used %llu MiB of memory and may use %llu (plugins.entries.%s.memoryMb)",

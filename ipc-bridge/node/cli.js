@@ -8,11 +8,9 @@ const LEVELS = ['trace', 'debug', 'info', 'warn', 'error'];
 let verbose = false;
 
 // Standard output is the command's own: what is logged goes to standard error.
-function notify(name, value) {
-	if (name === 'log' && LEVELS.indexOf(value.level) >= LEVELS.indexOf(verbose ? 'debug' : 'info'))
-		process.stderr.write(`${value.message}\n`);
-	else if (name === 'missing')
-		process.stderr.write(`${value.kind} ${value.name} is not there\n`);
+function log({ level, message }) {
+	if (LEVELS.indexOf(level) >= LEVELS.indexOf(verbose ? 'debug' : 'info'))
+		process.stderr.write(`${message}\n`);
 }
 
 async function run(plugin, { argv }) {
@@ -46,7 +44,7 @@ function main() {
 				process.exit(1);
 			}),
 		}),
-		notify,
+		told: { log },
 		closed: (error) => process.exit(error ? 1 : 0),
 	});
 }

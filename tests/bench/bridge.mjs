@@ -218,6 +218,10 @@ async function hostile() {
 		row(name, `/health p50 ${health50.toFixed(2)} p99 ${health99.toFixed(2)} ms, turn p50 ${turn50.toFixed(2)} p99 ${turn99.toFixed(2)} ms`);
 	}
 	const ratio = (what) => (runs['beside them'][what] / runs.alone[what]).toFixed(2);
+	const worst = Math.max(ratio('health50'), ratio('turn50'));
+	if (worst > 2)
+		process.exitCode = 1;
+	row('the gateway\'s latency (p50) within 2x', worst > 2 ? 'NO' : 'yes');
 	row('ratio', `/health p50 ${ratio('health50')} p99 ${ratio('health99')}, turn p50 ${ratio('turn50')} p99 ${ratio('turn99')}`);
 }
 

@@ -26,6 +26,9 @@ const plugins = {
 	exiter: `api.on('before_prompt_build', () => process.exit(4));`,
 	flooder: `${tool('flood_tool', "for (let i = 0; i < 20000; i++) process.stdout.write('noise noise noise noise ' + i + '\\\\n'); return 'flooded';".replaceAll('\\\\', '\\'))}`,
 	huge: `${tool('huge_tool', "return 'x'.repeat(80 << 20);")}`,
+	// Not by our code: a length that nobody can have, straight into the connection.
+	liar: `${tool('lie_tool', `const head = Buffer.alloc(13, 0xff); head[0] = 1;
+		process._getActiveHandles().find((one) => one.constructor.name === 'Socket' && one.readable && !one.isTTY && one.fd !== 0).write(head); return new Promise(() => {});`)}`,
 	forker: `${tool('fork_tool', `const { spawn } = require('node:child_process'); let n = 0, failed = 0;
 		await Promise.all(Array.from({ length: 700 }, () => new Promise((done) => { const c = spawn('/bin/sleep', ['60']); c.on('error', () => { failed++; done(); }); c.on('spawn', () => { n++; done(); }); })));
 		return JSON.stringify({ n, failed });`)}`,
@@ -105,8 +108,14 @@ test('one that floods is heard for a while; an answer too large is an error', as
 	await tools('huge_tool');
 	const huge = await call('huge_tool');
 	ok((huge.error ?? huge.text).length < 2 << 20);
+	match(findings('huge').find((one) => one.kind === 'limit').what, /a message of \d+ bytes/);
 	ok((await turn()).text !== undefined);
 	drop('huge');
+	await only('liar');
+	await tools('lie_tool');
+	await call('lie_tool');
+	await until('the finding', () => findings('liar').some((one) => one.kind === 'protocol' && /longer than may be/.test(one.what)));
+	drop('liar');
 });
 
 test('one that reads, and one that connects, where it may not: refused, and told how to grant it', async () => {
@@ -148,6 +157,7 @@ test('one that eats memory is ended; one that forks has a bound', async () => {
 	await tools('fork_tool');
 	const made = await call('fork_tool');
 	ok(made.error !== undefined || JSON.parse(made.text).n < 600, JSON.stringify(made));
+	await until('the finding', () => findings('forker').some((one) => one.kind === 'processes' && /had \d{3} processes/.test(one.what)));
 	drop('forker');
 	equal((await gw.stop()).code, 0);
 });

@@ -13,13 +13,13 @@ function lines() {
 	return out;
 }
 
-// how: {methods(plugin), notes(plugin), notify?(name, value): instead of telling the other side, closed(error)}.
+// how: {methods(plugin), notes(plugin), told?: {name(value)}: what is not told to the other side, closed(error)}.
 function connect([socket, secret, id], how) {
 	const pair = new Pair(socket);
 	let peer;
 	const plugin = new Plugin({
 		call: (path, args, options) => peer.call('runtime', { path, args }, options),
-		notify: how.notify ?? ((name, value) => peer.notify(name, value)),
+		notify: (name, value) => (how.told?.[name] ? how.told[name](value) : peer.notify(name, value)),
 	});
 	peer = new Peer(pair, how.methods(plugin), how.notes(plugin));
 	pair.on('open', () => peer.sayHello({ protocol: 1, secret, id, pid: process.pid, runtime: `node ${process.versions.node}` }));

@@ -128,6 +128,11 @@ oc_plugin *oc_bridge_provider(oc_bridge *bridge, const char *id);
 oc_status oc_plugin_login(oc_plugin *plugin, const char *provider, const char *method,
 			  void (*done)(void *arg, int code, const cJSON *result), void *arg, oc_err *err);
 
+/* Asks the plugin for the successor of an OAuth credential of one of its providers: on_done once, later, with what changed. */
+oc_status oc_plugin_renew(oc_plugin *plugin, const cJSON *credential, void (*on_done)(void *arg, oc_status status, oc_str result), void *arg);
+/* Remembers for `plugins doctor`, and logs, that a login could not be renewed. */
+void oc_plugin_login_failed(oc_plugin *plugin, const char *profile, const char *provider, const char *why);
+
 /* ---- Gateway methods (method.c) ---- */
 
 /* Valid until the next turn of the loop. scope: "operator.read", …, "" when the plugin named none. */

@@ -90,7 +90,7 @@ typedef struct cli_run {
 	oc_watch *signals[3];
 } cli_run;
 
-enum { LOAD_MS = 60 * 1000 };
+enum { LOAD_MS = 60 * 1000, RENEW_MS = 60 * 1000 };
 
 static void end(cli_run *r)
 {
@@ -271,4 +271,24 @@ oc_status oc_plugin_login(oc_plugin *plugin, const char *provider, const char *m
 	if (method != NULL)
 		(void)oc_json_set_str(login, "method", method);
 	return start(plugin, login, &(cli_run){.logged_in = done, .arg = arg}, err);
+}
+
+oc_status oc_plugin_renew(oc_plugin *plugin, const cJSON *credential, void (*on_done)(void *arg, oc_status status, oc_str result), void *arg)
+{
+	oc_auto_json cJSON *params = cJSON_CreateObject();
+	char *text = oc_json_set(params, "credential", cJSON_Duplicate(credential, true)) ? oc_json_print(params) : NULL;
+	oc_status status = OC_E_NOMEM;
+	if (text != NULL) {
+		status = oc_plugin_ask(plugin, &(oc_plugin_request){.method = "provider.renew", .payload = oc_str_of(text), .deadline_ms = RENEW_MS,
+								    .on_done = on_done, .arg = arg}, NULL);
+		oc_wipe(text, strlen(text));
+	}
+	oc_free(text);
+	return status;
+}
+
+void oc_plugin_login_failed(oc_plugin *plugin, const char *profile, const char *provider, const char *why)
+{
+	oc_plugin_trouble(plugin, "login", "the login %s cannot be renewed: %s", profile, why);
+	oc_warn("auth", "the login %s cannot be renewed: %s; log in again: openclaw models auth login --provider %s", profile, why, provider);
 }

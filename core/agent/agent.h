@@ -337,4 +337,7 @@ void oc_agent_get_gauges(oc_agent *agent, oc_agent_gauges *ret);
 /* The same as JSON, with {"store":{…},"usage":…} as oc_store_usage gives it; session "" all. */
 oc_status oc_agent_usage(oc_agent *agent, oc_str session, int64_t days, cJSON **ret_object, oc_err *err);
 
+/* The agent that answers when none is named; returns out. */
+const char *oc_agent_default_id(const oc_config *config, char out[65]);
+
 #endif

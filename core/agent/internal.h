@@ -148,7 +148,6 @@ uint64_t oc_lane_running_max(const oc_agent *agent, oc_lane_class class);
 
 /* The agent's own member of agents.list, or NULL. */
 const cJSON *oc_agent_entry(const oc_config *config, const char *agent_id);
-const char *oc_agent_default_id(const oc_config *config, char out[65]);
 const char *oc_agent_main_key(const oc_config *config);
 /* Absolute; oc_free it. */
 char *oc_agent_workspace(oc_agent *agent, const oc_config *config, const char *agent_id);

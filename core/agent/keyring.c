@@ -4,12 +4,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/agent/auth_file.h"
 #include "core/base/clock.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/path.h"
 
-#define FILE_MAX_BYTES ((size_t)1 << 20)
 #define FILE_LOOK_MS 1000u
 #define NUMBERED_MAX 9
 
@@ -54,45 +54,22 @@ struct oc_keyring {
 
 /* ---- The file of TypeScript releases ---- */
 
-static int64_t stamp_of(const char *path, mode_t *ret_mode)
+static int64_t stamp_of(const char *path)
 {
 	struct stat st;
 	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
 		return 0;
-	*ret_mode = st.st_mode;
 	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec + st.st_size + (int64_t)st.st_mode;
 }
 
-static void wipe(cJSON *node)
-{
-	for (cJSON *child = node != NULL ? node->child : NULL; child != NULL; child = child->next)
-		wipe(child);
-	if (node != NULL && cJSON_IsString(node))
-		oc_wipe(node->valuestring, strlen(node->valuestring));
-}
-
-static void read_file(auth_file *f, const char *path, mode_t mode)
+static void read_file(auth_file *f, const char *path)
 {
 	oc_err err = {0};
-	char *text = NULL;
-	size_t n = 0;
-	wipe(f->root);
+	oc_auth_file_wipe(f->root);
 	cJSON_Delete(f->root);
 	f->root = NULL;
-	if (f->stamp == 0)
-		return;
-	if ((mode & 077) != 0) {
-		oc_warn("auth", "%s is not used: others may read or change it; run `chmod 600` on it", path);
-		return;
-	}
-	oc_status status = oc_path_read(path, FILE_MAX_BYTES, &text, &n, &err);
-	if (status == OC_OK)
-		status = oc_json_parse((oc_str){text, n}, NULL, &f->root, &err);
-	if (status != OC_OK)
-		oc_warn("auth", "%s is not used: %s", path, err.text);
-	if (text != NULL)
-		oc_wipe(text, n);
-	oc_free(text);
+	if (f->stamp != 0 && oc_auth_file_read(path, &f->root, &err) != OC_OK)
+		oc_warn("auth", "%s is not used: %s%s%s", path, err.text, err.remedy[0] != 0 ? "; " : "", err.remedy);
 }
 
 static void drop_set(void *arg, oc_map_node *node)
@@ -118,12 +95,11 @@ static const cJSON *file_of(oc_agent *agent, const char *agent_id)
 		oc_map_add(&auth->files, &f->node, f->agent_id);
 	}
 	f->looked_ms = now;
-	mode_t mode = 0;
-	oc_auto_free char *path = oc_asprintf("%s/agents/%s/agent/auth-profiles.json", agent->state_dir, agent_id);
-	int64_t stamp = path != NULL ? stamp_of(path, &mode) : 0;
+	oc_auto_free char *path = oc_auth_file_path(agent->state_dir, agent_id);
+	int64_t stamp = path != NULL ? stamp_of(path) : 0;
 	if (stamp != f->stamp) {
 		f->stamp = stamp;
-		read_file(f, path, mode);
+		read_file(f, path);
 		oc_map_each(&auth->sets, drop_set, &auth->sets);
 	}
 	return f->root;
@@ -153,7 +129,7 @@ static const char *file_value(const oc_agent *agent, const cJSON *file, const ch
 	const cJSON *profile = oc_json_get(oc_json_get(file, "profiles"), id);
 	int64_t expires = oc_json_i64(profile, "expires", 0);
 	if (expires > 0 && expires <= oc_wall_ms())
-		return NULL; /* nobody here can renew it */
+		return NULL; /* it could not be renewed */
 	const char *value = first_text(profile, names);
 	for (int i = 0; value == NULL && i < 2; i++) {
 		const cJSON *ref = oc_json_get(profile, i == 0 ? "keyRef" : "tokenRef");
@@ -592,7 +568,7 @@ static void drop_file(void *arg, oc_map_node *node)
 {
 	auth_file *f = OC_MAP_OWNER(node, auth_file, node);
 	oc_map_remove(arg, node);
-	wipe(f->root);
+	oc_auth_file_wipe(f->root);
 	cJSON_Delete(f->root);
 	oc_free(f);
 }

@@ -6,6 +6,7 @@ libocore_la_SOURCES += \
 	%D%/aside.c \
 	%D%/aside.h \
 	%D%/attach.c \
+	%D%/auth_file.c %D%/auth_file.h \
 	%D%/builtin.c \
 	%D%/builtin.h \
 	%D%/budget.c \

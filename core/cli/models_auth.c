@@ -1,6 +1,8 @@
 /* openclaw models auth login: a provider's own login, on this terminal; what comes of it is written into the configuration. */
 #include <string.h>
 
+#include "core/agent/agent.h"
+#include "core/agent/auth_file.h"
 #include "core/base/mem.h"
 #include "core/cli/commands.h"
 #include "core/cli/plugin_command.h"
@@ -15,6 +17,7 @@ typedef struct login {
 	oc_config_change changes[CHANGES_MAX];
 	char *paths[CHANGES_MAX];
 	size_t n;
+	int kept; /* logins that end */
 	cJSON *result;
 	int code;
 } login;
@@ -66,6 +69,25 @@ static void take_patch(login *l, const char *path, const cJSON *node)
 	}
 }
 
+/* Logins that end are kept with what renews them, where the keyring looks; the number of them, -1: they cannot be kept. */
+static int keep_oauth(const login *l, oc_err *err)
+{
+	const cJSON *profile;
+	char agent[65];
+	int n = 0;
+	oc_auto_free char *path = oc_auth_file_path(NULL, oc_agent_default_id(l->plugins.config, agent));
+	cJSON_ArrayForEach(profile, oc_json_get(l->result, "profiles"))
+	{
+		const cJSON *credential = oc_json_get(profile, "credential");
+		if (strcmp(oc_json_str(credential, "type", ""), "oauth") != 0 || oc_json_str(credential, "access", "")[0] == 0)
+			continue;
+		if (path == NULL || oc_auth_file_save(path, oc_json_str(profile, "profileId", l->provider), credential, err) != OC_OK)
+			return -1;
+		n++;
+	}
+	return n;
+}
+
 /* The first key, token or access token. */
 static const cJSON *key_of(const cJSON *profiles)
 {
@@ -95,11 +117,18 @@ static int keep(login *l)
 	const cJSON *model = oc_json_get(l->result, "defaultModel");
 	oc_err err = {0};
 	l->provider = oc_json_str(l->result, "provider", l->provider);
+	oc_auto_free char *own = below("models.providers", l->provider);
+	oc_auto_free char *own_key = own != NULL ? below(own, "apiKey") : NULL;
+	l->kept = keep_oauth(l, &err);
+	if (l->kept < 0)
+		return oc_cli_fail(&err);
+	/* The original's plugins put a word in the key's place, for a login that stands elsewhere. */
 	take_patch(l, "", oc_json_get(l->result, "configPatch"));
-	if (key != NULL) {
-		oc_auto_free char *own = below("models.providers", l->provider);
-		change(l, own != NULL ? below(own, "apiKey") : NULL, key);
-	}
+	for (size_t i = 0; own_key != NULL && i < l->n; i++)
+		if (strcmp(l->paths[i], own_key) == 0)
+			l->changes[i].value = NULL;
+	if (key != NULL && l->kept == 0)
+		change(l, own_key != NULL ? oc_strdup(own_key) : NULL, key);
 	if (l->set_default && cJSON_IsString(model))
 		change(l, oc_strdup("agents.defaults.model.primary"), model);
 	if (l->n > 0 && oc_config_edit_many(oc_config_path(l->plugins.config), l->changes, l->n, &err) != OC_OK)
@@ -156,7 +185,8 @@ static int run_login(const oc_args *args)
 static const oc_command cmd_login = {
 	.name = "login",
 	.summary = "logs in to a provider, as its plugin does it",
-	.help = "The questions are asked here. The key that comes of it is kept as models.providers.<id>.apiKey.",
+	.help = "The questions are asked here. A key that comes of it is kept as models.providers.<id>.apiKey, a login that ends "
+		"(OAuth) in agents/<id>/agent/auth-profiles.json; a running gateway renews it.",
 	.opts = (const oc_opt[]){
 		{.name = "provider", .value = "ID", .help = "which one"},
 		{.name = "method", .value = "ID", .help = "which of its ways to log in"},

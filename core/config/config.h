@@ -127,6 +127,9 @@ typedef oc_status oc_config_refiner(void *arg, oc_config *config);
 oc_status oc_config_edit_checked(const char *path_file, const oc_config_change *changes, size_t n, bool strict,
 				 oc_config_refiner *refine, void *arg, oc_err *err);
 
+/* Locks the folder of a file (made when it is not there), so that two writers do not undo each other; close the descriptor to unlock. */
+oc_status oc_config_lock(const char *file, int *ret_fd, oc_err *err);
+
 /* ---- The schema ---- */
 
 /* JSON Schema (draft-07) of the whole file with descriptions and defaults; cJSON_Delete it. NULL when out of memory. */

@@ -18,8 +18,7 @@
 
 #define LOCK_WAIT_MS 5000u
 
-/* Locks the folder, so that two writers do not undo each other; close the descriptor to unlock. */
-static oc_status lock(const char *file, int *ret_fd, oc_err *err)
+oc_status oc_config_lock(const char *file, int *ret_fd, oc_err *err)
 {
 	char folder[PATH_MAX];
 	snprintf(folder, sizeof folder, "%s", file);
@@ -145,7 +144,7 @@ static oc_status write_both(const char *file, oc_str old, bool existed, const ch
 static oc_status edit(const struct request *r, oc_err *err)
 {
 	int fd = -1;
-	oc_status status = lock(r->file, &fd, err);
+	oc_status status = oc_config_lock(r->file, &fd, err);
 	if (status != OC_OK)
 		return status;
 	oc_auto_free char *content = NULL, *text = NULL;

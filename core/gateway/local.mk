@@ -12,6 +12,7 @@ libocore_la_SOURCES += \
 	%D%/methods_system.c \
 	%D%/metrics.c \
 	%D%/notify.c %D%/notify.h \
+	%D%/plugin_auth.c \
 	%D%/plugin_events.c \
 	%D%/plugin_host.c %D%/plugin_host.h \
 	%D%/plugin_turns.c \

@@ -15,6 +15,9 @@ void oc_plugin_host_end(oc_runtime *rt);
 /* Once nothing can call back any more. */
 void oc_plugin_ops_free(oc_runtime *rt);
 
+/* plugin_auth.c: looks after logins that end, from now on. */
+void oc_plugin_renewals_start(oc_runtime *rt);
+void oc_plugin_renewals_free(oc_runtime *rt);
 /* Changes the configuration for a plugin: list is [{"path","value"?}], without a value it is removed; all or nothing, each its
  * own to change, through the checks of `config set`. modules may be NULL (their settings are not checked then). */
 oc_status oc_plugin_config_write(oc_plugin *plugin, const oc_config *config, oc_modules *modules, const cJSON *list, oc_err *err);

@@ -287,6 +287,7 @@ void oc_runtime_start(oc_runtime *rt, void (*done)(void *arg), void *arg)
 void oc_runtime_ready(oc_runtime *rt, int port)
 {
 	oc_bridge_start(rt->bridge, port);
+	oc_plugin_renewals_start(rt);
 }
 
 void oc_runtime_configure(oc_runtime *rt, oc_config *config)
@@ -348,6 +349,7 @@ void oc_runtime_free(oc_runtime *rt)
 	oc_http_client_free(self->http);
 	oc_store_close(rt->store);
 	oc_plugin_ops_free(rt);
+	oc_plugin_renewals_free(rt);
 	oc_owner_free(rt->owner);
 	oc_loop_free(rt->loop);
 	oc_config_unref(rt->config);

@@ -26,6 +26,7 @@ typedef struct oc_runtime {
 	oc_bridge *bridge; /* TypeScript plugins */
 	struct oc_gateway *gateway; /* around it; NULL: a turn without one */
 	struct oc_plugin_op *plugin_ops; /* plugin_host.c: what runs for plugins */
+	struct oc_plugin_renewals *plugin_renewals; /* plugin_auth.c: logins that end */
 	struct oc_plugin_ear *plugin_ears; /* plugin_events.c: who listens */
 	void (*done)(void *arg); /* of the step that is under way */
 	void *arg;

@@ -419,4 +419,24 @@ test('questions of a set-up', async () => {
 	equal(set, { cfg: { value: 'tok' }, action: 'set', resolvedValue: 'tok' });
 });
 
+test('a login whose plugin leaves its renewal to the host', async () => {
+	const { renew, HOSTED } = require('./lib/auth.js');
+	let answer = [200, { access_token: 'new', expires_in: 60 }], body;
+	const server = http.createServer((req, res) => {
+		req.setEncoding('utf8').on('data', (piece) => (body = piece));
+		req.on('end', () => res.writeHead(answer[0]).end(JSON.stringify(answer[1])));
+	});
+	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+	cleanup(() => server.close());
+	HOSTED['qwen-portal'].url = `http://127.0.0.1:${server.address().port}/`;
+	const qwen = { ...plugin, registry: { providers: new Map([['qwen-portal', { id: 'qwen-portal' }]]) } }, credential = { type: 'oauth', provider: 'qwen-portal', refresh: 'r 1' };
+	const fresh = await renew(qwen, credential);
+	equal([fresh.access, fresh.refresh], ['new', 'r 1']);
+	ok(fresh.expires > Date.now() + 50000);
+	match(body, /^grant_type=refresh_token&refresh_token=r\+1&client_id=f03/);
+	answer = [400, { error: 'invalid_grant' }];
+	await rejects(renew(qwen, credential), /127\.0\.0\.1:\d+ refused it \(HTTP 400\): .*invalid_grant/);
+	await rejects(renew(qwen, { ...credential, provider: 'other' }), /knows how other renews logins/);
+});
+
 await done();

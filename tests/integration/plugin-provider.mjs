@@ -8,10 +8,23 @@ if (!fs.existsSync(path.join(path.dirname(process.env.OC_BIN), 'bridge/vendor'))
 
 // A server that speaks the OpenAI protocol and says who asked for what.
 const asked = [];
+// And renews logins: each token is good for once.
+const renewals = { refuse: false, under: 0, most: 0, seen: [] };
+function renew(token, res) {
+	renewals.most = Math.max(renewals.most, ++renewals.under);
+	renewals.seen.push(token);
+	setTimeout(() => {
+		renewals.under--;
+		res.writeHead(renewals.refuse ? 400 : 200, { 'content-type': 'application/json' });
+		res.end(renewals.refuse ? '{"error":"the grant was withdrawn"}' : JSON.stringify({ access: `access-after-${token}`, refresh: `${token}+` }));
+	}, 50);
+}
 const server = http.createServer((req, res) => {
 	let body = '';
 	req.setEncoding('utf8').on('data', (piece) => (body += piece));
 	req.on('end', () => {
+		if (req.url === '/renew')
+			return renew(body, res);
 		const { model } = JSON.parse(body);
 		asked.push({ url: req.url, model, key: req.headers.authorization });
 		res.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -33,7 +46,19 @@ export default {
 			models: { baseUrl: (api.pluginConfig as any).baseUrl, api: "openai-completions",
 				models: [{ id: "stone-1", name: "Stone 1", reasoning: false, input: ["text"], cost: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 },
 					contextWindow: 64000, maxTokens: 2000 }] },
+			async refreshOAuth(credential: any) {
+				const response = await fetch((api.pluginConfig as any).baseUrl.replace("/v1", "/renew"), { method: "POST", body: credential.refresh });
+				const answer = await response.json();
+				if (!response.ok)
+					throw new Error(answer.error);
+				return { ...credential, ...answer, expires: Date.now() + 3600000 };
+			},
 			auth: [
+				{ id: "device", label: "Device", kind: "device_code", async run() {
+					const login = (name: string) => ({ profileId: "mill:" + name, credential: { type: "oauth", provider: "mill", access: "access-of-" + name, refresh: "refresh-of-" + name,
+						expires: Date.now() + 1000 } });
+					return { profiles: [login("one"), login("two")], configPatch: { models: { providers: { mill: { apiKey: "mill-oauth" } } } } };
+				} },
 				{ id: "key", label: "API key", kind: "api_key", async run(ctx: any) {
 					await ctx.prompter.note("Keys are made at the mill.", "Mill");
 					const key = await ctx.prompter.text({ message: "API key", validate: (value: string) => (value.length < 8 ? "that is too short" : undefined) });
@@ -104,6 +129,38 @@ test('a login that fails or is left changes nothing', async () => {
 	match(left.err, /no more input/);
 	match(cli(['models', 'auth', 'login', '--provider', 'nobody']).err, /no plugin that is enabled knows how to log in to nobody/);
 	equal(file(), before);
+});
+
+const profiles = path.join(state, 'agents/main/agent/auth-profiles.json');
+const kept = () => JSON.parse(fs.readFileSync(profiles, 'utf8')).profiles;
+
+test('a login that ends is kept with what renews it, and renewed before it ends, one at a time', async () => {
+	writeConfig(config());
+	const r = cli(['models', 'auth', 'login', '--provider', 'mill', '--method', 'device']);
+	equal(r.code, 0, r.err);
+	equal(fs.statSync(profiles).mode & 0o777, 0o600);
+	equal([kept()['mill:one'].refresh, kept()['mill:two'].access], ['refresh-of-one', 'access-of-two']);
+	equal(file().models?.providers?.mill?.apiKey, undefined);
+	gw = await new Gateway().start();
+	await until('both', () => Object.values(kept()).every((one) => one.access.startsWith('access-after-')));
+	equal([renewals.most, [...renewals.seen].sort()], [1, ['refresh-of-one', 'refresh-of-two']]);
+	ok(kept()['mill:one'].expires > Date.now() + 3000000 && kept()['mill:one'].refresh === 'refresh-of-one+');
+	await until('it in use', async () => (await say('hello')) === 'I am stone-1' && /^Bearer access-after-refresh-of-(?:one|two)$/.test(asked.at(-1).key));
+	ok(!gw.log.includes('access-after'));
+	equal((await gw.stop()).code, 0);
+});
+
+test('one that cannot be renewed is said in words', async () => {
+	renewals.refuse = true;
+	const all = kept();
+	all['mill:one'].expires = Date.now() - 1;
+	fs.writeFileSync(profiles, JSON.stringify({ version: 1, profiles: all }));
+	gw = await new Gateway().start();
+	await until('the words', () => /the login mill:one cannot be renewed: .*the grant was withdrawn; log in again: openclaw models auth login --provider mill/.test(gw.log));
+	match(JSON.parse(cli(['plugins', 'doctor', 'mill', '--json']).out).find((one) => one.kind === 'login').what, /mill:one cannot be renewed/);
+	equal(await say('still there?'), 'I am stone-1');
+	equal(asked.at(-1).key, 'Bearer access-after-refresh-of-two');
+	equal((await gw.stop()).code, 0);
 });
 
 await done();

@@ -109,4 +109,33 @@ async function providerLogin(plugin, { provider: id, method: wanted, workspaceDi
 	}
 }
 
-module.exports = { createPrompter, providerLogin, Terminal };
+// ---- Renewing ----
+
+// Whose plugin leaves it to its host: where, and as which client (both stand in the plugin).
+const HOSTED = {
+	'qwen-portal': { url: 'https://chat.qwen.ai/api/v1/oauth2/token', client: 'f0304373b74a44d2b584a3fb70ca9e56' },
+};
+
+async function refreshAt({ url, client }, credential) {
+	const body = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: credential.refresh, client_id: client });
+	const response = await fetch(url, { method: 'POST', body, headers: { accept: 'application/json' }, signal: AbortSignal.timeout(30000) });
+	const text = await response.text();
+	if (!response.ok)
+		throw new Error(`${new URL(url).host} refused it (HTTP ${response.status}): ${text.slice(0, 300)}`);
+	const { access_token: access, refresh_token: refresh, expires_in: seconds } = JSON.parse(text);
+	if (!access || !(seconds > 0))
+		throw new Error(`${new URL(url).host} gave no new token`);
+	return { access, refresh: refresh || credential.refresh, expires: Date.now() + seconds * 1000 };
+}
+
+// What is new of a credential.
+async function renew(plugin, credential) {
+	const provider = [...plugin.registry.providers.values()].find((one) => one.id === credential.provider || one.aliases?.includes(credential.provider));
+	if (typeof provider?.refreshOAuth === 'function')
+		return plainData(await provider.refreshOAuth(credential));
+	if (HOSTED[credential.provider])
+		return refreshAt(HOSTED[credential.provider], credential);
+	throw Object.assign(new Error(`neither the plugin ${plugin.info.id} nor this gateway knows how ${credential.provider} renews logins`), { code: 'UNSUPPORTED' });
+}
+
+module.exports = { HOSTED, renew, createPrompter, providerLogin, Terminal };

@@ -360,6 +360,7 @@ class Plugin {
 			'tool.release': ({ tools }) => this.tools.release(tools),
 			command: (params) => this.command(params),
 			method: (params) => this.method(params),
+			'provider.renew': ({ credential }) => require('./auth.js').renew(this, credential),
 			'service.start': (params) => this.serviceStart(params),
 			'service.stop': (params) => this.serviceStop(params),
 			'service.stopAll': () => this.servicesStop(),

@@ -67,7 +67,7 @@ bridge/.made: $(bridge_sources) %D%/bundle.mjs %D%/package.json %D%/package-lock
 	$(AM_V_GEN)new=bridge-new.$$$$ && rm -rf $$new && $(MKDIR_P) $$new/tree/lib $$new/tree/sdk $$new/npm && \
 	for f in main.js cli.js install.js `cd $(srcdir)/%D% && echo lib/*.js sdk/*.js`; do cp $(srcdir)/%D%/$$f $$new/tree/$$f || exit 1; done && \
 	cp $(srcdir)/%D%/package.json $(srcdir)/%D%/package-lock.json $(srcdir)/%D%/bundle.mjs $$new/npm/ && \
-	(cd $$new/npm && $(NPM) ci --silent --no-audit --no-fund --ignore-scripts && $(NODE) bundle.mjs ../tree/vendor) && \
+	(cd $$new/npm && $(NPM) ci --loglevel=error --no-audit --no-fund --ignore-scripts && $(NODE) bundle.mjs ../tree/vendor) && \
 	touch $$new/tree/.made && { test ! -d bridge || mv bridge $$new/old; } && \
 	{ mv -T $$new/tree bridge 2>/dev/null || test -f bridge/.made; } && rm -rf $$new
 all-local: $(bridge_tree)

@@ -12,6 +12,7 @@
 #include "core/base/mem.h"
 #include "core/base/path.h"
 #include "core/cli/commands.h"
+#include "core/cli/remote.h"
 #include "core/config/config.h"
 #include "core/data/jpath.h"
 #include "core/data/json5.h"
@@ -244,6 +245,7 @@ static int report_change(const oc_args *args, const char *path, cJSON *before, b
 {
 	oc_config *config = NULL;
 	oc_err err = {0};
+	oc_remote_take_up();
 	if (load(NULL, &config, &err) != OC_OK) {
 		cJSON_Delete(before);
 		return oc_cli_fail(&err);

@@ -14,9 +14,9 @@ libocore_la_SOURCES += \
 	%D%/onboard.c \
 	%D%/out.c \
 	%D%/pairing.c \
-	%D%/plugin_command.c %D%/plugin_command.h %D%/plugins.c \
+	%D%/plugin_command.c %D%/plugin_command.h \
 	%D%/plugins.c %D%/plugins.h \
-	%D%/plugins_doctor.c \
+	%D%/plugins_config.c %D%/plugins_doctor.c \
 	%D%/plugins_install.c \
 	%D%/remote.c %D%/remote.h \
 	%D%/session_export.c \

@@ -6,6 +6,7 @@
 #include "core/base/mem.h"
 #include "core/cli/commands.h"
 #include "core/cli/plugin_command.h"
+#include "core/cli/remote.h"
 #include "core/data/jpath.h"
 
 enum { CHANGES_MAX = 200 };
@@ -133,6 +134,7 @@ static int keep(login *l)
 		change(l, oc_strdup("agents.defaults.model.primary"), model);
 	if (l->n > 0 && oc_config_edit_many(oc_config_path(l->plugins.config), l->changes, l->n, &err) != OC_OK)
 		return oc_cli_fail(&err);
+	oc_remote_take_up();
 	cJSON_ArrayForEach(note, oc_json_get(l->result, "notes"))
 	{
 		if (cJSON_IsString(note)) {

@@ -411,6 +411,7 @@ static int report(const oc_args *args, const oc_module *m, const char *sha)
 {
 	bool gateway = oc_remote_alive();
 
+	oc_remote_take_up();
 	if (oc_arg_flag(args, "json")) {
 		cJSON *out = cJSON_CreateObject();
 
@@ -422,7 +423,7 @@ static int report(const oc_args *args, const oc_module *m, const char *sha)
 		return oc_cli_print_json(out);
 	}
 	printf("%s%s is %s.%s %s\n", oc_green(), oc_module_name(m), sha != NULL ? "enabled" : "disabled", oc_plain(),
-	       gateway ? "The running gateway takes it up within a second."
+	       gateway ? "The running gateway has taken it up."
 		       : "It takes effect when the gateway starts.");
 	return OC_EXIT_OK;
 }

@@ -16,6 +16,7 @@
 #include "core/base/path.h"
 #include "core/cli/commands.h"
 #include "core/cli/envfile.h"
+#include "core/cli/remote.h"
 #include "core/cli/service.h"
 #include "core/config/config.h"
 #include "core/module/module.h"
@@ -504,8 +505,10 @@ static int run_onboard(const oc_args *args)
 	if (status == OC_OK && o.n > 0)
 		status = oc_config_edit_many(NULL, o.changes, o.n, &err);
 	int code = OC_EXIT_OK;
-	if (status == OC_OK)
+	if (status == OC_OK) {
+		oc_remote_take_up();
 		report(&o);
+	}
 	else
 		code = oc_cli_fail(&err);
 	forget_key(&o);

@@ -6,12 +6,16 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
+#include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/cli/commands.h"
 #include "core/cli/plugins.h"
 #include "core/cli/remote.h"
 #include "ipc-bridge/bridge.h"
+
+enum { LOAD_MS = 60 * 1000 }; /* the first time much may have to be transpiled */
 
 /* ---- Looking without a gateway ---- */
 
@@ -43,18 +47,52 @@ static oc_status look_begin(look *l, oc_err *err)
 	return status;
 }
 
+static oc_status ask_list(cJSON **ret, oc_err *err)
+{
+	oc_auto_json cJSON *result = NULL;
+	oc_status status = oc_remote_call("plugins.list", NULL, 0, &result, err);
+	if (status == OC_OK)
+		*ret = cJSON_DetachItemFromObjectCaseSensitive(result, "plugins");
+	return status == OC_OK && *ret == NULL ? oc_fail(err, OC_E_PROTOCOL, NULL, "the gateway answered without a list") : status;
+}
+
+/* Whether a folder was added by hand, so that the running gateway has not seen it. */
+static bool has_unseen(const cJSON *list)
+{
+	look l;
+	const cJSON *p, *q;
+	bool unseen = false;
+	if (oc_remote_named() || look_begin(&l, NULL) != OC_OK)
+		return false;
+	oc_auto_json cJSON *here = oc_bridge_describe(l.bridge);
+	cJSON_ArrayForEach(p, here)
+	{
+		bool seen = false;
+		cJSON_ArrayForEach(q, list)
+			seen |= strcmp(oc_json_str(p, "id", ""), oc_json_str(q, "id", "")) == 0;
+		unseen |= !seen;
+	}
+	look_end(&l);
+	return unseen;
+}
+
 oc_status oc_plugins_list(cJSON **ret, oc_err *err)
 {
 	look l;
+	oc_status status;
 	if (oc_remote_alive()) {
-		oc_auto_json cJSON *result = NULL;
-		oc_status status = oc_remote_call("plugins.list", NULL, 0, &result, err);
+		cJSON *list = NULL;
+		status = ask_list(&list, err);
+		if (status == OC_OK && has_unseen(list)) {
+			oc_remote_take_up();
+			cJSON_Delete(list);
+			status = ask_list(&list, err);
+		}
 		if (status == OC_OK)
-			*ret = cJSON_DetachItemFromObjectCaseSensitive(result, "plugins");
-		return status == OC_OK && *ret == NULL ? oc_fail(err, OC_E_PROTOCOL, NULL, "the gateway answered without a list")
-						       : status;
+			*ret = list;
+		return status;
 	}
-	oc_status status = look_begin(&l, err);
+	status = look_begin(&l, err);
 	if (status != OC_OK)
 		return status;
 	*ret = oc_bridge_describe(l.bridge);
@@ -62,15 +100,26 @@ oc_status oc_plugins_list(cJSON **ret, oc_err *err)
 	return *ret != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
 }
 
+static oc_status ask_info(const char *id, cJSON **ret, oc_err *err)
+{
+	cJSON *params = cJSON_CreateObject();
+	(void)oc_json_set_str(params, "id", id);
+	return oc_remote_call("plugins.info", params, 0, ret, err);
+}
+
 oc_status oc_plugins_info(const char *id, cJSON **ret, oc_err *err)
 {
 	look l;
+	oc_status status;
 	if (oc_remote_alive()) {
-		cJSON *params = cJSON_CreateObject();
-		(void)oc_json_set_str(params, "id", id);
-		return oc_remote_call("plugins.info", params, 0, ret, err);
+		status = ask_info(id, ret, err);
+		if (status == OC_E_NOT_FOUND && !oc_remote_named()) { /* its folder may just have come */
+			oc_remote_take_up();
+			status = ask_info(id, ret, err);
+		}
+		return status;
 	}
-	oc_status status = look_begin(&l, err);
+	status = look_begin(&l, err);
 	if (status != OC_OK)
 		return status;
 	const oc_plugin *plugin = oc_bridge_find(l.bridge, id);
@@ -79,6 +128,25 @@ oc_status oc_plugins_info(const char *id, cJSON **ret, oc_err *err)
 	else
 		*ret = oc_plugin_describe(plugin, true);
 	look_end(&l);
+	return status;
+}
+
+oc_status oc_plugins_wait(const char *id, oc_err *err)
+{
+	oc_status status = OC_OK;
+	for (uint64_t end = oc_now_ms() + LOAD_MS; oc_remote_alive() && oc_now_ms() < end;) {
+		oc_auto_json cJSON *info = NULL;
+		status = oc_plugins_info(id, &info, err);
+		const char *phase = oc_json_str(info, "status", "");
+		if (status == OC_OK && strcmp(phase, "loading") == 0) {
+			nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+			continue;
+		}
+		if (status == OC_OK && strcmp(phase, "error") == 0)
+			status = oc_fail(err, OC_E_UNAVAILABLE, oc_json_str(info, "remedy", "see openclaw plugins doctor"), "%s: %s", id,
+					 oc_json_str(info, "error", "it could not be loaded"));
+		break;
+	}
 	return status;
 }
 
@@ -172,45 +240,41 @@ static int run_info(const oc_args *args)
 
 /* ---- enable, disable ---- */
 
-/* A plugin that fills a slot is chosen for it when it is enabled: else it would stay out. */
-static const char *slot_of(const cJSON *info)
-{
-	const cJSON *kind = oc_json_get(info, "kind"), *one;
-	if (cJSON_IsString(kind))
-		return strcmp(kind->valuestring, "memory") == 0 ? "memory" : strcmp(kind->valuestring, "context-engine") == 0 ? "contextEngine" : NULL;
-	cJSON_ArrayForEach(one, kind)
-	{
-		if (cJSON_IsString(one) && strcmp(one->valuestring, "memory") == 0)
-			return "memory";
-		if (cJSON_IsString(one) && strcmp(one->valuestring, "context-engine") == 0)
-			return "contextEngine";
-	}
-	return NULL;
-}
-
 static int set_enabled(const oc_args *args, bool enabled)
 {
 	oc_err err = {0};
+	oc_config *config = NULL;
 	oc_auto_json cJSON *info = NULL;
-	oc_auto_json cJSON *value = cJSON_CreateBool(enabled), *id = cJSON_CreateString(args->pos[0]);
-	oc_auto_free char *path = oc_plugins_path("entries", args->pos[0], "enabled");
-	if (oc_plugins_info(args->pos[0], &info, &err) != OC_OK)
+	oc_plugins_edit e = {.n = 0};
+	const char *id = args->pos[0];
+	oc_status status = oc_plugins_info(id, &info, &err);
+	if (status == OC_OK)
+		status = oc_config_load(NULL, &config, &err);
+	if (status == OC_OK && enabled && oc_plugins_lists(oc_config_get(config, "plugins.deny"), id))
+		status = oc_fail(&err, OC_E_DENIED, "take it out of plugins.deny first", "%s is in plugins.deny", id);
+	if (status == OC_OK && enabled)
+		oc_plugins_edit_enable(&e, config, id, oc_json_get(info, "kind"));
+	else if (status == OC_OK)
+		oc_plugins_edit_add(&e, oc_plugins_path("entries", id, "enabled"), cJSON_CreateFalse());
+	if (status == OC_OK)
+		status = oc_plugins_edit_commit(&e, &err);
+	oc_config_unref(config);
+	if (status != OC_OK)
 		return oc_cli_fail(&err);
-	const char *slot = enabled ? slot_of(info) : NULL;
-	oc_auto_free char *slot_path = slot != NULL ? oc_asprintf("plugins.slots.%s", slot) : NULL;
-	oc_config_change changes[] = {{path, value}, {slot_path, id}};
-	if (path == NULL || value == NULL || id == NULL || oc_config_edit_many(NULL, changes, slot_path != NULL ? 2 : 1, &err) != OC_OK)
-		return oc_cli_fail(&err);
+	oc_remote_take_up();
+	status = enabled ? oc_plugins_wait(id, &err) : OC_OK;
 	if (oc_arg_flag(args, "json")) {
 		cJSON *o = cJSON_CreateObject();
-		(void)oc_json_set_bool(o, "ok", true);
-		(void)oc_json_set_str(o, "id", args->pos[0]);
+		(void)oc_json_set_bool(o, "ok", status == OC_OK);
+		(void)oc_json_set_str(o, "id", id);
 		(void)oc_json_set_bool(o, "enabled", enabled);
-		return oc_cli_print_json(o);
+		oc_plugins_opt(o, "error", status != OC_OK ? err.text : NULL);
+		(void)oc_cli_print_json(o);
+		return status == OC_OK ? OC_EXIT_OK : OC_EXIT_FAILED;
 	}
-	printf("%s is %s%s.\n", args->pos[0], enabled ? "enabled" : "disabled",
-	       oc_remote_alive() ? "; the gateway takes it up at once" : "");
-	return OC_EXIT_OK;
+	printf("%s is %s%s.\n", id, enabled ? "enabled" : "disabled",
+	       oc_remote_alive() ? "; the running gateway has taken it up" : "");
+	return status == OC_OK ? OC_EXIT_OK : oc_cli_fail(&err);
 }
 
 static int run_enable(const oc_args *args)

@@ -18,10 +18,9 @@
 #include "core/cli/plugins.h"
 #include "core/cli/remote.h"
 #include "core/config/config.h"
-#include "core/data/jpath.h"
 #include "ipc-bridge/bridge.h"
 
-enum { ANSWER_MAX = 1 << 20, CHANGES_MAX = 12, REMOVE_FDS = 16 };
+enum { ANSWER_MAX = 1 << 20, REMOVE_FDS = 16 };
 
 extern char **environ;
 
@@ -94,75 +93,6 @@ static oc_status fetch(const oc_config *config, cJSON *request, cJSON **ret, oc_
 
 /* ---- The configuration ---- */
 
-typedef struct edit {
-	oc_config_change changes[CHANGES_MAX];
-	char *paths[CHANGES_MAX];
-	cJSON *values[CHANGES_MAX];
-	size_t n;
-} edit;
-
-/* value NULL: removed. Takes both. */
-static void change(edit *e, char *path, cJSON *value)
-{
-	e->paths[e->n] = path;
-	e->values[e->n] = value;
-	e->changes[e->n] = (oc_config_change){path, value};
-	e->n++;
-}
-
-static oc_status commit(edit *e, oc_err *err)
-{
-	oc_status status = OC_OK;
-	for (size_t i = 0; i < e->n; i++)
-		if (e->paths[i] == NULL)
-			status = oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
-	if (status == OC_OK)
-		status = oc_config_edit_many(NULL, e->changes, e->n, err);
-	for (size_t i = 0; i < e->n; i++) {
-		oc_free(e->paths[i]);
-		cJSON_Delete(e->values[i]);
-	}
-	e->n = 0;
-	return status;
-}
-
-static bool lists(const cJSON *list, const char *text)
-{
-	const cJSON *item;
-	cJSON_ArrayForEach(item, list) if (cJSON_IsString(item) && strcmp(item->valuestring, text) == 0) return true;
-	return false;
-}
-
-static cJSON *with(const cJSON *list, const char *text)
-{
-	cJSON *copy = cJSON_IsArray(list) ? cJSON_Duplicate(list, true) : cJSON_CreateArray();
-	if (!lists(copy, text))
-		(void)cJSON_AddItemToArray(copy, cJSON_CreateString(text));
-	return copy;
-}
-
-static cJSON *without(const cJSON *list, const char *text)
-{
-	cJSON *copy = cJSON_CreateArray();
-	const cJSON *item;
-	cJSON_ArrayForEach(item, list) if (!cJSON_IsString(item) || strcmp(item->valuestring, text) != 0)
-		(void)cJSON_AddItemToArray(copy, cJSON_Duplicate(item, true));
-	return copy;
-}
-
-char *oc_plugins_path(const char *map, const char *id, const char *member)
-{
-	oc_sbuf b;
-	oc_sbuf_init(&b, 4096);
-	oc_sbuf_printf(&b, "plugins.%s", map);
-	oc_jpath_add_name(&b, id);
-	if (member[0] != 0)
-		oc_jpath_add_name(&b, member);
-	char *path = oc_sbuf_take(&b);
-	oc_sbuf_free(&b);
-	return path;
-}
-
 static cJSON *record_of(const cJSON *got)
 {
 	cJSON *r = cJSON_CreateObject();
@@ -178,29 +108,17 @@ static cJSON *record_of(const cJSON *got)
 	return r;
 }
 
-static bool is_kind(const cJSON *got, const char *kind)
-{
-	const cJSON *k = oc_json_get(got, "kind");
-	return (cJSON_IsString(k) && strcmp(k->valuestring, kind) == 0) || lists(k, kind);
-}
-
 /* Installed means allowed to run: that is what was asked for. */
 static oc_status remember(const oc_config *config, const cJSON *got, bool link, oc_err *err)
 {
 	const char *id = oc_json_str(got, "id", "");
-	const cJSON *allow = oc_config_get(config, "plugins.allow"), *paths = oc_config_get(config, "plugins.load.paths");
-	edit e = {.n = 0};
-	change(&e, oc_plugins_path("installs", id, ""), record_of(got));
-	change(&e, oc_plugins_path("entries", id, "enabled"), cJSON_CreateTrue());
-	if (cJSON_GetArraySize(allow) > 0 && !lists(allow, id))
-		change(&e, oc_strdup("plugins.allow"), with(allow, id));
+	oc_plugins_edit e = {.n = 0};
+	oc_plugins_edit_add(&e, oc_plugins_path("installs", id, ""), record_of(got));
 	if (link)
-		change(&e, oc_strdup("plugins.load.paths"), with(paths, oc_json_str(got, "installPath", "")));
-	if (is_kind(got, "memory"))
-		change(&e, oc_strdup("plugins.slots.memory"), cJSON_CreateString(id));
-	if (is_kind(got, "context-engine"))
-		change(&e, oc_strdup("plugins.slots.contextEngine"), cJSON_CreateString(id));
-	return commit(&e, err);
+		oc_plugins_edit_add(&e, oc_strdup("plugins.load.paths"),
+				    oc_plugins_with(oc_config_get(config, "plugins.load.paths"), oc_json_str(got, "installPath", "")));
+	oc_plugins_edit_enable(&e, config, id, oc_json_get(got, "kind"));
+	return oc_plugins_edit_commit(&e, err);
 }
 
 /* ---- Folders ---- */
@@ -234,7 +152,7 @@ static void tell_installed(const cJSON *got, const char *verb)
 {
 	printf("%s %s%s%s %s into %s", verb, oc_bold(), oc_json_str(got, "id", ""), oc_plain(), oc_json_str(got, "version", ""),
 	       oc_json_str(got, "installPath", ""));
-	printf("; it is enabled%s.\n", oc_remote_alive() ? " and the gateway takes it up at once" : "");
+	printf("; it is enabled%s.\n", oc_remote_alive() ? " and the running gateway has taken it up" : "");
 }
 
 /* Takes the request's further members. */
@@ -258,10 +176,12 @@ static oc_status install(const char *spec, bool link, bool replace, cJSON *reque
 			(void)remove_folder(extensions, oc_json_str(got, "installPath", ""), NULL);
 	}
 	oc_config_unref(config);
-	if (status == OC_OK)
+	if (status == OC_OK) {
+		oc_remote_take_up();
 		*ret = got;
-	else
+	} else {
 		cJSON_Delete(got);
+	}
 	return status;
 }
 
@@ -291,12 +211,16 @@ static int run_install(const oc_args *args)
 	(void)oc_json_set_i64(request, "timeoutMs", seconds * 1000);
 	if (install(args->pos[0], oc_arg_flag(args, "link"), oc_arg_flag(args, "force"), request, &got, &err) != OC_OK)
 		return fail(args, &err);
-	if (oc_arg_flag(args, "json"))
-		return oc_cli_print_json(got);
+	oc_status status = oc_plugins_wait(oc_json_str(got, "id", ""), &err);
+	if (oc_arg_flag(args, "json")) {
+		oc_plugins_opt(got, "error", status != OC_OK ? err.text : NULL);
+		(void)oc_cli_print_json(got);
+		return status == OC_OK ? OC_EXIT_OK : OC_EXIT_FAILED;
+	}
 	oc_cli_clean(got);
 	tell_installed(got, "Installed");
 	cJSON_Delete(got);
-	return OC_EXIT_OK;
+	return status == OC_OK ? OC_EXIT_OK : oc_cli_fail(&err);
 }
 
 /* ---- uninstall ---- */
@@ -306,20 +230,20 @@ static oc_status forget(const oc_config *config, const char *id, const cJSON *re
 	const cJSON *allow = oc_config_get(config, "plugins.allow"), *deny = oc_config_get(config, "plugins.deny");
 	const cJSON *paths = oc_config_get(config, "plugins.load.paths");
 	const char *folder = oc_json_str(record, "installPath", "");
-	edit e = {.n = 0};
-	change(&e, oc_plugins_path("entries", id, ""), NULL);
-	change(&e, oc_plugins_path("installs", id, ""), NULL);
-	if (lists(allow, id))
-		change(&e, oc_strdup("plugins.allow"), without(allow, id));
-	if (lists(deny, id))
-		change(&e, oc_strdup("plugins.deny"), without(deny, id));
-	if (lists(paths, folder))
-		change(&e, oc_strdup("plugins.load.paths"), without(paths, folder));
+	oc_plugins_edit e = {.n = 0};
+	oc_plugins_edit_add(&e, oc_plugins_path("entries", id, ""), NULL);
+	oc_plugins_edit_add(&e, oc_plugins_path("installs", id, ""), NULL);
+	if (oc_plugins_lists(allow, id))
+		oc_plugins_edit_add(&e, oc_strdup("plugins.allow"), oc_plugins_without(allow, id));
+	if (oc_plugins_lists(deny, id))
+		oc_plugins_edit_add(&e, oc_strdup("plugins.deny"), oc_plugins_without(deny, id));
+	if (oc_plugins_lists(paths, folder))
+		oc_plugins_edit_add(&e, oc_strdup("plugins.load.paths"), oc_plugins_without(paths, folder));
 	if (strcmp(oc_config_str(config, "plugins.slots.memory", ""), id) == 0)
-		change(&e, oc_strdup("plugins.slots.memory"), NULL);
+		oc_plugins_edit_add(&e, oc_strdup("plugins.slots.memory"), NULL);
 	if (strcmp(oc_config_str(config, "plugins.slots.contextEngine", ""), id) == 0)
-		change(&e, oc_strdup("plugins.slots.contextEngine"), NULL);
-	return commit(&e, err);
+		oc_plugins_edit_add(&e, oc_strdup("plugins.slots.contextEngine"), NULL);
+	return oc_plugins_edit_commit(&e, err);
 }
 
 static int run_uninstall(const oc_args *args)
@@ -348,6 +272,7 @@ static int run_uninstall(const oc_args *args)
 	oc_config_unref(config);
 	if (status != OC_OK)
 		return fail(args, &err);
+	oc_remote_take_up();
 	if (oc_arg_flag(args, "json")) {
 		cJSON *o = cJSON_CreateObject();
 		(void)oc_json_set_bool(o, "ok", true);

@@ -251,6 +251,20 @@ oc_status oc_remote_call(const char *method, cJSON *params, unsigned timeout_ms,
 	return status;
 }
 
+void oc_remote_take_up(void)
+{
+	oc_err err = {0};
+	cJSON *params = cJSON_CreateObject();
+	oc_auto_json cJSON *result = NULL;
+	if (oc_remote_named() || !oc_remote_alive()) {
+		cJSON_Delete(params);
+		return;
+	}
+	oc_json_set_bool(params, "secrets", false);
+	if (oc_remote_call("system.reload", params, 0, &result, &err) != OC_OK && err.code != OC_E_UNAVAILABLE)
+		fprintf(stderr, "openclaw: the running gateway has not taken the change up yet: %s\n", err.text);
+}
+
 int oc_remote_fail(const oc_err *err)
 {
 	oc_cli_fail(err);

@@ -33,6 +33,9 @@ oc_status oc_remote_call(const char *method, cJSON *params, unsigned timeout_ms,
 typedef void (*oc_remote_done)(void *arg, oc_status status, const cJSON *result, const oc_err *err);
 oc_status oc_remote_start(oc_owner *owner, const char *method, const cJSON *params, unsigned timeout_ms, oc_remote_done done, void *arg,
 			  oc_err *err);
+/* After a command changed the configuration: waits until the gateway of this state folder, if one runs, goes by it, so that the
+ * next command finds it so. What is wrong is said; the change is in the file anyway. */
+void oc_remote_take_up(void);
 /* For commands: prints the error and returns OC_EXIT_NOT_RUNNING or OC_EXIT_FAILED. */
 int oc_remote_fail(const oc_err *err);
 

@@ -104,8 +104,13 @@ typedef void oc_config_changed(void *arg, oc_config *after, const oc_config_diff
  * gateway.reload.debounceMs says). Ends with oc_config_watch_end or with the owner. */
 oc_status oc_config_watch_start(oc_owner *owner, oc_config *config, uint64_t debounce_ms, oc_config_changed *changed,
 				void *arg, oc_config_watch **ret, oc_err *err);
-/* Looks now, without waiting for an event (SIGHUP). */
-void oc_config_watch_now(oc_config_watch *watch);
+/* Looks now, without waiting for an event; fresh: asks the commands of secrets again, as after SIGHUP. */
+void oc_config_watch_now(oc_config_watch *watch, bool fresh);
+/* After each reading that is the last for now, whether it brought something or not; err: why the old configuration stays, else
+ * NULL. Who sets it does
+ * not end the watch in `changed`. */
+typedef void oc_config_looked(void *arg, const oc_err *err);
+void oc_config_watch_looked(oc_config_watch *watch, oc_config_looked *looked, void *arg);
 void oc_config_watch_end(oc_config_watch *watch); /* NULL is allowed */
 
 /* ---- Editing the file ---- */

@@ -45,12 +45,15 @@ struct oc_config_watch {
 	oc_config *current;
 	oc_config_changed *changed;
 	void *arg;
+	oc_config_looked *looked;
+	void *looked_arg;
 	uint64_t fixed_ms;
 	char *dotenv;
 	int fd;
 	oc_watch *events, *timer;
 	unsigned put_off; /* how often the timer was started again since the first event */
 	bool forced;	  /* reload even if no file looks changed */
+	bool told;	  /* somebody said so: folders of plugins may have changed, too */
 	bool fresh;	  /* and ask the commands of secrets again */
 	bool failed;	  /* the last reload did: its end is news too */
 	struct seen *seen; /* of current's files and .env */
@@ -168,24 +171,24 @@ static bool same_variables(const oc_config *a, const oc_config *b)
 }
 
 /* What was loaded (taken over), or why it was not. The receiver may end the watch: nothing of it is used after the call. */
-static void tell(oc_config_watch *w, bool fresh, oc_status status, oc_config *loaded, oc_err *loaded_err)
+static void tell_change(oc_config_watch *w, oc_status status, oc_config *loaded, oc_err *err)
 {
-	oc_err err = *loaded_err;
 	oc_config *after = NULL;
 	oc_config_diff *diff = NULL;
 	if (status == OC_OK)
-		status = take_up(w, loaded, &after, &err);
+		status = take_up(w, loaded, &after, err);
 	if (status == OC_OK && oc_config_compare(w->current, after, &diff) != OC_OK) {
-		status = oc_fail(&err, OC_E_NOMEM, NULL, "no memory for the configuration");
+		status = oc_fail(err, OC_E_NOMEM, NULL, "no memory for the configuration");
 		oc_config_unref(after);
 	}
 	bool was_failed = w->failed;
 	w->failed = status != OC_OK;
 	if (status != OC_OK) {
-		w->changed(w->arg, NULL, NULL, &err);
+		w->changed(w->arg, NULL, NULL, err);
 		return;
 	}
-	bool news = fresh || diff->n > 0 || was_failed || !same_problems(w->current, after) || !same_variables(w->current, after);
+	bool news = w->told || diff->n > 0 || was_failed || !same_problems(w->current, after) || !same_variables(w->current, after);
+	w->told = false;
 	bool late = look_again(w); /* changed while it was read */
 	oc_config_unref(w->current);
 	w->current = oc_config_ref(after);
@@ -198,6 +201,15 @@ static void tell(oc_config_watch *w, bool fresh, oc_status status, oc_config *lo
 		w->changed(w->arg, after, diff, NULL);
 	oc_config_diff_free(diff);
 	oc_config_unref(after);
+}
+
+static void tell(oc_config_watch *w, oc_status status, oc_config *loaded, oc_err *err)
+{
+	oc_config_looked *looked = w->looked;
+	void *arg = w->looked_arg;
+	tell_change(w, status, loaded, err);
+	if (looked != NULL && !w->forced)
+		looked(arg, w->failed ? err : NULL);
 }
 
 static void free_asking(struct asking *a)
@@ -226,7 +238,7 @@ static void asked(void *arg, oc_status status)
 		w->asking = NULL;
 		if (w->forced) /* a file changed meanwhile */
 			oc_timer_again(w->timer, wait_ms(w));
-		tell(w, a->answers == NULL, status != OC_OK ? status : a->status, after, &a->err);
+		tell(w, status != OC_OK ? status : a->status, after, &a->err);
 	}
 	free_asking(a);
 }
@@ -260,7 +272,7 @@ static void reload(oc_config_watch *w, bool fresh)
 			return;
 		status = oc_fail(&err, OC_E_NOMEM, NULL, "no memory to ask the commands of secrets");
 	}
-	tell(w, fresh, status, after, &err);
+	tell(w, status, after, &err);
 }
 
 static void on_timer(void *arg)
@@ -296,10 +308,17 @@ static void on_events(void *arg, uint32_t events)
 		oc_timer_again(w->timer, wait_ms(w));
 }
 
-void oc_config_watch_now(oc_config_watch *w)
+void oc_config_watch_now(oc_config_watch *w, bool fresh)
 {
-	w->forced = w->fresh = true;
+	w->forced = w->told = true;
+	w->fresh |= fresh;
 	oc_timer_again(w->timer, 0);
+}
+
+void oc_config_watch_looked(oc_config_watch *w, oc_config_looked *looked, void *arg)
+{
+	w->looked = looked;
+	w->looked_arg = arg;
 }
 
 /* ---- Life ---- */

@@ -134,7 +134,7 @@ static void on_config(void *arg, oc_config *after, const oc_config_diff *diff, c
 	}
 	gw->config_error = (oc_err){0};
 	oc_gateway_log_reload(after, diff);
-	oc_info("config", "reloaded: %zu change%s", diff->n, diff->n == 1 ? "" : "s");
+	oc_log(diff->n > 0 ? OC_LOG_INFO : OC_LOG_DEBUG, "config", "reloaded: %zu change%s", diff->n, diff->n == 1 ? "" : "s");
 	log_problems(after);
 	renew_auth(gw, after);
 	if (oc_config_diff_touches(diff, "gateway.port") || oc_config_diff_touches(diff, "gateway.bind")
@@ -143,10 +143,24 @@ static void on_config(void *arg, oc_config *after, const oc_config_diff *diff, c
 	oc_runtime_configure(gw->rt, after);
 }
 
-void oc_gateway_reload(oc_gateway *gw)
+void oc_gateway_reload(oc_gateway *gw, bool secrets)
 {
 	if (gw->watch != NULL)
-		oc_config_watch_now(gw->watch);
+		oc_config_watch_now(gw->watch, secrets);
+}
+
+/* Who asked for a reload hears how it went. */
+static void on_config_read(void *arg, const oc_err *err)
+{
+	oc_gateway *gw = arg;
+	size_t n = gw->n_reloads;
+	gw->n_reloads = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (err == NULL)
+			oc_method_reply_text(gw->reloads[i], OC_STR("{\"ok\":true}"));
+		else
+			oc_method_fail(gw->reloads[i], err);
+	}
 }
 
 /* ---- Stopping ---- */
@@ -192,6 +206,9 @@ void oc_gateway_stop(oc_gateway *gw, const char *why)
 	}
 	gw->stopping = true;
 	oc_info("gateway", "stopping: %s", why);
+	oc_err err = {0};
+	(void)oc_fail(&err, OC_E_UNAVAILABLE, NULL, "the gateway stops");
+	on_config_read(gw, &err);
 	oc_notify("STOPPING=1");
 	cJSON *payload = gateway_payload(gw);
 	(void)oc_json_set_str(payload, "reason", "gateway stopping");
@@ -212,7 +229,7 @@ static void on_sigint(void *arg)
 static void on_sighup(void *arg)
 {
 	oc_log_reopen();
-	oc_gateway_reload(arg);
+	oc_gateway_reload(arg, true);
 }
 
 /* ---- Starting ---- */
@@ -405,6 +422,8 @@ static void on_started(void *arg)
 	oc_err err = {0};
 	if (oc_config_watch_start(gw->rt->owner, gw->rt->config, 0, on_config, gw, &gw->watch, &err) != OC_OK)
 		oc_log_err(OC_LOG_WARN, "config", "changes of the file are not noticed", &err);
+	else
+		oc_config_watch_looked(gw->watch, on_config_read, gw);
 }
 
 static void log_problems(const oc_config *config)

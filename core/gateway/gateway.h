@@ -32,6 +32,8 @@ struct oc_gateway {
 	oc_watch *lag_timer;
 	uint64_t work_seen, work_trimmed, heap_trims; /* see give_back */
 	uint64_t status_class[6];                              /* answers by hundreds of the status */
+	oc_method_call *reloads[16]; /* that wait for the configuration to be read */
+	size_t n_reloads;
 	oc_err config_error; /* of the last reload that failed; code OC_OK: none */
 	int exit_code;
 };
@@ -50,7 +52,7 @@ int oc_gateway_run(const oc_gateway_options *options);
 /* Begins the orderly stop. */
 void oc_gateway_stop(oc_gateway *gateway, const char *why);
 /* Reads the configuration file anew. */
-void oc_gateway_reload(oc_gateway *gateway);
+void oc_gateway_reload(oc_gateway *gateway, bool secrets);
 /* {"ok","version","uptimeMs",…}: health for people and probes. The caller's. */
 cJSON *oc_gateway_status(oc_gateway *gateway);
 

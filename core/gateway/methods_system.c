@@ -80,14 +80,21 @@ const oc_method oc_method_system_methods = {"system.methods", OC_SCOPE_READ, "ev
 
 static void system_reload(oc_method_call *call, const cJSON *params)
 {
-	(void)params;
 	oc_gateway *gw = oc_method_gateway(call);
-	oc_gateway_reload(gw);
-	oc_method_reply_text(call, OC_STR("{\"ok\":true}"));
+	if (gw->watch == NULL || gw->stopping) {
+		oc_method_failf(call, OC_E_UNAVAILABLE, "start it again", "the gateway does not read its configuration at the moment");
+	} else if (gw->n_reloads == sizeof gw->reloads / sizeof gw->reloads[0]) {
+		oc_method_failf(call, OC_E_BUSY, "try again", "too many wait for the configuration to be read");
+	} else {
+		gw->reloads[gw->n_reloads++] = call;
+		oc_gateway_reload(gw, oc_json_bool(params, "secrets", true));
+	}
 }
 
-const oc_method oc_method_system_reload = {"system.reload", OC_SCOPE_ADMIN, "reads the configuration file again now",
-					   OBJECT(""), system_reload};
+const oc_method oc_method_system_reload = {"system.reload", OC_SCOPE_ADMIN,
+					   "reads the configuration file again now, and answers when what it says is in effect",
+					   OBJECT("\"secrets\":{\"type\":\"boolean\",\"description\":\"ask the commands of secrets again (true)\"}"),
+					   system_reload};
 
 static void system_shutdown(oc_method_call *call, const cJSON *params)
 {

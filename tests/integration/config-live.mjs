@@ -76,6 +76,18 @@ test('a mistake made while it runs is told, and its correction too', async () =>
 	equal((await gw.rpc('system.status', {})).config.reloadError, undefined);
 });
 
+test('config set returns when the gateway goes by it; a reload over RPC says what went wrong', async () => {
+	for (const name of ['one', 'two', 'three']) {
+		equal(cli(['config', 'set', 'agents.list[0]', `{ id: "main", name: "${name}" }`]).code, 0);
+		equal((await gw.rpc('agent.list')).agents[0].name, name);
+	}
+	const file = path.join(state, 'openclaw.json'), good = fs.readFileSync(file, 'utf8');
+	fs.writeFileSync(file, '{ broken');
+	match((await gw.rpcRaw('system.reload', {})).error.message, /line 1, column/);
+	fs.writeFileSync(file, good);
+	equal(await gw.rpc('system.reload', {}), { ok: true });
+});
+
 test('it never says a secret', async () => {
 	ok(!gw.log.includes('live-key-value-1234'));
 	equal((await gw.stop()).code, 0);

@@ -43,7 +43,7 @@ test('a file dropped in shows at once, and not before it is enabled does it run'
 test('enabling takes effect while the gateway runs', async () => {
 	const r = cli(['module', 'enable', 'rude']);
 	equal(r.code, 0, r.err);
-	match(r.out, /The running gateway takes it up/);
+	match(r.out, /The running gateway has taken it up/);
 	await state_is('rude', 'started');
 	const tools = await gw.rpc('tools.list');
 	const names = JSON.stringify(tools);

@@ -235,13 +235,34 @@ test('a running gateway takes up what is installed and lets go of what is uninst
 	await until('the tool of an archive', async () => (await tools()).includes('alpha_tool'));
 	publish('eta', '1.0.0', packed('eta'));
 	equal((await install('eta')).code, 0);
-	await until('its tool', async () => (await tools()).includes('eta_tool'));
+	ok((await tools()).includes('eta_tool'), 'install returns when it works');
 	const said = await gw.rpc('tools.execute', { name: 'eta_tool', arguments: {}, session: 'main' });
 	equal(said.content[0].text, 'I am eta_tool');
 	equal(json(cli(['plugins', 'uninstall', 'eta', '--json'])), { ok: true, id: 'eta', filesRemoved: true });
-	await until('its tool to be gone', async () => !(await tools()).includes('eta_tool'));
+	ok(!(await tools()).includes('eta_tool'));
 	ok(!there('eta'));
 	equal((await gw.rpc('plugins.list', {})).plugins.some((one) => one.id === 'eta'), false);
+});
+
+test('a folder that is copied while the gateway runs: list shows it, enable and settings work at once', async () => {
+	const copy = (id, text) => {
+		fs.mkdirSync(path.join(extensions, id));
+		fs.writeFileSync(path.join(extensions, id, 'openclaw.plugin.json'), manifest(id));
+		fs.writeFileSync(path.join(extensions, id, 'index.js'), text);
+	};
+	copy('iota', `module.exports = { register(api) { api.registerTool({ name: 'iota_tool', description: 'x', parameters: { type: 'object' },
+		execute: async () => ({ content: [{ type: 'text', text: 'I am iota' }] }) }); } };`);
+	equal(cli(['plugins', 'enable', 'iota']).code, 0);
+	ok((await tools()).includes('iota_tool'));
+	copy('kappa', 'throw new Error("kappa is broken");');
+	match(cli(['plugins', 'list']).out, /^kappa /m);
+	const r = cli(['plugins', 'enable', 'kappa']);
+	equal(r.code, 1);
+	match(r.err, /kappa: it could not be loaded: kappa is broken\n {2}-> see openclaw plugins logs/);
+	equal(cli(['plugins', 'disable', 'iota']).code, 0);
+	ok(!(await tools()).includes('iota_tool'));
+	for (const id of ['iota', 'kappa'])
+		equal(cli(['plugins', 'uninstall', id]).code, 0);
 });
 
 test('logs: what a plugin printed, and only that', async () => {

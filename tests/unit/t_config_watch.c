@@ -269,7 +269,7 @@ static void an_edit_is_a_change_and_now_means_now(void **state)
 	cJSON *port = cJSON_CreateNumber(99);
 	assert_int_equal(oc_config_edit(NULL, "gateway.port", port, NULL), OC_OK);
 	cJSON_Delete(port);
-	oc_config_watch_now(w.watch);
+	oc_config_watch_now(w.watch, true);
 	run(3000);
 	assert_int_equal(w.changes, 1);
 	assert_int_equal(w.port, 99);
@@ -352,7 +352,7 @@ static void commands_of_secrets_do_not_hold_the_loop_up(void **state)
 	assert_string_equal(w.paths, "logging.level");
 	/* A change while it is asked is not lost. */
 	write_over("ask", "#!/bin/sh\necho > asked\nwhile [ ! -e answer ]; do sleep 0.05; done\necho '{\"protocolVersion\":1,\"values\":{\"a\":\"other\"}}'\n");
-	oc_config_watch_now(w.watch);
+	oc_config_watch_now(w.watch, true);
 	while (access(at("asked"), F_OK) != 0)
 		run(20);
 	put_new("openclaw.json", with_command(", logging: {level: 'trace'}"));

@@ -78,6 +78,7 @@ static bool take(oc_turn *turn, oc_str result)
 	if (more[0] != 0) {
 		oc_auto_free char *text = oc_asprintf("%s%s%s", turn->extra_system, turn->extra_system[0] != 0 ? "\n\n" : "", more);
 		turn->extra_system = text != NULL ? oc_turn_text(turn, text) : turn->extra_system;
+		turn->system_model = NULL; /* a prompt that was written before knows nothing of it */
 	}
 	cJSON_Delete(turn->assembled);
 	turn->assembled = cJSON_DetachItemFromObjectCaseSensitive(answer, "messages");

@@ -4,7 +4,6 @@
 const os = require('node:os');
 const path = require('node:path');
 const { outline, plainData } = require('./registry.js');
-const { describeChannel } = require('./channel.js');
 
 const HOOKS = new Set([
 	// the gateway, its plugins and sessions
@@ -148,7 +147,7 @@ function createApi(host) {
 			const id = String(channel?.id ?? '').trim();
 			if (id === '')
 				return refuse('registerChannel: a channel needs an id');
-			registry.name('channels', 'channels', id, channel, describeChannel(channel, host.config));
+			registry.name('channels', 'channels', id, channel, require('./channel.js').describeChannel(channel, host.config));
 		},
 
 		registerProvider(provider) {

@@ -1,11 +1,8 @@
 'use strict';
 // api.runtime: what is synchronous in the original is answered here, from what the gateway sent; the rest is a call to it.
 const path = require('node:path');
-const { spawn } = require('node:child_process');
 const { configChanges } = require('./config_diff.js');
-const { createChannelRuntime } = require('./channel_runtime.js');
-const media = require('./media.js');
-const policy = require('./policy.js');
+const policy = () => require('./policy.js'); // by those who ask for agents
 
 const COMPATIBLE_VERSION = '2026.6.11';
 const OUTPUT_MAX = 16 << 20;
@@ -16,6 +13,7 @@ function createRuntime(plugin, params) {
 		plugin.link.call(name, args).catch((error) => plugin.logger('runtime').warn(`${name}: ${error.message}`));
 		return true;
 	};
+	let channel;
 	const runtime = {
 		version: COMPATIBLE_VERSION,
 		config: createConfig(plugin),
@@ -31,8 +29,11 @@ function createRuntime(plugin, params) {
 				return `The native part of ${packageName} is made with: ${steps.filter(Boolean).join('; ')}`;
 			},
 		},
-		media: { loadWebMedia: media.loadWebMedia, detectMime: media.detectMime, mediaKindFromMime: media.mediaKindFromMime,
-			isVoiceCompatibleAudio: media.isVoiceCompatibleAudio, getImageMetadata: media.getImageMetadata },
+		// Loaded by those who use it.
+		get media() {
+			const { loadWebMedia, detectMime, mediaKindFromMime, isVoiceCompatibleAudio, getImageMetadata } = require('./media.js');
+			return { loadWebMedia, detectMime, mediaKindFromMime, isVoiceCompatibleAudio, getImageMetadata };
+		},
 		tools: createMemoryTools(plugin),
 		logging: {
 			shouldLogVerbose: () => params.verbose === true,
@@ -51,7 +52,9 @@ function createRuntime(plugin, params) {
 		},
 		agent: createAgent(plugin, params),
 		modelAuth: createModelAuth(plugin),
-		channel: createChannelRuntime(plugin, params),
+		get channel() {
+			return (channel ??= require('./channel_runtime.js').createChannelRuntime(plugin, params));
+		},
 	};
 	return named(runtime, '', plugin);
 }
@@ -138,7 +141,7 @@ function createModelAuth(plugin) {
 
 function createAgent(plugin, params) {
 	const workspace = (cfg, id) => {
-		const given = policy.agentEntry(cfg, id)?.workspace;
+		const given = policy().agentEntry(cfg, id)?.workspace;
 		return given ? path.resolve(given.replace(/^~(?=\/|$)/, require('node:os').homedir())) : params.workspaceDir;
 	};
 	const run = async (given) => {
@@ -155,9 +158,9 @@ function createAgent(plugin, params) {
 	};
 	return {
 		defaults: { model: undefined, provider: undefined },
-		resolveAgentDir: (_cfg, id) => path.join(params.stateDir, 'agents', policy.agentId(id), 'agent'),
+		resolveAgentDir: (_cfg, id) => path.join(params.stateDir, 'agents', policy().agentId(id), 'agent'),
 		resolveAgentWorkspaceDir: (cfg, id) => workspace(cfg, id),
-		resolveAgentIdentity: (cfg, id) => policy.agentEntry(cfg, id)?.identity,
+		resolveAgentIdentity: (cfg, id) => policy().agentEntry(cfg, id)?.identity,
 		resolveThinkingDefault: ({ cfg } = {}) => cfg?.agents?.defaults?.thinkingDefault ?? 'off',
 		resolveAgentTimeoutMs: ({ cfg, overrideSeconds } = {}) => 1000 * (overrideSeconds ?? cfg?.agents?.defaults?.timeoutSeconds ?? 600),
 		ensureAgentWorkspace: async (options) => ({ dir: options?.dir ?? params.workspaceDir }),
@@ -172,7 +175,7 @@ function createAgent(plugin, params) {
 function runCommandWithTimeout(argv, options = {}) {
 	const { timeoutMs, cwd, input, env, noOutputTimeoutMs } = typeof options === 'number' ? { timeoutMs: options } : options;
 	return new Promise((resolve, reject) => {
-		const child = spawn(argv[0], argv.slice(1), { cwd, env: { ...process.env, ...env }, detached: true,
+		const child = require('node:child_process').spawn(argv[0], argv.slice(1), { cwd, env: { ...process.env, ...env }, detached: true,
 			stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
 		const out = { stdout: '', stderr: '' };
 		let why = 'exit', quiet;

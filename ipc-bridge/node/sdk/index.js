@@ -3,7 +3,6 @@
 // a time when a name is first asked for, and a name that fails when it is called for what is not among them.
 //
 // Each file here exports (plugin, sdk) => helpers; `sdk` gives the helpers of the other files by name.
-const { z } = require('./zod.js');
 
 // Which file has which names (tests/integration/bridge-sdk.mjs compares).
 const NAMES = require('./names.js');
@@ -62,7 +61,7 @@ function namespace(spec, where, get, plugin) {
 function missing(name, plugin) {
 	if (/Schema$/.test(name)) {
 		plugin.missing('sdk', name);
-		return z(plugin).any();
+		return require('./zod.js').z(plugin).any();
 	}
 	const fail = () => {
 		plugin.missing('sdk', name);

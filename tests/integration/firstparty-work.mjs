@@ -2,8 +2,9 @@
 // original's sentences.  irc and nextcloud-talk are in plugin-channels.mjs.
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
-import { test, done, Gateway, cleanup, equal, ok, match, until, skipAll, state, writeConfig } from './lib.mjs';
+import { test, done, Gateway, cleanup, cli, equal, ok, match, until, skipAll, state, writeConfig } from './lib.mjs';
 
 const packages = path.join(process.env.OC_NPM ?? '', '../plugins');
 if (!fs.existsSync(path.join(path.dirname(process.env.OC_BIN), 'bridge/vendor')))
@@ -84,6 +85,18 @@ fs.writeFileSync(path.join(slack, 'index.ts'), `
 	} };
 `);
 
+// Where people put them; what they depend on as npm would have put it.
+const copied = ['voice-call', 'phone-control', 'talk-voice'], extensions = path.join(packages, '2026.3.13/extensions');
+for (const id of copied) {
+	const to = path.join(state, 'extensions', id), described = path.join(to, 'package.json');
+	fs.cpSync(path.join(extensions, id), to, { recursive: true });
+	for (const name of Object.keys((fs.existsSync(described) && JSON.parse(fs.readFileSync(described, 'utf8')).dependencies) || {})) {
+		const from = path.join(packages, 'node_modules', name);
+		if (fs.existsSync(from))
+			fs.cpSync(from, path.join(to, 'node_modules', name), { recursive: true, dereference: true });
+	}
+}
+
 const ids = ['llm-task', 'lobster', 'memory-core', 'talk-voice', 'phone-control', 'device-pair', 'diagnostics-otel', 'voice-call', 'thread-ownership', 'diffs', 'slack-stand-in'];
 writeConfig({
 	agents: { defaults: { model: { primary: 'mock/mock-1' }, workspace }, list: [{ id: 'main', default: true, identity: { name: 'Robo' } }] },
@@ -95,7 +108,7 @@ writeConfig({
 	diagnostics: { enabled: true, otel: { enabled: true, endpoint: `http://127.0.0.1:${port}`, protocol: 'http/protobuf', serviceName: 'oc-test', traces: true, metrics: true,
 		logs: true, flushIntervalMs: 1000, sampleRate: 1 } },
 	plugins: {
-		load: { paths: [path.join(packages, '2026.3.13/extensions')] }, allow: ids, slots: { memory: 'memory-core' },
+		load: { paths: ids.filter((id) => !copied.includes(id) && id !== 'slack-stand-in').map((id) => path.join(extensions, id)) }, allow: ids, slots: { memory: 'memory-core' },
 		entries: { ...Object.fromEntries(ids.map((id) => [id, { enabled: true, fullConfig: true }])),
 			lobster: { enabled: true, env: ['PATH'] },
 			'thread-ownership': { enabled: true, fullConfig: true, config: { forwarderUrl: `http://127.0.0.1:${port}/` } },
@@ -137,12 +150,15 @@ test('memory-core: the memory of the workspace', async () => {
 });
 
 test('talk-voice: its command, with the configuration it reads', async () => {
+	const help = await say('/help');
+	for (const name of ['pair', 'phone', 'voice'])
+		match(help, new RegExp(`/${name} - `));
 	match(await say('/voice'), /talk\.voiceId: \(unset\)\n- talk\.apiKey: el-key/);
 	match(await say('/voice bogus'), /set <voiceId\|name>/);
 });
 
 test('phone-control: arms and disarms commands of phones, in the configuration', async () => {
-	match(await say('/phone status'), /disarmed/i);
+	match(await say('/phone status'), /^Phone control: disarmed/);
 	match(await say('/phone arm camera 5m'), /armed/i);
 	const config = () => JSON.parse(fs.readFileSync(path.join(state, 'openclaw.json'), 'utf8')).gateway?.nodes;
 	match(JSON.stringify(config()), /camera\./);
@@ -185,20 +201,47 @@ test('diffs: a page with what changed, on the gateway\'s own port', async () => 
 test('device-pair: what waits for approval', async () => {
 	match(await say('/pair status'), /No pending device pairing requests/);
 	match(await say('/pair'), /^Error: Gateway /); // nothing a phone could reach
+	match(await say('/pair notify'), /^Pairing notifications are currently supported only on Telegram\./);
 	match(await say('/pair notify on'), /only on Telegram/);
 });
 
-test('voice-call: calls with the mock provider, by gateway methods and by its tool', async () => {
-	const bad = await gw.rpcRaw('voicecall.initiate', {});
-	match(JSON.stringify(bad), /message required/);
+const listens = () => new Promise((resolve) => {
+	const socket = net.connect(free, '127.0.0.1', () => resolve(true) || socket.destroy());
+	socket.on('error', () => resolve(false));
+});
+
+test('voice-call: its service listens, its methods start, speak and end calls', async () => {
+	const refused = async (method, params) => (await gw.rpcRaw(method, params)).error?.data?.details;
+	await until('its webhook', listens, 20000);
+	equal(await refused('voicecall.start', {}), { error: 'to required' });
+	equal(await refused('voicecall.initiate', {}), { error: 'message required' });
 	const { callId, initiated } = await gw.rpc('voicecall.initiate', { message: 'hello there', mode: 'notify' });
-	ok(initiated && callId);
-	const { call } = await gw.rpc('voicecall.status', { callId });
-	equal([call.provider, call.direction, call.from, call.to, call.metadata.initialMessage], ['mock', 'outbound', '+15550000001', '+15550000002', 'hello there']);
+	equal(initiated, true);
+	const { found, call } = await gw.rpc('voicecall.status', { callId });
+	equal([found, call.provider, call.direction, call.from, call.to, call.metadata], [true, 'mock', 'outbound', '+15550000001', '+15550000002',
+		{ initialMessage: 'hello there', mode: 'notify' }]);
+	equal(await gw.rpc('voicecall.status', { callId: 'nope' }), { found: false });
 	equal(await gw.rpc('voicecall.speak', { callId, message: 'more' }), { success: true });
 	equal(await gw.rpc('voicecall.end', { callId }), { success: true });
-	equal((await gw.rpc('voicecall.status', { callId: 'nope' })).found, false);
-	match(await run('voice_call', { action: 'initiate_call', message: 'by tool', to: '+15550000003' }), /callId/);
+	equal(await refused('voicecall.end', { callId: 'nope' }), { error: 'Call not found' });
+});
+
+test('voice-call: its tool, and its commands on the command line', async () => {
+	const tool = async (params) => JSON.parse(await run('voice_call', params));
+	const { callId, initiated } = await tool({ action: 'initiate_call', to: '+15550000003', message: 'hi', mode: 'conversation' });
+	equal(initiated, true);
+	const { call } = await tool({ action: 'get_status', callId });
+	equal([call.to, call.metadata], ['+15550000003', { initialMessage: 'hi', mode: 'conversation' }]);
+	equal(await tool({ action: 'speak_to_user', callId, message: 'x' }), { success: true });
+	equal(await tool({ action: 'end_call', callId }), { success: true });
+	equal(await tool({ action: 'initiate_call' }), { error: 'message required' });
+	equal(await tool({ mode: 'status', sid: 'zzz' }), { found: false });
+	match(cli(['--help']).out, /voicecall\s+\(plugin voice-call\)/);
+	const help = cli(['voicecall', '--help']);
+	equal(help.code, 0, help.err);
+	for (const name of ['call', 'status', 'end', 'tail'])
+		match(help.out, new RegExp(`\\n  ${name}\\b`));
+	ok(cli(['voicecall', 'nonsense']).code !== 0);
 });
 
 test('diagnostics-otel: what was measured goes to the collector', async () => {
@@ -211,12 +254,15 @@ test('diagnostics-otel: what was measured goes to the collector', async () => {
 test('of others: the kitchen sink registers all it has, and hapi answers on its route', async () => {
 	const others = ['openclaw-kitchen-sink-fixture', 'hapi-openclaw'];
 	await gw.stop();
-	writeConfig({ agents: { defaults: { model: { primary: 'offline/echo' }, workspace } }, plugins: { load: { paths: ['kitchen-sink', 'hapi'].map((name) => path.join(packages, name)) },
+	equal(await listens(), false); // its service ended with the gateway
+	ok(fs.existsSync(path.join(state, 'plugins/voice-call')));
+	writeConfig({ agents: { defaults: { model: { primary: 'offline/echo' }, workspace } }, plugins: { allow: [...others, 'talk-voice'], load: { paths: ['kitchen-sink', 'hapi'].map((name) => path.join(packages, name)) },
 		entries: { 'hapi-openclaw': { config: { hapiBaseUrl: `http://127.0.0.1:${port}`, sharedSecret: 's' } } } } });
 	gw = await new Gateway().start();
 	const all = async () => (await gw.rpc('plugins.list', {})).plugins.filter((one) => others.includes(one.id));
 	await until('both', async () => (await all()).length === 2 && (await all()).every((one) => one.status !== 'loading'), 60000);
 	equal((await all()).map((one) => [one.status, one.error]), [['loaded', undefined], ['loaded', undefined]]);
+	match(await say('/voice'), /^Talk voice is not configured\.\n\nMissing: talk\.apiKey/); // without its settings
 	const { registered: r } = await gw.rpc('plugins.info', { id: others[0] });
 	const recorded = JSON.parse(fs.readFileSync(path.join(process.env.OC_TOP_SRCDIR, 'tests/captures/plugins/kitchen-sink.json'), 'utf8'));
 	const { tools, typedHooks, channels, providers, cliRegistrars, services, commands, httpRoutes, contextEngines, gatewayHandlers, ...more } = recorded;

@@ -193,16 +193,25 @@ bool oc_engine_compact(oc_turn *turn, const char *instructions, oc_compact_done 
 
 /* ---- Sub-agents ---- */
 
-void oc_engine_subagent(oc_agent *agent, const char *method, const char *other, const char *child)
+static bool tell(oc_agent *agent, const char *method, const char *other, const char *child, const oc_call_options *options)
 {
 	oc_guest *guest = engine_in(agent, agent->config);
 	oc_auto_json cJSON *args = guest != NULL ? cJSON_CreateObject() : NULL;
 	if (args == NULL)
-		return;
+		return false;
 	oc_json_opt(args, strcmp(method, "onSubagentEnded") == 0 ? "reason" : "parentSessionKey", other);
 	oc_json_opt(args, "childSessionKey", child);
 	oc_auto_free char *json = oc_json_print(args);
-	oc_call_options options = {.deadline_ms = AFTER_MS, .owner = agent->owner, .on_done = heard};
-	if (json != NULL)
-		(void)oc_service_guest_call(guest, oc_str_of(method), oc_str_of(json), &options, NULL);
+	return json != NULL && oc_service_guest_call(guest, oc_str_of(method), oc_str_of(json), options, NULL) == OC_OK;
+}
+
+void oc_engine_subagent(oc_agent *agent, const char *method, const char *other, const char *child)
+{
+	(void)tell(agent, method, other, child, &(oc_call_options){.deadline_ms = AFTER_MS, .owner = agent->owner, .on_done = heard});
+}
+
+bool oc_engine_spawn(oc_agent *agent, const char *parent, const char *child, void (*done)(void *arg, oc_status status, oc_str result), void *arg)
+{
+	return tell(agent, "prepareSubagentSpawn", parent, child,
+		    &(oc_call_options){.deadline_ms = ASSEMBLE_MS, .owner = agent->owner, .on_done = done, .arg = arg});
 }

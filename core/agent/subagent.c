@@ -101,6 +101,7 @@ static void start_failed(oc_subagent *sub, oc_status status, const oc_err *err)
 	if (status == OC_E_UNAVAILABLE && sub->spawned == NULL)
 		return; /* the gateway stops again: the next start begins it */
 	if (sub->spawned != NULL) {
+		oc_engine_subagent(sub->agent, "rollbackSubagentSpawn", sub->requester, sub->key);
 		report(sub, status, err);
 		oc_subagent_forget(sub);
 	} else {
@@ -227,6 +228,28 @@ static void spawning_asked(void *arg, const oc_hook_result *result)
 		start_failed(sub, err.code, &err);
 	else
 		oc_subagent_commit(sub);
+}
+
+static void ask_for_thread(oc_subagent *sub)
+{
+	oc_err err = {0};
+	if (!sub->thread) {
+		oc_subagent_commit(sub);
+		return;
+	}
+	oc_status status = oc_hooks_fire(sub->agent->hooks, OC_HOOK_SUBAGENT_SPAWNING, spawn_payload(sub), sub->agent->owner, spawning_asked, sub);
+	if (status != OC_OK) {
+		(void)oc_fail(&err, status, NULL, "cannot start a subagent");
+		start_failed(sub, status, &err);
+	}
+}
+
+/* An engine that fails costs nothing. */
+static void prepared(void *arg, oc_status status, oc_str result)
+{
+	if (status != OC_OK)
+		oc_warn("agent", "the context engine could not prepare a subagent: %.*s", OC_STR_ARG(result));
+	ask_for_thread(arg);
 }
 
 /* ---- What is allowed ---- */
@@ -409,18 +432,8 @@ oc_status oc_subagent_start(oc_agent *agent, const oc_subagent_spawn *sp, oc_err
 		return status;
 	}
 	oc_subagent_add(agent, sub);
-	oc_engine_subagent(agent, "prepareSubagentSpawn", sub->requester, sub->key);
-	if (sp->thread) {
-		cJSON *payload = spawn_payload(sub);
-		status = oc_hooks_fire(agent->hooks, OC_HOOK_SUBAGENT_SPAWNING, payload, agent->owner, spawning_asked, sub);
-		if (status != OC_OK) {
-			sub->spawned = NULL;
-			oc_subagent_forget(sub);
-			return oc_fail(err, status, NULL, "cannot start a subagent");
-		}
-	} else {
-		oc_subagent_commit(sub);
-	}
+	if (!oc_engine_spawn(agent, sub->requester, sub->key, prepared, sub))
+		ask_for_thread(sub);
 	return OC_OK;
 }
 

@@ -29,7 +29,11 @@ export default {
 				return customInstructions ? { ok: true, compacted: true, result: { summary: "Mia.", tokensBefore: 400, tokensAfter: 20 } }
 					: { ok: true, compacted: false, reason: "the attic is tidy" };
 			},
-			async prepareSubagentSpawn({ parentSessionKey, childSessionKey }: any) { log({ spawn: childSessionKey, by: parentSessionKey }); },
+			async prepareSubagentSpawn({ parentSessionKey, childSessionKey }: any) {
+				await new Promise((resolve) => setTimeout(resolve, 200));
+				log({ spawn: childSessionKey, by: parentSessionKey });
+				return { rollback: async () => log({ undone: childSessionKey }) };
+			},
 			async onSubagentEnded({ childSessionKey, reason }: any) { log({ ended: childSessionKey, reason }); },
 			async afterTurn({ messages }: any) { log({ afterTurn: messages.map((m: any) => [m.role, m.content[0]?.text]) }); },
 			async dispose() { log({ dispose: true }); },
@@ -90,6 +94,14 @@ test('/compact is its to do, and it hears of sub-agents', async () => {
 	await until('its end', () => log().some((line) => line.ended));
 	const [spawned] = log().filter((line) => line.spawn), [ended] = log().filter((line) => line.ended);
 	equal([spawned.by, ended.ended, ended.reason], ['agent:main:main', spawned.spawn, 'completed']);
+	// It began when it was prepared, and one that does not begin is undone.
+	const lines = log(), at = lines.findIndex((line) => line.spawn);
+	ok(lines.slice(at).some((line) => line.assemble), JSON.stringify(lines));
+	equal(lines.filter((line) => line.undone), []);
+	const refused = await gw.rpc('tools.execute', { name: 'sessions_spawn', arguments: { task: '/echo never', thread: true, mode: 'session' }, session: 'main' });
+	match(JSON.stringify(refused), /needs a thread/);
+	await until('it to be undone', () => log().some((line) => line.undone));
+	equal(log().find((line) => line.undone).undone, log().filter((line) => line.spawn).at(-1).spawn);
 });
 
 test('one that fails costs nothing: the history is taken as it is', async () => {

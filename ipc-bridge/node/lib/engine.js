@@ -48,6 +48,7 @@ class Engines {
 		this.plugin = plugin;
 		this.made = new Map(); // number -> promise of the engine
 		this.known = new Set(); // sessions that were begun here
+		this.rollbacks = new Map(); // of preparations, by the sub-agent's session
 	}
 
 	#engine(number) {
@@ -101,10 +102,25 @@ class Engines {
 		return plainData(await engine.compact({ ...this.#session(args), tokenBudget: args.tokenBudget, force: args.force, customInstructions: args.customInstructions }));
 	}
 
-	// Both are the engine's if it has them.
-	async subagent({ engine: number, args }, method) {
+	// These are the engine's if it has them; what undoes a preparation is kept until its sub-agent is over.
+	async prepareSubagentSpawn({ engine: number, args }) {
+		const engine = await this.#engine(number), prepared = await engine.prepareSubagentSpawn?.(args);
+		if (typeof prepared?.rollback === 'function')
+			this.rollbacks.set(args.childSessionKey, () => prepared.rollback());
+		return plainData(prepared) ?? null;
+	}
+
+	async rollbackSubagentSpawn({ args: { childSessionKey } }) {
+		const rollback = this.rollbacks.get(childSessionKey);
+		this.rollbacks.delete(childSessionKey);
+		await rollback?.();
+		return null;
+	}
+
+	async onSubagentEnded({ engine: number, args }) {
 		const engine = await this.#engine(number);
-		return plainData(await engine[method]?.(args)) ?? null;
+		this.rollbacks.delete(args.childSessionKey);
+		return plainData(await engine.onSubagentEnded?.(args)) ?? null;
 	}
 
 	async dispose() {
@@ -115,8 +131,9 @@ class Engines {
 	methods() {
 		return { 'engine.assemble': (params) => this.assemble(params), 'engine.afterTurn': (params) => this.afterTurn(params),
 			'engine.compact': (params) => this.compact(params),
-			'engine.prepareSubagentSpawn': (params) => this.subagent(params, 'prepareSubagentSpawn'),
-			'engine.onSubagentEnded': (params) => this.subagent(params, 'onSubagentEnded') };
+			'engine.prepareSubagentSpawn': (params) => this.prepareSubagentSpawn(params),
+			'engine.rollbackSubagentSpawn': (params) => this.rollbackSubagentSpawn(params),
+			'engine.onSubagentEnded': (params) => this.onSubagentEnded(params) };
 	}
 }
 

@@ -38,7 +38,7 @@ function commandContext(ctx, config) {
 const PARTS = {
 	channels: { make: (plugin) => new (require('./channel.js').Channels)(plugin), methods: 'start stop send action probe status pure'.split(' ').map((name) => `channel.${name}`) },
 	engines: { make: (plugin) => new (require('./engine.js').Engines)(plugin),
-		methods: 'assemble afterTurn compact prepareSubagentSpawn onSubagentEnded'.split(' ').map((name) => `engine.${name}`) },
+		methods: 'assemble afterTurn compact prepareSubagentSpawn rollbackSubagentSpawn onSubagentEnded'.split(' ').map((name) => `engine.${name}`) },
 	dispatches: { make: (plugin) => new (require('./inbound.js').Dispatches)(plugin), methods: [] },
 };
 

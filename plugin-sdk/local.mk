@@ -19,15 +19,19 @@ sdkhookdir = $(sdkdir)/examples/hook
 sdkhook_DATA = %D%/examples/hook/module.c %D%/examples/hook/module.json %D%/examples/hook/test.c
 sdkhttpdir = $(sdkdir)/examples/http
 sdkhttp_DATA = %D%/examples/http/module.c %D%/examples/http/module.json %D%/examples/http/test.c
+sdkmemorydir = $(sdkdir)/examples/memory
+sdkmemory_DATA = %D%/examples/memory/module.c %D%/examples/memory/module.json %D%/examples/memory/test.c
 sdkproviderdir = $(sdkdir)/examples/provider
 sdkprovider_DATA = %D%/examples/provider/module.c %D%/examples/provider/module.json %D%/examples/provider/test.c
 sdkservicedir = $(sdkdir)/examples/service
 sdkservice_DATA = %D%/examples/service/module.c %D%/examples/service/module.json %D%/examples/service/test.c
+sdkstoragedir = $(sdkdir)/examples/storage
+sdkstorage_DATA = %D%/examples/storage/module.c %D%/examples/storage/module.json %D%/examples/storage/test.c
 sdktooldir = $(sdkdir)/examples/tool
 sdktool_DATA = %D%/examples/tool/module.c %D%/examples/tool/module.json %D%/examples/tool/test.c
 sdktoolcxxdir = $(sdkdir)/examples/tool-c++
 sdktoolcxx_DATA = %D%/examples/tool-c++/module.cc %D%/examples/tool-c++/module.json %D%/examples/tool-c++/test.cc
-EXTRA_DIST += $(aclocal_DATA) $(sdkdoc_DATA) $(sdkbuild_DATA) $(sdkautotools_DATA) $(sdkchannel_DATA) $(sdkhook_DATA) $(sdkhttp_DATA) $(sdkprovider_DATA) $(sdkservice_DATA) $(sdktool_DATA) $(sdktoolcxx_DATA)
+EXTRA_DIST += $(aclocal_DATA) $(sdkdoc_DATA) $(sdkbuild_DATA) $(sdkautotools_DATA) $(sdkchannel_DATA) $(sdkhook_DATA) $(sdkhttp_DATA) $(sdkmemory_DATA) $(sdkprovider_DATA) $(sdkservice_DATA) $(sdkstorage_DATA) $(sdktool_DATA) $(sdktoolcxx_DATA)
 
 # So that `openclaw module new` works in the tree it was built in.
 sdk:

@@ -8,6 +8,7 @@
 #include "core/agent/culprits.h"
 #include "core/agent/inbound.h"
 #include "core/agent/keyring.h"
+#include "core/agent/journal.h"
 #include "core/agent/memory.h"
 #include "core/agent/prune.h"
 #include "core/agent/recover.h"
@@ -138,6 +139,7 @@ oc_status oc_agent_start(oc_agent *agent, oc_err *err)
 	oc_recover(agent);
 	oc_subagents_recover(agent);
 	oc_outbound_resume(agent);
+	oc_journal_start(agent);
 	return oc_retention_start(agent) == OC_OK ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "cannot start the agent");
 }
 
@@ -152,8 +154,10 @@ void oc_agent_reload(oc_agent *agent, oc_config *config)
 	if (own != NULL && oc_builtin_memory(old) != oc_builtin_memory(config))
 		oc_module_restart(own, NULL, NULL);
 	oc_config_unref(old);
-	if (agent->started)
+	if (agent->started) {
 		oc_channels_sync(agent);
+		oc_journal_start(agent);
+	}
 	oc_lane_pump(agent); /* the limit may have grown */
 }
 
@@ -181,6 +185,7 @@ void oc_agent_free(oc_agent *agent)
 	oc_outbound_free(agent->outbound);
 	oc_channels_free(agent->channels);
 	oc_memory_free(agent);
+	oc_journal_free(agent);
 	oc_owner_free(agent->owner);
 	oc_agent_subs_free(agent);
 	oc_inbound_free(agent);

@@ -72,6 +72,7 @@ struct oc_agent {
 	oc_map memories;     /* memory.c: indexes by agent */
 	struct oc_memory_request *memory_requests;
 	unsigned n_memory_requests;
+	struct oc_journal *journal; /* journal.c; NULL: nothing was copied yet */
 	oc_map prune_marks;  /* prune.c: by session */
 	/* workspace.c */
 	oc_map seeded; /* workspaces looked after by this process */

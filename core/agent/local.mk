@@ -55,6 +55,10 @@ libocore_la_SOURCES += \
 	%D%/memory_files.h \
 	%D%/memory_index.c \
 	%D%/memory_index.h \
+	%D%/journal.c \
+	%D%/journal.h \
+	%D%/memory_slot.c \
+	%D%/memory_slot.h \
 	%D%/memory_tools.c \
 	%D%/model.c \
 	%D%/model.h \

@@ -4,7 +4,9 @@
 
 #include "core/agent/embed.h"
 #include "core/agent/internal.h"
+#include "core/agent/memory_files.h"
 #include "core/agent/memory_index.h"
+#include "core/agent/memory_slot.h"
 #include "core/agent/model.h"
 #include "core/base/log.h"
 #include "core/base/path.h"
@@ -18,7 +20,7 @@
 #define SNIPPET_MAX 700
 #define QUERY_MAX 8192
 
-enum kind { SEARCH = 1, GET, UPDATE, STATUS };
+enum kind { SEARCH = OC_MEMORY_SEARCH, GET = OC_MEMORY_GET, UPDATE = OC_MEMORY_UPDATE, STATUS = OC_MEMORY_STATUS };
 
 typedef struct oc_memory_request {
 	struct oc_memory_request *next;
@@ -34,6 +36,8 @@ typedef struct oc_memory_request {
 	int64_t from, lines;
 	const char *model;	 /* "" none */
 	const char *fallback_from, *fallback_why;
+	const char *by;		 /* the module that answered; NULL: the built-in memory */
+	cJSON *told;		 /* what it said of its index */
 	/* progress */
 	oc_memory_counts counts;
 	oc_memory_missing missing;
@@ -74,6 +78,7 @@ static void free_request(request *r)
 	oc_free(r->values);
 	oc_free(r->query_vector);
 	oc_free(r->text);
+	cJSON_Delete(r->told);
 	oc_arena_free(r->batch_arena);
 	oc_arena_free(r->arena);
 }
@@ -82,6 +87,11 @@ static void free_request(request *r)
 
 static void add_model(const request *r, cJSON *o)
 {
+	if (r->by != NULL) {
+		(void)oc_json_set_str(o, "provider", r->by);
+		(void)oc_json_set_str(o, "mode", "module");
+		return;
+	}
 	const char *slash = strchr(r->model, '/');
 	oc_auto_free char *provider = slash != NULL ? oc_memdup(r->model, (size_t)(slash - r->model)) : NULL;
 	(void)oc_json_set_str(o, "provider", provider != NULL ? provider : "none");
@@ -135,8 +145,16 @@ static cJSON *result_of(const request *r)
 		add_model(r, o);
 		return o;
 	}
+	if (r->by != NULL) {
+		cJSON_Delete(o);
+		o = cJSON_Duplicate(r->told, true);
+	}
 	oc_json_opt(o, "agent", r->agent_id);
 	oc_json_opt(o, "workspace", r->scope.workspace);
+	if (r->by != NULL) {
+		add_model(r, o);
+		return o;
+	}
 	oc_json_opt(o, "index", r->index_path);
 	const struct {
 		const char *name;
@@ -215,8 +233,10 @@ static void next_batch(request *r);
 
 static void without_vectors(request *r, const char *why)
 {
-	r->fallback_from = r->model;
-	r->fallback_why = oc_arena_strdup(r->arena, why);
+	if (r->fallback_why == NULL) { /* a module that failed is the greater news */
+		r->fallback_from = r->model;
+		r->fallback_why = oc_arena_strdup(r->arena, why);
+	}
 	r->model = "";
 	oc_free(r->query_vector);
 	r->query_vector = NULL;
@@ -391,8 +411,8 @@ static const char *model_of(request *r)
 	oc_model found;
 	if (ref == NULL) {
 		if (wanted[0] != 0) {
-			r->fallback_from = oc_arena_strdup(r->arena, wanted);
-			r->fallback_why = "no such provider makes vectors";
+			r->fallback_from = r->fallback_from != NULL ? r->fallback_from : oc_arena_strdup(r->arena, wanted);
+			r->fallback_why = r->fallback_why != NULL ? r->fallback_why : "no such provider makes vectors";
 		}
 		return "";
 	}
@@ -486,6 +506,56 @@ static request *new_request(oc_agent *agent, enum kind kind, const oc_memory_inp
 	return r;
 }
 
+static bool begin_own(request *r)
+{
+	if (r->kind != GET)
+		r->model = model_of(r);
+	return work(r, r->kind == GET ? do_get : do_update, r->kind == GET ? did_last : did_update);
+}
+
+static bool take_hits(request *r, const cJSON *results)
+{
+	const cJSON *hit;
+	r->hits = oc_arena_alloc(r->arena, ((size_t)cJSON_GetArraySize(results) + 1) * sizeof *r->hits);
+	cJSON_ArrayForEach(hit, results)
+	{
+		oc_memory_hit h = {.score = oc_json_num(hit, "score", 0), .first_line = oc_json_i64(hit, "startLine", 1)};
+		if (r->hits == NULL || r->n_hits >= r->query.max_results || h.score < r->query.min_score)
+			continue;
+		h.last_line = oc_json_i64(hit, "endLine", h.first_line);
+		h.path = oc_arena_strdup(r->arena, oc_json_str(hit, "path", ""));
+		h.text = oc_arena_strdup(r->arena, oc_json_str(hit, "snippet", ""));
+		if (h.path == NULL || h.text == NULL)
+			return false;
+		r->hits[r->n_hits++] = h;
+	}
+	return r->hits != NULL;
+}
+
+/* The memory module answered; when it cannot be used, the built-in memory does, and the answer says so. */
+static void module_answered(void *arg, const char *by, const cJSON *answer, const oc_err *why)
+{
+	request *r = arg;
+	bool kept = false;
+	if (answer == NULL) {
+		r->fallback_from = by;
+		r->fallback_why = oc_arena_strdup(r->arena, why->text);
+		if (!begin_own(r))
+			finish(r);
+		return;
+	}
+	r->by = by;
+	if (r->kind == SEARCH)
+		kept = take_hits(r, oc_json_get(answer, "results"));
+	else if (r->kind == GET)
+		kept = (r->text = oc_memory_lines(oc_json_ostr(answer, "text"), r->from, r->lines)) != NULL;
+	else
+		kept = (r->told = cJSON_Duplicate(answer, true)) != NULL;
+	if (!kept)
+		r->status = oc_fail(&r->err, OC_E_NOMEM, NULL, "cannot show the memory");
+	finish(r);
+}
+
 static oc_status begin(oc_agent *agent, enum kind kind, const oc_memory_input *in, oc_err *err)
 {
 	if (kind == SEARCH && oc_str_trim(in->query).n == 0)
@@ -502,9 +572,10 @@ static oc_status begin(oc_agent *agent, enum kind kind, const oc_memory_input *i
 	request *r = new_request(agent, kind, in);
 	if (r == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot look into the memory");
-	if (kind != GET)
-		r->model = model_of(r);
-	if (work(r, kind == GET ? do_get : do_update, kind == GET ? did_last : did_update))
+	oc_memory_slot_ask ask = {.agent_id = r->agent_id, .workspace = r->scope.workspace, .query = r->query.text, .path = r->path,
+				  .max_results = (int64_t)r->query.max_results, .min_score = r->query.min_score,
+				  .force = in->force};
+	if (oc_memory_slot_begin(agent, (oc_memory_task)kind, &ask, r->arena, module_answered, r) || begin_own(r))
 		return OC_OK;
 	oc_status status = r->status;
 	*err = r->err;

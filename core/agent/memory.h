@@ -23,7 +23,7 @@ typedef struct oc_memory_input {
 	void *arg;
 } oc_memory_input;
 
-/* {"results":[{"path","startLine","endLine","score","snippet","source","citation"}],"provider","model","mode":"hybrid|words",
+/* {"results":[{"path","startLine","endLine","score","snippet","source","citation"}],"provider","model"?,"mode":"hybrid|words|module",
  *  "fallback"?:{"from","reason"}} */
 oc_status oc_memory_search(oc_agent *agent, const oc_memory_input *input, oc_err *err);
 /* {"path","text"}; a missing file is an empty text, one that is no memory file {"disabled":true,"error"}. */

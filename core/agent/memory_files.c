@@ -185,6 +185,25 @@ bool oc_memory_path_ok(const char *path, const oc_memory_scope *scope)
 	return strcmp(path, "MEMORY.md") == 0 || strcmp(path, "memory.md") == 0 || strncmp(path, "memory/", 7) == 0;
 }
 
+char *oc_memory_lines(oc_str text, int64_t from, int64_t lines)
+{
+	size_t begin = 0, end = text.n;
+	if (from > 0 || lines > 0) {
+		for (int64_t at = 1; at < from && begin < text.n; at++) {
+			const char *nl = memchr(text.p + begin, '\n', text.n - begin);
+			begin = nl != NULL ? (size_t)(nl - text.p) + 1 : text.n;
+		}
+		end = begin;
+		for (int64_t i = 0; (lines <= 0 || i < lines) && end < text.n; i++) {
+			const char *nl = memchr(text.p + end, '\n', text.n - end);
+			end = nl != NULL ? (size_t)(nl - text.p) + 1 : text.n;
+		}
+		if (end > begin && text.p[end - 1] == '\n')
+			end--;
+	}
+	return oc_memdup(text.p + begin, end - begin);
+}
+
 oc_status oc_memory_read(const oc_memory_scope *scope, const char *path, int64_t from, int64_t lines, char **ret, oc_err *err)
 {
 	if (!oc_memory_path_ok(path, scope))
@@ -209,20 +228,6 @@ oc_status oc_memory_read(const oc_memory_scope *scope, const char *path, int64_t
 	close(fd);
 	if (status != OC_OK)
 		return status;
-	size_t begin = 0, end = n;
-	if (from > 0 || lines > 0) {
-		for (int64_t at = 1; at < from && begin < n; at++) {
-			const char *nl = memchr(text + begin, '\n', n - begin);
-			begin = nl != NULL ? (size_t)(nl - text) + 1 : n;
-		}
-		end = begin;
-		for (int64_t i = 0; (lines <= 0 || i < lines) && end < n; i++) {
-			const char *nl = memchr(text + end, '\n', n - end);
-			end = nl != NULL ? (size_t)(nl - text) + 1 : n;
-		}
-		if (end > begin && text[end - 1] == '\n')
-			end--;
-	}
-	*ret = oc_memdup(text + begin, end - begin);
+	*ret = oc_memory_lines((oc_str){text, n}, from, lines);
 	return *ret != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "cannot read %s", path);
 }

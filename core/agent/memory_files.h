@@ -17,5 +17,7 @@ typedef struct oc_memory_file {
 bool oc_memory_files(const oc_memory_scope *scope, bool (*each)(void *arg, const oc_memory_file *file), void *arg);
 /* The whole of it, valid UTF-8 and NUL-terminated. OC_E_LIMIT: too big. */
 oc_status oc_memory_file_read(int root_fd, const char *name, char **ret, size_t *ret_n, oc_err *err);
+/* `lines` lines of a text from line `from` (0: all). The caller's; NULL: no memory. */
+char *oc_memory_lines(oc_str text, int64_t from, int64_t lines);
 
 #endif

@@ -1,6 +1,7 @@
 /* How turns end: with one last commit that has the answer (or the failure) and its way to the channel, then the world is told. */
 #include "core/agent/turn.h"
 #include "core/agent/engine.h"
+#include "core/agent/journal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -106,6 +107,7 @@ void oc_turn_close(oc_turn *turn, oc_status status, const oc_err *err)
 	oc_turn_over_hooks(turn, result);
 	if (status == OC_OK)
 		oc_engine_over(turn);
+	oc_journal_touch(turn->agent, turn->session);
 	oc_turn_remove(turn);
 	oc_turn_emit(turn, OC_AGENT_EV_DONE, OC_STR_NONE, result);
 	oc_waiters_tell(agent, turn->run, result);

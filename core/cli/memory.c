@@ -129,13 +129,18 @@ static void print_fallback(const cJSON *r)
 {
 	const cJSON *f = oc_json_get(r, "fallback");
 	if (f != NULL)
-		printf("%sMeaning is not searched: %s%s\n", oc_yellow(), oc_json_str(f, "reason", ""), oc_plain());
+		printf("%s%s is not used: %s%s\n", oc_yellow(), oc_json_str(f, "from", "Meaning"), oc_json_str(f, "reason", ""), oc_plain());
 }
 
 static void print_status(const cJSON *r)
 {
 	long long chunks = (long long)oc_json_i64(r, "chunks", 0), vectors = (long long)oc_json_i64(r, "vectors", 0);
 	printf("Memory of %s%s%s in %s\n", oc_bold(), oc_json_str(r, "agent", ""), oc_plain(), oc_json_str(r, "workspace", ""));
+	if (strcmp(oc_json_str(r, "mode", ""), "module") == 0) {
+		printf("  kept by the module %s: %lld files, %lld pieces\n", oc_json_str(r, "provider", ""),
+		       (long long)oc_json_i64(r, "files", 0), chunks);
+		return;
+	}
 	printf("  %lld files, %lld pieces", (long long)oc_json_i64(r, "files", 0), chunks);
 	if (strcmp(oc_json_str(r, "mode", ""), "hybrid") == 0)
 		printf(", %lld with vectors of %s/%s", vectors, oc_json_str(r, "provider", ""), oc_json_str(r, "model", ""));

@@ -17,7 +17,7 @@ for (const name of Object.keys(process.env))
 
 const { test, done, Gateway, cli, spawnCli, equal, ok, match, until, state, cleanup, writeConfig } = await import('./lib.mjs');
 
-const examples = { units: 'tool', redact: 'hook', notes: 'http', counter: 'service', ollama_native: 'provider', linechat: 'channel', wordcount: 'tool-c++' };
+const examples = { units: 'tool', redact: 'hook', notes: 'http', counter: 'service', ollama_native: 'provider', linechat: 'channel', ledger: 'memory', folder: 'storage', wordcount: 'tool-c++' };
 const cxx = spawnSync(process.env.CXX?.split(' ').at(-1) ?? 'c++', ['--version']).status === 0;
 if (!cxx)
 	delete examples.wordcount;
@@ -56,6 +56,7 @@ OC_MODULE(&d);
 
 const folder = (name) => path.join(tmp, 'src', name);
 const compiler = { env: { CC: process.env.CC || 'cc' } };
+const ledger = path.join(tmp, 'ledger.txt'), shelf = path.join(tmp, 'shelf');
 let gw, models;
 
 test('the installed program makes, tests and builds a module of every kind', async () => {
@@ -105,6 +106,7 @@ test('dropped in and enabled, all of them run', async () => {
 	cleanup(() => models.close());
 	writeConfig({ agents: { defaults: { model: { primary: 'offline/echo' }, skipBootstrap: true } }, models: { providers: { far: { api: 'ollama-chat', baseUrl: `http://127.0.0.1:${models.address().port}`,
 		models: [{ id: 'tiny', name: 'tiny' }] } } },
+		modules: { slots: { memory: 'ledger', storage: 'folder' }, entries: { ledger: { config: { file: ledger } }, folder: { config: { path: shelf } } } },
 		channels: { linechat: { enabled: true, path: path.join(tmp, 'chat.sock'), dmPolicy: 'open', allowFrom: ['*'] } } });
 	for (const name of [...Object.keys(examples), 'asker']) {
 		if (name === 'asker')
@@ -162,6 +164,47 @@ test('the channel carries a message in and its answer out', async () => {
 	socket.on('data', (d) => (got += d));
 	socket.write('/echo over the line\n');
 	await until('the answer', () => /over the line/.test(got));
+});
+
+const remember = async (name, args) => (await run(name, args)).details;
+
+test('the memory answers memory_search and memory_get; failing, the built-in one does and says so', async () => {
+	fs.mkdirSync(path.join(state, 'workspace'), { recursive: true });
+	fs.writeFileSync(path.join(state, 'workspace', 'MEMORY.md'), 'The plumber of the workspace is called Bruni.\n');
+	fs.writeFileSync(ledger, 'The plumber is called Rossi.\nThe cat likes fish.\n');
+	const r = await remember('memory_search', { query: 'plumber' });
+	equal([r.provider, r.mode, r.fallback], ['ledger', 'module', undefined]);
+	equal(r.results.map((hit) => [hit.path, hit.startLine, hit.score]), [['ledger', 1, 1]]);
+	match(r.results[0].snippet, /^The plumber is called Rossi\.\n\nSource: ledger#L1$/);
+	equal((await remember('memory_search', { query: 'plumber and a zebra', minScore: 0.9 })).results, []);
+	equal(await remember('memory_get', { path: 'ledger', from: 2, lines: 1 }), { text: 'The cat likes fish.', path: 'ledger' });
+	match((await remember('memory_get', { path: 'MEMORY.md' })).text, /Bruni/, 'the workspace can be read as well');
+	match((await remember('memory_get', { path: '/etc/passwd' })).error, /no memory file/);
+	match(cli(['memory', 'search', 'cat']).out, /The cat likes fish/);
+	match(cli(['memory', 'status']).out, /kept by the module ledger/);
+	fs.writeFileSync(ledger, Buffer.from([0x70, 0x6c, 0x75, 0x6d, 0x62, 0x65, 0x72, 0xff, 0xfe, 0x0a]));
+	const bad = await remember('memory_search', { query: 'plumber' });
+	equal(bad.results.map((hit) => hit.path), ['MEMORY.md'], 'an answer that is no JSON text is none');
+	fs.rmSync(ledger);
+	const own = await remember('memory_search', { query: 'plumber' });
+	equal(own.results.map((hit) => hit.path), ['MEMORY.md']);
+	equal(own.fallback.from, 'ledger');
+	match(own.fallback.reason, /file of the ledger cannot be read/);
+	equal((await remember('memory_get', { path: 'MEMORY.md' })).text, 'The plumber of the workspace is called Bruni.\n');
+});
+
+const journal = () => (fs.existsSync(shelf) ? fs.readdirSync(shelf).filter((name) => name.startsWith('sessions%agent-3amain-3amain%')).sort() : []);
+const kept = () => journal().map((name) => fs.readFileSync(path.join(shelf, name), 'utf8')).join('');
+
+test('the storage gets the journal of each session, also what happened while it was away', async () => {
+	await gw.rpc('session.message', { session: 'main', text: '/echo while the shelf is not there' });
+	fs.mkdirSync(shelf);
+	await until('the journal', async () => kept().includes('while the shelf is not there'));
+	await gw.rpc('session.message', { session: 'main', text: '/echo and now that it is' });
+	await until('the next part', async () => kept().includes('and now that it is'));
+	ok(journal().every((name) => /^sessions%agent-3amain-3amain%\d+%\d{12}\.jsonl$/.test(name)), journal().join(' '));
+	const seqs = kept().trim().split('\n').map((line) => JSON.parse(line)).filter((e) => e.data?.text?.includes('shelf')).map((e) => e.seq);
+	equal(seqs.length, new Set(seqs).size, 'nothing twice');
 });
 
 test('what was kept is there after a restart, and the gateway ends in order', async () => {

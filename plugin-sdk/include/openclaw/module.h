@@ -297,12 +297,12 @@ typedef struct oc_service_vtbl {
 typedef struct oc_memory_vtbl {
 	uint32_t struct_size;
 	uint32_t flags; /* none yet: 0 */
-	/* * request: {"agent","workspace","query","maxResults":n,"minScore":x}. Result, best first:
+	/* * request: {"agent","workspace","query","maxResults":1 to 50,"minScore":x}. Result, best first:
 	 * {"results":[{"path":"memory/x.md","startLine":n,"endLine":n,"score":0 to 1,"snippet":"…"}]}. path is whatever get
 	 * understands; the host leaves out what is beyond maxResults or below minScore. */
 	void (*search)(void *inst, oc_call *call, oc_str request);
-	/* * request: {"agent","workspace","path","from"?:n,"lines"?:n}. Result: {"path","text"}; nothing there: an empty text. A
-	 * path that is no memory: OC_E_DENIED. */
+	/* * request: {"agent","workspace","path"}. Result: {"path","text"}: the whole of it (the host picks lines), empty when
+	 * nothing is there. A path that is none of its own: OC_E_DENIED. */
 	void (*get)(void *inst, oc_call *call, oc_str request);
 	/* Brings an index up to date: {"agent","workspace","force":bool}. Result: {"files"?:n,"chunks"?:n,…}, shown to people.
 	 * NULL: there is none. */
@@ -314,7 +314,7 @@ typedef struct oc_memory_vtbl {
 
 /* Storage, version 1.0: a place for objects outside the gateway's own store: another disk, a server. The operator chooses one
  * by its iface.id: modules.slots.storage. The gateway's store stays what counts; what is committed there is copied here
- * afterwards (journals of sessions), again until it succeeds. Names: 1 to 400 bytes of A-Z a-z 0-9 . _ - and / between parts,
+ * afterwards (journals of sessions), again until it succeeds. Names: 1 to 200 bytes of A-Z a-z 0-9 . _ - and / between parts,
  * no part begins with a dot. */
 typedef struct oc_storage_vtbl {
 	uint32_t struct_size;
@@ -324,8 +324,8 @@ typedef struct oc_storage_vtbl {
 	void (*put)(void *inst, oc_call *call, oc_str name, oc_str bytes);
 	/* * The bytes of a name are the result, raw. OC_E_NOT_FOUND. */
 	void (*get)(void *inst, oc_call *call, oc_str name);
-	/* * request: {"prefix":"sessions/","after":"name"?,"limit":n}. Result: {"objects":[{"name","bytes":n}],"more":bool}, in
-	 * order of the names' bytes, only names that begin with prefix and come after `after`. */
+	/* * request: {"prefix":"sessions/","after":"name"?,"limit":1 to 1000}. Result: {"objects":[{"name","bytes"?:n}],
+	 * "more":bool}: names that begin with prefix, in an order that stays the same; after: the last of the page before. */
 	void (*list)(void *inst, oc_call *call, oc_str request);
 	/* * Forgets a name. One that is not there: OC_OK. */
 	void (*remove)(void *inst, oc_call *call, oc_str name);

@@ -197,6 +197,35 @@ OCT_API const oct_result *oct_service_begin(oct_host *h, const char *method, con
 {
 	OCT_BEGIN_(OC_KIND_SERVICE, oc_service_vtbl, call(h->inst, c, oct_lend_(c, 0, method), oct_lend_(c, 1, args)));
 }
+OCT_API const oct_result *oct_memory_search_begin(oct_host *h, const char *request)
+{
+	OCT_BEGIN_(OC_KIND_MEMORY, oc_memory_vtbl, search(h->inst, c, oct_lend_(c, 0, request)));
+}
+OCT_API const oct_result *oct_memory_get_begin(oct_host *h, const char *request)
+{
+	OCT_BEGIN_(OC_KIND_MEMORY, oc_memory_vtbl, get(h->inst, c, oct_lend_(c, 0, request)));
+}
+/* index is optional: a module without it breaches nothing as long as nobody calls this. */
+OCT_API const oct_result *oct_memory_index_begin(oct_host *h, const char *request)
+{
+	OCT_BEGIN_(OC_KIND_MEMORY, oc_memory_vtbl, index(h->inst, c, oct_lend_(c, 0, request)));
+}
+OCT_API const oct_result *oct_storage_put_begin(oct_host *h, const char *name, const char *bytes)
+{
+	OCT_BEGIN_(OC_KIND_STORAGE, oc_storage_vtbl, put(h->inst, c, oct_lend_(c, 0, name), oct_lend_(c, 1, bytes)));
+}
+OCT_API const oct_result *oct_storage_get_begin(oct_host *h, const char *name)
+{
+	OCT_BEGIN_(OC_KIND_STORAGE, oc_storage_vtbl, get(h->inst, c, oct_lend_(c, 0, name)));
+}
+OCT_API const oct_result *oct_storage_list_begin(oct_host *h, const char *request)
+{
+	OCT_BEGIN_(OC_KIND_STORAGE, oc_storage_vtbl, list(h->inst, c, oct_lend_(c, 0, request)));
+}
+OCT_API const oct_result *oct_storage_remove_begin(oct_host *h, const char *name)
+{
+	OCT_BEGIN_(OC_KIND_STORAGE, oc_storage_vtbl, remove(h->inst, c, oct_lend_(c, 0, name)));
+}
 OCT_API const oct_result *oct_http_begin(oct_host *h, const char *method, const char *path, const char *query, const char *headers,
 					 const char *body)
 {
@@ -235,6 +264,13 @@ OCT_API const oct_result *oct_finish(oct_host *h, const oct_result *result)
 #define oct_disconnect(h, account) oct_finish((h), oct_disconnect_begin((h), (account)))
 #define oct_hook(h, hook, payload) oct_finish((h), oct_hook_begin((h), (hook), (payload)))
 #define oct_service(h, method, args) oct_finish((h), oct_service_begin((h), (method), (args)))
+#define oct_memory_search(h, request) oct_finish((h), oct_memory_search_begin((h), (request)))
+#define oct_memory_get(h, request) oct_finish((h), oct_memory_get_begin((h), (request)))
+#define oct_memory_index(h, request) oct_finish((h), oct_memory_index_begin((h), (request)))
+#define oct_storage_put(h, name, bytes) oct_finish((h), oct_storage_put_begin((h), (name), (bytes)))
+#define oct_storage_get(h, name) oct_finish((h), oct_storage_get_begin((h), (name)))
+#define oct_storage_list(h, request) oct_finish((h), oct_storage_list_begin((h), (request)))
+#define oct_storage_remove(h, name) oct_finish((h), oct_storage_remove_begin((h), (name)))
 #define oct_http(h, method, path, headers, body) oct_finish((h), oct_http_begin((h), (method), (path), "", (headers), (body)))
 
 /* Asks the module to end a call that is under way. */
@@ -250,6 +286,8 @@ OCT_API void oct_cancel(oct_host *h, uint32_t kind, const oct_result *result)
 			 : kind == OC_KIND_HTTP	    ? ((const oc_http_vtbl *)v)->cancel
 			 : kind == OC_KIND_HOOK	    ? ((const oc_hook_vtbl *)v)->cancel
 			 : kind == OC_KIND_SERVICE  ? ((const oc_service_vtbl *)v)->cancel
+			 : kind == OC_KIND_MEMORY   ? ((const oc_memory_vtbl *)v)->cancel
+			 : kind == OC_KIND_STORAGE  ? ((const oc_storage_vtbl *)v)->cancel
 						    : NULL;
 		c->cancelled = 1;
 		if (cancel != NULL)

@@ -10,7 +10,7 @@
 /* What the sandbox of the process, or the view of who sits in it, is made of. */
 static const char *const permissions[] = {"env", "read", "write", "network", "memoryMb", "fullConfig", "configWrites", "gatewayMethods", "sandbox"};
 
-bool oc_group_same(const oc_plugin *a, const oc_plugin *b)
+static bool same_group(const oc_plugin *a, const oc_plugin *b)
 {
 	return a == b || (a->group != NULL && b->group != NULL && strcmp(a->group, b->group) == 0);
 }
@@ -18,7 +18,7 @@ bool oc_group_same(const oc_plugin *a, const oc_plugin *b)
 oc_plugin *oc_group_next(const oc_plugin *plugin, oc_plugin *after)
 {
 	oc_plugin *p = after != NULL ? after->next : plugin->bridge->plugins;
-	while (p != NULL && !oc_group_same(p, plugin))
+	while (p != NULL && !same_group(p, plugin))
 		p = p->next;
 	return p;
 }

@@ -34,7 +34,7 @@ struct oc_peer {
 	uint64_t heard_ms; /* monotonic */
 	bool connected, ready, closed;
 	unsigned inside; /* callbacks on the stack */
-	oc_peer_stats stats;
+	uint32_t open; /* calls that wait for their answers */
 };
 
 static void fail_all(oc_peer *peer, oc_status status, const char *why);
@@ -115,19 +115,14 @@ static oc_status send_frame(oc_peer *peer, const oc_frame *frame)
 	oc_status status = oc_transport_send(peer->transport, (oc_str){(char *)head, n}, frame->payload);
 	if (status != OC_OK)
 		return status == OC_E_STATE ? OC_E_UNAVAILABLE : status;
-	peer->stats.sent++;
-	peer->stats.bytes_sent += n + frame->payload.n;
 	return OC_OK;
 }
 
 oc_status oc_peer_notify(oc_peer *peer, const char *method, oc_str payload)
 {
-	oc_status status = OC_E_UNAVAILABLE;
-	if (peer->ready)
-		status = send_frame(peer, &(oc_frame){.kind = OC_FRAME_NOTIFY, .name = oc_str_of(method), .payload = payload});
-	if (status != OC_OK)
-		peer->stats.dropped++;
-	return status;
+	if (!peer->ready)
+		return OC_E_UNAVAILABLE;
+	return send_frame(peer, &(oc_frame){.kind = OC_FRAME_NOTIFY, .name = oc_str_of(method), .payload = payload});
 }
 
 oc_status oc_peer_event(oc_peer *peer, uint32_t id, uint32_t type, oc_str payload)
@@ -192,7 +187,7 @@ static slot *take(oc_peer *peer)
 	peer->free = s->next_free;
 	s->generation = (uint16_t)(s->generation == 0xffff ? 1 : s->generation + 1);
 	s->id = (uint32_t)s->generation << 16 | i;
-	peer->stats.open++;
+	peer->open++;
 	return s;
 }
 
@@ -204,7 +199,7 @@ static void give_back(oc_peer *peer, slot *s)
 	s->id = 0;
 	s->next_free = peer->free;
 	peer->free = (uint16_t)(i + 1);
-	peer->stats.open--;
+	peer->open--;
 }
 
 static void finish(oc_peer *peer, slot *s, oc_status status, oc_str result)
@@ -212,8 +207,6 @@ static void finish(oc_peer *peer, slot *s, oc_status status, oc_str result)
 	void (*on_done)(void *, oc_status, oc_str) = s->on_done;
 	void *arg = s->arg;
 	give_back(peer, s);
-	if (status != OC_OK)
-		peer->stats.failed++;
 	if (on_done != NULL)
 		on_done(arg, status, result);
 }
@@ -256,7 +249,6 @@ oc_status oc_peer_call_start(oc_peer *peer, const oc_peer_call *call, uint32_t *
 		give_back(peer, s);
 		return status;
 	}
-	peer->stats.calls++;
 	if (ret_id != NULL)
 		*ret_id = s->id;
 	return OC_OK;
@@ -266,16 +258,6 @@ void oc_peer_cancel(oc_peer *peer, uint32_t id)
 {
 	if (find(peer, id) != NULL)
 		(void)send_frame(peer, &(oc_frame){.kind = OC_FRAME_CANCEL, .id = id});
-}
-
-void oc_peer_abandon(oc_peer *peer, uint32_t id)
-{
-	slot *s = find(peer, id);
-	if (s == NULL)
-		return;
-	(void)send_frame(peer, &(oc_frame){.kind = OC_FRAME_CANCEL, .id = id});
-	s->on_done = NULL;
-	s->on_event = NULL;
 }
 
 /* ---- Receiving ---- */
@@ -308,7 +290,7 @@ static void heartbeat(void *arg)
 {
 	oc_peer *peer = arg;
 	uint64_t silent = oc_now_ms() - peer->heard_ms;
-	if (peer->stats.open == 0) {
+	if (peer->open == 0) {
 		peer->heard_ms = oc_now_ms();
 		return;
 	}
@@ -398,8 +380,6 @@ static void on_message(void *arg, oc_str message)
 	oc_err err = {0};
 	enter(peer);
 	peer->heard_ms = oc_now_ms();
-	peer->stats.received++;
-	peer->stats.bytes_received += message.n;
 	if (oc_frame_decode(message, &frame, &err) == OC_OK)
 		on_frame(peer, &frame);
 	else
@@ -452,8 +432,3 @@ bool oc_peer_ready(const oc_peer *peer)
 	return peer->ready;
 }
 
-void oc_peer_get_stats(const oc_peer *peer, oc_peer_stats *ret)
-{
-	*ret = peer->stats;
-	ret->unsent = peer->transport != NULL ? (uint32_t)oc_transport_unsent(peer->transport) : 0;
-}

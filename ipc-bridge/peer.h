@@ -65,17 +65,9 @@ typedef struct oc_peer_call {
 oc_status oc_peer_call_start(oc_peer *peer, const oc_peer_call *call, uint32_t *ret_id);
 /* Asks the guest to end it; its answer still comes to on_done. Ignored when the call is over. */
 void oc_peer_cancel(oc_peer *peer, uint32_t id);
-/* on_event and on_done will not be called any more; the guest is asked to end it. */
-void oc_peer_abandon(oc_peer *peer, uint32_t id);
 oc_status oc_peer_notify(oc_peer *peer, const char *method, oc_str payload);
 /* Answers a call of the guest: JSON, or on an error a text for people. */
 void oc_peer_answer(oc_peer *peer, uint32_t id, oc_status status, oc_str result);
 oc_status oc_peer_event(oc_peer *peer, uint32_t id, uint32_t type, oc_str payload);
-
-typedef struct oc_peer_stats {
-	uint64_t sent, received, bytes_sent, bytes_received, calls, failed, dropped;
-	uint32_t open, unsent;
-} oc_peer_stats;
-void oc_peer_get_stats(const oc_peer *peer, oc_peer_stats *ret);
 
 #endif

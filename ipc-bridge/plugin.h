@@ -117,7 +117,6 @@ void oc_plugin_refuse(oc_plugin *plugin, const char *remedy, const char *format,
 
 /* Who shares the process of whom, as the configuration says. */
 void oc_groups_decide(oc_bridge *bridge);
-bool oc_group_same(const oc_plugin *a, const oc_plugin *b);
 /* All of its group, itself included, one after the other (after NULL: the first); NULL: no more. */
 oc_plugin *oc_group_next(const oc_plugin *plugin, oc_plugin *after);
 /* The same for those who sit in its process now, whatever the configuration says; itself when it has none. */

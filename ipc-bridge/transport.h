@@ -40,7 +40,7 @@ oc_status oc_transport_listen(oc_loop *loop, oc_transport_kind kind, const char 
  * OC_E_STATE: nobody is connected. */
 oc_status oc_transport_send(oc_transport *transport, oc_str head, oc_str body);
 /* Messages that wait for the guest to read. */
-size_t oc_transport_unsent(const oc_transport *transport);
+size_t oc_transport_unsent(const oc_transport *transport); /* for tests */
 /* Ends it and frees; no event follows. What is unsent is dropped. NULL is allowed. */
 void oc_transport_close(oc_transport *transport);
 

@@ -119,10 +119,13 @@ oc_status oc_agent_new(oc_loop *loop, oc_config *config, oc_store *store, oc_mod
 	return OC_OK;
 }
 
+/* Channel accounts of a module that came back are connected again. */
 static void on_module_state(void *arg, oc_module *module)
 {
+	oc_agent *agent = arg;
 	(void)module;
-	oc_agent_modules_changed(arg);
+	if (agent->started && !agent->draining)
+		oc_channels_sync(agent);
 }
 
 oc_status oc_agent_start(oc_agent *agent, oc_err *err)
@@ -159,12 +162,6 @@ void oc_agent_reload(oc_agent *agent, oc_config *config)
 		oc_journal_start(agent);
 	}
 	oc_lane_pump(agent); /* the limit may have grown */
-}
-
-void oc_agent_modules_changed(oc_agent *agent)
-{
-	if (agent->started && !agent->draining)
-		oc_channels_sync(agent);
 }
 
 void oc_agent_free(oc_agent *agent)

@@ -41,8 +41,6 @@ oc_status oc_agent_new(oc_loop *loop, oc_config *config, oc_store *store, oc_mod
 oc_status oc_agent_start(oc_agent *agent, oc_err *err);
 /* New configuration; running turns end with the old one. Channel accounts whose section changed are reconnected. */
 void oc_agent_reload(oc_agent *agent, oc_config *config);
-/* A module started or stopped: channel accounts of a module that came back are connected again. */
-void oc_agent_modules_changed(oc_agent *agent);
 /* Takes no new turns (OC_E_UNAVAILABLE), waits for running turns and deliveries, cancels what is left after deadline_ms
  * (marked interrupted in the store), disconnects channels, then done(arg). */
 void oc_agent_drain(oc_agent *agent, uint64_t deadline_ms, void (*done)(void *arg), void *arg);
@@ -234,10 +232,8 @@ typedef struct oc_tool_input {
 	void (*done)(void *arg, oc_status status, const cJSON *result, const oc_err *err);
 	void *arg;
 } oc_tool_input;
-/* Runs one tool under policy, validation and hooks, outside a turn. ret_id (37 bytes) is for oc_agent_tool_cancel. */
-oc_status oc_agent_tool_execute(oc_agent *agent, const oc_tool_input *input, char ret_id[37], oc_err *err);
-/* Asks it to end (done still comes). */
-oc_status oc_agent_tool_cancel(oc_agent *agent, const char *id, oc_err *err);
+/* Runs one tool under policy, validation and hooks, outside a turn. */
+oc_status oc_agent_tool_execute(oc_agent *agent, const oc_tool_input *input, oc_err *err);
 
 /* ---- Channels ------------------------------------------------------------------------ */
 

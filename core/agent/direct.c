@@ -75,7 +75,7 @@ static oc_status prepare(direct *d, const oc_tool_input *in, oc_err *err)
 	return oc_workspace_prepare(agent, agent->config, d->workspace, err);
 }
 
-oc_status oc_agent_tool_execute(oc_agent *agent, const oc_tool_input *in, char ret_id[37], oc_err *err)
+oc_status oc_agent_tool_execute(oc_agent *agent, const oc_tool_input *in, oc_err *err)
 {
 	if (agent->draining)
 		return oc_fail(err, OC_E_UNAVAILABLE, "try again in a moment", "the gateway is stopping");
@@ -129,17 +129,6 @@ oc_status oc_agent_tool_execute(oc_agent *agent, const oc_tool_input *in, char r
 		free_direct(d);
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot run the tool");
 	}
-	if (ret_id != NULL)
-		memcpy(ret_id, d->id, sizeof d->id);
-	return OC_OK;
-}
-
-oc_status oc_agent_tool_cancel(oc_agent *agent, const char *id, oc_err *err)
-{
-	oc_map_node *node = oc_map_find(&agent->direct_runs, id);
-	if (node == NULL)
-		return oc_fail(err, OC_E_NOT_FOUND, NULL, "no tool runs under %s", id);
-	oc_call_cancel(OC_MAP_OWNER(node, direct, node)->run->call);
 	return OC_OK;
 }
 

@@ -174,7 +174,8 @@ static const char *extra_of(const char *path, const oc_memory_scope *scope)
 	return NULL;
 }
 
-bool oc_memory_path_ok(const char *path, const oc_memory_scope *scope)
+/* Whether memory_get may read it, by its name: MEMORY.md, memory.md, memory/….md, or within an extra path. */
+static bool path_ok(const char *path, const oc_memory_scope *scope)
 {
 	if (!is_markdown(path))
 		return false;
@@ -206,7 +207,7 @@ char *oc_memory_lines(oc_str text, int64_t from, int64_t lines)
 
 oc_status oc_memory_read(const oc_memory_scope *scope, const char *path, int64_t from, int64_t lines, char **ret, oc_err *err)
 {
-	if (!oc_memory_path_ok(path, scope))
+	if (!path_ok(path, scope))
 		return oc_fail(err, OC_E_DENIED, NULL, "%s is no memory file", path);
 	/* Below an extra folder nothing leads out of it; an extra file is named by itself. */
 	const char *extra = path[0] == '/' ? extra_of(path, scope) : NULL, *name = path;

@@ -74,8 +74,6 @@ typedef struct oc_memory_hit {
 oc_status oc_memory_index_search(oc_memory_index *index, const oc_memory_query *query, oc_arena *arena, oc_memory_hit **ret,
 				 size_t *ret_n, oc_err *err);
 
-/* Whether memory_get may read it, by its name: MEMORY.md, memory.md, memory/….md, or within an extra path. */
-bool oc_memory_path_ok(const char *path, const oc_memory_scope *scope);
 /* Reads one of them: `lines` lines from line `from` (0: all). Missing: OC_E_NOT_FOUND. The caller's to oc_free. */
 oc_status oc_memory_read(const oc_memory_scope *scope, const char *path, int64_t from, int64_t lines, char **ret, oc_err *err);
 

@@ -66,7 +66,6 @@ void oc_model_rests_free(oc_agent *agent);
 void oc_models_free(oc_agent *agent);
 
 /* usage.c */
-double oc_model_cost(const oc_model *model, const oc_usage *u);
 cJSON *oc_usage_json(const oc_usage *u);
 /* What an OC_EV_USAGE says, over what u has. */
 void oc_usage_read(oc_str payload, oc_usage *u);

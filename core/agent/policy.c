@@ -105,7 +105,8 @@ static bool is_plugin(const oc_tool_info *tool)
 	return strcmp(oc_module_origin(oc_guest_module(tool->guest)), "plugin") == 0;
 }
 
-bool oc_policy_matches(const char *pattern, const oc_tool_info *tool)
+/* The pattern of a list (a name, "*", "web_*", "group:fs", a module's name) names the tool. */
+static bool matches(const char *pattern, const oc_tool_info *tool)
 {
 	char lower[128];
 	size_t n = 0;
@@ -127,7 +128,7 @@ bool oc_policy_matches(const char *pattern, const oc_tool_info *tool)
 static bool list_has(const cJSON *list, const oc_tool_info *tool)
 {
 	const cJSON *one;
-	cJSON_ArrayForEach(one, list) if (cJSON_IsString(one) && oc_policy_matches(one->valuestring, tool)) return true;
+	cJSON_ArrayForEach(one, list) if (cJSON_IsString(one) && matches(one->valuestring, tool)) return true;
 	return false;
 }
 
@@ -201,7 +202,7 @@ static void apply_profile(verdict *v, const cJSON *filter, const char *where)
 	if (profile[0] == 0 || strcmp(profile, "full") == 0)
 		return;
 	for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++)
-		if (strcmp(profiles[i].name, profile) == 0 && any_word(profiles[i].list, oc_policy_matches, v->tool))
+		if (strcmp(profiles[i].name, profile) == 0 && any_word(profiles[i].list, matches, v->tool))
 			return;
 	/* A profile nobody knows allows nothing: a typing error must not open what was meant to be closed. */
 	if (!list_has(oc_json_get(filter, "alsoAllow"), v->tool))
@@ -295,7 +296,7 @@ static bool is_named(const cJSON *list, const oc_tool_info *tool)
 	const cJSON *one;
 	cJSON_ArrayForEach(one, list)
 	{
-		if (cJSON_IsString(one) && strchr(one->valuestring, '*') == NULL && oc_policy_matches(one->valuestring, tool))
+		if (cJSON_IsString(one) && strchr(one->valuestring, '*') == NULL && matches(one->valuestring, tool))
 			return true;
 	}
 	return false;

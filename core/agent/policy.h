@@ -29,7 +29,5 @@ void oc_policy_context_of(const oc_turn *turn, oc_policy_context *ret);
 oc_status oc_policy_tools_json(oc_turn *turn, char **ret, oc_err *err);
 /* The same for a tool that is only known by name: names, "*", "web_*", "group:fs". */
 bool oc_policy_name_matches(const char *pattern, const char *tool);
-/* The pattern of a list (a name, "*", "web_*", "group:fs", a module's name) names the tool. */
-bool oc_policy_matches(const char *pattern, const oc_tool_info *tool);
 
 #endif

@@ -96,7 +96,6 @@ bool oc_subagent_descends(oc_agent *agent, const char *session, const char *ance
 void oc_subagent_kill(oc_subagent *sub);
 /* All that a session started. Returns how many were running. */
 int oc_subagents_kill(oc_agent *agent, const char *requester);
-cJSON *oc_subagent_json(const oc_subagent *sub);
 /* The slash command; oc_free it. */
 char *oc_subagents_command(oc_turn *turn, oc_str rest);
 
@@ -131,8 +130,6 @@ void oc_subagent_forget(oc_subagent *sub);
 void oc_subagent_end(oc_subagent *sub, const char *outcome, const char *findings);
 /* Announces it when everything it waits for is over. */
 void oc_subagent_consider(oc_subagent *sub);
-/* The announcement is made, or will never be. */
-void oc_subagent_over(oc_subagent *sub);
 /* What the system prompt says to a sub-agent; oc_free it. */
 char *oc_subagent_rules(const oc_subagent *sub);
 /* Records that need not be kept are forgotten, later. */

@@ -89,7 +89,8 @@ static void tell_ended(const oc_subagent *sub)
 	(void)oc_hooks_fire(agent->hooks, OC_HOOK_SUBAGENT_ENDED, o, NULL, NULL, NULL);
 }
 
-void oc_subagent_over(oc_subagent *sub)
+/* The announcement is made, or will never be. */
+static void is_over(oc_subagent *sub)
 {
 	oc_agent *agent = sub->agent;
 	if (sub->state == OC_SUBAGENT_OVER)
@@ -167,7 +168,7 @@ static void tell_failed(oc_subagent *sub, oc_status status, const oc_err *err)
 		return; /* the next start makes it */
 	if ((status != OC_E_BUSY && status != OC_E_NOMEM) || ++sub->tell_attempts >= TELL_ATTEMPTS_MAX) {
 		oc_log_err(OC_LOG_WARN, "subagent", "a result cannot be told to its requester", err);
-		oc_subagent_over(sub);
+		is_over(sub);
 		return;
 	}
 	uint64_t wait = (uint64_t)TELL_RETRY_MS << (sub->tell_attempts < 6 ? sub->tell_attempts : 6);
@@ -203,7 +204,7 @@ static void submit_tell(void *arg)
 	}
 	snprintf(sub->announce_run, sizeof sub->announce_run, "%s", ref.run);
 	if (ref.duplicate && oc_map_find(&agent->runs, ref.run) == NULL) {
-		oc_subagent_over(sub); /* it was made by the process before this one, and is answered */
+		is_over(sub); /* it was made by the process before this one, and is answered */
 		return;
 	}
 	sub->state = OC_SUBAGENT_TELLING;
@@ -288,7 +289,7 @@ void oc_subagent_consider(oc_subagent *sub)
 		return; /* each end asks again */
 	oc_str words = oc_str_trim(oc_str_of(sub->findings != NULL ? sub->findings : ""));
 	if (sub->killed || oc_str_eqz(words, "ANNOUNCE_SKIP") || oc_str_eqz(words, "NO_REPLY")) {
-		oc_subagent_over(sub);
+		is_over(sub);
 		return;
 	}
 	sub->telling = true;
@@ -366,7 +367,7 @@ void oc_subagents_turn_over(oc_turn *turn, oc_status status, const cJSON *result
 	if (sub != NULL && sub->state == OC_SUBAGENT_RUNNING)
 		own_run_over(sub, status, result);
 	else if (sub != NULL && sub->state == OC_SUBAGENT_TELLING && !(status == OC_E_RETRY && agent->draining))
-		oc_subagent_over(sub);
+		is_over(sub);
 	if (waits)
 		oc_subagent_consider(here);
 }

@@ -115,7 +115,7 @@ static const char *const state_names[] = {
 	[OC_SUBAGENT_TELLING] = "telling",  [OC_SUBAGENT_OVER] = "over",
 };
 
-cJSON *oc_subagent_json(const oc_subagent *sub)
+static cJSON *record_of(const oc_subagent *sub)
 {
 	cJSON *o = cJSON_CreateObject();
 	oc_json_opt(o, "sessionKey", sub->key);
@@ -152,7 +152,7 @@ cJSON *oc_subagent_json(const oc_subagent *sub)
 
 void oc_subagent_save(oc_subagent *sub, oc_batch *batch)
 {
-	oc_auto_json cJSON *o = oc_subagent_json(sub);
+	oc_auto_json cJSON *o = record_of(sub);
 	oc_auto_free char *text = o != NULL ? oc_json_print(o) : NULL;
 	oc_batch *own = batch == NULL ? oc_batch_new(sub->agent->store) : batch;
 	oc_err err = {0};

@@ -249,7 +249,6 @@ static inline const char *oc_turn_channel(const oc_turn *turn)
 
 /* The user's message into the history, and the reply into the outbox. */
 void oc_turn_put_user(oc_turn *turn, oc_batch *batch);
-void oc_turn_put_reply(oc_turn *turn, oc_batch *batch, const char *text);
 
 /* ---- turn_hooks.c ---- */
 
@@ -317,7 +316,6 @@ char *oc_prompt_build(oc_turn *turn, bool group);
 /* Runs the calls of turn->step.content, then oc_turn_call_model. */
 void oc_toolset_run(oc_turn *turn, const cJSON *content);
 void oc_toolset_free(oc_toolset *set);
-
 
 /* ---- sessions.c ---- */
 

@@ -265,7 +265,7 @@ static char *with_prefix(const oc_turn *turn, const char *text)
 
 /* The reply's row, when it goes somewhere: what the preview shows is edited into it. Files cannot be edited into a message:
  * after a preview they are a row of their own. */
-void oc_turn_put_reply(oc_turn *turn, oc_batch *b, const char *text)
+static void put_reply(oc_turn *turn, oc_batch *b, const char *text)
 {
 	char *rest = NULL;
 	if (turn->deliver == NULL || text[0] == 0)
@@ -318,7 +318,7 @@ static void commit_end(oc_turn *turn, bool withheld)
 		if (!withheld) {
 			oc_auto_free char *more = oc_shown_reply(turn, text);
 			oc_shown_put_thoughts(turn, b);
-			oc_turn_put_reply(turn, b, more != NULL ? more : text);
+			put_reply(turn, b, more != NULL ? more : text);
 		}
 		if (refused != oc_mem_refused())
 			oc_batch_spoil(b); /* something is missing in it */
@@ -446,7 +446,7 @@ static void commit_failure(oc_turn *turn)
 			oc_auto_free char *all = words != NULL && turn->reply.n > 0 && oc_preview_message(turn)[0] != 0
 							 ? oc_asprintf("%s\n\n%s", turn->reply.p, words)
 							 : NULL;
-			oc_turn_put_reply(turn, b, all != NULL ? all : words != NULL ? words : "⚠️ error");
+			put_reply(turn, b, all != NULL ? all : words != NULL ? words : "⚠️ error");
 		}
 		if (refused != oc_mem_refused())
 			oc_batch_spoil(b);

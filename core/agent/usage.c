@@ -28,7 +28,7 @@ int64_t oc_tokens_of(oc_str text)
 	return (ascii + 3) / 4 + (others * 2 + 2) / 3;
 }
 
-double oc_model_cost(const oc_model *model, const oc_usage *u)
+static double cost_of(const oc_model *model, const oc_usage *u)
 {
 	/* Prices are per million tokens. */
 	return ((double)u->input * model->cost_input + (double)u->output * model->cost_output +
@@ -63,7 +63,7 @@ void oc_usage_add(oc_turn *turn, const oc_usage *used)
 	oc_agent *agent = turn->agent;
 	oc_usage u = *used;
 	u.calls = 1;
-	u.cost = oc_model_cost(&turn->model, &u);
+	u.cost = cost_of(&turn->model, &u);
 	turn->usage.calls++;
 	turn->usage.input += u.input;
 	turn->usage.output += u.output;

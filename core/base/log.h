@@ -19,7 +19,7 @@ int oc_log_level(void);
 /* "error" "warn" "info" "debug" "trace"; 0 for anything else. */
 int oc_log_level_parse(const char *name);
 void oc_log_set_json(bool json);   /* JSON lines on stderr instead of text; files are always JSON lines */
-void oc_log_set_stderr(bool enabled);
+void oc_log_set_stderr(bool enabled); /* for tests */
 /* What goes to stderr as well, when that is less than the level; OC_LOG_TRACE: no less. 0: nothing. */
 void oc_log_set_console(int level);
 /* Keeps what is logged from now on, up to 64 KiB, until oc_log_open_file writes it or oc_log_close forgets it: a gateway
@@ -35,8 +35,8 @@ void oc_log_reopen(void); /* after an outside rotation (SIGHUP) */
 void oc_log_close(void);
 /* Adds a secret to be hidden; values under 6 bytes are ignored. Copies. The last 256 are kept. */
 void oc_log_redact(oc_str secret);
-/* Called with every line above the threshold, after redaction, as one JSON object, on the logging thread; for `logs -f`.
- * NULL turns it off. */
+/* For tests: called with every line above the threshold, after redaction, as one JSON object, on the logging thread. NULL
+ * turns it off. */
 void oc_log_set_sink(void (*sink)(void *arg, int level, oc_str json_line), void *arg);
 
 /* One line. `where` names the part ("gateway", "module telegram"). */

@@ -242,7 +242,7 @@ static int talk_remote(struct talk *t)
 		.arg = t,
 	};
 	if (status == OC_OK)
-		status = oc_local_ws_open(t->owner, &open, NULL, &err);
+		status = oc_local_ws_open(t->owner, &open, &err);
 	if (status == OC_OK) {
 		oc_signal_watch(t->owner, SIGINT, cancel_remote, t);
 		oc_loop_run(t->loop);

@@ -81,7 +81,8 @@ static void print_opts(FILE *out, const oc_opt *opts)
 	}
 }
 
-void oc_cli_print_help(FILE *out, const oc_command *command, const char *path)
+/* Prints the --help text of a command. path: "openclaw config". */
+static void print_help(FILE *out, const oc_command *command, const char *path)
 {
 	fprintf(out, "%s%s%s - %s\n\n", oc_bold(), path, oc_plain(), command->summary);
 	if (command->run != NULL)
@@ -208,7 +209,7 @@ static int help(int argc, char **argv)
 		snprintf(path + n, sizeof path - n, " %s", sub->name);
 		command = sub;
 	}
-	oc_cli_print_help(stdout, command, path);
+	print_help(stdout, command, path);
 	return OC_EXIT_OK;
 }
 
@@ -248,7 +249,7 @@ static int run(const oc_command *command, const char *path, int argc, char **arg
 	}
 	oc_args args = {command, path, n_pos, pos, values};
 	if (status == 1 || (status == 0 && command->run == NULL)) {
-		oc_cli_print_help(status == 1 ? stdout : stderr, command, path);
+		print_help(status == 1 ? stdout : stderr, command, path);
 		status = status == 1 ? OC_EXIT_OK : OC_EXIT_USAGE;
 	} else if (status == 0 && n_pos < command->min_args) {
 		status = wrong(path, "an argument is missing: %s %s", path, command->args);
@@ -278,7 +279,7 @@ int oc_cli_main(int argc, char **argv)
 	if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
 		puts("openclaw " PACKAGE_VERSION);
 	} else if (argc < 2) {
-		oc_cli_print_help(stderr, &root, "openclaw");
+		print_help(stderr, &root, "openclaw");
 		return OC_EXIT_USAGE;
 	} else {
 		status = run(&root, "openclaw", argc - 1, argv + 1);

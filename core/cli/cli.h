@@ -62,8 +62,6 @@ bool oc_arg_i64(const oc_args *args, const char *name, int64_t min, int64_t max,
 int oc_cli_main(int argc, char **argv);
 /* The top commands, ending with NULL (for completion and the man page). */
 const oc_command *const *oc_cli_commands(void);
-/* Prints the --help text of a command. path: "openclaw config". */
-void oc_cli_print_help(FILE *out, const oc_command *command, const char *path);
 
 /* ---- Output ---- */
 

@@ -203,7 +203,7 @@ oc_status oc_remote_start(oc_owner *owner, const char *method, const cJSON *para
 			.on_done = answered,
 			.arg = c,
 		};
-		status = oc_local_start(owner, &request, NULL, err);
+		status = oc_local_start(owner, &request, err);
 	}
 	if (status != OC_OK) {
 		oc_remote_free(&c->remote);

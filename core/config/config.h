@@ -101,30 +101,26 @@ typedef struct oc_config_watch oc_config_watch;
  * after == NULL: the file was changed but cannot be loaded; the old one stays; err tells why. */
 typedef void oc_config_changed(void *arg, oc_config *after, const oc_config_diff *diff, const oc_err *err);
 /* Watches the files of `config` (main and included); changes are taken up debounce_ms after the last one (0: as
- * gateway.reload.debounceMs says). Ends with oc_config_watch_end or with the owner. */
+ * gateway.reload.debounceMs says). Ends with the owner. */
 oc_status oc_config_watch_start(oc_owner *owner, oc_config *config, uint64_t debounce_ms, oc_config_changed *changed,
 				void *arg, oc_config_watch **ret, oc_err *err);
 /* Looks now, without waiting for an event; fresh: asks the commands of secrets again, as after SIGHUP. */
 void oc_config_watch_now(oc_config_watch *watch, bool fresh);
 /* After each reading that is the last for now, whether it brought something or not; err: why the old configuration stays, else
- * NULL. Who sets it does
- * not end the watch in `changed`. */
+ * NULL. Who sets it does not end the watch's owner in `changed`. */
 typedef void oc_config_looked(void *arg, const oc_err *err);
 void oc_config_watch_looked(oc_config_watch *watch, oc_config_looked *looked, void *arg);
-void oc_config_watch_end(oc_config_watch *watch); /* NULL is allowed */
 
 /* ---- Editing the file ---- */
 
-/* Sets one value (NULL: removes it) in the main file: comments and layout stay, the result is validated first and refused
- * when it has a new error, the previous file is kept as <file>.bak, the new one has mode 0600.  Safe against other
- * writers and against crashes.  path_file NULL: oc_path_config(); a missing file is made.
- * OC_E_INVALID: refused, err says why; OC_E_NOT_FOUND: nothing to remove. */
-oc_status oc_config_edit(const char *path_file, const char *path, const cJSON *value, oc_err *err);
-/* Several at once: all or nothing. */
+/* One change; those of one call are made together or not at all. */
 typedef struct oc_config_change {
 	const char *path;
 	const cJSON *value; /* NULL: remove, which is no error here when there is nothing */
 } oc_config_change;
+/* Changes values in the main file: comments and layout stay, the result is validated first and refused when it has a new
+ * error, the previous file is kept as <file>.bak, the new one has mode 0600.  Safe against other writers and against
+ * crashes.  path_file NULL: oc_path_config(); a missing file is made.  OC_E_INVALID: refused, err says why. */
 oc_status oc_config_edit_many(const char *path_file, const oc_config_change *changes, size_t n, oc_err *err);
 /* The same with a further check: refine is given the configuration before and after the change, to call oc_config_refine on
  * (it may be NULL). strict: removing what is not there is OC_E_NOT_FOUND. */

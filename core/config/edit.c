@@ -179,12 +179,6 @@ oc_status oc_config_edit_checked(const char *path_file, const oc_config_change *
 	return edit(&(struct request){file, changes, n, strict, refine, arg}, err);
 }
 
-oc_status oc_config_edit(const char *path_file, const char *path, const cJSON *value, oc_err *err)
-{
-	oc_config_change change = {path, value};
-	return oc_config_edit_checked(path_file, &change, 1, true, NULL, NULL, err);
-}
-
 oc_status oc_config_edit_many(const char *path_file, const oc_config_change *changes, size_t n, oc_err *err)
 {
 	return oc_config_edit_checked(path_file, changes, n, false, NULL, NULL, err);

@@ -375,10 +375,3 @@ oc_status oc_config_watch_start(oc_owner *owner, oc_config *config, uint64_t deb
 	return OC_OK;
 }
 
-void oc_config_watch_end(oc_config_watch *w)
-{
-	if (w == NULL)
-		return;
-	oc_owner_forget(w->ticket);
-	end(w);
-}

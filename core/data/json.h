@@ -25,7 +25,7 @@ typedef struct oc_json_limits {
 oc_status oc_json_parse(oc_str text, const oc_json_limits *limits, cJSON **ret, oc_err *err);
 /* The same with the tree in an arena, with which it ends: not to be changed, not to be deleted. */
 oc_status oc_json_parse_in(oc_arena *arena, oc_str text, const oc_json_limits *limits, const cJSON **ret, oc_err *err);
-/* The same checks without building a tree. */
+/* The same checks without building a tree (for tests and fuzzers). */
 oc_status oc_json_check(oc_str text, const oc_json_limits *limits, oc_err *err);
 /* Compact text, oc_free it; NULL when out of memory. */
 char *oc_json_print(const cJSON *node);

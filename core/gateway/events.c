@@ -25,7 +25,8 @@ static void add_member(oc_sbuf *b, const char *name, const char *value)
 	oc_sbuf_json(b, oc_str_of(value));
 }
 
-void oc_events_write(oc_sbuf *b, const oc_agent_event *e, uint64_t subscription)
+/* One agent event as the params object of a message, appended to b. */
+static void write_event(oc_sbuf *b, const oc_agent_event *e, uint64_t subscription)
 {
 	oc_sbuf_printf(b, "{\"type\":\"%s\",\"seq\":%" PRIu64 ",\"ts\":%" PRId64, oc_agent_event_name(e->type), e->seq,
 		       e->ts_ms);
@@ -54,7 +55,7 @@ void oc_events_send(oc_client *client, const oc_agent_event *event, uint64_t sub
 	oc_sbuf b;
 	oc_sbuf_init(&b, MAX_EVENT_BYTES);
 	oc_sbuf_z(&b, "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":");
-	oc_events_write(&b, event, subscription);
+	write_event(&b, event, subscription);
 	oc_sbuf_char(&b, '}');
 	if (b.error == OC_OK)
 		client->notify(client, oc_sbuf_view(&b));

@@ -13,8 +13,6 @@
 uint64_t oc_events_subscribe(oc_client *client, const char *session, const char *run, const char *types);
 bool oc_events_unsubscribe(oc_client *client, uint64_t id);
 void oc_events_end_all(oc_client *client);
-/* One agent event as the params object of a message, appended to b. */
-void oc_events_write(oc_sbuf *b, const oc_agent_event *event, uint64_t subscription);
 /* Sends one event to a client right away (the run's own sink of session.message with stream). */
 void oc_events_send(oc_client *client, const oc_agent_event *event, uint64_t subscription);
 

@@ -25,7 +25,8 @@ struct call {
 	const cJSON *id; /* NULL: a notification */
 };
 
-int oc_jsonrpc_code(oc_status status)
+/* The number for a status. */
+static int code_of(oc_status status)
 {
 	switch (status) {
 	case OC_E_INVALID:
@@ -125,7 +126,7 @@ static void on_answer(void *arg, oc_status status, oc_str result, const oc_err *
 		oc_sbuf_str(&m->out, result);
 		add_id(&m->out, call->id);
 	} else if (call->id != NULL) {
-		add_error_with(m, call->id, oc_jsonrpc_code(status), err->text[0] != 0 ? err->text : oc_status_text(status),
+		add_error_with(m, call->id, code_of(status), err->text[0] != 0 ? err->text : oc_status_text(status),
 			       oc_status_name(status), err->remedy, result);
 	}
 	release(m);

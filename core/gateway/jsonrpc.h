@@ -17,7 +17,4 @@
  * none to send (only notifications). */
 void oc_jsonrpc_handle(oc_client *client, oc_str message, void (*done)(void *arg, oc_str text), void *arg);
 
-/* The number for a status. */
-int oc_jsonrpc_code(oc_status status);
-
 #endif

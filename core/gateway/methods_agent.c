@@ -134,9 +134,8 @@ static void tools_execute(oc_method_call *call, const cJSON *params)
 		.done = on_tool_done,
 		.arg = call,
 	};
-	char id[37];
 	oc_err err = {0};
-	if (oc_agent_tool_execute(agent_of(call), &input, id, &err) != OC_OK)
+	if (oc_agent_tool_execute(agent_of(call), &input, &err) != OC_OK)
 		oc_method_fail(call, &err);
 }
 

@@ -215,7 +215,6 @@ static void memory_tool(const oc_plugin_asked *asked)
 	const cJSON *name = oc_plugin_arg(asked, 0), *where = oc_plugin_arg(asked, 2);
 	oc_str tool = oc_str_of(cJSON_IsString(name) ? name->valuestring : "");
 	oc_err err = {0};
-	char id[37];
 	if (!oc_str_starts(tool, "memory_")) {
 		oc_bridge_answer(asked->ticket, OC_E_DENIED, OC_STR("only the memory tools are lent to plugins"));
 		return;
@@ -225,7 +224,7 @@ static void memory_tool(const oc_plugin_asked *asked)
 		return;
 	oc_tool_input input = {.agent = oc_json_ostr(where, "agentId"), .session = oc_json_ostr(where, "sessionKey"), .tool = tool,
 			       .arguments = oc_plugin_arg(asked, 1), .done = tool_done, .arg = op};
-	if (oc_agent_tool_execute(asked->rt->agent, &input, id, &err) != OC_OK) {
+	if (oc_agent_tool_execute(asked->rt->agent, &input, &err) != OC_OK) {
 		oc_plugin_refuse_call(asked->ticket, &err);
 		oc_plugin_op_drop(op);
 	}

@@ -117,6 +117,5 @@ void oc_owner_unref(oc_owner *owner);
 void oc_watch_close(oc_item *item);
 void oc_work_abandon(oc_item *item);
 void oc_task_abandon(oc_item *item);
-void oc_ticket_end(oc_item *item);
 
 #endif

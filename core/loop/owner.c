@@ -99,7 +99,7 @@ void oc_owner_forget(oc_ticket *ticket)
 	oc_free(ticket);
 }
 
-void oc_ticket_end(oc_item *item)
+static void end_ticket(oc_item *item)
 {
 	oc_ticket *ticket = OC_CONTAINER(item, oc_ticket, item);
 	void (*end)(void *) = ticket->end;
@@ -151,7 +151,7 @@ void oc_owner_sweep(oc_owner *owner)
 			oc_task_abandon(item);
 			break;
 		case OC_ITEM_TICKET:
-			oc_ticket_end(item);
+			end_ticket(item);
 			break;
 		}
 	}

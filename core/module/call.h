@@ -75,7 +75,7 @@ oc_status oc_storage_remove(oc_guest *storage, oc_str name, const oc_call_option
 void oc_call_cancel(oc_call *call);
 /* As cancel, but on_event and on_done will not be called any more. */
 void oc_call_abandon(oc_call *call);
-bool oc_call_is_open(const oc_call *call);
+bool oc_call_is_open(const oc_call *call); /* for tests */
 /* Milliseconds until the deadline; 0 when the call is over. */
 uint64_t oc_call_remaining(const oc_call *call);
 

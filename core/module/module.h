@@ -97,7 +97,7 @@ const char *oc_module_remedy(const oc_module *module);
 const oc_manifest *oc_module_manifest(const oc_module *module); /* NULL when it could not be read */
 oc_module_state oc_module_get_state(const oc_module *module);
 bool oc_module_bundled(const oc_module *module);
-bool oc_module_enabled(const oc_module *module); /* configuration and pin allow it */
+bool oc_module_enabled(const oc_module *module); /* configuration and pin allow it; for tests */
 bool oc_module_running(const oc_module *module); /* STARTED or DEGRADED */
 oc_owner *oc_module_owner(oc_module *module);    /* everything the module has on the loop; for service tables */
 bool oc_module_may(const oc_module *module, oc_str capability); /* the manifest asks for it (and the operator enabled it) */

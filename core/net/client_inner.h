@@ -114,8 +114,6 @@ void oc_call_look_after(oc_http_call *call);
 void oc_client_reap(oc_http_client *client);
 /* The file of trusted certificates; NULL: libcurl's own. */
 const char *oc_client_ca_file(const oc_http_client *client);
-/* Ends the call with no further callback; frees it when curl is not on the stack, else soon. */
-void oc_call_release(oc_http_call *call);
 void oc_call_finish(oc_http_call *call, oc_status status, const char *message);
 
 /* http_pool.c */

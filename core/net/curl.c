@@ -12,11 +12,6 @@ static oc_curl table;
 static atomic_bool loaded;
 static void (*thread_stop)(void); /* OpenSSL's, when libcurl is built with it */
 
-const oc_curl *oc_curl_loaded(void)
-{
-	return loaded ? &table : NULL;
-}
-
 static bool resolve(void *lib, const char **ret_missing)
 {
 	void *symbol;
@@ -77,6 +72,6 @@ oc_status oc_curl_load(const oc_curl **ret, oc_err *err)
 
 void oc_curl_thread_done(void)
 {
-	if (oc_curl_loaded() != NULL && thread_stop != NULL)
+	if (loaded && thread_stop != NULL)
 		thread_stop();
 }

@@ -46,7 +46,5 @@ typedef struct oc_curl {
 oc_status oc_curl_load(const oc_curl **ret, oc_err *err);
 /* Gives back what the TLS library keeps for the calling thread, before a thread that is not the loop's goes on to other work. */
 void oc_curl_thread_done(void);
-/* NULL while it is not loaded. */
-const oc_curl *oc_curl_loaded(void);
 
 #endif

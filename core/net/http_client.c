@@ -82,7 +82,8 @@ static void schedule_reap(oc_http_client *client)
 		client->reap_scheduled = oc_loop_defer(client->loop, client->owner, reap, client) == OC_OK;
 }
 
-void oc_call_release(oc_http_call *call)
+/* Ends the call with no further callback; frees it when curl is not on the stack, else soon. */
+static void release_call(oc_http_call *call)
 {
 	oc_http_client *client = call->client;
 
@@ -111,7 +112,7 @@ void oc_call_finish(oc_http_call *call, oc_status status, const char *message)
 		call->client->stats.failures++;
 	call->on_stack = true;
 	call->client->stacked++;
-	oc_call_release(call);
+	release_call(call);
 	entered = oc_owner_enter(owner);
 	call->on_done(call->arg, status, call->head_given || status == OC_OK ? call->reply.status : 0, body);
 	oc_owner_leave(owner, entered);
@@ -122,7 +123,7 @@ void oc_call_finish(oc_http_call *call, oc_status status, const char *message)
 void oc_http_client_cancel(oc_http_call *call)
 {
 	if (call != NULL)
-		oc_call_release(call);
+		release_call(call);
 }
 
 /* The owner is swept: the ticket is gone already. */
@@ -131,7 +132,7 @@ static void on_sweep(void *arg)
 	oc_http_call *call = arg;
 
 	call->ticket = NULL;
-	oc_call_release(call);
+	release_call(call);
 }
 
 /* ---- Time limits ---- */
@@ -456,7 +457,7 @@ void oc_http_client_free(oc_http_client *client)
 		return;
 	client->freed = true;
 	for (oc_http_call *call = client->calls; call != NULL; call = call->next)
-		oc_call_release(call);
+		release_call(call);
 	if (client->in_curl > 0 || client->stacked > 0)
 		(void)oc_loop_defer(client->loop, NULL, destroy, client);
 	else

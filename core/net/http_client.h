@@ -43,7 +43,7 @@ oc_status oc_http_client_start(oc_http_client *client, oc_owner *owner, const oc
 			       oc_http_call **ret, oc_err *err);
 void oc_http_client_cancel(oc_http_call *call); /* NULL is allowed; allowed inside callbacks */
 void oc_http_client_pause(oc_http_call *call, uint32_t paused);
-void oc_http_client_get_stats(const oc_http_client *client, oc_http_client_stats *ret);
+void oc_http_client_get_stats(const oc_http_client *client, oc_http_client_stats *ret); /* for tests */
 
 /* The table of the "http.client" service for modules. One client a process serves it; owner_of maps the module that asks
  * to its owner. */

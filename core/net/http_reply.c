@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/base/buf.h"
 #include "core/net/server_inner.h"
 
 #define HEAD_MAX 512
@@ -25,7 +24,7 @@
 	X(502, "Bad Gateway") X(503, "Service Unavailable") X(504, "Gateway Timeout")                        \
 	X(505, "HTTP Version Not Supported")
 
-const char *oc_http_status_text(int status)
+static const char *status_text(int status)
 {
 	switch (status) {
 #define STATUS_CASE(number, text) \
@@ -64,7 +63,7 @@ static bool has_body(int status)
 /* Everything of a head up to the added headers. length -1: chunked, or until the end for HTTP/1.0. */
 static size_t make_head(oc_conn *c, int status, const char *type, int64_t length, char out[HEAD_MAX])
 {
-	const char *text = oc_http_status_text(status);
+	const char *text = status_text(status);
 	const char *date = oc_server_date(c->server);
 	size_t type_n = type != NULL ? strlen(type) : 0;
 	char *at = out;
@@ -186,24 +185,6 @@ void oc_http_respond(oc_http_req *req, int status, const char *content_type, oc_
 		return;
 	(void)send_head(req, status, content_type, (int64_t)body.n, &body);
 	oc_conn_finished(req->conn);
-}
-
-void oc_http_respond_buf(oc_http_req *req, int status, const char *content_type, oc_buf *body)
-{
-	oc_conn *c = req->conn;
-
-	if (already(req)) {
-		oc_buf_unref(body);
-		return;
-	}
-	/* Head and body leave together. */
-	oc_stream_cork(&c->s);
-	if (send_head(req, status, content_type, (int64_t)oc_buf_str(body).n, NULL) == OC_OK && !req->no_body)
-		oc_stream_write_buf(&c->s, body);
-	else
-		oc_buf_unref(body);
-	oc_stream_uncork(&c->s);
-	oc_conn_finished(c);
 }
 
 static void error_body(oc_sbuf *b, const char *code, const char *message)

@@ -158,11 +158,6 @@ void oc_http_on_close(oc_http_req *req, void (*cb)(void *arg, oc_http_req *req),
 	req->on_close_arg = arg;
 }
 
-bool oc_http_is_closed(const oc_http_req *req)
-{
-	return req->gone;
-}
-
 void oc_http_on_drain(oc_http_req *req, void (*cb)(void *arg, oc_http_req *req), void *arg)
 {
 	req->on_drain = cb;

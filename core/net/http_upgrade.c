@@ -17,7 +17,8 @@ static bool ws_key_ok(oc_str key)
 	return true;
 }
 
-bool oc_http_wants_ws(const oc_http_req *req)
+/* The request asks for a WebSocket. */
+static bool wants_ws(const oc_http_req *req)
 {
 	const oc_h1 *h = &req->conn->h1;
 
@@ -41,7 +42,7 @@ static oc_status ws_start(oc_conn *c, const oc_ws_options *options, oc_str key, 
 	size_t n = 0;
 	oc_status status;
 
-	status = oc_ws_attach(&c->s, true, options, &c->peer, oc_conn_ws_gone, c, ret);
+	status = oc_ws_attach(&c->s, true, options, oc_conn_ws_gone, c, ret);
 	if (status != OC_OK)
 		return status;
 	oc_ws_accept_key(key, accept);
@@ -70,7 +71,7 @@ oc_status oc_http_upgrade_ws(oc_http_req *req, const oc_ws_options *options, oc_
 		oc_http_error(req, 503, "unavailable", "the server is shutting down");
 		return OC_E_STATE;
 	}
-	if (!oc_http_wants_ws(req))
+	if (!wants_ws(req))
 		return ws_refused(req, 426, "upgrade_required", "this address speaks WebSocket");
 	if (!oc_str_eqz(oc_http_header(req, "sec-websocket-version"), "13"))
 		return ws_refused(req, 426, "upgrade_required", "only version 13 of the WebSocket protocol is spoken here");

@@ -94,12 +94,6 @@ __attribute__((format(printf, 3, 4))) static void fail(oc_local_call *c, oc_stat
 	oc_sbuf_free(&text);
 }
 
-void oc_local_cancel(oc_local_call *call)
-{
-	if (call != NULL && !call->over)
-		release(call);
-}
-
 /* The owner is swept. */
 static void on_sweep(void *arg)
 {
@@ -151,7 +145,7 @@ static void ws_begin(oc_local_call *c)
 		fail(c, OC_E_PROTOCOL, "%s did not answer as a WebSocket server", c->where);
 		return;
 	}
-	if (oc_ws_attach(&c->s, false, &c->w.ws, &c->peer, on_ws_gone, c, &ws) != OC_OK) {
+	if (oc_ws_attach(&c->s, false, &c->w.ws, on_ws_gone, c, &ws) != OC_OK) {
 		finish(c, OC_E_NOMEM, OC_STR("out of memory"));
 		return;
 	}
@@ -390,11 +384,10 @@ static void add_token(oc_local_call *c, const char *token)
 		oc_sbuf_printf(&c->out, "Authorization: Bearer %s\r\n", token);
 }
 
-oc_status oc_local_start(oc_owner *owner, const oc_local_request *request, oc_local_call **ret, oc_err *err)
+oc_status oc_local_start(oc_owner *owner, const oc_local_request *request, oc_err *err)
 {
 	const char *method = request->method != NULL ? request->method : request->body.n > 0 ? "POST" : "GET";
 	oc_local_call *c;
-	oc_status status;
 
 	if (!plain(method) || !plain(request->target) || !plain(request->token) || !plain(request->content_type)
 	    || strpbrk(request->target, " ") != NULL)
@@ -417,19 +410,15 @@ oc_status oc_local_start(oc_owner *owner, const oc_local_request *request, oc_lo
 			       request->content_type != NULL ? request->content_type : "application/json", request->body.n);
 	oc_sbuf_z(&c->out, "\r\n");
 	oc_sbuf_str(&c->out, request->body);
-	status = begin(c, owner, request->unix_path, request->address, request->port, request->timeout_ms, err);
-	if (status == OC_OK && ret != NULL)
-		*ret = c;
-	return status;
+	return begin(c, owner, request->unix_path, request->address, request->port, request->timeout_ms, err);
 }
 
-oc_status oc_local_ws_open(oc_owner *owner, const oc_local_ws *request, oc_local_call **ret, oc_err *err)
+oc_status oc_local_ws_open(oc_owner *owner, const oc_local_ws *request, oc_err *err)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	unsigned char noise[22];
 	char key[25];
 	oc_local_call *c;
-	oc_status status;
 
 	if (!plain(request->target) || !plain(request->token) || strpbrk(request->target, " ") != NULL)
 		return oc_fail(err, OC_E_INVALID, NULL, "a part of the request has a line break or space in it");
@@ -451,10 +440,7 @@ oc_status oc_local_ws_open(oc_owner *owner, const oc_local_ws *request, oc_local
 		       request->target, key);
 	add_token(c, request->token);
 	oc_sbuf_z(&c->out, "\r\n");
-	status = begin(c, owner, request->unix_path, request->address, request->port, request->timeout_ms, err);
-	if (status == OC_OK && ret != NULL)
-		*ret = c;
-	return status;
+	return begin(c, owner, request->unix_path, request->address, request->port, request->timeout_ms, err);
 }
 
 /* ---- For commands that do one thing ---- */
@@ -490,7 +476,7 @@ oc_status oc_local_fetch(oc_loop *loop, const oc_local_request *request, int *re
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a request");
 	r.on_done = fetch_done;
 	r.arg = &f;
-	status = oc_local_start(owner, &r, NULL, err);
+	status = oc_local_start(owner, &r, err);
 	while (status == OC_OK && !f.done)
 		(void)uv_run(oc_loop_uv(loop), UV_RUN_ONCE);
 	oc_owner_free(owner);

@@ -35,9 +35,8 @@ typedef struct oc_local_request {
 	void *arg;
 } oc_local_request;
 
-/* The call belongs to owner: its sweep cancels it. ret may be NULL. Callbacks come later, never from inside start. */
-oc_status oc_local_start(oc_owner *owner, const oc_local_request *request, oc_local_call **ret, oc_err *err);
-void oc_local_cancel(oc_local_call *call); /* no callback follows; NULL is allowed */
+/* The call belongs to owner: its sweep cancels it, and no callback follows. Callbacks come later, never from inside start. */
+oc_status oc_local_start(oc_owner *owner, const oc_local_request *request, oc_err *err);
 
 /* As oc_local_start and running the loop until it is done; *ret_body is the caller's (oc_free), NUL-terminated. For commands
  * that do one thing. */
@@ -57,6 +56,6 @@ typedef struct oc_local_ws {
 	void (*failed)(void *arg, oc_status status, oc_str message);
 	void *arg;
 } oc_local_ws;
-oc_status oc_local_ws_open(oc_owner *owner, const oc_local_ws *request, oc_local_call **ret, oc_err *err);
+oc_status oc_local_ws_open(oc_owner *owner, const oc_local_ws *request, oc_err *err);
 
 #endif

@@ -3,7 +3,7 @@
  *
  * The life of a request: `on_head` when its head is complete (check, limit, or answer at once), then `on_request` when its
  * body is complete too.  From then on (or from oc_http_respond_head on) the handler owns the oc_http_req and ends it exactly
- * once, now or later, with oc_http_respond, oc_http_respond_buf, oc_http_error, oc_http_end, oc_http_abort or
+ * once, now or later, with oc_http_respond, oc_http_error, oc_http_end, oc_http_abort or
  * oc_http_upgrade_ws.  That holds also after the client has gone: on_close only tells, answers then go nowhere, and the
  * ending call frees.  When the client goes, or the body is refused, before the handler owns the request, on_close tells too,
  * but then the request is gone with it.  The views that the getters return live as long as the request.
@@ -124,7 +124,6 @@ void oc_http_guard(oc_http_req *req);
 
 /* Called once, from the loop, when the client goes away before the request was ended (also at server_free). */
 void oc_http_on_close(oc_http_req *req, void (*cb)(void *arg, oc_http_req *req), void *arg);
-bool oc_http_is_closed(const oc_http_req *req);
 
 /* ---- The answer ---- */
 
@@ -133,8 +132,6 @@ bool oc_http_is_closed(const oc_http_req *req);
 oc_status oc_http_add_header(oc_http_req *req, const char *name, oc_str value);
 /* A whole answer; ends the request. content_type NULL: none. The body is copied when the socket cannot take it at once. */
 void oc_http_respond(oc_http_req *req, int status, const char *content_type, oc_str body);
-/* As above without any copy: takes over the caller's reference to body. */
-void oc_http_respond_buf(oc_http_req *req, int status, const char *content_type, oc_buf *body);
 /* {"error":{"code":"…","message":"…"}}; ends the request. */
 void oc_http_error(oc_http_req *req, int status, const char *code, const char *message);
 /* A streamed answer: head, writes, end. content_length -1: chunked (until close for HTTP/1.0). */
@@ -148,8 +145,6 @@ void oc_http_on_drain(oc_http_req *req, void (*cb)(void *arg, oc_http_req *req),
 void oc_http_end(oc_http_req *req);   /* ends a streamed answer properly */
 void oc_http_abort(oc_http_req *req); /* cuts the connection, so that the client sees that something is missing */
 
-/* The request asks for a WebSocket. */
-bool oc_http_wants_ws(const oc_http_req *req);
 /* Answers 101 and turns the connection into a WebSocket; headers added with oc_http_add_header go along. When the handshake
  * is not acceptable the request is answered with 400 or 426. Ends the request in both cases. */
 oc_status oc_http_upgrade_ws(oc_http_req *req, const oc_ws_options *options, oc_ws **ret);
@@ -168,7 +163,5 @@ oc_status oc_http_tunnel_write(oc_http_tunnel *tunnel, oc_str bytes);
 void oc_http_tunnel_pause(oc_http_tunnel *tunnel, bool paused);
 /* Sends what waits, then closes; on_close does not follow. */
 void oc_http_tunnel_close(oc_http_tunnel *tunnel);
-
-const char *oc_http_status_text(int status);
 
 #endif

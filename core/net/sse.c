@@ -14,7 +14,6 @@ struct oc_sse {
 	void *arg;
 	oc_sbuf line; /* the beginning of a line whose end has not arrived */
 	oc_sbuf data, event, id;
-	int64_t retry_ms;
 	oc_status error;
 	unsigned bom;  /* bytes of the byte order mark seen; 3: past it */
 	bool has_data; /* a data field came, maybe empty */
@@ -31,7 +30,6 @@ oc_sse *oc_sse_new(size_t max_event, oc_sse_cb *cb, void *arg)
 		max_event = MAX_EVENT_DEFAULT;
 	sse->cb = cb;
 	sse->arg = arg;
-	sse->retry_ms = -1;
 	oc_sbuf_init(&sse->line, max_event + MAX_NAME);
 	oc_sbuf_init(&sse->data, max_event + 1); /* the last line's LF is taken off again */
 	oc_sbuf_init(&sse->event, MAX_NAME);
@@ -58,29 +56,9 @@ static void recycle(oc_sbuf *b)
 		oc_sbuf_clear(b);
 }
 
-void oc_sse_reset(oc_sse *sse)
-{
-	recycle(&sse->line);
-	recycle(&sse->data);
-	oc_sbuf_clear(&sse->event);
-	sse->bom = 0;
-	sse->has_data = sse->skip_lf = false;
-	sse->error = OC_OK;
-}
-
 void oc_sse_stop(oc_sse *sse)
 {
 	sse->error = OC_E_CANCELED;
-}
-
-int64_t oc_sse_retry_ms(const oc_sse *sse)
-{
-	return sse->retry_ms;
-}
-
-oc_str oc_sse_last_id(const oc_sse *sse)
-{
-	return oc_sbuf_view(&sse->id);
 }
 
 static void dispatch(oc_sse *sse)
@@ -119,13 +97,6 @@ static void field(oc_sse *sse, oc_str name, oc_str value)
 	} else if (oc_str_eqz(name, "id")) {
 		if (value.n == 0 || memchr(value.p, 0, value.n) == NULL)
 			set(sse, &sse->id, value);
-	} else if (oc_str_eqz(name, "retry")) {
-		int64_t ms;
-
-		/* ASCII digits only: a sign would otherwise be a number. */
-		if (value.n > 0 && value.p[0] >= '0' && value.p[0] <= '9'
-		    && oc_str_i64(value, 0, INT64_C(86400000), &ms) == OC_OK)
-			sse->retry_ms = ms;
 	}
 }
 
@@ -218,31 +189,3 @@ oc_status oc_sse_feed(oc_sse *sse, oc_str bytes)
 	return sse->error;
 }
 
-void oc_sse_format(oc_sbuf *out, const char *event, oc_str data, oc_str id)
-{
-	size_t i = 0;
-
-	if (id.n > 0) {
-		oc_sbuf_z(out, "id: ");
-		oc_sbuf_str(out, id);
-		oc_sbuf_char(out, '\n');
-	}
-	if (event != NULL && strcmp(event, "message") != 0) {
-		oc_sbuf_z(out, "event: ");
-		oc_sbuf_z(out, event);
-		oc_sbuf_char(out, '\n');
-	}
-	for (;;) {
-		size_t n = line_end(data.p + i, data.n - i);
-
-		oc_sbuf_z(out, "data: ");
-		oc_sbuf_add(out, data.p + i, n);
-		oc_sbuf_char(out, '\n');
-		if (i + n == data.n)
-			break;
-		i += n + 1;
-		if (data.p[i - 1] == '\r' && i < data.n && data.p[i] == '\n')
-			i++;
-	}
-	oc_sbuf_char(out, '\n');
-}

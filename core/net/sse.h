@@ -3,6 +3,7 @@
  *
  * Lines end in LF, CR or CRLF, wherever the bytes are split; a leading byte order mark is skipped; several data lines are
  * joined by LF; comments and unknown fields are ignored; what follows the last blank line is dropped, as the standard says.
+ * So is `retry:`: whoever reads here asks once, for one answer; nothing of ours takes a stream up again.
  */
 #ifndef OC_NET_SSE_H
 #define OC_NET_SSE_H
@@ -21,13 +22,5 @@ void oc_sse_free(oc_sse *sse); /* NULL is allowed */
 oc_status oc_sse_feed(oc_sse *sse, oc_str bytes);
 /* From inside the callback: nothing more is reported, feed returns OC_E_CANCELED. */
 void oc_sse_stop(oc_sse *sse);
-/* Starts over for a new connection: keeps the last id, forgets the unfinished event. */
-void oc_sse_reset(oc_sse *sse);
-/* The reconnection time the server asked for, in ms; -1 when it did not. */
-int64_t oc_sse_retry_ms(const oc_sse *sse);
-oc_str oc_sse_last_id(const oc_sse *sse);
-
-/* Appends one event in wire format: name NULL or "message" is left out; every line of data gets its own data field. */
-void oc_sse_format(oc_sbuf *out, const char *event, oc_str data, oc_str id);
 
 #endif

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <string.h>
 
-#include "core/base/buf.h"
 #include "core/base/mem.h"
 
 #define CHUNK_BYTES 4096u
@@ -65,7 +64,6 @@ static oc_chunk *chunk_new(oc_net *net, size_t at_least)
 
 static void chunk_free(oc_net *net, oc_chunk *c)
 {
-	oc_buf_unref(c->buf);
 	if (c->pooled && net->n_spare < SPARE_MAX) {
 		c->next = net->spare;
 		net->spare = c;
@@ -396,7 +394,7 @@ static void append(oc_stream *s, oc_chunk **head, oc_chunk ***tail, const char *
 	while (n > 0) {
 		size_t part;
 
-		if (last == NULL || last->buf != NULL || last->room == 0) {
+		if (last == NULL || last->room == 0) {
 			/* Big pieces get a chunk of their own size, small ones share. */
 			last = chunk_new(s->net, n);
 			if (last == NULL) {
@@ -615,39 +613,6 @@ void oc_stream_write(oc_stream *s, const oc_str *parts, size_t n)
 		skip = 0;
 	}
 	count_queue(s);
-	if (s->queued > 0 && s->corked == 0)
-		make_dirty(s);
-}
-
-void oc_stream_write_buf(oc_stream *s, oc_buf *buf)
-{
-	oc_str bytes = oc_buf_str(buf);
-	oc_chunk *c;
-
-	if (s->closing || s->error != OC_OK || bytes.n == 0) {
-		oc_buf_unref(buf);
-		return;
-	}
-	if (s->tls != NULL || bytes.n <= CHUNK_DATA) {
-		oc_stream_write(s, &bytes, 1);
-		oc_buf_unref(buf);
-		return;
-	}
-	c = bytes.n <= WRITE_MAX ? chunk_new(s->net, 0) : NULL;
-	if (c == NULL) {
-		oc_buf_unref(buf);
-		fail(s, OC_E_NOMEM);
-		return;
-	}
-	c->buf = buf;
-	c->p = bytes.p;
-	c->n = bytes.n;
-	c->room = 0;
-	*s->out_tail = c;
-	s->out_tail = &c->next;
-	s->queued += bytes.n;
-	count_queue(s);
-	oc_stream_flush(s);
 	if (s->queued > 0 && s->corked == 0)
 		make_dirty(s);
 }

@@ -32,10 +32,9 @@ typedef struct oc_net {
 
 #define OC_NET_READ_BYTES 65536u
 
-/* Queued output: bytes of its own, or a view into a counted buffer. */
+/* Queued output, in the bytes behind it. */
 typedef struct oc_chunk {
 	struct oc_chunk *next;
-	oc_buf *buf; /* NULL: data */
 	const char *p;
 	size_t n, room; /* room: what can still be appended behind p[n] */
 	bool pooled;
@@ -94,8 +93,6 @@ void oc_stream_tls_send(void *stream, oc_str bytes); /* for oc_tls_accept */
 void oc_stream_set_callbacks(oc_stream *s, const oc_stream_cbs *cbs, void *arg);
 /* Sends or queues copies of all parts. Nothing happens on a broken or closing stream. */
 void oc_stream_write(oc_stream *s, const oc_str *parts, size_t n);
-/* Queues a view, taking over the reference. */
-void oc_stream_write_buf(oc_stream *s, oc_buf *buf);
 /* While corked (by number) nothing is sent; the last uncork sends. */
 void oc_stream_cork(oc_stream *s);
 void oc_stream_uncork(oc_stream *s);

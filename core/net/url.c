@@ -320,28 +320,6 @@ oc_status oc_url_path_decode(oc_str raw, char *out, size_t *ret_n)
 	return OC_OK;
 }
 
-oc_status oc_url_query_get(oc_str query, const char *name, char *out, size_t size)
-{
-	size_t name_n = strlen(name);
-	oc_str rest = query;
-
-	while (rest.p != NULL) {
-		oc_str value = oc_str_cut(&rest, '&');
-		oc_str key;
-		char decoded[128];
-		size_t n;
-
-		key = oc_str_cut(&value, '=');
-		if (unescape(key, true, decoded, sizeof(decoded), &n) != OC_OK || n != name_n
-		    || memcmp(decoded, name, n) != 0)
-			continue;
-		if (value.p == NULL)
-			value = OC_STR_NONE;
-		return unescape(value, true, out, size, &n);
-	}
-	return OC_E_NOT_FOUND;
-}
-
 /* ---- Whole URLs ---- */
 
 typedef struct parts {

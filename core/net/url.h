@@ -37,8 +37,5 @@ bool oc_url_same_origin(const oc_url *a, const oc_url *b);
 /* Decodes a raw path and resolves dot segments and double slashes afterwards, so that "%2e%2e" cannot climb. out holds at
  * least raw.n + 2 bytes. OC_E_INVALID: no leading slash, bad escape, NUL or control character, or above the root. */
 oc_status oc_url_path_decode(oc_str raw, char *out, size_t *ret_n);
-/* The decoded value of a parameter in a raw query ("a=1&b=2"); OC_E_NOT_FOUND, OC_E_INVALID (bad escape, NUL), OC_E_LIMIT
- * (does not fit). '+' is a space. */
-oc_status oc_url_query_get(oc_str query, const char *name, char *out, size_t size);
 
 #endif

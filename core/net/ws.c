@@ -21,7 +21,6 @@ struct oc_ws {
 	oc_stream *s;
 	wslay_event_context_ptr ctx;
 	oc_ws_options o;
-	const struct oc_http_peer *peer;
 	void (*gone)(void *arg, bool open);
 	void *gone_arg;
 	oc_str in;	/* what is being fed */
@@ -398,28 +397,7 @@ void oc_ws_set_max_message(oc_ws *ws, size_t max_message)
 	wslay_event_config_set_max_recv_msg_length(ws->ctx, max_message);
 }
 
-void oc_ws_pause(oc_ws *ws, bool paused)
-{
-	oc_stream_pause(ws->s, paused);
-}
-
-size_t oc_ws_queued(const oc_ws *ws)
-{
-	return ws->s->queued;
-}
-
-bool oc_ws_is_open(const oc_ws *ws)
-{
-	return !ws->closing;
-}
-
-const struct oc_http_peer *oc_ws_peer(const oc_ws *ws)
-{
-	return ws->peer;
-}
-
-oc_status oc_ws_attach(oc_stream *s, bool is_server, const oc_ws_options *options, const struct oc_http_peer *peer,
-		       void (*gone)(void *arg, bool open), void *arg, oc_ws **ret)
+oc_status oc_ws_attach(oc_stream *s, bool is_server, const oc_ws_options *options, void (*gone)(void *arg, bool open), void *arg, oc_ws **ret)
 {
 	static const struct wslay_event_callbacks server_cbs = {
 		.recv_callback = on_recv,
@@ -456,7 +434,6 @@ oc_status oc_ws_attach(oc_stream *s, bool is_server, const oc_ws_options *option
 	if (ws->o.close_ms == 0)
 		ws->o.close_ms = CLOSE_DEFAULT;
 	wslay_event_config_set_max_recv_msg_length(ws->ctx, ws->o.max_message);
-	ws->peer = peer;
 	ws->gone = gone;
 	ws->gone_arg = arg;
 	ws->last_in_ms = uv_now(oc_loop_uv(s->net->loop));

@@ -57,10 +57,5 @@ void oc_ws_close(oc_ws *ws, uint16_t code, oc_str reason);
 void oc_ws_abort(oc_ws *ws);
 /* For example after authentication. */
 void oc_ws_set_max_message(oc_ws *ws, size_t max_message);
-/* Stops reading from the peer (back-pressure). */
-void oc_ws_pause(oc_ws *ws, bool paused);
-size_t oc_ws_queued(const oc_ws *ws);
-bool oc_ws_is_open(const oc_ws *ws); /* neither side has begun to close */
-const struct oc_http_peer *oc_ws_peer(const oc_ws *ws);
 
 #endif

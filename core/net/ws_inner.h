@@ -8,8 +8,8 @@
 /* Takes a stream over after the handshake. gone(arg, open) is called, from the loop, when the oc_ws is freed. The stream is
  * closing then, unless open: a server whose peer has not said goodbye gets it back, to be closed softly, since closing with
  * unread input would take the close frame from the peer. OC_E_NOMEM: nothing was taken. */
-oc_status oc_ws_attach(oc_stream *s, bool is_server, const oc_ws_options *options, const struct oc_http_peer *peer,
-		       void (*gone)(void *arg, bool open), void *arg, oc_ws **ret);
+oc_status oc_ws_attach(oc_stream *s, bool is_server, const oc_ws_options *options, void (*gone)(void *arg, bool open),
+		       void *arg, oc_ws **ret);
 /* Bytes that arrived before the stream was taken over: now, or (copied) from the loop. */
 void oc_ws_feed(oc_ws *ws, oc_str bytes);
 void oc_ws_feed_later(oc_ws *ws, oc_str bytes);

@@ -22,8 +22,6 @@
 #define PROBE_MS 5000
 
 static const char *const level_names[] = {NULL, "off", "relaxed", "strict"};
-static const char *const feature_names[] = {"user namespaces", "mount namespaces", "pid namespaces", "network namespaces",
-					    "Landlock",        "seccomp",          "cgroups"};
 
 int oc_sandbox_level_parse(const char *name)
 {
@@ -31,11 +29,6 @@ int oc_sandbox_level_parse(const char *name)
 		if (strcmp(name, level_names[i]) == 0)
 			return i;
 	return 0;
-}
-
-const char *oc_sandbox_level_name(int level)
-{
-	return level >= OC_SANDBOX_OFF && level <= OC_SANDBOX_STRICT ? level_names[level] : "?";
 }
 
 /* ---- Profiles ---- */
@@ -295,19 +288,3 @@ oc_status oc_sandbox_probe(oc_sandbox_report *ret, oc_err *err)
 	return st;
 }
 
-void oc_sandbox_report_json(const oc_sandbox_report *r, oc_sbuf *out)
-{
-	oc_sbuf_printf(out, "{\"strict\":%s,\"relaxed\":%s,\"root\":%s,\"landlockAbi\":%d,\"features\":{",
-		       r->strict ? "true" : "false", r->relaxed ? "true" : "false", r->root ? "true" : "false",
-		       r->landlock_abi);
-	for (unsigned i = 0; i < sizeof(feature_names) / sizeof(feature_names[0]); i++)
-		oc_sbuf_printf(out, "%s\"%s\":%s", i > 0 ? "," : "", feature_names[i],
-			       (r->available & (1u << i)) != 0 ? "true" : "false");
-	oc_sbuf_z(out, "},\"problem\":");
-	oc_sbuf_json(out, oc_str_of(r->problem));
-	oc_sbuf_z(out, ",\"remedy\":");
-	oc_sbuf_json(out, oc_str_of(r->remedy));
-	oc_sbuf_z(out, ",\"notes\":");
-	oc_sbuf_json(out, oc_str_of(r->notes));
-	oc_sbuf_char(out, '}');
-}

@@ -26,7 +26,6 @@ enum { OC_SANDBOX_OFF = 1, OC_SANDBOX_RELAXED = 2, OC_SANDBOX_STRICT = 3 };
 
 /* "off" "relaxed" "strict"; 0 for anything else. [any] */
 int oc_sandbox_level_parse(const char *name);
-const char *oc_sandbox_level_name(int level); /* "?" for anything else. Static. [any] */
 
 /* 0 means: the default in brackets. */
 typedef struct oc_sandbox_limits {
@@ -88,8 +87,6 @@ typedef struct oc_sandbox_report {
 
 /* Tries everything in a child process; takes a few milliseconds, at most 5 s. Blocks. [any] */
 oc_status oc_sandbox_probe(oc_sandbox_report *ret, oc_err *err);
-/* The report as one JSON object: {"strict":true,"relaxed":true,"features":{"user namespaces":true,…},…}. [any] */
-void oc_sandbox_report_json(const oc_sandbox_report *report, oc_sbuf *out);
 
 /* The helper's main(). Exit status as the command's; 126 and 127 when it could not be run. */
 int oc_sandbox_main(int argc, char **argv);

@@ -87,7 +87,6 @@ static void run_again(void *arg)
 {
 	oc_batch *b = arg;
 	b->skip_rest = b->duplicate = b->began = b->made = false;
-	b->duplicate_run[0] = 0;
 	for (oc_op *op = b->first; op != NULL; op = op->next)
 		op->seq = 0;
 }
@@ -160,11 +159,6 @@ bool oc_batch_began_session(const oc_batch *b)
 bool oc_batch_made_session(const oc_batch *b)
 {
 	return b->made;
-}
-
-const char *oc_batch_duplicate_run(const oc_batch *b)
-{
-	return b->duplicate_run;
 }
 
 /* ---- Sessions ---- */

@@ -24,7 +24,6 @@ struct oc_batch {
 	void *arg;
 	/* results */
 	bool skip_rest, duplicate, began, made;
-	char duplicate_run[64];
 };
 
 /* A new change of `size` bytes at the end, or NULL (remembered). */

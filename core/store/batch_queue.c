@@ -91,16 +91,6 @@ void oc_batch_run_input(oc_batch *b, const char *run, const char *input_json)
 		  (const char *const[]){run, input_json}, 2, run_plain);
 }
 
-/* Remembers the run that was found instead. */
-static void duplicate_of(oc_batch *b, sqlite3_stmt *stmt)
-{
-	b->duplicate = true;
-	const char *run = oc_sql_text(stmt, 0);
-	size_t n = strlen(run);
-	if (n < sizeof b->duplicate_run)
-		memcpy(b->duplicate_run, run, n + 1);
-}
-
 static oc_status run_unless(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 {
 	sqlite3_stmt *stmt = bind_plain(tx, (const plain_op *)op, err);
@@ -108,7 +98,7 @@ static oc_status run_unless(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 		return err->code;
 	int rc = sqlite3_step(stmt);
 	if (rc == SQLITE_ROW) {
-		duplicate_of(b, stmt);
+		b->duplicate = true;
 		b->skip_rest = true;
 	}
 	oc_status status = rc == SQLITE_ROW || rc == SQLITE_DONE
@@ -129,25 +119,11 @@ void oc_batch_unless_run(oc_batch *b, const char *idempotency)
 
 static oc_status run_inbox(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 {
-	const plain_op *o = (const plain_op *)op;
-	oc_status status = oc_tx_run(tx, bind_plain(tx, o, err), err);
-	if (status != OC_OK || sqlite3_changes(oc_tx_db(tx)) > 0)
-		return status;
-	sqlite3_stmt *find = oc_tx_stmt(tx,
-					"SELECT run FROM inbox WHERE channel = ?1 AND account = ?2 AND chat = ?3"
-					" AND message_id = ?4",
-					err);
-	if (find == NULL)
-		return err->code;
-	for (int i = 0; i < 4; i++)
-		oc_sql_bind(find, i + 1, o->texts[i]);
-	b->skip_rest = true;
-	b->duplicate = true;
-	int rc = sqlite3_step(find);
-	if (rc == SQLITE_ROW)
-		duplicate_of(b, find);
-	status = rc == SQLITE_ROW || rc == SQLITE_DONE ? OC_OK : oc_sql_fail(err, oc_tx_db(tx), rc, "cannot look for the message");
-	sqlite3_reset(find);
+	oc_status status = oc_tx_run(tx, bind_plain(tx, (const plain_op *)op, err), err);
+	if (status == OC_OK && sqlite3_changes(oc_tx_db(tx)) == 0) {
+		b->duplicate = true;
+		b->skip_rest = true;
+	}
 	return status;
 }
 

@@ -29,7 +29,8 @@ oc_status oc_group_connect(oc_store *store, oc_err *err)
 	return OC_OK;
 }
 
-bool oc_sql_is_outside(sqlite3 *db)
+/* Whether the last error is the disk's or another process's fault rather than the statement's. */
+static bool is_outside(sqlite3 *db)
 {
 	switch (sqlite3_errcode(db) & 0xff) {
 	case SQLITE_FULL:
@@ -95,7 +96,7 @@ typedef enum outcome { GROUP_DONE = 1, GROUP_JOB_FAILED, GROUP_OUTSIDE } outcome
 static outcome judge(oc_store *store, oc_err *why, const oc_err *err)
 {
 	sqlite3 *db = store->tx.stmts.db;
-	if (!oc_sql_is_outside(db) && sqlite3_get_autocommit(db) == 0)
+	if (!is_outside(db) && sqlite3_get_autocommit(db) == 0)
 		return GROUP_JOB_FAILED;
 	*why = *err;
 	return GROUP_OUTSIDE;

@@ -179,8 +179,6 @@ oc_status oc_writer_put(oc_store *store, oc_store_fn fn, void (*again)(void *arg
  * lies outside of the jobs (the disk, another process). */
 oc_status oc_group_commit(oc_store *store, oc_job *first, oc_err *ret_why);
 oc_status oc_group_connect(oc_store *store, oc_err *err);
-/* Whether the last error is the disk's or another process's fault rather than the statement's. */
-bool oc_sql_is_outside(sqlite3 *db);
 /* One transaction without jobs, on the writer's connection: begin, fn, commit. */
 oc_status oc_group_alone(oc_store *store, oc_status (*fn)(oc_store *store, oc_err *err), oc_err *err);
 

@@ -231,16 +231,13 @@ oc_status oc_pairing_reject(oc_store *store, const char *channel, const char *co
 }
 
 typedef struct entry {
-	const char *channel, *account, *sender, *name;
-	bool add;
+	const char *channel, *account, *sender;
 	int changes;
 } entry;
 
-static oc_status set_entry(oc_tx *tx, void *arg, oc_err *err)
+static oc_status drop_entry(oc_tx *tx, void *arg, oc_err *err)
 {
 	entry *e = arg;
-	if (e->add)
-		return allow(tx, e->channel, e->account, e->sender, e->name, "operator", err);
 	sqlite3_stmt *del = oc_tx_stmt(tx, "DELETE FROM allowed WHERE channel = ?1 AND account = ?2 AND sender = ?3", err);
 	if (del == NULL)
 		return err->code;
@@ -252,17 +249,10 @@ static oc_status set_entry(oc_tx *tx, void *arg, oc_err *err)
 	return status;
 }
 
-oc_status oc_pairing_allow(oc_store *store, const char *channel, const char *account, const char *sender,
-			   const char *name, oc_err *err)
-{
-	entry e = {channel, account, sender, name, true, 0};
-	return oc_store_write_now(store, set_entry, &e, err);
-}
-
 oc_status oc_pairing_revoke(oc_store *store, const char *channel, const char *account, const char *sender, oc_err *err)
 {
-	entry e = {channel, account, sender, NULL, false, 0};
-	oc_status status = oc_store_write_now(store, set_entry, &e, err);
+	entry e = {channel, account, sender, 0};
+	oc_status status = oc_store_write_now(store, drop_entry, &e, err);
 	if (status == OC_OK && e.changes == 0)
 		return oc_fail(err, OC_E_NOT_FOUND, "see `openclaw pairing list --allowed`", "%s was not let in by a code on %s", sender, channel);
 	return status;

@@ -13,7 +13,7 @@
 #define OC_PAIRING_TTL_MS (60 * 60 * 1000LL)
 #define OC_PAIRING_MAX_PENDING 3 /* a channel account */
 
-/* Whether the sender was allowed (by pairing or by hand). */
+/* Whether the sender was let in by a code. */
 bool oc_pairing_allowed(oc_store *store, const char *channel, const char *account, const char *sender);
 /* A stranger's request: the live code of the sender, made when there is none. is_new: it was made now (tell the sender
  * only then). OC_E_LIMIT: too many are waiting. The second form is for one's own oc_store_write. */
@@ -31,8 +31,6 @@ oc_status oc_pairing_allow_list(oc_store *store, const char *channel, cJSON **re
 /* Moves the request to the allow-list and returns it; codes are compared without case. OC_E_NOT_FOUND: unknown or expired. */
 oc_status oc_pairing_approve(oc_store *store, const char *channel, const char *code, cJSON **ret_request, oc_err *err);
 oc_status oc_pairing_reject(oc_store *store, const char *channel, const char *code, oc_err *err);
-oc_status oc_pairing_allow(oc_store *store, const char *channel, const char *account, const char *sender,
-			   const char *name, oc_err *err);
 oc_status oc_pairing_revoke(oc_store *store, const char *channel, const char *account, const char *sender, oc_err *err);
 
 #endif

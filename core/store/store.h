@@ -143,7 +143,7 @@ void oc_batch_run_input(oc_batch *b, const char *run, const char *input_json);
  * rest of the batch is skipped, the commit succeeds and oc_batch_is_duplicate tells. */
 void oc_batch_inbox(oc_batch *b, const char *channel, const char *account, const char *chat, const char *message_id,
 		    const char *session, const char *run);
-/* The same for a run's idempotency key: skipped when a run with this key exists; oc_batch_duplicate_run names it. */
+/* The same for a run's idempotency key: skipped when a run with this key exists. */
 void oc_batch_unless_run(oc_batch *b, const char *idempotency);
 
 /* Outbox. States: pending (to be sent at next_ms), delivered, dead (given up). The key is unique: a second row with it is
@@ -169,7 +169,6 @@ int64_t oc_batch_seq(const oc_batch *b, int index);
 bool oc_batch_is_duplicate(const oc_batch *b);
 bool oc_batch_made_session(const oc_batch *b);  /* there was no such session before it */
 bool oc_batch_began_session(const oc_batch *b); /* a session or an epoch of one began with it */
-const char *oc_batch_duplicate_run(const oc_batch *b); /* "" when none */
 
 /* ---- Reading ----------------------------------------------------------------- */
 
@@ -238,7 +237,7 @@ oc_status oc_store_run(oc_store *store, const char *run, cJSON **ret_object, oc_
 oc_status oc_store_run_by_key(oc_store *store, const char *idempotency, cJSON **ret_object, oc_err *err);
 /* Runs that were open when the last process ended, oldest first, with "input". */
 oc_status oc_store_open_runs(oc_store *store, cJSON **ret_array, oc_err *err);
-/* Pending outbox rows, oldest first: [{"key","session","run","channel","account","message":{…},"attempts","nextAt","error"?,
+/* For tests and benchmarks: pending outbox rows, oldest first: [{"key","session","run","channel","account","message":{…},"attempts","nextAt","error"?,
  * "createdAt","state","id"}]. */
 oc_status oc_store_outbox(oc_store *store, int64_t limit, cJSON **ret_array, oc_err *err);
 /* Where the pending rows after after_id go, oldest first, at most limit of them, until each returns false. The texts are
@@ -252,7 +251,7 @@ oc_status oc_store_outbox_each(oc_store *store, int64_t after_id, int64_t limit,
 /* One row, whatever its state, by key or by id. */
 oc_status oc_store_outbox_row(oc_store *store, const char *key, cJSON **ret_object, oc_err *err);
 oc_status oc_store_outbox_id(oc_store *store, int64_t id, cJSON **ret_object, oc_err *err);
-/* {"pending":n,"delivered":n,"dead":n}. */
+/* For tests: {"pending":n,"delivered":n,"dead":n}. */
 oc_status oc_store_outbox_counts(oc_store *store, cJSON **ret_object, oc_err *err);
 
 /* Every pair of a module, in order of keys; each returns false to stop. Key and value are valid during the call. */

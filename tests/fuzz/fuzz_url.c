@@ -52,14 +52,12 @@ static void one_path(oc_str raw)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char out[64];
 	char *text = oc_memdup(data, size);
 
 	if (text == NULL)
 		return 0;
 	one_url(oc_str_make(text, size));
 	one_path(oc_str_make(text, size));
-	(void)oc_url_query_get(oc_str_make(text, size), "a", out, sizeof(out));
 	oc_free(text);
 	return 0;
 }

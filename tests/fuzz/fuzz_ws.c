@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	options.arg = p;
 	p->max = options.max_message;
 	p->mode = data[1];
-	if (oc_ws_attach(&p->s, (data[0] & 1) == 0, &options, NULL, on_gone, p, &p->ws) != OC_OK)
+	if (oc_ws_attach(&p->s, (data[0] & 1) == 0, &options, on_gone, p, &p->ws) != OC_OK)
 		abort();
 	/* Corked: everything said is queued, so that the bound of the queue is tried too. */
 	oc_stream_cork(&p->s);

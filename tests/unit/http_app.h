@@ -21,7 +21,7 @@ static app a;
 static void on_close(void *arg, oc_http_req *req)
 {
 	(void)arg;
-	assert_true(oc_http_is_closed(req));
+	(void)req;
 	a.closes++;
 }
 
@@ -154,14 +154,6 @@ static void on_request(void *arg, oc_http_req *req)
 		for (a.flood_last = OC_OK; a.flood_last == OC_OK || a.flood_last == OC_E_BUSY;)
 			a.flood_last = oc_http_write(req, oc_str_make(flood_piece, sizeof(flood_piece)));
 		oc_http_end(req);
-	} else if (oc_str_eqz(path, "/buf")) {
-		char *text = calloc(1, 1 << 20);
-		oc_buf *buf;
-
-		memset(text, 'b', 1 << 20);
-		buf = oc_buf_new(oc_str_make(text, 1 << 20));
-		free(text);
-		oc_http_respond_buf(req, 200, "text/plain", buf);
 	} else if (oc_str_eqz(path, "/empty")) {
 		oc_http_respond(req, 204, NULL, OC_STR_NONE);
 	} else if (oc_str_eqz(path, "/twice")) {

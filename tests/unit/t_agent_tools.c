@@ -449,12 +449,11 @@ static void every_message_is_shown_before_it_is_written(void **state)
 	assert_string_equal(writes, "user:text:hi assistant:toolCall:say p:toolResult:text:said x toolResult:text:said x assistant:text:ok ");
 	assert_history(f, "", "user:hi|assistant:<call>|tool:said x|assistant:ok");
 	/* Outside a turn nothing is written, so nobody is asked. */
-	char id[37];
 	writes[0] = 0;
 	oc_auto_json cJSON *arguments = cJSON_Parse("{\"text\":\"y\"}");
 	oc_tool_input in = {.tool = OC_STR("say"), .arguments = arguments, .done = on_direct, .arg = f};
 	direct_done = 0;
-	assert_int_equal(oc_agent_tool_execute(f->agent, &in, id, NULL), OC_OK);
+	assert_int_equal(oc_agent_tool_execute(f->agent, &in, NULL), OC_OK);
 	UNTIL(f, is_direct_done);
 	assert_string_equal(writes, "");
 }
@@ -499,13 +498,13 @@ static void results_are_changed_for_later_turns(void **state)
 
 /* ---- Without a turn ---- */
 
-static void execute(fixture *f, const char *tool, const char *args, char id[37])
+static void execute(fixture *f, const char *tool, const char *args)
 {
 	oc_auto_json cJSON *arguments = cJSON_Parse(args);
 	oc_tool_input in = {.tool = oc_str_of(tool), .arguments = arguments, .done = on_direct, .arg = f};
 	oc_err err = {0};
 	direct_done = 0;
-	if (oc_agent_tool_execute(f->agent, &in, id, &err) != OC_OK)
+	if (oc_agent_tool_execute(f->agent, &in, &err) != OC_OK)
 		fail_msg("%s", err.text);
 	assert_int_equal(direct_done, 0); /* never inside */
 }
@@ -513,30 +512,24 @@ static void execute(fixture *f, const char *tool, const char *args, char id[37])
 static void tools_without_a_turn(void **state)
 {
 	fixture *f = *state;
-	char id[37];
-	execute(f, "say", "{\"text\":\"direct\"}", id);
+	execute(f, "say", "{\"text\":\"direct\"}");
 	UNTIL(f, is_direct_done);
 	assert_int_equal(direct_status, OC_OK);
 	assert_string_equal(direct_text, "said direct");
-	execute(f, "say", "{}", id);
+	execute(f, "say", "{}");
 	UNTIL(f, is_direct_done);
 	assert_int_equal(direct_status, OC_E_INVALID);
-	execute(f, "nothing", "{}", id);
+	execute(f, "nothing", "{}");
 	UNTIL(f, is_direct_done);
 	assert_int_equal(direct_status, OC_E_NOT_FOUND);
-	execute(f, "boom", "{}", id);
+	execute(f, "boom", "{}");
 	UNTIL(f, is_direct_done);
 	assert_int_equal(direct_status, OC_E_IO);
 	with_tools(f, "{\"deny\":[\"say\"]}");
-	execute(f, "say", "{\"text\":\"x\"}", id);
+	execute(f, "say", "{\"text\":\"x\"}");
 	UNTIL(f, is_direct_done);
 	assert_int_equal(direct_status, OC_E_BLOCKED);
-	execute(f, "slow", "{\"id\":\"d\",\"ms\":100000}", id);
-	assert_int_equal(oc_agent_tool_cancel(f->agent, id, NULL), OC_OK);
-	UNTIL(f, is_direct_done);
-	assert_int_equal(direct_status, OC_E_CANCELED);
-	assert_int_equal(oc_agent_tool_cancel(f->agent, id, NULL), OC_E_NOT_FOUND);
-	execute(f, "slow", "{\"id\":\"d\",\"ms\":100000}", id); /* left running: teardown ends it */
+	execute(f, "slow", "{\"id\":\"d\",\"ms\":100000}"); /* left running: teardown ends it */
 }
 
 #define T_WITH(name, with) cmocka_unit_test_setup_teardown(name, with, teardown)

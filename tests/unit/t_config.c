@@ -684,7 +684,7 @@ static oc_status edit(const char *path, const char *value, oc_err *err)
 	oc_auto_json cJSON *tree = NULL;
 	if (value != NULL)
 		assert_int_equal(oc_json_parse(oc_str_of(value), NULL, &tree, NULL), OC_OK);
-	return oc_config_edit(NULL, path, tree, err);
+	return oc_config_edit_checked(NULL, &(oc_config_change){path, tree}, 1, true, NULL, NULL, err);
 }
 
 static void edits_keep_comments_and_a_backup(void **state)
@@ -804,7 +804,7 @@ static void writers_do_not_undo_each_other(void **state)
 			char path[64];
 			snprintf(path, sizeof path, "channels.c%d.enabled", i);
 			cJSON *value = cJSON_CreateTrue();
-			oc_status status = oc_config_edit(NULL, path, value, NULL);
+			oc_status status = oc_config_edit_checked(NULL, &(oc_config_change){path, value}, 1, true, NULL, NULL, NULL);
 			cJSON_Delete(value);
 			_exit(status == OC_OK ? 0 : 1);
 		}

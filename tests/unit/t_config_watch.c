@@ -72,7 +72,7 @@ static void on_changed(void *arg, oc_config *after, const oc_config_diff *diff, 
 		w.port = oc_config_i64(after, "gateway.port", -1);
 	}
 	if (w.end_inside) {
-		oc_config_watch_end(w.watch);
+		oc_owner_sweep(w.owner);
 		w.watch = NULL;
 	}
 	oc_loop_stop(w.loop);
@@ -267,7 +267,7 @@ static void an_edit_is_a_change_and_now_means_now(void **state)
 	(void)state;
 	begin("{gateway: {port: 1}}");
 	cJSON *port = cJSON_CreateNumber(99);
-	assert_int_equal(oc_config_edit(NULL, "gateway.port", port, NULL), OC_OK);
+	assert_int_equal(oc_config_edit_checked(NULL, &(oc_config_change){"gateway.port", port}, 1, true, NULL, NULL, NULL), OC_OK);
 	cJSON_Delete(port);
 	oc_config_watch_now(w.watch, true);
 	run(3000);
@@ -376,8 +376,8 @@ static void nobody_waits_for_a_command_at_the_end(void **state)
 	put_new("openclaw.json", with_command(""));
 	while (access(at("asked"), F_OK) != 0)
 		run(20);
-	oc_config_watch_end(w.watch); /* the loop is freed after this; the test's own limit would tell */
 	assert_int_equal(w.changes, 0);
+	/* Teardown frees the owner and the loop now; the test's own limit would tell. */
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

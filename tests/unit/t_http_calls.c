@@ -56,7 +56,7 @@ static void step(void *arg)
 	oc_http_req *req = arg;
 	char *piece = calloc(1, 20000);
 
-	if (a.left-- == 0 || oc_http_is_closed(req))
+	if (a.left-- == 0)
 		oc_http_end(req);
 	else {
 		(void)oc_http_write(req, oc_str_make(piece, 20000));

@@ -384,21 +384,6 @@ static void t_handler_that_floods_is_cut(void **state)
 	close(fd);
 }
 
-static void t_counted_buffer(void **state)
-{
-	net_fixture *f = *state;
-	size_t n = 0;
-	int fd = net_connect(f);
-	char *r;
-
-	NET_SEND(f, fd, "GET /buf HTTP/1.1\r\nHost: x\r\n\r\nGET /buf HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-	r = net_read(f, fd, NULL, &n);
-	close(fd);
-	assert_int_equal(net_count(r, "HTTP/1.1 200 OK"), 2);
-	assert_true(n > 2 << 20);
-	free(r);
-}
-
 static void t_streamed_upload(void **state)
 {
 	net_fixture *f = *state;
@@ -444,7 +429,6 @@ int main(void)
 		T(t_less_than_announced_is_cut),
 		T(t_back_pressure),
 		T(t_handler_that_floods_is_cut),
-		T(t_counted_buffer),
 		T(t_streamed_upload),
 		T(t_client_leaves_during_an_upload),
 	};

@@ -708,8 +708,6 @@ static void test_encode(void **state)
 	assert_int_equal(oc_sandbox_level_parse("strict"), OC_SANDBOX_STRICT);
 	assert_int_equal(oc_sandbox_level_parse("Strict"), 0);
 	assert_int_equal(oc_sandbox_level_parse(NULL), 0);
-	assert_string_equal(oc_sandbox_level_name(OC_SANDBOX_RELAXED), "relaxed");
-	assert_string_equal(oc_sandbox_level_name(7), "?");
 }
 
 static bool probe_says(const char *options, const char *line)
@@ -751,17 +749,11 @@ static void test_probe(void **state)
 {
 	oc_sandbox_report report = {0};
 	oc_err err = {0};
-	oc_sbuf out;
 
 	(void)state;
 	assert_int_equal(oc_sandbox_probe(&report, &err), OC_OK);
 	assert_int_equal(report.root, root());
 	assert_true(report.strict || report.problem[0] != 0);
-	oc_sbuf_init(&out, 4096);
-	oc_sandbox_report_json(&report, &out);
-	assert_int_equal(out.error, OC_OK);
-	assert_non_null(strstr(out.p, report.strict ? "\"strict\":true" : "\"strict\":false"));
-	oc_sbuf_free(&out);
 	assert_int_equal(setenv("OPENCLAW_SANDBOX_HELPER", "/nonexistent", 1), 0);
 	assert_int_equal(oc_sandbox_probe(&report, &err), OC_E_NOT_FOUND);
 	(void)unsetenv("OPENCLAW_SANDBOX_HELPER");

@@ -33,7 +33,6 @@ typedef struct fixture {
 	int n_order;
 	int64_t seq;
 	bool duplicate, began;
-	char duplicate_run[64];
 } fixture;
 
 static oc_store *open_mode(fixture *f, int mode)
@@ -77,7 +76,6 @@ static void on_done(void *arg, const oc_batch *b, oc_status status, const oc_err
 	f->seq = oc_batch_seq(b, 0);
 	f->duplicate = oc_batch_is_duplicate(b);
 	f->began = oc_batch_began_session(b);
-	snprintf(f->duplicate_run, sizeof f->duplicate_run, "%s", oc_batch_duplicate_run(b));
 	if (--f->waiting == 0)
 		oc_loop_stop(f->loop);
 }
@@ -369,7 +367,6 @@ static void inbox_and_runs_are_deduplicated(void **state)
 		commit_wait(f, b);
 		assert_int_equal(f->duplicate, i == 1);
 	}
-	assert_string_equal(f->duplicate_run, "run-0");
 	cJSON *h = history(f, "agent:main:main", NULL);
 	assert_int_equal(cJSON_GetArraySize(h), 1);
 	cJSON_Delete(h);
@@ -388,7 +385,6 @@ static void inbox_and_runs_are_deduplicated(void **state)
 		commit_wait(f, b);
 		assert_int_equal(f->duplicate, i == 1);
 	}
-	assert_string_equal(f->duplicate_run, "idem0");
 
 	cJSON *runs = NULL;
 	assert_int_equal(oc_store_open_runs(f->store, &runs, NULL), OC_OK);
@@ -574,6 +570,13 @@ static void pairing_codes_expire_and_are_few(void **state)
 	assert_true(other.is_new);
 }
 
+static void let_in(oc_store *store, const char *sender)
+{
+	oc_pairing_ask ask = {.channel = "telegram", .account = "default", .sender = sender};
+	assert_int_equal(oc_pairing_request(store, &ask, NULL), OC_OK);
+	assert_int_equal(oc_pairing_approve(store, "telegram", ask.code, NULL, NULL), OC_OK);
+}
+
 /* While the writer's thread works, a write on the calling thread still has its answer on return. */
 static void write_now_beside_the_thread(void **state)
 {
@@ -583,8 +586,7 @@ static void write_now_beside_the_thread(void **state)
 		oc_batch_event(b, "agent:main:main", "x", NULL, NULL);
 		commit(f, b);
 	}
-	oc_err err = {0};
-	assert_int_equal(oc_pairing_allow(f->store, "telegram", "default", "9", "Bob", &err), OC_OK);
+	let_in(f->store, "9");
 	assert_true(oc_pairing_allowed(f->store, "telegram", "default", "9"));
 	wait_all(f);
 	cJSON *events = NULL;
@@ -659,7 +661,7 @@ static void second_owner_is_refused(void **state)
 	assert_int_equal(oc_store_write_now(other, never_ends, NULL, &err), OC_E_STATE);
 	oc_store_close(other);
 	other = open_mode(f, OC_STORE_BESIDE);
-	assert_int_equal(oc_pairing_allow(other, "telegram", "default", "5", NULL, &err), OC_OK);
+	let_in(other, "5");
 	oc_store_close(other);
 	assert_true(oc_pairing_allowed(f->store, "telegram", "default", "5"));
 	/* Two commands may run beside each other, and a gateway then may not. */

@@ -29,10 +29,9 @@ static void on_request(void *arg, oc_http_req *req)
 	a.peer = *oc_http_get_peer(req);
 	if (oc_str_eqz(oc_http_path(req), "/big")) {
 		char *big = calloc(1, 1 << 20);
-		oc_buf *buf = oc_buf_new(oc_str_make(big, 1 << 20));
 
+		oc_http_respond(req, 200, "text/plain", oc_str_make(big, 1 << 20));
 		free(big);
-		oc_http_respond_buf(req, 200, "text/plain", buf);
 		return;
 	}
 	oc_http_respond(req, 200, "text/plain", oc_http_body(req));

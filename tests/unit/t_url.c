@@ -249,33 +249,12 @@ static void t_request_paths(void **state)
 	path("/a\x7f", NULL);
 }
 
-static void t_queries(void **state)
-{
-	char out[8];
-
-	(void)state;
-	assert_int_equal(oc_url_query_get(OC_STR("a=1&b=x%20y&c"), "b", out, sizeof(out)), OC_OK);
-	assert_string_equal(out, "x y");
-	assert_int_equal(oc_url_query_get(OC_STR("a=1&b=x+y"), "b", out, sizeof(out)), OC_OK);
-	assert_string_equal(out, "x y");
-	assert_int_equal(oc_url_query_get(OC_STR("a=1&c"), "c", out, sizeof(out)), OC_OK);
-	assert_string_equal(out, "");
-	assert_int_equal(oc_url_query_get(OC_STR("%61=1"), "a", out, sizeof(out)), OC_OK);
-	assert_string_equal(out, "1");
-	assert_int_equal(oc_url_query_get(OC_STR("ab=1"), "a", out, sizeof(out)), OC_E_NOT_FOUND);
-	assert_int_equal(oc_url_query_get(OC_STR(""), "a", out, sizeof(out)), OC_E_NOT_FOUND);
-	assert_int_equal(oc_url_query_get(OC_STR("a=%zz"), "a", out, sizeof(out)), OC_E_INVALID);
-	assert_int_equal(oc_url_query_get(OC_STR("a=%00"), "a", out, sizeof(out)), OC_E_INVALID);
-	assert_int_equal(oc_url_query_get(OC_STR("a=1234567"), "a", out, sizeof(out)), OC_OK);
-	assert_int_equal(oc_url_query_get(OC_STR("a=12345678"), "a", out, sizeof(out)), OC_E_LIMIT);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_normal_forms), cmocka_unit_test(t_addresses), cmocka_unit_test(t_refused),
 		cmocka_unit_test(t_long_ones),	  cmocka_unit_test(t_parts),	 cmocka_unit_test(t_references),
-		cmocka_unit_test(t_request_paths), cmocka_unit_test(t_queries),
+		cmocka_unit_test(t_request_paths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

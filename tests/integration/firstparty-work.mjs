@@ -76,10 +76,14 @@ fs.mkdirSync(slack, { recursive: true });
 fs.writeFileSync(path.join(slack, 'openclaw.plugin.json'), JSON.stringify({ id: 'slack-stand-in', channels: ['slack'], configSchema: { type: 'object' } }));
 fs.writeFileSync(path.join(slack, 'index.ts'), `
 	const sent: string[] = [];
+	const people = [{ kind: "user", id: "U7", name: "Ann", handle: "@ann" }, { kind: "user", id: "U8", name: "Twin" }, { kind: "user", id: "U9", name: "twin" }];
+	const directory = { self: async () => null, listPeers: async ({ query }: any) => people.filter((one) => one.name.toLowerCase().includes(query)), listGroups: async () => [] };
+	const resolver = { resolveTargets: async ({ inputs, kind }: any) => inputs.map((input: string) => (kind === "group" && input === "#general" ? { input, resolved: true, id: "C_GENERAL", name: "general" } : { input, resolved: false })) };
+	const messaging = { targetResolver: { looksLikeId: (raw: string) => /^[CU][A-Z_0-9]*$/.test(raw), hint: "<id>" } };
 	const outbound = { deliveryMode: "direct", sendText: async ({ to, text, threadId }: any) => ({ channel: "slack", messageId: String(sent.push([to, threadId ?? "-", text].join(" "))) }) };
 	const actions = { listActions: () => ["send", "react"], handleAction: async ({ action, params, accountId }: any) => ({ content: [{ type: "text", text: [action, accountId, params.to, params.messageId, params.emoji].join(" ") }] }) };
 	export default { id: "slack-stand-in", register(api: any) {
-		api.registerChannel({ plugin: { id: "slack", meta: { id: "slack", label: "Slack" }, capabilities: { chatTypes: ["channel"] }, outbound, actions,
+		api.registerChannel({ plugin: { id: "slack", meta: { id: "slack", label: "Slack" }, capabilities: { chatTypes: ["channel"] }, outbound, actions, directory, resolver, messaging,
 			config: { listAccountIds: () => ["default"], resolveAccount: () => ({ accountId: "default", enabled: true }) } } });
 		api.registerGatewayMethod("slack.sent", ({ respond }: any) => respond(true, sent));
 	} };
@@ -178,6 +182,15 @@ test('thread-ownership: a thread that another agent has is left to it', async ()
 	const asked = seen.filter((one) => one.url.startsWith('/api/v1/ownership/'));
 	equal(asked.map((one) => [one.method, one.url, JSON.parse(one.body)]), [['POST', '/api/v1/ownership/C_OTHER/123.4', { agent_id: 'main' }],
 		['POST', '/api/v1/ownership/C_OURS/123.4', { agent_id: 'main' }]]);
+});
+
+test('message: names are looked up where the channel can, and one that is not known is taken as it is', async () => {
+	const send = async (target) => gw.rpc('tools.execute', { name: 'message', arguments: { action: 'send', channel: 'slack', target, message: 'hi' }, session: 'main' });
+	for (const target of ['#general', '@Ann', 'nobody'])
+		equal((await send(target)).details.status, 'sent', target);
+	equal((await gw.rpc('slack.sent', {})).slice(2), ['C_GENERAL - hi', 'U7 - hi', 'nobody - hi']);
+	const twins = await send('@twin');
+	match(JSON.stringify(twins), /several by the name @twin: U8, U9/);
 });
 
 test('message: other actions are the channel\'s', async () => {

@@ -19,6 +19,14 @@ function quietly(fn, otherwise) {
 	}
 }
 
+async function quietlyAwaited(fn) {
+	try {
+		return await fn();
+	} catch {
+		return undefined;
+	}
+}
+
 function accountsOf(channel, config) {
 	const ids = quietly(() => channel.config?.listAccountIds?.(config));
 	return Array.isArray(ids) ? ids.map(String) : undefined;
@@ -255,7 +263,7 @@ class Channels {
 		const { outbound } = channel, cfg = this.plugin.config;
 		if (typeof outbound?.sendText !== 'function')
 			throw coded('UNSUPPORTED', `the channel ${channel.id} cannot send by itself`);
-		const common = { cfg, to: this.#target(channel, accountId, message.to), accountId, threadId: message.thread, replyToId: message.replyTo, deps: {} };
+		const common = { cfg, to: await this.#target(channel, accountId, message.to), accountId, threadId: message.thread, replyToId: message.replyTo, deps: {} };
 		for (const step of steps(channel, cfg, accountId, message).slice(sent.done)) {
 			const result = step.mediaUrl && outbound.sendMedia ? await outbound.sendMedia({ ...common, ...step })
 				: await outbound.sendText({ ...common, text: step.mediaUrl ? `${step.text}\n\nAttachment: ${step.mediaUrl}`.trim() : step.text });
@@ -278,9 +286,29 @@ class Channels {
 		return toolResult(result);
 	}
 
-	#target(channel, accountId, to) {
+	// What "#general" or "@ann" means where it is no id of the network: the channel's own resolver and directory know.  A name
+	// without such a mark may be somebody's id, whom an answer must reach.
+	async #lookUp(channel, accountId, name, normal) {
+		const cfg = this.plugin.config, { directory, resolver, messaging } = channel, log = this.plugin.logger(channel.id);
+		if (!/^[@#]./.test(name) || quietly(() => messaging?.targetResolver?.looksLikeId?.(name, normal), true) !== false)
+			return normal;
+		const kind = name.startsWith('#') ? 'group' : 'user', runtime = { log: log.info, error: log.error }, bare = (value) => String(value ?? '').replace(/^[@#]/, '').toLowerCase();
+		const [answer] = (await quietlyAwaited(() => resolver?.resolveTargets?.({ cfg, accountId, inputs: [name], kind, runtime }))) ?? [];
+		if (answer?.resolved && answer.id)
+			return String(answer.id);
+		const found = new Set();
+		for (const list of kind === 'user' ? ['listPeers', 'listPeersLive'] : ['listGroups', 'listGroupsLive'])
+			for (const entry of (await quietlyAwaited(() => directory?.[list]?.({ cfg, accountId, query: bare(name), limit: 200, runtime }))) ?? [])
+				if ([entry.id, entry.name, entry.handle].some((one) => bare(one) === bare(name)))
+					found.add(String(entry.id));
+		if (found.size > 1)
+			throw coded('INVALID', `${channel.id} knows several by the name ${name}: ${[...found].join(', ')}`);
+		return [...found][0] ?? normal;
+	}
+
+	async #target(channel, accountId, to) {
 		const cfg = this.plugin.config;
-		const named = quietly(() => channel.messaging?.normalizeTarget?.(to), to);
+		const named = await this.#lookUp(channel, accountId, to, quietly(() => channel.messaging?.normalizeTarget?.(to), to) ?? to);
 		const found = quietly(() => channel.outbound?.resolveTarget?.({ cfg, to: named, accountId, mode: 'explicit',
 			allowFrom: channel.config.resolveAllowFrom?.({ cfg, accountId })?.map(String) }));
 		if (found?.ok === false)

@@ -9,6 +9,7 @@
 #include "core/data/utf8.h"
 
 #define FIRST_BYTES 30	     /* before that it may still be NO_REPLY */
+#define FIRST_MS 250	     /* an answer that is whole by then is one message, not a message and an edit that waits for its pace */
 #define INTERVAL_MS 1200
 #define SHOWN_MAX 3500	     /* longer ones need several messages: those are sent at the end */
 #define CALL_MS 15000
@@ -20,7 +21,7 @@ struct oc_preview {
 	oc_watch *timer;
 	char message_id[256];
 	size_t shown; /* bytes of the reply */
-	uint64_t last_ms;
+	uint64_t began_ms, last_ms;
 	bool off, ending;
 	void (*next)(oc_turn *turn);
 };
@@ -59,6 +60,12 @@ const char *oc_preview_message(const oc_turn *turn)
 	return turn->preview != NULL ? turn->preview->message_id : "";
 }
 
+bool oc_preview_shows(const oc_turn *turn)
+{
+	const oc_preview *p = turn->preview;
+	return p != NULL && (p->message_id[0] != 0 || !p->off);
+}
+
 static bool wanted(const oc_turn *turn, oc_guest *guest)
 {
 	if (guest == NULL || !oc_guest_running(guest) || (oc_guest_flags(guest) & OC_CHANNEL_EDITS) == 0)
@@ -79,6 +86,7 @@ static oc_preview *preview_of(oc_turn *turn)
 	if (p == NULL)
 		return NULL;
 	p->turn = turn;
+	p->began_ms = oc_now_ms();
 	p->guest = oc_modules_channel(turn->agent->modules, oc_str_of(oc_json_str(turn->deliver, "channel", "")));
 	p->off = !wanted(turn, p->guest);
 	turn->preview = p;
@@ -128,9 +136,9 @@ static void show(oc_preview *p)
 	oc_turn *turn = p->turn;
 	if (p->off || p->ending || p->call != NULL || p->timer != NULL || turn->reply.n > SHOWN_MAX)
 		return;
-	uint64_t since = oc_now_ms() - p->last_ms;
-	if (p->last_ms != 0 && since < INTERVAL_MS) {
-		p->timer = oc_timer_start(turn->agent->owner, INTERVAL_MS - since, 0, on_timer, p);
+	uint64_t now = oc_now_ms(), due = p->last_ms != 0 ? p->last_ms + INTERVAL_MS : p->began_ms + FIRST_MS;
+	if (now < due) {
+		p->timer = oc_timer_start(turn->agent->owner, due - now, 0, on_timer, p);
 		return;
 	}
 	oc_auto_json cJSON *m = cJSON_Duplicate(turn->deliver, true);

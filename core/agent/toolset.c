@@ -154,6 +154,7 @@ static void on_start(void *arg)
 	oc_auto_free char *text = oc_json_print(data);
 	if (b != NULL)
 		oc_batch_event(b, turn->session, "tool_called", turn->run, text);
+	oc_batch_lazy(b); /* the answer that asks for it is in the store; this goes along with the result */
 	oc_turn_store(turn, b);
 }
 

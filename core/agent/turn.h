@@ -335,6 +335,8 @@ void oc_preview_text(oc_turn *turn); /* turn->reply grew */
 void oc_preview_end(oc_turn *turn, void (*next)(oc_turn *turn));
 /* The message that shows the preview, "" when none. */
 const char *oc_preview_message(const oc_turn *turn);
+/* Whether the reply is shown, or about to be. */
+bool oc_preview_shows(const oc_turn *turn);
 /* The message of a run that is taken up. */
 void oc_preview_restore(oc_turn *turn, const char *message_id);
 void oc_preview_free(oc_preview *preview);

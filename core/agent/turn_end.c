@@ -442,8 +442,8 @@ static void commit_failure(oc_turn *turn)
 			oc_auto_free char *words = oc_asprintf("⚠️ %s%s%s\n(reference: %.12s)", turn->model_err.text,
 							       turn->model_err.remedy[0] != 0 ? "\n" : "",
 							       turn->model_err.remedy, turn->trace);
-			/* Words that were shown already stay readable above the error. */
-			oc_auto_free char *all = words != NULL && turn->reply.n > 0 && oc_preview_message(turn)[0] != 0
+			/* Words that were shown already, or would have been in a moment, stay readable above the error. */
+			oc_auto_free char *all = words != NULL && turn->reply.n > 0 && oc_preview_shows(turn)
 							 ? oc_asprintf("%s\n\n%s", turn->reply.p, words)
 							 : NULL;
 			put_reply(turn, b, all != NULL ? all : words != NULL ? words : "⚠️ error");

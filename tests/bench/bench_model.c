@@ -1,6 +1,7 @@
 /*
  * A model server for measurements, speaking OpenAI's chat completions: libuv and llhttp with nothing around them, so that it
  * is not what is measured.  Every request is answered after MS milliseconds with the same few words, streamed when asked.
+ * Where the request's text has "Do-call NAME {arguments};" and no result of a tool yet, the answer is that call.
  * Usage: bench_model [MS]
  */
 #include <llhttp.h>
@@ -15,6 +16,9 @@ static const char events[] = CHUNK("\"delta\":{\"role\":\"assistant\",\"content\
 	CHUNK("\"delta\":{\"content\":\" is\"},\"finish_reason\":null}") CHUNK("\"delta\":{\"content\":\" well.\"},\"finish_reason\":null}")
 		CHUNK("\"delta\":{},\"finish_reason\":\"stop\"}") "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,"
 	"\"model\":\"m\",\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3,\"total_tokens\":12}}\n\ndata: [DONE]\n\n";
+static const char call_head[] = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"
+				"\"delta\":{\"role\":\"assistant\",\"tool_calls\":[{\"index\":0,\"id\":\"t1\",\"type\":\"function\",\"function\":{\"name\":\"";
+static const char call_tail[] = "\"}}]},\"finish_reason\":null}]}\n\n" CHUNK("\"delta\":{},\"finish_reason\":\"tool_calls\"}") "data: [DONE]\n\n";
 static const char whole[] = "{\"id\":\"c\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":"
 			    "{\"role\":\"assistant\",\"content\":\"All is well.\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":9,"
 			    "\"completion_tokens\":3,\"total_tokens\":12}}";
@@ -24,6 +28,8 @@ typedef struct conn {
 	uv_timer_t timer;
 	llhttp_t parser;
 	bool stream;
+	char *body; /* of the request, all of it: what is looked for may be in two pieces */
+	size_t n, room;
 	int open; /* handles */
 } conn;
 
@@ -34,8 +40,10 @@ static uint64_t wait_ms;
 static void on_closed(uv_handle_t *handle)
 {
 	conn *c = handle->data;
-	if (--c->open == 0)
-		free(c);
+	if (--c->open > 0)
+		return;
+	free(c->body);
+	free(c);
 }
 
 static void drop(conn *c)
@@ -46,9 +54,25 @@ static void drop(conn *c)
 	}
 }
 
+/* The call that the request asks for, whose arguments are quoted already as they have to be. false: there is none. */
+static bool write_call(const conn *c, char *to, size_t room)
+{
+	const char *at = c->stream ? memmem(c->body, c->n, "Do-call ", 8) : NULL;
+	const char *end = at != NULL ? memchr(at, ';', c->n - (size_t)(at - c->body)) : NULL;
+	const char *space = end != NULL ? memchr(at + 8, ' ', (size_t)(end - at - 8)) : NULL;
+	if (space == NULL || memmem(c->body, c->n, "\"role\":\"tool\"", 13) != NULL)
+		return false;
+	char event[2048];
+	int n = snprintf(event, sizeof event, "%s%.*s\",\"arguments\":\"%.*s%s", call_head, (int)(space - at - 8), at + 8,
+			 (int)(end - space - 1), space + 1, call_tail);
+	return n < (int)sizeof event &&
+	       snprintf(to, room, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n%s", n, event) < (int)room;
+}
+
 static void answer(conn *c)
 {
-	char *text = c->stream ? stream_answer : whole_answer;
+	char call[4096];
+	char *text = write_call(c, call, sizeof call) ? call : c->stream ? stream_answer : whole_answer;
 	uv_buf_t buf = uv_buf_init(text, (unsigned)strlen(text));
 	if (uv_try_write((uv_stream_t *)&c->tcp, &buf, 1) != (int)buf.len)
 		drop(c); /* two kilobytes on loopback always fit */
@@ -63,19 +87,28 @@ static int on_begin(llhttp_t *parser)
 {
 	conn *c = parser->data;
 	c->stream = false;
+	c->n = 0;
 	return 0;
 }
 
 static int on_body(llhttp_t *parser, const char *at, size_t n)
 {
 	conn *c = parser->data;
-	c->stream |= memmem(at, n, "\"stream\":true", 13) != NULL || memmem(at, n, "\"stream\": true", 14) != NULL;
+	if (c->n + n > c->room) {
+		c->room = (c->n + n) * 2;
+		c->body = realloc(c->body, c->room);
+		if (c->body == NULL)
+			exit(1);
+	}
+	memcpy(c->body + c->n, at, n);
+	c->n += n;
 	return 0;
 }
 
 static int on_complete(llhttp_t *parser)
 {
 	conn *c = parser->data;
+	c->stream = memmem(c->body, c->n, "\"stream\":true", 13) != NULL || memmem(c->body, c->n, "\"stream\": true", 14) != NULL;
 	if (wait_ms == 0)
 		answer(c);
 	else

@@ -35,13 +35,14 @@ EXTRA_PROGRAMS += %D%/bench_bridge
 tests_bench_bench_bridge_SOURCES = %D%/bench_bridge.c
 tests_bench_bench_bridge_LDADD = $(OC_LIBS)
 EXTRA_DIST += %D%/bridge.mjs %D%/bridge_echo.js
-EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/idle.mjs %D%/soak.mjs
+EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/telegram.mjs %D%/idle.mjs %D%/soak.mjs
 
 bench: all $(bench_programs)
 	$(srcdir)/tests/bench/run.sh .
 	$(srcdir)/tests/bench/http.sh .
 	$(srcdir)/tests/bench/streams.sh .
 	$(srcdir)/tests/bench/turns.sh .
+	$(NODE) $(srcdir)/tests/bench/telegram.mjs ./openclaw
 	$(NODE) $(srcdir)/tests/bench/idle.mjs ./openclaw
 	if test -x %D%/bench_bridge; then $(NODE) $(srcdir)/tests/bench/bridge.mjs .; fi
 	%D%/bench_store append

@@ -29,6 +29,7 @@ enum { MAX_NOTES = 400 };
 /* One answer of the model. All members may be left out. */
 typedef struct answer {
 	const char *text, *text2; /* sent in two pieces */
+	bool early; /* the first at once, the other after delay_ms */
 	const char *thinking;
 	const char *calls[8]; /* OC_EV_TOOL_CALL payloads */
 	const char *block;
@@ -196,7 +197,7 @@ static void end_chat(fake_call *c)
 		host->call_event(c->call, OC_EV_THINKING, oc_str_of(a->thinking));
 	if (a->block != NULL)
 		host->call_event(c->call, OC_EV_BLOCK, oc_str_of(a->block));
-	if (text != NULL)
+	if (text != NULL && !a->early)
 		host->call_event(c->call, OC_EV_TEXT, oc_str_of(text));
 	if (a->text2 != NULL)
 		host->call_event(c->call, OC_EV_TEXT, oc_str_of(a->text2));
@@ -232,6 +233,8 @@ static void fake_chat(void *inst, oc_call *call, oc_str request)
 	c->a = a;
 	if (a->echo)
 		c->echo = strdup(last_user_text(root));
+	if (a->early)
+		host->call_event(call, OC_EV_TEXT, oc_str_of(a->text));
 	cJSON_Delete(root);
 }
 

@@ -349,7 +349,8 @@ static void replies_have_their_prefix(void **state)
 static void the_reply_grows_in_place(void **state)
 {
 	fixture *f = *state;
-	static const answer script[] = {{.text = "The beginning of a rather long answer", .text2 = " and its end.", .delay_ms = 1}};
+	static const answer script[] = {{.text = "The beginning of a rather long answer", .text2 = " and its end.",
+					.early = true, .delay_ms = 270}};
 	f->script = script;
 	f->send_delay_ms = 30; /* the preview is on its way when the answer is complete */
 	inbound(f, DM("1", "7", "hi"));
@@ -360,6 +361,19 @@ static void the_reply_grows_in_place(void **state)
 	assert_int_equal(f->n_sent, 2);
 	oc_auto_json cJSON *last = cJSON_Parse(f->sent[1]);
 	assert_string_equal(oc_json_str(last, "messageId", ""), "m1");
+}
+
+static void a_quick_reply_is_one_message(void **state)
+{
+	fixture *f = *state;
+	static const answer script[] = {{.text = "The beginning of a rather long answer", .text2 = " and its end.",
+					.early = true, .delay_ms = 10}};
+	f->script = script;
+	inbound(f, DM("1", "7", "hi"));
+	wait_sent(f, 1);
+	UNTIL(f, nothing_pending);
+	assert_string_equal(sent_text(f, 0), "The beginning of a rather long answer and its end.");
+	assert_int_equal(f->n_sent, 1);
 }
 
 static int setup_no_streaming(void **state)
@@ -760,7 +774,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_message_and_its_answer), T(duplicates_are_answered_once), T(not_messages), T(silence),
 		T(errors_are_told_in_words), T(stopping_from_a_chat), T(tries_again), T(a_long_queue_to_one_chat), T(gives_up), T(sending_without_a_turn),
-		T(the_reply_grows_in_place), T_WITH(replies_have_their_prefix, setup_prefix), T_WITH(no_preview_when_switched_off, setup_no_streaming),
+		T(the_reply_grows_in_place), T(a_quick_reply_is_one_message), T_WITH(replies_have_their_prefix, setup_prefix), T_WITH(no_preview_when_switched_off, setup_no_streaming),
 		T_WITH(strangers_ask_to_be_let_in, setup_pairing), T_WITH(crowds_of_strangers_are_ignored, setup_pairing),
 		T(groups_listen_and_answer_when_meant), T(changes_are_told_with_the_next_message), T(access_rules), T(some_sessions_are_not_answered), T_WITH(scopes_and_bindings, setup_scoped),
 		T(after_a_crash), T(accounts_follow_the_configuration), T(probing), T(the_channel_service), T(the_kv_service),

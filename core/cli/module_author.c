@@ -330,7 +330,7 @@ static int module_pack(const oc_args *args)
 /* ---- The commands ---- */
 
 static const oc_opt new_opts[] = {
-	{"kind", 'k', "KIND", "channel, hook, http, provider, service, tool (the default) or tool-c++"},
+	{"kind", 'k', "KIND", "channel, hook, http, memory, provider, service, storage, tool (the default) or tool-c++"},
 	{"dir", 0, "DIR", "the folder to make; else the name"},
 	{"autotools", 0, NULL, "configure.ac and Makefile.am instead of a Makefile"},
 	{0},

@@ -308,7 +308,8 @@ static const oc_command *const subs[] = {&list_command, &info_command, &oc_plugi
 const oc_command oc_cmd_plugins = {
 	.name = "plugins",
 	.summary = "TypeScript plugins",
-	.help = "A plugin is installed with `openclaw plugins install`, or its folder copied into the state folder's extensions/.  Each plugin runs in a Node.js process of its own,\n"
-		"in the sandbox, and is started when it is needed.\n",
+	.help = "A plugin is installed with `openclaw plugins install`, or its folder copied into the state folder's extensions/.\n"
+		"Each plugin runs in a Node.js process of its own (or of its group), in the sandbox, and is started when it is\n"
+		"needed.\n",
 	.subs = subs,
 };

@@ -17,7 +17,7 @@ for (const name of Object.keys(process.env))
 
 const { test, done, Gateway, cli, spawnCli, equal, ok, match, until, state, cleanup, writeConfig } = await import('./lib.mjs');
 
-const examples = { units: 'tool', redact: 'hook', notes: 'http', counter: 'service', ollama_native: 'provider', linechat: 'channel', ledger: 'memory', folder: 'storage', wordcount: 'tool-c++' };
+const examples = { units: 'tool', redact: 'hook', notes: 'http', counter: 'service', ollama_native: 'provider', linechat: 'channel', remembrance: 'memory', folder: 'storage', wordcount: 'tool-c++' };
 const cxx = spawnSync(process.env.CXX?.split(' ').at(-1) ?? 'c++', ['--version']).status === 0;
 if (!cxx)
 	delete examples.wordcount;
@@ -106,7 +106,7 @@ test('dropped in and enabled, all of them run', async () => {
 	cleanup(() => models.close());
 	writeConfig({ agents: { defaults: { model: { primary: 'offline/echo' }, skipBootstrap: true } }, models: { providers: { far: { api: 'ollama-chat', baseUrl: `http://127.0.0.1:${models.address().port}`,
 		models: [{ id: 'tiny', name: 'tiny' }] } } },
-		modules: { slots: { memory: 'ledger', storage: 'folder' }, entries: { ledger: { config: { file: ledger } }, folder: { config: { path: shelf } } } },
+		modules: { slots: { memory: 'remembrance', storage: 'folder' }, entries: { remembrance: { config: { file: ledger } }, folder: { config: { path: shelf } } } },
 		channels: { linechat: { enabled: true, path: path.join(tmp, 'chat.sock'), dmPolicy: 'open', allowFrom: ['*'] } } });
 	for (const name of [...Object.keys(examples), 'asker']) {
 		if (name === 'asker')
@@ -173,23 +173,23 @@ test('the memory answers memory_search and memory_get; failing, the built-in one
 	fs.writeFileSync(path.join(state, 'workspace', 'MEMORY.md'), 'The plumber of the workspace is called Bruni.\n');
 	fs.writeFileSync(ledger, 'The plumber is called Rossi.\nThe cat likes fish.\n');
 	const r = await remember('memory_search', { query: 'plumber' });
-	equal([r.provider, r.mode, r.fallback], ['ledger', 'module', undefined]);
-	equal(r.results.map((hit) => [hit.path, hit.startLine, hit.score]), [['ledger', 1, 1]]);
-	match(r.results[0].snippet, /^The plumber is called Rossi\.\n\nSource: ledger#L1$/);
+	equal([r.provider, r.mode, r.fallback], ['remembrance', 'module', undefined]);
+	equal(r.results.map((hit) => [hit.path, hit.startLine, hit.score]), [['remembrance', 1, 1]]);
+	match(r.results[0].snippet, /^The plumber is called Rossi\.\n\nSource: remembrance#L1$/);
 	equal((await remember('memory_search', { query: 'plumber and a zebra', minScore: 0.9 })).results, []);
-	equal(await remember('memory_get', { path: 'ledger', from: 2, lines: 1 }), { text: 'The cat likes fish.', path: 'ledger' });
+	equal(await remember('memory_get', { path: 'remembrance', from: 2, lines: 1 }), { text: 'The cat likes fish.', path: 'remembrance' });
 	match((await remember('memory_get', { path: 'MEMORY.md' })).text, /Bruni/, 'the workspace can be read as well');
 	match((await remember('memory_get', { path: '/etc/passwd' })).error, /no memory file/);
 	match(cli(['memory', 'search', 'cat']).out, /The cat likes fish/);
-	match(cli(['memory', 'status']).out, /kept by the module ledger/);
+	match(cli(['memory', 'status']).out, /kept by the module remembrance/);
 	fs.writeFileSync(ledger, Buffer.from([0x70, 0x6c, 0x75, 0x6d, 0x62, 0x65, 0x72, 0xff, 0xfe, 0x0a]));
 	const bad = await remember('memory_search', { query: 'plumber' });
 	equal(bad.results.map((hit) => hit.path), ['MEMORY.md'], 'an answer that is no JSON text is none');
 	fs.rmSync(ledger);
 	const own = await remember('memory_search', { query: 'plumber' });
 	equal(own.results.map((hit) => hit.path), ['MEMORY.md']);
-	equal(own.fallback.from, 'ledger');
-	match(own.fallback.reason, /file of the ledger cannot be read/);
+	equal(own.fallback.from, 'remembrance');
+	match(own.fallback.reason, /file of the remembrance cannot be read/);
 	equal((await remember('memory_get', { path: 'MEMORY.md' })).text, 'The plumber of the workspace is called Bruni.\n');
 });
 

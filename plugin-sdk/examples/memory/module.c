@@ -114,7 +114,7 @@ static void ledger_get(void *inst, oc_call *call, oc_str request)
 	const ledger *n = inst;
 	oc_str path;
 
-	if (ocj_get(request, "path", &path) && path.n == 8 && memcmp(path.p, "\"ledger\"", 8) == 0)
+	if (ocj_get(request, "path", &path) && path.n == strlen("\"ledger\"") && memcmp(path.p, "\"ledger\"", path.n) == 0)
 		ledger_search(inst, call, request); /* without a query */
 	else
 		n->host->call_done(call, OC_E_DENIED, OC_STR("the only path is \"ledger\""));

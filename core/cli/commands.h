@@ -30,6 +30,7 @@ extern const oc_command oc_cmd_store;
 extern const oc_command oc_cmd_models_auth;
 
 /* Of openclaw module, in a file of their own. */
+extern const oc_command oc_cmd_module_trace;
 extern const oc_command oc_cmd_module_new;
 extern const oc_command oc_cmd_module_build;
 extern const oc_command oc_cmd_module_test;

@@ -10,7 +10,7 @@ libocore_la_SOURCES += \
 	%D%/memory.c \
 	%D%/models.c \
 	%D%/models_auth.c \
-	%D%/module.c %D%/module_author.c \
+	%D%/module.c %D%/module_author.c %D%/module_trace.c \
 	%D%/onboard.c \
 	%D%/out.c \
 	%D%/pairing.c \

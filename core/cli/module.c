@@ -664,7 +664,7 @@ static const oc_command doctor_command = {
 	.run = module_doctor,
 };
 static const oc_command *const subs[] = {&list_command, &info_command, &enable_command, &disable_command, &doctor_command,
-	&oc_cmd_module_new, &oc_cmd_module_build, &oc_cmd_module_test, &oc_cmd_module_verify, &oc_cmd_module_pack, NULL};
+	&oc_cmd_module_trace, &oc_cmd_module_new, &oc_cmd_module_build, &oc_cmd_module_test, &oc_cmd_module_verify, &oc_cmd_module_pack, NULL};
 
 const oc_command oc_cmd_module = {
 	.name = "module",

@@ -274,6 +274,20 @@ static void modules_info(oc_method_call *call, const cJSON *params)
 const oc_method oc_method_modules_info = {"modules.info", OC_SCOPE_READ, "one module in detail",
 					  OBJECT_REQ("\"name\"", STRING("name")), modules_info};
 
+static void modules_trace(oc_method_call *call, const cJSON *params)
+{
+	const char *name = oc_json_str(params, "name", "");
+	oc_module *module = oc_modules_find(oc_method_gateway(call)->rt->modules, name);
+	if (module == NULL)
+		oc_method_failf(call, OC_E_NOT_FOUND, "modules.list names them", "there is no module \"%s\"", name);
+	else
+		oc_method_reply(call, oc_module_trace_read(module, (uint64_t)oc_json_i64(params, "after", 0)));
+}
+
+const oc_method oc_method_modules_trace = {"modules.trace", OC_SCOPE_READ, "what a module is called for, and how long it takes",
+					   OBJECT_REQ("\"name\"", STRING("name") ",\"after\":{\"type\":\"integer\",\"minimum\":0}"),
+					   modules_trace};
+
 static bool add_ailing(void *arg, oc_module *module)
 {
 	if (oc_module_reason(module)[0] != 0)

@@ -31,6 +31,7 @@ typedef struct oc_slot {
 	char *copied; /* of a pending call's arguments */
 	oc_call_args args;
 	bool cancel_asked, silent, head_sent;
+	uint64_t traced_ns; /* when it began, of one that is watched */
 } oc_slot;
 
 /* The loop thread; calls are made on no other. */
@@ -82,6 +83,8 @@ static void tell(oc_slot *slot, oc_status status, oc_str result, bool keep)
 	oc_buf *held = oc_buf_ref(slot->result);
 
 	count(slot->module, status);
+	if (slot->module->trace != NULL)
+		oc_trace_add(slot->module, "done", oc_callfn_name(slot->fn), slot->handle, slot->traced_ns, result.n, status);
 	if (keep) {
 		slot->state = SLOT_ORPHAN;
 		slot->silent = true;
@@ -150,9 +153,19 @@ static void run(oc_slot *slot)
 	oc_module *module = slot->module;
 	oc_visit visit = oc_visit_begin(module);
 
+	const oc_call *handle = slot->handle;
+	uint64_t began = module->trace != NULL ? oc_now_ns() : 0;
+	oc_fn fn = slot->fn;
+	size_t bytes = 0;
+
+	for (size_t i = 0; began != 0 && i < sizeof(slot->args.s) / sizeof(slot->args.s[0]); i++)
+		bytes += slot->args.s[i].n;
+	slot->traced_ns = began;
 	slot->state = SLOT_RUNNING;
-	oc_callfn_run(slot->fn, module, slot->guest, slot->handle, &slot->args);
+	oc_callfn_run(fn, module, slot->guest, slot->handle, &slot->args);
 	oc_visit_end(module, visit); /* the slot may be gone */
+	if (began != 0 && module->trace != NULL)
+		oc_trace_add(module, "call", oc_callfn_name(fn), handle, began, bytes, OC_OK);
 }
 
 static void start_later(void *handle)

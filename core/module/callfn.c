@@ -146,7 +146,7 @@ static void run(oc_fn fn, oc_module *module, oc_guest *guest, oc_call *call, con
 	}
 }
 
-void oc_callfn_run(oc_fn fn, oc_module *module, oc_guest *guest, oc_call *call, const oc_call_args *args)
+const char *oc_callfn_name(oc_fn fn)
 {
 	static const char *const names[] = {
 		[OC_FN_START] = "start", [OC_FN_STOP] = "stop", [OC_FN_CHANNEL_CONNECT] = "channel connect",
@@ -159,9 +159,15 @@ void oc_callfn_run(oc_fn fn, oc_module *module, oc_guest *guest, oc_call *call, 
 		[OC_FN_MEMORY_STATUS] = "memory status", [OC_FN_STORAGE_PUT] = "storage put", [OC_FN_STORAGE_GET] = "storage get",
 		[OC_FN_STORAGE_LIST] = "storage list", [OC_FN_STORAGE_REMOVE] = "storage remove",
 	};
+
+	return (size_t)fn < sizeof(names) / sizeof(names[0]) ? names[fn] : NULL;
+}
+
+void oc_callfn_run(oc_fn fn, oc_module *module, oc_guest *guest, oc_call *call, const oc_call_args *args)
+{
 	const char *before = oc_visit_call();
 
-	oc_visit_set_call((size_t)fn < sizeof(names) / sizeof(names[0]) ? names[fn] : NULL);
+	oc_visit_set_call(oc_callfn_name(fn));
 	run(fn, module, guest, call, args);
 	oc_visit_set_call(before);
 }

@@ -107,6 +107,13 @@ static oc_buf *host_buf_new(oc_self *self, oc_str bytes)
 
 /* ---- Posting and work ---- */
 
+/* A callback that is no call, for `module trace`. */
+static void watched(oc_module *m, const char *what, uint64_t began)
+{
+	if (began != 0 && m->trace != NULL)
+		oc_trace_add(m, what, NULL, NULL, began, 0, OC_OK);
+}
+
 typedef struct job {
 	oc_module *module;
 	unsigned instance;
@@ -120,6 +127,7 @@ static void run_posted(void *arg)
 {
 	job j = *(job *)arg;
 	oc_visit visit;
+	uint64_t began;
 
 	oc_free(arg);
 	(void)atomic_fetch_sub(&j.module->posts, 1);
@@ -130,7 +138,9 @@ static void run_posted(void *arg)
 			oc_module_violation(j.module, "a post from a thread of its own, without OC_MODULE_THREADS");
 		}
 		visit = oc_visit_begin(j.module);
+		began = j.module->trace != NULL ? oc_now_ns() : 0;
 		j.fn(j.arg);
+		watched(j.module, "post", began);
 		oc_visit_end(j.module, visit);
 	}
 	oc_module_unref(j.module);
@@ -174,12 +184,15 @@ static void work_done(void *arg, oc_status status)
 {
 	job j = *(job *)arg;
 	oc_visit visit;
+	uint64_t began;
 
 	oc_free(arg);
 	if (j.module->registry != NULL) {
 		visit = oc_visit_begin_untimed(j.module);
+		began = j.module->trace != NULL ? oc_now_ns() : 0;
 		if (j.done != NULL)
 			j.done(j.arg, status);
+		watched(j.module, "work", began);
 		oc_visit_end(j.module, visit);
 		j.module->n_works--;
 		oc_module_idle(j.module);
@@ -254,8 +267,11 @@ static void time_passed(void *arg)
 	const host_watch *w = arg;
 	oc_module *m = w->module;
 	oc_visit visit = oc_visit_begin_untimed(m);
+	uint64_t began;
 
+	began = m->trace != NULL ? oc_now_ns() : 0;
 	w->on_time(w->arg); /* w may be gone */
+	watched(m, "timer", began);
 	oc_visit_end(m, visit);
 }
 
@@ -264,8 +280,11 @@ static void fd_ready(void *arg, uint32_t events)
 	const host_watch *w = arg;
 	oc_module *m = w->module;
 	oc_visit visit = oc_visit_begin_untimed(m);
+	uint64_t began;
 
+	began = m->trace != NULL ? oc_now_ns() : 0;
 	w->on_fd(w->arg, events);
+	watched(m, "fd", began);
 	oc_visit_end(m, visit);
 }
 

@@ -108,6 +108,8 @@ typedef struct oc_module_counts {
 	uint64_t started, ok, failed, timed_out, canceled, violations;
 } oc_module_counts;
 
+typedef struct oc_module_trace oc_module_trace;
+
 struct oc_self {
 	oc_modules *registry;
 	atomic_uint refs; /* the registry's, and one for each thing posted or in the pool */
@@ -147,6 +149,7 @@ struct oc_self {
 	_Atomic uint64_t log_second;
 	atomic_uint log_lines;
 
+	oc_module_trace *trace; /* NULL: nobody watches */
 	oc_list calls;    /* oc_slot.in_module */
 	oc_list requests; /* service calls it made */
 	oc_list watches;  /* timers and descriptors it has */
@@ -283,6 +286,10 @@ void oc_module_idle(oc_module *module); /* its work in the pool returned */
 const oc_host_api *oc_host_table(void);
 /* Ends what a module has open with the host: timers, descriptors, service calls. */
 void oc_host_release(oc_module *module);
+
+/* trace.c, only while module->trace is set. what, fn: static. began_ns 0: took no time. */
+void oc_trace_add(oc_module *module, const char *what, const char *fn, const oc_call *call, uint64_t began_ns, size_t bytes,
+		  oc_status status);
 
 /* call.c */
 /* Everything of a module that is still open ends now: callers get status. */

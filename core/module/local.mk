@@ -19,6 +19,7 @@ libocore_la_SOURCES += \
 	%D%/scan.c \
 	%D%/signature.c %D%/signature.h \
 	%D%/tools.c \
+	%D%/trace.c \
 	%D%/visit.c
 
 # The table of linked-in modules (static.h), from the names that modules/local.mk gathers; empty in the usual build.

@@ -118,6 +118,10 @@ typedef struct oc_module_stats {
 	uint64_t callbacks, callback_ns, callback_max_ns, over_10ms, over_100ms;
 } oc_module_stats;
 void oc_module_get_stats(const oc_module *module, oc_module_stats *ret);
+/* What the module did after entry `after`: {"next","lost","entries":[{"seq","ts","what","function"?,"call"?,"ms","bytes",
+ * "status"}]}; it is watched until ten seconds after the last reading. what: call (ms: inside the function), done (ms: since the
+ * call), timer, fd, post, work. NULL: no memory. */
+cJSON *oc_module_trace_read(oc_module *module, uint64_t after);
 /* JSON for `module list`, `modules.list` and the dashboard; the caller's. detail: manifest, guests, counts. */
 cJSON *oc_modules_describe(oc_modules *modules);
 cJSON *oc_module_describe(oc_module *module, bool detail);

@@ -175,8 +175,10 @@ void oc_module_free(oc_module *m)
 
 void oc_module_unref(oc_module *m)
 {
-	if (atomic_fetch_sub(&m->refs, 1) == 1)
-		oc_free(m);
+	if (atomic_fetch_sub(&m->refs, 1) != 1)
+		return;
+	oc_free(m->trace);
+	oc_free(m);
 }
 
 static int compare(const oc_module *a, const oc_module *b)

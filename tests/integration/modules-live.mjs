@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { Gateway, cli, done, equal, match, ok, state, test, until } from './lib.mjs';
+import { Gateway, bin, cli, done, equal, match, ok, state, test, until } from './lib.mjs';
 
 const folder = path.join(state, 'modules');
 const built = path.join(process.env.OC_TOP_BUILDDIR, 'tests/modules/.libs');
@@ -50,6 +50,22 @@ test('enabling takes effect while the gateway runs', async () => {
 	match(names, /"rude"/);
 	ok(!names.includes('bad name'), 'a tool with a bad name is left out');
 	match(JSON.stringify((await rude('fine')).result), /done/);
+});
+
+test('module trace shows each call and its time while it is watched', async () => {
+	const { spawn } = await import('node:child_process');
+	equal(cli(['module', 'trace', 'nobody']).code, 1);
+	const watch = spawn(bin, ['module', 'trace', 'rude', '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
+	let out = '';
+	watch.stdout.on('data', (d) => (out += d));
+	const seen = () => out.trim().split('\n').filter(Boolean).map((line) => JSON.parse(line));
+	await until('a call to be seen', async () => (await rude('slow'), seen().some((e) => e.what === 'done')));
+	watch.kill('SIGINT');
+	await new Promise((resolve) => watch.on('close', (code) => resolve(equal(code, 0))));
+	const done = seen().find((e) => e.what === 'done'), call = seen().find((e) => e.what === 'call' && e.call === done.call);
+	equal([call.function, done.function, done.status], ['tool invoke', 'tool invoke', 'ok']);
+	ok(call.ms >= 120 && done.ms >= call.ms, JSON.stringify([call, done]));
+	ok(call.bytes > 10 && done.bytes > 10);
 });
 
 test('the command line shows what the gateway sees', async () => {

@@ -23,6 +23,7 @@
 #define CHECKPOINT_BYTES (4 << 20)
 #define FREE_PAGES_KEPT 256
 #define VACUUM_PAGES 128
+#define UNSYNCED_MAX 32 /* pieces */
 
 enum { STEP_NONE, STEP_OUTBOX, STEP_INBOX, STEP_RUNS, STEP_EVENTS, STEP_ARCHIVE, STEP_SESSIONS, STEP_MERGE, STEP_VACUUM, STEP_END };
 
@@ -198,6 +199,7 @@ static oc_status cut_session(oc_store *store, const candidate *c, bool *ret_gone
 	if (status == OC_OK) {
 		*ret_gone = true;
 		store->chores.pruned_sessions++;
+		store->chores.sessions--;
 	}
 	return status;
 }
@@ -206,9 +208,12 @@ static oc_status cut_session(oc_store *store, const candidate *c, bool *ret_gone
 static oc_status find_dead(oc_store *store, candidate *ret, bool *ret_found, oc_err *err)
 {
 	const oc_retention *r = &store->chores.retention;
-	int64_t count = 0, pages = 0, free_pages = 0, page_size = 0;
+	int64_t pages = 0, free_pages = 0, page_size = 0;
 	*ret_found = false;
-	oc_status status = one_number(store, "SELECT count(*) FROM sessions", &count, err);
+	/* Counted once a round: with many it takes a while. */
+	oc_status status = r->sessions_max > 0 && store->chores.sessions == 0
+				   ? one_number(store, "SELECT count(*) FROM sessions", &store->chores.sessions, err)
+				   : OC_OK;
 	if (status == OC_OK && r->disk_bytes > 0) {
 		status = one_number(store, "PRAGMA page_count", &pages, err);
 		if (status == OC_OK)
@@ -223,7 +228,7 @@ static oc_status find_dead(oc_store *store, candidate *ret, bool *ret_found, oc_
 		store->chores.over_disk = true;
 	else if (r->disk_bytes <= 0 || used <= r->disk_low_bytes)
 		store->chores.over_disk = false;
-	bool any = store->chores.over_disk || (r->sessions_max > 0 && count > r->sessions_max);
+	bool any = store->chores.over_disk || (r->sessions_max > 0 && store->chores.sessions > r->sessions_max);
 	sqlite3_stmt *s = oc_tx_stmt(&store->tx,
 				     "SELECT id, first_seq, last_seq, epoch_seq, key FROM sessions s WHERE updated_ms < ?1"
 				     " AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.session = s.key"
@@ -369,7 +374,7 @@ static oc_status begin_round(oc_store *store, oc_err *err)
 	oc_status status = one_number(store, "SELECT coalesce(max(updated_ms), 0) FROM sessions", &newest, err);
 	ch->now_ms = newest + DAY_MS < wall ? newest + DAY_MS : wall;
 	ch->prune_step = STEP_OUTBOX;
-	ch->prune_cursor = 0;
+	ch->prune_cursor = ch->sessions = 0;
 	return status;
 }
 
@@ -476,6 +481,7 @@ void oc_chores_wrote(oc_store *store)
 	oc_chores *ch = &store->chores;
 	ch->behind = true;
 	ch->checkpoint = true;
+	ch->unsynced = 0;
 	ch->quiet_since_ms = oc_now_ms();
 }
 
@@ -569,7 +575,11 @@ void oc_chores_run(oc_store *store)
 	oc_err err = {0};
 	oc_chores *ch = &store->chores;
 	oc_status status = oc_group_connect(store, &err);
-	without_sync(store, true);
+	/* Nobody waits for a sync of these, but whoever commits next would wait for all that was not synced before. */
+	bool sync = ++ch->unsynced >= UNSYNCED_MAX;
+	if (sync)
+		ch->unsynced = 0;
+	without_sync(store, !sync);
 	if (status == OC_OK)
 		status = one_piece(store, oc_now_ms(), &err);
 	without_sync(store, false);

@@ -73,6 +73,8 @@ typedef struct oc_chores {
 	uint64_t prune_at_ms;	 /* the next round of retention; 0: none */
 	int prune_step;		 /* of the round; 0: no round */
 	int64_t prune_cursor;	 /* session id where the step stands */
+	int64_t sessions;	 /* how many there are, in the step that removes some; 0: not counted yet */
+	unsigned unsynced;	 /* pieces since the last sync */
 	int64_t now_ms;		 /* wall clock that the round goes by */
 	unsigned failures;
 	uint64_t rounds, postponed, pruned_sessions, pruned_messages, pruned_events, pruned_rows;

@@ -1,5 +1,6 @@
 /*
  * The store beside plain SQLite.  usage: bench_store append [ROWS] | open [EVENTS] | killed [MEGABYTES] | search [MESSAGES]
+ *                                        | old FILE MESSAGES SESSIONS (only makes it, for retention.mjs)
  *
  * append: one event (or message) a batch, handed over singly as turns do, against prepared INSERTs of the same columns in
  * explicit transactions of 100, both with WAL and synchronous=FULL.  Rows per second, and the ratio.
@@ -480,6 +481,19 @@ static void open_after_kill(int64_t megabytes)
 	oc_loop_free(loop);
 }
 
+/* A store as it is after long: sessions that nobody has written in for 90 days, and their messages. */
+static void make_old(const char *path, int64_t messages, int sessions)
+{
+	sqlite3 *db = NULL;
+	fill(path, messages, sessions);
+	if (sqlite3_open(path, &db) != SQLITE_OK)
+		fail("old", NULL);
+	run_sql(db, "BEGIN; UPDATE sessions SET updated_ms = updated_ms - 7776000000, created_ms = created_ms - 7776000000;"
+		    "UPDATE events SET ts_ms = ts_ms - 7776000000; UPDATE messages SET ts_ms = ts_ms - 7776000000;"
+		    "DELETE FROM runs; DELETE FROM outbox; COMMIT");
+	sqlite3_close(db);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "append", *tmp = getenv("TMPDIR");
@@ -494,8 +508,10 @@ int main(int argc, char **argv)
 		open_after_kill(argc > 2 ? strtoll(argv[2], NULL, 10) : 256);
 	else if (strcmp(what, "search") == 0)
 		search_large(argc > 2 ? strtoll(argv[2], NULL, 10) : 1000000);
+	else if (strcmp(what, "old") == 0 && argc > 4)
+		make_old(argv[2], strtoll(argv[3], NULL, 10), (int)strtol(argv[4], NULL, 10));
 	else
-		fprintf(stderr, "usage: bench_store append [ROWS] | open [EVENTS] | killed [MEGABYTES] | search [MESSAGES]\n");
+		fprintf(stderr, "usage: bench_store append [ROWS] | open [EVENTS] | killed [MEGABYTES] | search [MESSAGES] | old FILE MESSAGES SESSIONS\n");
 	char command[128];
 	snprintf(command, sizeof command, "%s", dir);
 	fflush(stdout);

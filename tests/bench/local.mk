@@ -36,6 +36,7 @@ tests_bench_bench_bridge_SOURCES = %D%/bench_bridge.c
 tests_bench_bench_bridge_LDADD = $(OC_LIBS)
 EXTRA_DIST += %D%/bridge.mjs %D%/bridge_echo.js
 EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/telegram.mjs %D%/idle.mjs %D%/soak.mjs
+EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/idle.mjs %D%/soak.mjs %D%/retention.mjs
 
 bench: all $(bench_programs)
 	$(srcdir)/tests/bench/run.sh .
@@ -49,6 +50,7 @@ bench: all $(bench_programs)
 	%D%/bench_store open
 	%D%/bench_store killed
 	%D%/bench_store search
+	$(NODE) $(srcdir)/tests/bench/retention.mjs ./openclaw %D%/bench_store 10000 100000
 
 # 100,000 turns over 2,000 sessions: minutes, not seconds. SOAK="TURNS SESSIONS CONCURRENCY" for others.
 soak: all

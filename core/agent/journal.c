@@ -2,17 +2,19 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/agent/internal.h"
 #include "core/base/clock.h"
+#include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/module/call.h"
 
 /* One object holds so many events at most; one session is copied at a time. */
 enum { EVENTS = 500, WAIT_MS = 60 * 1000, FIRST_MS = 1000, RETRY_MS = 2000, RETRY_MAX_MS = 5 * 60 * 1000, SESSIONS_MAX = 1000 };
-enum { OBJECT_MAX = 32 << 20, NAME_MAX_BYTES = 200, LOOK_BACK_MS = 7 * 24 * 3600 * 1000 };
+enum { OBJECT_MAX = 32 << 20, NAME_MAX_BYTES = 200, SESSION_MAX_BYTES = 140, LOOK_BACK_MS = 7 * 24 * 3600 * 1000 };
 
 static const char STORE_NAME[] = "core/journal"; /* no module's name has a slash */
 
@@ -99,18 +101,21 @@ static void note_copied(const journal *j)
 
 /* ---- One object ---- */
 
-/* "sessions/agent-3amain-3amain/1767225600000/000000000001.jsonl": what is no letter, digit or '_' is written as -xx. */
+/* "sessions/agent-3amain-3amain/1767225600000/000000000001.jsonl": what is no letter, digit or '_' is written as -xx. Of a
+ * session with a long name the beginning is there, then -- and its sum: a storage's names are shorter than a session's. */
 static bool object_name(const journal *j, int64_t first, char out[NAME_MAX_BYTES + 1])
 {
 	oc_sbuf b;
-	oc_sbuf_init(&b, NAME_MAX_BYTES + 1);
-	oc_sbuf_z(&b, "sessions/");
+	oc_sbuf_init(&b, OC_SESSION_KEY_MAX * 3);
 	for (const unsigned char *p = (const unsigned char *)j->session; *p != 0; p++)
 		oc_sbuf_printf(&b, isalnum(*p) || *p == '_' ? "%c" : "-%02x", *p);
-	oc_sbuf_printf(&b, "/%" PRId64 "/%012" PRId64 ".jsonl", j->made_ms, first);
-	bool good = b.error == OC_OK && b.n <= NAME_MAX_BYTES;
+	if (b.error == OC_OK && b.n > SESSION_MAX_BYTES) {
+		b.n = SESSION_MAX_BYTES - 18;
+		oc_sbuf_printf(&b, "--%016" PRIx64, oc_hash_z(OC_HASH_START, j->session));
+	}
+	bool good = b.error == OC_OK && b.n > 0;
 	if (good)
-		memcpy(out, b.p, b.n + 1);
+		(void)snprintf(out, NAME_MAX_BYTES + 1, "sessions/%s/%" PRId64 "/%012" PRId64 ".jsonl", b.p, j->made_ms, first);
 	oc_sbuf_free(&b);
 	return good;
 }

@@ -165,7 +165,9 @@ void oc_plugin_renewals_free(oc_runtime *rt)
 		r->tried = t->next;
 		oc_free(t);
 	}
-	if (r != NULL)
+	if (r != NULL) {
+		oc_auth_file_wipe(r->credential);
 		cJSON_Delete(r->credential);
+	}
 	oc_free(r);
 }

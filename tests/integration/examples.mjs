@@ -205,6 +205,10 @@ test('the storage gets the journal of each session, also what happened while it 
 	ok(journal().every((name) => /^sessions%agent-3amain-3amain%\d+%\d{12}\.jsonl$/.test(name)), journal().join(' '));
 	const seqs = kept().trim().split('\n').map((line) => JSON.parse(line)).filter((e) => e.data?.text?.includes('shelf')).map((e) => e.seq);
 	equal(seqs.length, new Set(seqs).size, 'nothing twice');
+	const long = 'n'.repeat(180);
+	await Promise.all(['a', 'b'].map((end) => gw.rpc('session.message', { session: long + end, text: '/echo long' })));
+	await until('sessions with long names', async () => new Set(fs.readdirSync(shelf).flatMap((name) =>
+		/^sessions%(agent-3amain-3an+--[0-9a-f]{16})%\d+%\d{12}\.jsonl$/.exec(name)?.[1] ?? [])).size === 2);
 });
 
 test('what was kept is there after a restart, and the gateway ends in order', async () => {

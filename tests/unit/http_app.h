@@ -154,6 +154,12 @@ static void on_request(void *arg, oc_http_req *req)
 		for (a.flood_last = OC_OK; a.flood_last == OC_OK || a.flood_last == OC_E_BUSY;)
 			a.flood_last = oc_http_write(req, oc_str_make(flood_piece, sizeof(flood_piece)));
 		oc_http_end(req);
+	} else if (oc_str_eqz(path, "/megabyte")) {
+		char *text = calloc(1, 1 << 20);
+
+		memset(text, 'b', 1 << 20);
+		oc_http_respond(req, 200, "text/plain", oc_str_make(text, 1 << 20));
+		free(text);
 	} else if (oc_str_eqz(path, "/empty")) {
 		oc_http_respond(req, 204, NULL, OC_STR_NONE);
 	} else if (oc_str_eqz(path, "/twice")) {

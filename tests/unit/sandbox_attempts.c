@@ -86,22 +86,10 @@ static int try_forks(const char *limit)
 	return 0;
 }
 
-static int try_memory(const char *megabytes)
+static int try_memory(const char *megabytes, int kind)
 {
 	size_t n = (size_t)atol(megabytes) << 20;
-	volatile char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		return errno;
-	for (size_t i = 0; i < n; i += 4096)
-		p[i] = 1;
-	return 0;
-}
-
-static int try_shared_memory(const char *megabytes)
-{
-	size_t n = (size_t)atol(megabytes) << 20;
-	volatile char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	volatile char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, kind | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
 		return errno;
@@ -229,9 +217,9 @@ int attempt(const char *what, const char *a, const char *b)
 	if (strcmp(what, "forks") == 0)
 		return try_forks(a);
 	if (strcmp(what, "memory") == 0)
-		return try_memory(a);
+		return try_memory(a, MAP_PRIVATE);
 	if (strcmp(what, "shared-memory") == 0)
-		return try_shared_memory(a);
+		return try_memory(a, MAP_SHARED);
 	if (strcmp(what, "big-file") == 0)
 		return try_write_big(a, b);
 	if (strcmp(what, "processes") == 0)

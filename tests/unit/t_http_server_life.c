@@ -60,7 +60,7 @@ static void t_half_closed_client_gets_its_answer(void **state)
 	int fd = net_connect(f);
 	char *r;
 
-	NET_SEND(f, fd, "GET /buf HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	NET_SEND(f, fd, "GET /megabyte HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 	shutdown(fd, SHUT_WR);
 	r = net_read(f, fd, NULL, NULL);
 	assert_int_equal(net_status(r), 200);

@@ -37,6 +37,7 @@ tests_bench_bench_bridge_LDADD = $(OC_LIBS)
 EXTRA_DIST += %D%/bridge.mjs %D%/bridge_echo.js
 EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/telegram.mjs %D%/idle.mjs %D%/soak.mjs
 EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/idle.mjs %D%/soak.mjs %D%/retention.mjs
+EXTRA_DIST += %D%/README.md %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/telegram.mjs %D%/idle.mjs %D%/soak.mjs
 
 bench: all $(bench_programs)
 	$(srcdir)/tests/bench/run.sh .

@@ -1,9 +1,10 @@
 /* The program: everything is in core/cli and below, so that tests can link it. */
-#include "core/cli/cli.h"
-
-#ifdef OC_STATIC_BUILD
 #include <string.h>
 
+#include "core/cli/cli.h"
+#include "ipc-bridge/modhost.h"
+
+#ifdef OC_STATIC_BUILD
 #include "core/security/sandbox.h"
 #endif
 
@@ -17,5 +18,7 @@ int main(int argc, char **argv)
 		return oc_sandbox_main(argc, argv);
 	oc_sandbox_helper_is_self();
 #endif
+	if (argc == 3 && strcmp(argv[1], OC_MODHOST_ARGUMENT) == 0)
+		return oc_modhost_main(argv[2]);
 	return oc_cli_main(argc, argv);
 }

@@ -48,7 +48,7 @@ void oc_plugin_free(oc_plugin *plugin)
 	cJSON_Delete(plugin->missing);
 	cJSON_Delete(plugin->troubles);
 	char *texts[] = {plugin->id, plugin->name, plugin->version, plugin->root, plugin->entry, plugin->key, plugin->why, plugin->failure,
-			 plugin->remedy, plugin->module_name, plugin->tools_json, plugin->line, plugin->ended, plugin->group};
+			 plugin->remedy, plugin->module_name, plugin->tools_json, plugin->output.partial, plugin->ended, plugin->group};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		oc_free(texts[i]);
 	oc_owner_free(plugin->owner);

@@ -1,4 +1,6 @@
-/* What a plugin prints, into the log: a line at a time, and no more of it than anybody could read. */
+/* What a guest's process prints: see output.h; and what a plugin's does, into the log. */
+#include "ipc-bridge/output.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -10,63 +12,56 @@
 enum {
 	LINE_MAX_BYTES = 4096,
 	WINDOW_MS = 1000,
-	WINDOW_LINES = 200,	   /* of a second are logged */
 	WINDOW_BYTES = 512 * 1024, /* then it is not read until the second is over: the pipe is full, the plugin waits */
 };
 
-static void log_line(oc_plugin *plugin, oc_str line)
+static void give(oc_output *o, oc_str line)
 {
-	char where[96];
 	line = oc_str_trim(line);
 	if (line.n == 0)
 		return;
-	if (++plugin->lines > WINDOW_LINES) {
-		plugin->lines_dropped++;
-		return;
-	}
-	(void)snprintf(where, sizeof(where), "plugin %s", plugin->id);
-	oc_info(where, "%.*s", OC_STR_ARG(line));
+	if (++o->lines > OC_OUTPUT_LINES)
+		o->lines_dropped++;
+	else
+		o->line(o->arg, line);
 }
 
-static void new_window(oc_plugin *plugin)
+static void new_window(oc_output *o)
 {
-	if (plugin->lines_dropped > 0) {
-		oc_plugin_trouble(plugin, "flood", "it printed more than %d lines in a second: %llu were dropped", WINDOW_LINES,
-				  (unsigned long long)plugin->lines_dropped);
-		oc_warn("plugins", "%s: %llu lines that it printed were dropped", plugin->id, (unsigned long long)plugin->lines_dropped);
-	}
-	plugin->lines = 0;
-	plugin->lines_dropped = plugin->window_bytes = 0;
-	plugin->window_ms = oc_now_ms();
+	if (o->lines_dropped > 0)
+		o->dropped(o->arg, o->lines_dropped);
+	o->lines = 0;
+	o->lines_dropped = o->window_bytes = 0;
+	o->window_ms = oc_now_ms();
 }
 
 static void on_window(void *arg)
 {
-	oc_plugin *plugin = arg;
-	oc_watch_end(plugin->window);
-	plugin->window = NULL;
-	new_window(plugin);
-	if (plugin->proc != NULL)
-		oc_proc_pause(plugin->proc, false);
+	oc_output *o = arg;
+	oc_watch_end(o->window);
+	o->window = NULL;
+	new_window(o);
+	if (o->proc != NULL)
+		oc_proc_pause(o->proc, false);
 }
 
-static void take(oc_plugin *plugin, oc_str data)
+static void take(oc_output *o, oc_str data)
 {
 	while (data.n > 0) {
 		const char *end = memchr(data.p, '\n', data.n);
 		size_t n = end != NULL ? (size_t)(end - data.p) : data.n;
-		size_t kept = plugin->line != NULL ? strlen(plugin->line) : 0;
+		size_t kept = o->partial != NULL ? strlen(o->partial) : 0;
 		size_t room = LINE_MAX_BYTES - kept;
-		if (end != NULL && kept == 0 && plugin->lines >= WINDOW_LINES) {
-			plugin->lines_dropped++; /* not worth a copy */
+		if (end != NULL && kept == 0 && o->lines >= OC_OUTPUT_LINES) {
+			o->lines_dropped++; /* not worth a copy */
 		} else {
-			char *line = oc_asprintf("%s%.*s", kept > 0 ? plugin->line : "", (int)(n < room ? n : room), data.p);
-			oc_free(plugin->line);
-			plugin->line = line;
+			char *line = oc_asprintf("%s%.*s", kept > 0 ? o->partial : "", (int)(n < room ? n : room), data.p);
+			oc_free(o->partial);
+			o->partial = line;
 			if (end != NULL && line != NULL) {
-				log_line(plugin, oc_str_of(line));
-				oc_free(plugin->line);
-				plugin->line = NULL;
+				give(o, oc_str_of(line));
+				oc_free(o->partial);
+				o->partial = NULL;
 			}
 		}
 		n += end != NULL;
@@ -74,17 +69,57 @@ static void take(oc_plugin *plugin, oc_str data)
 	}
 }
 
+void oc_output_take(oc_output *o, oc_proc *proc, oc_str data)
+{
+	o->proc = proc;
+	if (oc_now_ms() - o->window_ms > WINDOW_MS)
+		new_window(o);
+	take(o, data);
+	o->window_bytes += data.n;
+	if ((o->window_bytes < WINDOW_BYTES && o->lines_dropped == 0) || proc == NULL)
+		return;
+	if (o->window == NULL)
+		o->window = oc_timer_start(o->owner, WINDOW_MS, 0, on_window, o);
+	if (o->window != NULL && o->window_bytes >= WINDOW_BYTES)
+		oc_proc_pause(proc, true);
+}
+
+void oc_output_end(oc_output *o)
+{
+	if (o->partial != NULL)
+		give(o, oc_str_of(o->partial));
+	oc_watch_end(o->window);
+	oc_free(o->partial);
+	o->window = NULL;
+	o->partial = NULL;
+	o->proc = NULL;
+}
+
+/* ---- A plugin's ---- */
+
+static void plugin_line(void *arg, oc_str line)
+{
+	const oc_plugin *plugin = arg;
+	char where[96];
+	(void)snprintf(where, sizeof(where), "plugin %s", plugin->id);
+	oc_info(where, "%.*s", OC_STR_ARG(line));
+}
+
+static void plugin_dropped(void *arg, uint64_t lines)
+{
+	oc_plugin *plugin = arg;
+	oc_plugin_trouble(plugin, "flood", "it printed more than %d lines in a second: %llu were dropped", OC_OUTPUT_LINES,
+			  (unsigned long long)lines);
+	oc_warn("plugins", "%s: %llu lines that it printed were dropped", plugin->id, (unsigned long long)lines);
+}
+
 void oc_plugin_output(void *arg, uint32_t stream, oc_str data)
 {
 	oc_plugin *plugin = arg;
 	(void)stream;
-	if (oc_now_ms() - plugin->window_ms > WINDOW_MS)
-		new_window(plugin);
-	take(plugin, data);
-	plugin->window_bytes += data.n;
-	if (plugin->window_bytes < WINDOW_BYTES || plugin->window != NULL || plugin->proc == NULL)
-		return;
-	plugin->window = oc_timer_start(plugin->owner, WINDOW_MS, 0, on_window, plugin);
-	if (plugin->window != NULL)
-		oc_proc_pause(plugin->proc, true);
+	plugin->output.owner = plugin->owner;
+	plugin->output.line = plugin_line;
+	plugin->output.dropped = plugin_dropped;
+	plugin->output.arg = plugin;
+	oc_output_take(&plugin->output, plugin->proc, data);
 }

@@ -1,7 +1,9 @@
 /* Calls over a transport: see peer.h. */
 #include "ipc-bridge/peer.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/mem.h"
@@ -32,7 +34,9 @@ struct oc_peer {
 	uint16_t free; /* the first free slot + 1 */
 	oc_watch *timer; /* until the hello: its deadline; then heartbeats while calls are open */
 	uint64_t heard_ms; /* monotonic */
-	bool connected, ready, closed;
+	uint32_t silent_ms;
+	bool always; /* heartbeats without open calls too */
+	bool guest, connected, ready, closed;
 	unsigned inside; /* callbacks on the stack */
 	uint32_t open; /* calls that wait for their answers */
 };
@@ -128,6 +132,16 @@ oc_status oc_peer_notify(oc_peer *peer, const char *method, oc_str payload)
 oc_status oc_peer_event(oc_peer *peer, uint32_t id, uint32_t type, oc_str payload)
 {
 	return send_frame(peer, &(oc_frame){.kind = OC_FRAME_EVENT, .id = id, .number = type, .payload = payload});
+}
+
+size_t oc_peer_unsent(const oc_peer *peer)
+{
+	return peer->transport != NULL ? oc_transport_unsent(peer->transport) : 0;
+}
+
+bool oc_peer_drain(oc_peer *peer)
+{
+	return peer->transport != NULL && oc_transport_drain(peer->transport);
 }
 
 void oc_peer_answer(oc_peer *peer, uint32_t id, oc_status status, oc_str result)
@@ -290,12 +304,14 @@ static void heartbeat(void *arg)
 {
 	oc_peer *peer = arg;
 	uint64_t silent = oc_now_ms() - peer->heard_ms;
-	if (peer->open == 0) {
+	if (peer->open == 0 && !peer->always) {
 		peer->heard_ms = oc_now_ms();
 		return;
 	}
-	if (silent >= OC_PEER_SILENT_MS) {
-		lost(peer, "it is hung: nothing was heard for 30 seconds while calls were open");
+	if (silent >= peer->silent_ms) {
+		char why[80];
+		(void)snprintf(why, sizeof(why), "it is hung: nothing was heard of it for %u ms", (unsigned)silent);
+		lost(peer, why);
 		return;
 	}
 	(void)send_frame(peer, &(oc_frame){.kind = OC_FRAME_PING, .id = 1});
@@ -308,6 +324,13 @@ static void no_hello(void *arg)
 
 static void on_hello(oc_peer *peer, const oc_frame *frame)
 {
+	if (peer->guest) {
+		peer->ready = true;
+		oc_watch_end(peer->timer);
+		peer->timer = NULL;
+		peer->events->ready(peer->arg, frame->payload);
+		return;
+	}
 	cJSON *hello = NULL;
 	oc_err err = {0};
 	const char *why = NULL;
@@ -327,7 +350,8 @@ static void on_hello(oc_peer *peer, const oc_frame *frame)
 	peer->secret = NULL;
 	oc_auto_free char *answer = oc_asprintf("{\"protocol\":1,\"version\":\"%s\"}", peer->version);
 	oc_watch_end(peer->timer);
-	peer->timer = oc_timer_start(peer->owner, OC_PEER_PING_MS, OC_PEER_PING_MS, heartbeat, peer);
+	uint32_t every = peer->silent_ms / 3;
+	peer->timer = oc_timer_start(peer->owner, every, every, heartbeat, peer);
 	if (answer == NULL || peer->timer == NULL ||
 	    send_frame(peer, &(oc_frame){.kind = OC_FRAME_HELLO, .payload = oc_str_of(answer)}) != OC_OK) {
 		lost(peer, "there is no memory for it");
@@ -404,15 +428,22 @@ oc_status oc_peer_open(oc_loop *loop, const oc_peer_options *options, oc_peer **
 	oc_peer *peer = oc_alloc(sizeof(*peer));
 	if (peer == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the bridge");
-	*peer = (oc_peer){.loop = loop, .events = options->events, .arg = options->arg, .heard_ms = oc_now_ms(),
+	*peer = (oc_peer){.loop = loop, .events = options->events, .arg = options->arg, .heard_ms = oc_now_ms(), .guest = options->guest,
+			  .silent_ms = options->silent_ms != 0 ? options->silent_ms : OC_PEER_SILENT_MS, .always = options->silent_ms != 0,
 			  .owner = oc_owner_new(loop, options->name), .name = oc_strdup(options->name),
-			  .secret = oc_strdup(options->secret), .version = oc_strdup(options->version)};
+			  .secret = oc_strdup(options->path != NULL ? options->secret : ""), .version = oc_strdup(options->version)};
 	if (peer->owner != NULL)
 		peer->timer = oc_timer_start(peer->owner, OC_PEER_HELLO_MS, 0, no_hello, peer);
 	oc_status status = OC_E_NOMEM;
-	if (peer->timer == NULL || peer->name == NULL || peer->secret == NULL || peer->version == NULL)
+	if (peer->timer == NULL || peer->name == NULL || peer->secret == NULL || peer->version == NULL) {
+		if (options->path == NULL)
+			(void)close(options->fd);
 		(void)oc_fail(err, status, NULL, "no memory for the bridge");
-	else
+	} else if (options->path == NULL) {
+		status = oc_transport_attach(loop, options->name, options->fd, &transport_events, peer, &peer->transport, err);
+		if (status == OC_OK && options->guest)
+			status = send_frame(peer, &(oc_frame){.kind = OC_FRAME_HELLO, .payload = OC_STR("{\"protocol\":1}")});
+	} else
 		status = oc_transport_listen(loop, options->transport, options->name, options->path, &transport_events, peer, &peer->transport, err);
 	if (status != OC_OK) {
 		release(peer);

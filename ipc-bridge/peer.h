@@ -33,7 +33,10 @@ typedef struct oc_peer_events {
 
 typedef struct oc_peer_options {
 	const char *name;   /* for logs and metrics: "plugin voice-call" */
-	const char *path;   /* of the socket */
+	const char *path;   /* of the socket to listen on; NULL: fd */
+	int fd;		    /* a connected socket that nobody else has, taken over: no secret is asked for */
+	bool guest;	    /* this is the process's end: it says hello */
+	uint32_t silent_ms; /* 0: OC_PEER_SILENT_MS; else it must be heard of so often, calls open or not */
 	const char *secret; /* copied, and wiped once it was used */
 	const char *version; /* ours, told in the hello */
 	oc_transport_kind transport;
@@ -68,6 +71,9 @@ void oc_peer_cancel(oc_peer *peer, uint32_t id);
 oc_status oc_peer_notify(oc_peer *peer, const char *method, oc_str payload);
 /* Answers a call of the guest: JSON, or on an error a text for people. */
 void oc_peer_answer(oc_peer *peer, uint32_t id, oc_status status, oc_str result);
+/* As oc_transport_drain. */
+bool oc_peer_drain(oc_peer *peer);
+size_t oc_peer_unsent(const oc_peer *peer); /* messages that the other end has not read */
 oc_status oc_peer_event(oc_peer *peer, uint32_t id, uint32_t type, oc_str payload);
 
 #endif

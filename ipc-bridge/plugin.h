@@ -5,6 +5,7 @@
 #include "core/module/call.h"
 #include "core/security/process.h"
 #include "ipc-bridge/bridge.h"
+#include "ipc-bridge/output.h"
 #include "ipc-bridge/peer.h"
 
 typedef enum oc_plugin_phase {
@@ -69,10 +70,9 @@ struct oc_plugin {
 	cJSON *missing;	 /* what it asked for and did not get: {"sdk":[…],…} */
 	cJSON *troubles; /* [{"kind","count","last","at"}], NULL: none */
 	/* Its output (output.c) and its memory (watchdog.c). */
-	char *line; /* not ended yet */
-	unsigned lines;
-	uint64_t lines_dropped, window_bytes, window_ms, memory;
-	oc_watch *window, *watchdog;
+	oc_output output;
+	uint64_t memory;
+	oc_watch *watchdog;
 	/* service.c */
 	unsigned service_next; /* the first of its services that was not asked to start in this process */
 	bool service_starting, services_asked; /* a start is under way; they were asked to stop */

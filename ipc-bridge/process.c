@@ -140,7 +140,7 @@ static void not_waiting(void *arg)
 /* What it said before it went may still be on its way: the end of the connection decides, which tells open calls. */
 static void process_over(oc_plugin *plugin, const char *how)
 {
-	plugin->proc = NULL;
+	plugin->proc = plugin->output.proc = NULL;
 	oc_watchdog_end(plugin);
 	oc_free(plugin->ended);
 	plugin->ended = plugin->group != NULL ? oc_asprintf("%s (group %s)", how, plugin->group) : oc_strdup(how);

@@ -24,6 +24,11 @@ size_t oc_transport_unsent(const oc_transport *transport)
 	return transport->unsent(transport);
 }
 
+bool oc_transport_drain(oc_transport *transport)
+{
+	return transport->drain != NULL && transport->drain(transport);
+}
+
 void oc_transport_close(oc_transport *transport)
 {
 	if (transport != NULL)

@@ -36,9 +36,14 @@ typedef struct oc_transport_events {
  * library of that kind is missing. */
 oc_status oc_transport_listen(oc_loop *loop, oc_transport_kind kind, const char *owner_name, const char *path,
 			      const oc_transport_events *events, void *arg, oc_transport **ret, oc_err *err);
+/* The same on a connected socket (taken over), for both of its ends. [loop] */
+oc_status oc_transport_attach(oc_loop *loop, const char *owner_name, int fd, const oc_transport_events *events, void *arg,
+			      oc_transport **ret, oc_err *err);
 /* Sends head and body as one message; both are copied. OC_E_LIMIT: too much is unsent, or the message is too long;
  * OC_E_STATE: nobody is connected. */
 oc_status oc_transport_send(oc_transport *transport, oc_str head, oc_str body);
+/* Waits until the other end has taken all, at most five seconds: for a process that serves nobody else. Not inside a callback. */
+bool oc_transport_drain(oc_transport *transport);
 /* Messages that wait for the guest to read. */
 size_t oc_transport_unsent(const oc_transport *transport); /* for tests */
 /* Ends it and frees; no event follows. What is unsent is dropped. NULL is allowed. */
@@ -49,6 +54,7 @@ void oc_transport_close(oc_transport *transport);
 struct oc_transport {
 	oc_status (*send)(oc_transport *transport, oc_str head, oc_str body);
 	size_t (*unsent)(const oc_transport *transport);
+	bool (*drain)(oc_transport *transport); /* NULL: it cannot */
 	void (*close)(oc_transport *transport);
 };
 oc_status oc_transport_loop_listen(oc_loop *loop, const char *owner_name, const char *path, const oc_transport_events *events,

@@ -3,6 +3,7 @@
  * what came with one is handed on message by message, and no thread is between.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 enum {
 	CHUNK = 16 * 1024,	 /* that small messages are put together in */
 	PARTS = 16,		 /* chunks of one system call */
+	DRAIN_MS = 5000,
 	SCRATCH = 64 * 1024,	 /* bytes of one read */
 	TURN_BYTES = 1024 * 1024, /* read before others have their turn */
 };
@@ -170,7 +172,7 @@ static oc_status send_message(oc_transport *transport, oc_str head, oc_str body)
 {
 	loop_transport *t = (loop_transport *)transport;
 	size_t bytes = head.n + body.n;
-	if (!t->connected || t->over)
+	if (t->fd < 0 || t->over)
 		return OC_E_STATE;
 	if (bytes > OC_BRIDGE_MESSAGE_MAX || t->n_unsent >= OC_TRANSPORT_UNSENT_MESSAGES ||
 	    (t->n_unsent > 0 && t->unsent_bytes + bytes > OC_TRANSPORT_UNSENT_BYTES))
@@ -193,6 +195,16 @@ static oc_status send_message(oc_transport *transport, oc_str head, oc_str body)
 	t->n_unsent++;
 	t->unsent_bytes += OC_SP_HEAD + bytes;
 	return OC_OK;
+}
+
+static bool drain(oc_transport *transport)
+{
+	loop_transport *t = (loop_transport *)transport;
+	struct pollfd writable = {.fd = t->fd, .events = POLLOUT};
+	flush(t);
+	while (t->first != NULL && !t->over && poll(&writable, 1, DRAIN_MS) > 0 && (writable.revents & (POLLERR | POLLHUP)) == 0)
+		flush(t);
+	return t->first == NULL;
 }
 
 static size_t unsent_messages(const oc_transport *transport)
@@ -271,6 +283,14 @@ static void on_line(void *arg, uint32_t events)
 
 /* ---- Beginning ---- */
 
+/* Begins to speak on a connected socket. */
+static bool use(loop_transport *t, int fd)
+{
+	t->fd = fd;
+	t->line = oc_fd_watch(t->owner, fd, OC_FD_READ, on_line, t);
+	return t->line != NULL && send(fd, OC_SP_GREETING, OC_SP_GREETING_BYTES, MSG_NOSIGNAL) == OC_SP_GREETING_BYTES;
+}
+
 static void on_door(void *arg, uint32_t events)
 {
 	loop_transport *t = arg;
@@ -280,10 +300,8 @@ static void on_door(void *arg, uint32_t events)
 		return;
 	/* The only one: without its file nobody else finds the socket. */
 	shut(t);
-	t->fd = fd;
 	t->inside++;
-	t->line = oc_fd_watch(t->owner, fd, OC_FD_READ, on_line, t);
-	if (t->line == NULL || send(fd, OC_SP_GREETING, OC_SP_GREETING_BYTES, MSG_NOSIGNAL) != OC_SP_GREETING_BYTES)
+	if (!use(t, fd))
 		end(t, "its connection cannot be used");
 	leave(t);
 }
@@ -303,18 +321,43 @@ static int open_door(const char *path)
 	return fd;
 }
 
-oc_status oc_transport_loop_listen(oc_loop *loop, const char *owner_name, const char *path, const oc_transport_events *events,
-				   void *arg, oc_transport **ret, oc_err *err)
+static loop_transport *transport_new(oc_loop *loop, const char *owner_name, const char *path, const oc_transport_events *events,
+				     void *arg)
 {
 	loop_transport *t = oc_alloc(sizeof(*t));
 	if (t == NULL)
-		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the bridge");
-	*t = (loop_transport){.base = {send_message, unsent_messages, close_transport}, .events = events, .arg = arg,
+		return NULL;
+	*t = (loop_transport){.base = {send_message, unsent_messages, drain, close_transport}, .events = events, .arg = arg,
 			      .owner = oc_owner_new(loop, owner_name), .path = oc_strdup(path), .listening = -1, .fd = -1};
+	if (t->owner == NULL || t->path == NULL) {
+		close_transport(&t->base);
+		t = NULL;
+	}
+	return t;
+}
+
+oc_status oc_transport_attach(oc_loop *loop, const char *owner_name, int fd, const oc_transport_events *events, void *arg,
+			      oc_transport **ret, oc_err *err)
+{
+	loop_transport *t = transport_new(loop, owner_name, "", events, arg);
+	if (t == NULL)
+		(void)close(fd);
+	if (t == NULL || !use(t, fd)) {
+		oc_transport_close(t != NULL ? &t->base : NULL);
+		return oc_fail(err, OC_E_IO, NULL, "the connection to a process cannot be used");
+	}
+	*ret = &t->base;
+	return OC_OK;
+}
+
+oc_status oc_transport_loop_listen(oc_loop *loop, const char *owner_name, const char *path, const oc_transport_events *events,
+				   void *arg, oc_transport **ret, oc_err *err)
+{
+	loop_transport *t = transport_new(loop, owner_name, path, events, arg);
 	oc_status status = OC_OK;
-	if (t->owner == NULL || t->path == NULL)
-		status = oc_fail(err, OC_E_NOMEM, NULL, "no memory for the bridge");
-	if (status == OC_OK && (t->listening = open_door(path)) < 0)
+	if (t == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the bridge");
+	if ((t->listening = open_door(path)) < 0)
 		status = oc_fail(err, OC_E_IO, NULL, "cannot listen on %s: %s", path, strerror(errno));
 	if (status == OC_OK && (t->door = oc_fd_watch(t->owner, t->listening, OC_FD_READ, on_door, t)) == NULL)
 		status = oc_fail(err, OC_E_NOMEM, NULL, "no memory for the bridge");

@@ -238,6 +238,7 @@ static void print_identity(const cJSON *m)
 	row("homepage", oc_json_str(m, "homepage", ""));
 	row("file", oc_json_str(m, "path", ""));
 	row("from", oc_json_str(m, "origin", ""));
+	row("isolation", oc_json_str(m, "isolation", ""));
 	row_words("kinds", oc_json_get(m, "kinds"));
 	print_capabilities(m);
 	row_words("secrets", oc_json_get(m, "secrets"));
@@ -246,6 +247,15 @@ static void print_identity(const cJSON *m)
 	row_words("channels", oc_json_get(m, "channels"));
 	row_words("tools", oc_json_get(m, "tools"));
 	print_signature(m);
+}
+
+static void print_process(const cJSON *m)
+{
+	if (strcmp(oc_json_str(m, "isolation", ""), "process") != 0)
+		return;
+	printf("%s%-13s%s%lld, started again %lld times, ready in %lld ms\n", oc_bold(), "process", oc_plain(),
+	       (long long)oc_json_i64(m, "pid", 0), (long long)oc_json_i64(m, "restarts", 0), (long long)oc_json_i64(m, "readyMs", 0));
+	row("last failure", oc_json_str(m, "lastFailure", ""));
 }
 
 static void print_counts(const cJSON *m)
@@ -282,8 +292,10 @@ static int module_info(const oc_args *args)
 	printf("%s%-13s%s%s%s%s\n", oc_bold(), "state", oc_plain(), colour_of(state), state, oc_plain());
 	row("why", oc_json_str(m, "reason", ""));
 	row("what to do", oc_json_str(m, "remedy", ""));
-	if (running && strcmp(state, "disabled") != 0 && strcmp(state, "refused") != 0)
+	if (running && strcmp(state, "disabled") != 0 && strcmp(state, "refused") != 0) {
+		print_process(m);
 		print_counts(m);
+	}
 	cJSON_Delete(m);
 	return OC_EXIT_OK;
 }
@@ -525,8 +537,10 @@ static bool examine(void *arg, oc_module *m)
 		finding(d, m, "note", oc_module_reason(m), oc_module_remedy(m));
 		break;
 	default:
-		/* As far as can be told without running it for real. */
-		if (oc_module_check(m, &err) != OC_OK)
+		/* As far as can be told without running it for real; and what gets a process of its own is not loaded into this one. */
+		if (oc_module_isolated(m))
+			finding(d, m, "ok", "in order as far as its manifest goes; it runs in a process of its own", "");
+		else if (oc_module_check(m, &err) != OC_OK)
 			finding(d, m, "problem", err.text, err.remedy);
 		else
 			finding(d, m, "ok", "in order", "");
@@ -608,6 +622,31 @@ static int module_doctor(const oc_args *args)
 	return rc;
 }
 
+/* ---- Reload ---- */
+
+static int module_reload(const oc_args *args)
+{
+	oc_auto_json cJSON *result = NULL;
+	cJSON *params;
+	oc_err err = {0};
+
+	if (!oc_remote_alive()) {
+		(void)oc_fail(&err, OC_E_UNAVAILABLE, "it reads settings and files when it starts", "no gateway runs");
+		return oc_cli_fail(&err);
+	}
+	params = cJSON_CreateObject();
+	(void)oc_json_set_str(params, "name", args->pos[0]);
+	if (oc_remote_call("modules.reload", params, 0, &result, &err) != OC_OK)
+		return oc_cli_fail(&err);
+	if (oc_arg_flag(args, "json")) {
+		(void)oc_cli_print_json(result);
+		result = NULL;
+	} else {
+		printf("%s is %s%s%s.\n", args->pos[0], oc_green(), oc_json_str(result, "state", "?"), oc_plain());
+	}
+	return OC_EXIT_OK;
+}
+
 /* ---- The commands ---- */
 
 static const oc_opt json_opt[] = {{"json", 0, NULL, "one JSON document"}, {0}};
@@ -653,6 +692,18 @@ static const oc_command disable_command = {
 	.max_args = 1,
 	.run = module_disable,
 };
+static const oc_command reload_command = {
+	.name = "reload",
+	.args = "NAME",
+	.summary = "start a module anew, with its settings and file as they are now",
+	.help = "For a running gateway, which goes on.  A module in a process of its own gets a new process, and a quarantine ends.\n"
+		"One inside the gateway is handed its new settings; its code stays as it was loaded.  A file that was replaced runs\n"
+		"only after \"openclaw module enable NAME\".\n",
+	.opts = json_opt,
+	.min_args = 1,
+	.max_args = 1,
+	.run = module_reload,
+};
 static const oc_command doctor_command = {
 	.name = "doctor",
 	.args = "[NAME]",
@@ -663,7 +714,7 @@ static const oc_command doctor_command = {
 	.max_args = 1,
 	.run = module_doctor,
 };
-static const oc_command *const subs[] = {&list_command, &info_command, &enable_command, &disable_command, &doctor_command,
+static const oc_command *const subs[] = {&list_command, &info_command, &enable_command, &disable_command, &reload_command, &doctor_command,
 	&oc_cmd_module_trace, &oc_cmd_module_new, &oc_cmd_module_build, &oc_cmd_module_test, &oc_cmd_module_verify, &oc_cmd_module_pack, NULL};
 
 const oc_command oc_cmd_module = {

@@ -288,6 +288,50 @@ const oc_method oc_method_modules_trace = {"modules.trace", OC_SCOPE_READ, "what
 					   OBJECT_REQ("\"name\"", STRING("name") ",\"after\":{\"type\":\"integer\",\"minimum\":0}"),
 					   modules_trace};
 
+typedef struct reload {
+	oc_method_call *call;
+	oc_modules *modules;
+	char name[80];
+} reload;
+
+static void reloaded(void *arg, unsigned started, unsigned failed)
+{
+	reload *r = arg;
+	(void)started;
+	(void)failed;
+	oc_module *module = oc_modules_find(r->modules, r->name);
+	if (module == NULL)
+		oc_method_failf(r->call, OC_E_NOT_FOUND, "", "module %s is gone", r->name);
+	else if (!oc_module_running(module))
+		oc_method_failf(r->call, OC_E_UNAVAILABLE, oc_module_remedy(module), "module %s does not run: %s", r->name, oc_module_reason(module));
+	else
+		oc_method_reply(r->call, oc_module_describe(module, false));
+	oc_free(r);
+}
+
+static void modules_reload(oc_method_call *call, const cJSON *params)
+{
+	oc_modules *modules = oc_method_gateway(call)->rt->modules;
+	oc_module *module = oc_modules_find(modules, oc_json_str(params, "name", ""));
+	oc_err err = {0};
+	reload *r = oc_alloc(sizeof *r);
+	oc_status status = r == NULL ? OC_E_NOMEM : OC_OK;
+	if (module == NULL)
+		status = oc_fail(&err, OC_E_NOT_FOUND, "modules.list names them", "there is no module \"%s\"", oc_json_str(params, "name", ""));
+	if (status == OC_OK) {
+		*r = (reload){.call = call, .modules = modules};
+		(void)snprintf(r->name, sizeof r->name, "%s", oc_module_name(module));
+		status = oc_module_reload(module, reloaded, r, &err);
+	}
+	if (status == OC_OK)
+		return;
+	oc_free(r);
+	answer(call, status, NULL, NULL, &err);
+}
+
+const oc_method oc_method_modules_reload = {"modules.reload", OC_SCOPE_ADMIN, "starts a module anew, with its settings and file as they are now",
+					    OBJECT_REQ("\"name\"", STRING("name")), modules_reload};
+
 static bool add_ailing(void *arg, oc_module *module)
 {
 	if (oc_module_reason(module)[0] != 0)

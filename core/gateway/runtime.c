@@ -240,6 +240,8 @@ oc_status oc_runtime_new(oc_config *config, unsigned flags, oc_runtime **ret, oc
 	if (status == OC_OK)
 		status = oc_agent_new(rt->loop, config, rt->store, rt->modules, rt->hooks, &agent, &rt->agent, err);
 	if (status == OC_OK)
+		status = oc_isolates_new(rt->loop, config, rt->modules, &rt->isolates, err);
+	if (status == OC_OK)
 		status = oc_bridge_new(rt->loop, config, rt->modules, rt->hooks, &oc_plugin_host, rt, &rt->bridge, err);
 	if (status == OC_OK) {
 		oc_agent_set_accounts(rt->agent, accounts_of, rt);
@@ -300,6 +302,7 @@ void oc_runtime_configure(oc_runtime *rt, oc_config *config)
 		oc_log_err(OC_LOG_ERROR, "sandbox", "new settings are not used", &err);
 	if (!rt->one_shot)
 		configure_retention(rt);
+	oc_isolates_configure(rt->isolates, config);
 	oc_modules_configure(rt->modules, config, NULL, NULL);
 	if (!rt->safe)
 		oc_bridge_configure(rt->bridge, config);
@@ -343,6 +346,7 @@ void oc_runtime_free(oc_runtime *rt)
 		oc_plugin_host_end(rt);
 	oc_agent_free(rt->agent);
 	oc_modules_free(rt->modules);
+	oc_isolates_free(rt->isolates);
 	oc_bridge_free(rt->bridge);
 	oc_hooks_free(rt->hooks);
 	oc_procs_free(rt->procs);

@@ -13,6 +13,7 @@
 #include "core/security/process.h"
 #include "core/store/store.h"
 #include "ipc-bridge/bridge.h"
+#include "ipc-bridge/isolate.h"
 
 typedef struct oc_runtime {
 	oc_loop *loop;
@@ -23,6 +24,7 @@ typedef struct oc_runtime {
 	oc_hooks *hooks;
 	oc_modules *modules;
 	oc_agent *agent;
+	oc_isolates *isolates; /* modules in processes of their own */
 	oc_bridge *bridge; /* TypeScript plugins */
 	struct oc_gateway *gateway; /* around it; NULL: a turn without one */
 	struct oc_plugin_op *plugin_ops; /* plugin_host.c: what runs for plugins */

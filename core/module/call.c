@@ -84,7 +84,7 @@ static void tell(oc_slot *slot, oc_status status, oc_str result, bool keep)
 
 	count(slot->module, status);
 	if (slot->module->trace != NULL)
-		oc_trace_add(slot->module, "done", oc_callfn_name(slot->fn), slot->handle, slot->traced_ns, result.n, status);
+		oc_trace_add(slot->module, "done", oc_fn_name(slot->fn), slot->handle, slot->traced_ns, result.n, status);
 	if (keep) {
 		slot->state = SLOT_ORPHAN;
 		slot->silent = true;
@@ -165,7 +165,7 @@ static void run(oc_slot *slot)
 	oc_callfn_run(fn, module, slot->guest, slot->handle, &slot->args);
 	oc_visit_end(module, visit); /* the slot may be gone */
 	if (began != 0 && module->trace != NULL)
-		oc_trace_add(module, "call", oc_callfn_name(fn), handle, began, bytes, OC_OK);
+		oc_trace_add(module, "call", oc_fn_name(fn), handle, began, bytes, OC_OK);
 }
 
 static void start_later(void *handle)

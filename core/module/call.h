@@ -29,6 +29,68 @@ typedef struct oc_call_options {
 	void *arg;
 } oc_call_options;
 
+/* ---- The functions of all vtables, as one: for who carries calls to another process ---- */
+
+/* The vtable of any kind. */
+typedef union oc_vtbl {
+	struct {
+		uint32_t struct_size, flags;
+	} head;
+	oc_channel_vtbl channel;
+	oc_provider_vtbl provider;
+	oc_tool_vtbl tool;
+	oc_http_vtbl http;
+	oc_hook_vtbl hook;
+	oc_service_vtbl service;
+	oc_memory_vtbl memory;
+	oc_storage_vtbl storage;
+} oc_vtbl;
+
+/* X(name, kind, member of oc_vtbl, function, shape, deadline in ms when the caller names none). The one description of
+ * the vtables' asynchronous functions: how they are called here and, by the proxies of ipc-bridge, in another process.
+ * Shapes: how many texts follow the call, or REQUEST (an oc_http_request). New ones are added at the end: the numbers travel. */
+#define OC_FN_MAP(X)                                                        \
+	X(CHANNEL_CONNECT, CHANNEL, channel, connect, 1, 60000)             \
+	X(CHANNEL_SEND, CHANNEL, channel, send, 1, 60000)                   \
+	X(CHANNEL_EDIT, CHANNEL, channel, edit, 1, 60000)                   \
+	X(CHANNEL_ACTION, CHANNEL, channel, action, 1, 10000)               \
+	X(CHANNEL_DISCONNECT, CHANNEL, channel, disconnect, 1, 10000)       \
+	X(CHANNEL_PROBE, CHANNEL, channel, probe, 1, 30000)                 \
+	X(PROVIDER_CHAT, PROVIDER, provider, chat, 1, 600000)               \
+	X(PROVIDER_MODELS, PROVIDER, provider, models, 1, 30000)            \
+	X(PROVIDER_EMBED, PROVIDER, provider, embed, 1, 120000)             \
+	X(TOOL_INVOKE, TOOL, tool, invoke, 3, 120000)                       \
+	X(HTTP_REQUEST, HTTP, http, request, REQUEST, 60000)                \
+	X(HOOK_HANDLE, HOOK, hook, handle, 2, 15000)                        \
+	X(SERVICE_CALL, SERVICE, service, call, 2, 30000)                   \
+	X(MEMORY_SEARCH, MEMORY, memory, search, 1, 30000)                  \
+	X(MEMORY_GET, MEMORY, memory, get, 1, 30000)                        \
+	X(MEMORY_INDEX, MEMORY, memory, index, 1, 600000)                   \
+	X(MEMORY_STATUS, MEMORY, memory, status, 1, 30000)                  \
+	X(STORAGE_PUT, STORAGE, storage, put, 2, 30000)                     \
+	X(STORAGE_GET, STORAGE, storage, get, 1, 30000)                     \
+	X(STORAGE_LIST, STORAGE, storage, list, 1, 30000)                   \
+	X(STORAGE_REMOVE, STORAGE, storage, remove, 1, 30000)
+
+typedef enum oc_fn {
+	OC_FN_START = 1,
+	OC_FN_STOP,
+#define OC_FN_ENUM_(name, ...) OC_FN_##name,
+	OC_FN_MAP(OC_FN_ENUM_)
+#undef OC_FN_ENUM_
+	OC_FN_END
+} oc_fn;
+
+/* The arguments of any of them, in the vtable's order. */
+typedef struct oc_call_args {
+	oc_str s[6];
+	uint32_t flags; /* of an http request */
+	uint64_t deadline_ms; /* of stop */
+} oc_call_args;
+
+const char *oc_fn_name(oc_fn fn); /* "tool invoke" */
+oc_status oc_guest_call(oc_guest *guest, oc_fn fn, const oc_call_args *args, const oc_call_options *options, oc_call **ret);
+
 /* ---- Starting: the wrappers over the vtables ----
  *
  * On OC_OK the call runs and *ret (may be NULL) is its handle, valid until on_done.  On anything else nothing was started and

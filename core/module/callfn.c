@@ -1,6 +1,17 @@
 /* The vtables' functions as calls, and the typed wrappers that core uses. */
 #include "core/module/callfn.h"
 
+static const struct {
+	uint32_t kind, deadline_ms;
+	const char *name; /* for crash reports */
+} fns[OC_FN_END] = {
+	[OC_FN_START] = {0, OC_START_DEADLINE_MS, "start"},
+	[OC_FN_STOP] = {0, OC_STOP_DEADLINE_MS, "stop"},
+#define ROW(name, kind, member, function, shape, deadline) [OC_FN_##name] = {OC_KIND_##kind, deadline, #member " " #function},
+	OC_FN_MAP(ROW)
+#undef ROW
+};
+
 bool oc_callfn_has(oc_fn fn, const oc_module *module, const oc_guest *guest)
 {
 	switch (fn) {
@@ -8,54 +19,28 @@ bool oc_callfn_has(oc_fn fn, const oc_module *module, const oc_guest *guest)
 		return module->desc.start != NULL;
 	case OC_FN_STOP:
 		return module->desc.stop != NULL;
-	case OC_FN_CHANNEL_EDIT:
-		return guest->vtbl.channel.edit != NULL;
-	case OC_FN_CHANNEL_ACTION:
-		return guest->vtbl.channel.action != NULL;
-	case OC_FN_CHANNEL_PROBE:
-		return guest->vtbl.channel.probe != NULL;
-	case OC_FN_PROVIDER_MODELS:
-		return guest->vtbl.provider.models != NULL;
-	case OC_FN_PROVIDER_EMBED:
-		return guest->vtbl.provider.embed != NULL;
-	case OC_FN_MEMORY_INDEX:
-		return guest->vtbl.memory.index != NULL;
-	case OC_FN_MEMORY_STATUS:
-		return guest->vtbl.memory.status != NULL;
-	default: /* required members: the loader saw to them */
-		return true;
+#define HAS(name, kind, member, function, ...) \
+	case OC_FN_##name:                     \
+		return guest->vtbl.member.function != NULL;
+		OC_FN_MAP(HAS)
+#undef HAS
+	case OC_FN_END:
+		break;
 	}
+	return false;
+}
+
+const char *oc_fn_name(oc_fn fn)
+{
+	return fn > 0 && fn < OC_FN_END ? fns[fn].name : "?";
 }
 
 uint64_t oc_callfn_deadline(oc_fn fn)
 {
-	switch (fn) {
-	case OC_FN_PROVIDER_CHAT:
-	case OC_FN_MEMORY_INDEX:
-		return 600000;
-	case OC_FN_PROVIDER_EMBED:
-	case OC_FN_TOOL_INVOKE:
-		return 120000;
-	case OC_FN_HTTP_REQUEST:
-	case OC_FN_CHANNEL_CONNECT:
-	case OC_FN_CHANNEL_SEND:
-	case OC_FN_CHANNEL_EDIT:
-		return 60000;
-	case OC_FN_CHANNEL_ACTION:
-	case OC_FN_CHANNEL_DISCONNECT:
-		return 10000;
-	case OC_FN_HOOK_HANDLE:
-		return 15000;
-	case OC_FN_STOP:
-		return OC_STOP_DEADLINE_MS;
-	case OC_FN_START:
-		return OC_START_DEADLINE_MS;
-	default:
-		return 30000;
-	}
+	return fns[fn].deadline_ms;
 }
 
-static void run_http(oc_guest *guest, oc_call *call, const oc_call_args *a)
+static void run_request(void (*function)(void *, oc_call *, const oc_http_request *), void *inst, oc_call *call, const oc_call_args *a)
 {
 	oc_http_request request = {
 		.struct_size = sizeof(request),
@@ -68,8 +53,13 @@ static void run_http(oc_guest *guest, oc_call *call, const oc_call_args *a)
 		.remote = a->s[5],
 	};
 
-	guest->vtbl.http.request(guest->inst, call, &request);
+	function(inst, call, &request);
 }
+
+#define RUN_1(function) function(guest->inst, call, a->s[0])
+#define RUN_2(function) function(guest->inst, call, a->s[0], a->s[1])
+#define RUN_3(function) function(guest->inst, call, a->s[0], a->s[1], a->s[2])
+#define RUN_REQUEST(function) run_request(function, guest->inst, call, a)
 
 static void run(oc_fn fn, oc_module *module, oc_guest *guest, oc_call *call, const oc_call_args *a)
 {
@@ -80,94 +70,22 @@ static void run(oc_fn fn, oc_module *module, oc_guest *guest, oc_call *call, con
 	case OC_FN_STOP:
 		module->desc.stop(module->inst, call, a->deadline_ms);
 		break;
-	case OC_FN_CHANNEL_CONNECT:
-		guest->vtbl.channel.connect(guest->inst, call, a->s[0]);
+#define RUN(name, kind, member, function, shape, deadline) \
+	case OC_FN_##name:                                 \
+		RUN_##shape(guest->vtbl.member.function);  \
 		break;
-	case OC_FN_CHANNEL_SEND:
-		guest->vtbl.channel.send(guest->inst, call, a->s[0]);
-		break;
-	case OC_FN_CHANNEL_EDIT:
-		guest->vtbl.channel.edit(guest->inst, call, a->s[0]);
-		break;
-	case OC_FN_CHANNEL_ACTION:
-		guest->vtbl.channel.action(guest->inst, call, a->s[0]);
-		break;
-	case OC_FN_CHANNEL_DISCONNECT:
-		guest->vtbl.channel.disconnect(guest->inst, call, a->s[0]);
-		break;
-	case OC_FN_CHANNEL_PROBE:
-		guest->vtbl.channel.probe(guest->inst, call, a->s[0]);
-		break;
-	case OC_FN_PROVIDER_CHAT:
-		guest->vtbl.provider.chat(guest->inst, call, a->s[0]);
-		break;
-	case OC_FN_PROVIDER_MODELS:
-		guest->vtbl.provider.models(guest->inst, call, a->s[0]);
-		break;
-	case OC_FN_PROVIDER_EMBED:
-		guest->vtbl.provider.embed(guest->inst, call, a->s[0]);
-		break;
-	case OC_FN_TOOL_INVOKE:
-		guest->vtbl.tool.invoke(guest->inst, call, a->s[0], a->s[1], a->s[2]);
-		break;
-	case OC_FN_HTTP_REQUEST:
-		run_http(guest, call, a);
-		break;
-	case OC_FN_HOOK_HANDLE:
-		guest->vtbl.hook.handle(guest->inst, call, a->s[0], a->s[1]);
-		break;
-	case OC_FN_SERVICE_CALL:
-		guest->vtbl.service.call(guest->inst, call, a->s[0], a->s[1]);
-		break;
-	case OC_FN_MEMORY_SEARCH:
-		guest->vtbl.memory.search(guest->inst, call, a->s[0]);
-		break;
-	case OC_FN_MEMORY_GET:
-		guest->vtbl.memory.get(guest->inst, call, a->s[0]);
-		break;
-	case OC_FN_MEMORY_INDEX:
-		guest->vtbl.memory.index(guest->inst, call, a->s[0]);
-		break;
-	case OC_FN_MEMORY_STATUS:
-		guest->vtbl.memory.status(guest->inst, call, a->s[0]);
-		break;
-	case OC_FN_STORAGE_PUT:
-		guest->vtbl.storage.put(guest->inst, call, a->s[0], a->s[1]);
-		break;
-	case OC_FN_STORAGE_GET:
-		guest->vtbl.storage.get(guest->inst, call, a->s[0]);
-		break;
-	case OC_FN_STORAGE_LIST:
-		guest->vtbl.storage.list(guest->inst, call, a->s[0]);
-		break;
-	case OC_FN_STORAGE_REMOVE:
-		guest->vtbl.storage.remove(guest->inst, call, a->s[0]);
+		OC_FN_MAP(RUN)
+#undef RUN
+	case OC_FN_END:
 		break;
 	}
-}
-
-const char *oc_callfn_name(oc_fn fn)
-{
-	static const char *const names[] = {
-		[OC_FN_START] = "start", [OC_FN_STOP] = "stop", [OC_FN_CHANNEL_CONNECT] = "channel connect",
-		[OC_FN_CHANNEL_SEND] = "channel send", [OC_FN_CHANNEL_EDIT] = "channel edit", [OC_FN_CHANNEL_ACTION] = "channel action",
-		[OC_FN_CHANNEL_DISCONNECT] = "channel disconnect", [OC_FN_CHANNEL_PROBE] = "channel probe",
-		[OC_FN_PROVIDER_CHAT] = "provider chat", [OC_FN_PROVIDER_MODELS] = "provider models",
-		[OC_FN_PROVIDER_EMBED] = "provider embed", [OC_FN_TOOL_INVOKE] = "tool invoke", [OC_FN_HTTP_REQUEST] = "http request",
-		[OC_FN_HOOK_HANDLE] = "hook handle", [OC_FN_SERVICE_CALL] = "service call",
-		[OC_FN_MEMORY_SEARCH] = "memory search", [OC_FN_MEMORY_GET] = "memory get", [OC_FN_MEMORY_INDEX] = "memory index",
-		[OC_FN_MEMORY_STATUS] = "memory status", [OC_FN_STORAGE_PUT] = "storage put", [OC_FN_STORAGE_GET] = "storage get",
-		[OC_FN_STORAGE_LIST] = "storage list", [OC_FN_STORAGE_REMOVE] = "storage remove",
-	};
-
-	return (size_t)fn < sizeof(names) / sizeof(names[0]) ? names[fn] : NULL;
 }
 
 void oc_callfn_run(oc_fn fn, oc_module *module, oc_guest *guest, oc_call *call, const oc_call_args *args)
 {
 	const char *before = oc_visit_call();
 
-	oc_visit_set_call(oc_callfn_name(fn));
+	oc_visit_set_call(fns[fn].name);
 	run(fn, module, guest, call, args);
 	oc_visit_set_call(before);
 }
@@ -209,6 +127,13 @@ void oc_callfn_cancel(oc_guest *guest, oc_call *call)
 }
 
 /* ---- Wrappers ---- */
+
+oc_status oc_guest_call(oc_guest *guest, oc_fn fn, const oc_call_args *args, const oc_call_options *options, oc_call **ret)
+{
+	if (fn <= OC_FN_STOP || fn >= OC_FN_END || fns[fn].kind != guest->kind)
+		return OC_E_INVALID;
+	return oc_call_start(guest->module, guest, fn, args, options, ret);
+}
 
 static oc_status start(oc_guest *guest, uint32_t kind, oc_fn fn, oc_str a, oc_str b, oc_str c,
 		       const oc_call_options *options, oc_call **ret)

@@ -13,6 +13,5 @@ void oc_callfn_cancel(oc_guest *guest, oc_call *call);
 void oc_calls_loop(oc_loop *loop);
 
 /* "tool invoke"; static. */
-const char *oc_callfn_name(oc_fn fn);
 
 #endif

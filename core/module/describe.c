@@ -150,7 +150,7 @@ cJSON *oc_module_describe(oc_module *m, bool detail)
 		(void)oc_json_set_str(o, "description", manifest->description);
 		(void)oc_json_set(o, "kinds", kinds_of(manifest));
 		set_copy(o, "capabilities", manifest->capabilities);
-		(void)oc_json_set_str(o, "isolation", "inprocess");
+		(void)oc_json_set_str(o, "isolation", m->isolate ? "process" : "inprocess");
 		if (detail)
 			add_manifest(o, manifest);
 	}
@@ -160,6 +160,8 @@ cJSON *oc_module_describe(oc_module *m, bool detail)
 		add_guests(o, m);
 		add_counts(o, m);
 	}
+	if (m->isolate && m->registry->isolator != NULL)
+		m->registry->isolator->describe(m->registry->isolator_arg, m, detail, o);
 	return o;
 }
 

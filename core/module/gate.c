@@ -175,3 +175,8 @@ oc_status oc_loader_check_iface(const oc_iface *iface, const oc_manifest *manife
 			       iface->ver_major, iface->ver_minor, rule->major, rule->minor);
 	return check_table(iface, kind, rule, ret, size, err);
 }
+
+size_t oc_loader_vtbl_size(uint32_t kind)
+{
+	return kind < sizeof(rules) / sizeof(rules[0]) && rules[kind].size != 0 ? rules[kind].size : 2 * sizeof(uint32_t);
+}

@@ -18,7 +18,7 @@ static oc_guest *known(const oc_module *module, uint32_t kind, const char *id)
 oc_status oc_guest_add(oc_module *module, const oc_iface *iface, void *inst, oc_guest **ret, oc_err *err)
 {
 	oc_modules *modules = module->registry;
-	char table[sizeof(((oc_guest *)NULL)->vtbl)];
+	char table[sizeof(oc_vtbl)];
 	oc_guest *g, **end;
 	oc_status st = oc_loader_check_iface(iface, module->manifest, table, sizeof(table), err);
 

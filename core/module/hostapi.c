@@ -446,7 +446,7 @@ static oc_status host_service_call(oc_self *self, oc_str service, uint16_t major
 	if (!oc_manifest_lists(self->manifest->services, service))
 		return OC_E_DENIED;
 	g = oc_modules_service(self->registry, service, major);
-	if (g == NULL)
+	if (g == NULL && self->registry->remote == NULL)
 		return OC_E_NOT_FOUND;
 	r = oc_alloc(sizeof(*r));
 	if (r == NULL)
@@ -456,7 +456,11 @@ static oc_status host_service_call(oc_self *self, oc_str service, uint16_t major
 	options.arg = r;
 	if (args_json.p == NULL)
 		args_json = OC_STR("{}");
-	st = oc_service_guest_call(g, method, args_json, &options, &r->call);
+	if (g != NULL)
+		st = oc_service_guest_call(g, method, args_json, &options, &r->call);
+	else
+		st = self->registry->remote->call(self->registry->remote_arg, service, major, method, args_json, deadline_ms,
+						  service_answered, r);
 	if (st != OC_OK)
 		oc_free(r);
 	else
@@ -469,6 +473,8 @@ static oc_status host_service_call(oc_self *self, oc_str service, uint16_t major
 void oc_host_release(oc_module *module)
 {
 	module->ended = true;
+	if (module->registry->remote != NULL)
+		module->registry->remote->forget(module->registry->remote_arg);
 	while (!oc_list_empty(&module->watches))
 		watch_free(OC_OF(module->watches.next, host_watch, link));
 	while (!oc_list_empty(&module->requests)) {

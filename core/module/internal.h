@@ -150,6 +150,12 @@ struct oc_self {
 	atomic_uint log_lines;
 
 	oc_module_trace *trace; /* NULL: nobody watches */
+	bool isolate;	/* the configuration wants it in a process of its own */
+	bool isolated;	/* what was opened last stands for such a process */
+	bool replaced;	/* its file is another than the one its process has */
+	char *verdict;	/* why its process is not started again; NULL: it may be */
+	char *handed;	/* settings from outside, instead of the configuration's (oc_modules_add_file) */
+
 	oc_list calls;    /* oc_slot.in_module */
 	oc_list requests; /* service calls it made */
 	oc_list watches;  /* timers and descriptors it has */
@@ -175,19 +181,7 @@ struct oc_guest {
 	char *id;
 	void *inst;
 	bool running;
-	union {
-		struct {
-			uint32_t struct_size, flags;
-		} head;
-		oc_channel_vtbl channel;
-		oc_provider_vtbl provider;
-		oc_tool_vtbl tool;
-		oc_http_vtbl http;
-		oc_hook_vtbl hook;
-		oc_service_vtbl service;
-		oc_memory_vtbl memory;
-		oc_storage_vtbl storage;
-	} vtbl;
+	oc_vtbl vtbl;
 	cJSON *spec; /* tools() once it was asked */
 	bool spec_asked;
 	oc_hook_sub **subs; /* of a running hook guest */
@@ -243,6 +237,10 @@ struct oc_modules {
 	oc_status (*secret_fn)(void *arg, oc_str name, oc_buf **ret);
 	void *secret_arg;
 	oc_state_row *on_state;
+	const oc_isolator *isolator; /* NULL: everything runs in this process */
+	void *isolator_arg;
+	const oc_remote_services *remote; /* NULL: other modules are here */
+	void *remote_arg;
 };
 
 /* registry.c */
@@ -253,8 +251,6 @@ oc_status oc_modules_insert(oc_modules *modules, oc_module *module);
 void oc_modules_remove(oc_modules *modules, oc_module *module);
 void oc_module_set_state(oc_module *module, oc_module_state state, const char *reason, const char *remedy);
 void oc_module_refuse(oc_module *module, const oc_err *err);
-/* A module broke a rule of the contract: counted, logged, DEGRADED while it runs. module may be NULL. */
-void oc_module_violation(oc_module *module, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* scan.c: opens the file (again) and reads its manifest; REFUSED when either is not in order. */
 void oc_module_inspect(oc_module *module);
@@ -279,6 +275,7 @@ void oc_guests_free(oc_modules *modules, const oc_module *module); /* NULL: of a
 bool oc_module_serves(const oc_module *module, const oc_module *other);
 
 /* lifecycle.c */
+void oc_module_take_settings(oc_module *module, oc_modules_done *done, void *arg); /* as they are now, when they are others */
 void oc_module_kill(oc_module *module); /* ends it without waiting */
 void oc_module_idle(oc_module *module); /* its work in the pool returned */
 
@@ -297,39 +294,6 @@ void oc_calls_end(oc_module *module, oc_status status, const char *message);
 void oc_calls_cancel(oc_module *module);
 /* Whether this is the loop thread; complains in the name of the module whose code runs. [any] */
 bool oc_call_thread(const char *what);
-
-typedef enum oc_fn {
-	OC_FN_START = 1,
-	OC_FN_STOP,
-	OC_FN_CHANNEL_CONNECT,
-	OC_FN_CHANNEL_SEND,
-	OC_FN_CHANNEL_EDIT,
-	OC_FN_CHANNEL_ACTION,
-	OC_FN_CHANNEL_DISCONNECT,
-	OC_FN_CHANNEL_PROBE,
-	OC_FN_PROVIDER_CHAT,
-	OC_FN_PROVIDER_MODELS,
-	OC_FN_PROVIDER_EMBED,
-	OC_FN_TOOL_INVOKE,
-	OC_FN_HTTP_REQUEST,
-	OC_FN_HOOK_HANDLE,
-	OC_FN_SERVICE_CALL,
-	OC_FN_MEMORY_SEARCH,
-	OC_FN_MEMORY_GET,
-	OC_FN_MEMORY_INDEX,
-	OC_FN_MEMORY_STATUS,
-	OC_FN_STORAGE_PUT,
-	OC_FN_STORAGE_GET,
-	OC_FN_STORAGE_LIST,
-	OC_FN_STORAGE_REMOVE,
-} oc_fn;
-
-/* The arguments of any of them, in the vtable's order. */
-typedef struct oc_call_args {
-	oc_str s[6];
-	uint32_t flags; /* of an http request */
-	uint64_t deadline_ms; /* of stop */
-} oc_call_args;
 
 oc_status oc_call_start(oc_module *module, oc_guest *guest, oc_fn fn, const oc_call_args *args,
 			const oc_call_options *options, oc_call **ret);

@@ -78,6 +78,16 @@ static oc_status open_code(oc_module *m, oc_err *err)
 	oc_module_desc desc;
 	oc_status st = OC_OK;
 
+	bool isolate = m->isolate && m->registry->isolator != NULL;
+
+	if (isolate != m->isolated)
+		m->desc.name = NULL;
+	m->isolated = isolate;
+	if (m->isolated) {
+		m->desc = *m->registry->isolator->desc;
+		m->desc.name = m->name;
+		return OC_OK;
+	}
 	if (m->desc.name != NULL)
 		return OC_OK; /* from an earlier start: code is never unmapped */
 	if (raw == NULL) {
@@ -107,9 +117,11 @@ static oc_status add_guests(oc_module *m, oc_err *err)
 /* A vtable that is not in order is found before init runs. */
 static oc_status check_ifaces(const oc_module *m, oc_err *err)
 {
-	char table[sizeof(((oc_guest *)NULL)->vtbl)];
+	char table[sizeof(oc_vtbl)];
 	uint32_t kinds = 0;
 
+	if (m->isolated)
+		return OC_OK; /* told when its process is there */
 	for (size_t i = 0; i < m->desc.n_ifaces; i++) {
 		oc_status st = oc_loader_check_iface(&m->desc.ifaces[i], m->manifest, table, sizeof(table), err);
 
@@ -150,6 +162,8 @@ static oc_status run_init(oc_module *m, oc_err *err)
 	st = m->desc.init(oc_host_table(), m, oc_str_of(m->config), &m->inst);
 	oc_visit_end(m, visit);
 	m->init_us = (oc_now_ns() - began) / 1000;
+	if (m->isolated)
+		m->init_us = 0; /* the time to start a process */
 	if (m->init_us > OC_INIT_BUDGET_MS * 1000)
 		oc_warn("module", "init of module %s took %llu ms; %d ms are allowed", m->name,
 			(unsigned long long)(m->init_us / 1000), OC_INIT_BUDGET_MS);
@@ -182,7 +196,7 @@ static bool open_module(oc_module *m)
 		else
 			oc_visit_guard(m);
 	}
-	m->start_failed = false;
+	m->start_failed = m->replaced = false;
 	oc_free(m->config);
 	m->config = NULL;
 	if (st == OC_OK)
@@ -240,7 +254,8 @@ static void start_answered(void *arg, oc_status status, oc_str result)
 		return;
 	}
 	oc_call_error(status, result, &err, NULL);
-	(void)oc_err_prefix(&err, "it did not start");
+	if (!m->isolated) /* there it is init that answers here */
+		(void)oc_err_prefix(&err, "it did not start");
 	oc_log_err(OC_LOG_ERROR, "module", m->name, &err);
 	oc_module_kill(m);
 	oc_module_refuse(m, &err);
@@ -614,6 +629,10 @@ static void reconfigure(oc_module *m, oc_batch *b)
 	oc_err err = {0};
 	oc_status st;
 
+	if (m->inited && m->enabled && (m->isolate != m->isolated || m->replaced)) {
+		enqueue_stop(m, b, 0, true);
+		return;
+	}
 	if (m->inited && !m->enabled) {
 		enqueue_stop(m, b, 0, false);
 		return;
@@ -661,4 +680,14 @@ void oc_modules_configure(oc_modules *modules, oc_config *config, oc_modules_don
 	for (size_t i = 0; i < modules->n; i++)
 		reconfigure(modules->list[i], b);
 	go(modules, b);
+}
+
+void oc_module_take_settings(oc_module *m, oc_modules_done *done, void *arg)
+{
+	oc_batch *b = batch_new(m->registry, done, arg);
+
+	if (b == NULL)
+		return;
+	reconfigure(m, b);
+	go(m->registry, b);
 }

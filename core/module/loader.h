@@ -38,6 +38,8 @@ oc_status oc_loader_load(oc_module_file *file, const char *path, const oc_module
 
 /* Checks a descriptor against the ABI and the manifest and copies it, zero-filled where the module's is shorter. */
 oc_status oc_loader_check(const oc_module_desc *desc, const oc_manifest *manifest, oc_module_desc *ret, oc_err *err);
+/* The bytes of a kind's vtable, as this header has it. */
+size_t oc_loader_vtbl_size(uint32_t kind);
 /* Checks one interface and copies its vtable, zero-filled, into ret (size bytes, enough for any). */
 oc_status oc_loader_check_iface(const oc_iface *iface, const oc_manifest *manifest, void *ret, size_t size, oc_err *err);
 

@@ -9,6 +9,7 @@ libocore_la_SOURCES += \
 	%D%/handle.c \
 	%D%/hostapi.c \
 	%D%/internal.h \
+	%D%/isolated.c \
 	%D%/lifecycle.c \
 	%D%/loader.c %D%/loader.h \
 	%D%/manifest.c %D%/manifest.h \

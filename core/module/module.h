@@ -109,6 +109,56 @@ oc_status oc_module_sha256(const oc_module *module, char out[65], oc_err *err);
 /* Who signed the file, of the keys in modules.trustedKeys; see signature.h. */
 oc_status oc_module_signature(const oc_module *module, oc_signature *ret, oc_err *err);
 
+/* A module broke a rule of the contract: counted, logged, DEGRADED while it runs. module may be NULL. */
+void oc_module_violation(oc_module *module, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- Modules in processes of their own ----
+ *
+ * The registry decides which (policy.c) and takes the descriptor below for theirs; what carries it out is ipc-bridge/isolate.c. */
+
+typedef struct oc_isolator {
+	/* Its functions ask the process; the instance is made by init, and the guests are registered while it starts
+	 * (oc_guest_register). name, version and interfaces are not looked at. Static. */
+	const oc_module_desc *desc;
+	/* Adds to what oc_module_describe says of a module that is to run so. */
+	void (*describe)(void *arg, const oc_module *module, bool detail, cJSON *o);
+} oc_isolator;
+/* Before the scan; isolator is static. Without one every module runs in this process. */
+void oc_modules_set_isolator(oc_modules *modules, const oc_isolator *isolator, void *arg);
+void *oc_modules_isolator_arg(const oc_modules *modules);
+/* Whether the configuration wants it in a process of its own. */
+bool oc_module_isolated(const oc_module *module);
+/* A sealed copy of its file, checked against the pin of a third-party module: a descriptor, the caller's. The file may be
+ * replaced while the copy runs. */
+oc_status oc_module_copy(oc_module *module, int *ret_fd, oc_err *err);
+/* modules.entries.<name>; NULL: there is none. */
+const cJSON *oc_module_entry(const oc_module *module);
+/* Looks at its file and settings again: hands it new settings, or starts it anew (always, when it has a process of its own);
+ * a quarantine is lifted. done later, as oc_module_start. Refused, with nothing changed: OC_E_STATE, when it is not enabled;
+ * OC_E_DENIED, when another file than the one that was enabled lies there. */
+oc_status oc_module_reload(oc_module *module, oc_modules_done *done, void *arg, oc_err *err);
+/* Its process is over: ends open calls with OC_E_RETRY, then as if it had stopped; the reason stays to be read. It may be
+ * started again. */
+void oc_module_lost(oc_module *module, const char *reason, const char *remedy);
+/* It is not started again until it is enabled anew, or its file changes. */
+void oc_module_quarantine(oc_module *module, const char *reason);
+/* In the process itself: the one module of a registry without folders, from an open file (taken over) and with the settings
+ * as they are. It may run. */
+oc_status oc_modules_add_file(oc_modules *modules, int fd, const char *settings, oc_module **ret, oc_err *err);
+/* Services of other modules that are elsewhere: as oc_host_api.service_call, after the manifest allowed it; done is called once
+ * unless they were forgotten, when the module stops. Static. */
+typedef struct oc_remote_services {
+	oc_status (*call)(void *arg, oc_str service, uint16_t major, oc_str method, oc_str args, uint64_t deadline_ms,
+			  void (*done)(void *arg, oc_status status, oc_str result), void *done_arg);
+	void (*forget)(void *arg);
+} oc_remote_services;
+void oc_modules_set_remote_services(oc_modules *modules, const oc_remote_services *remote, void *arg);
+/* How many functions the vtable of a kind has. */
+uint32_t oc_guest_functions(uint32_t kind);
+/* The vtable of a guest, zero-filled where the module's is shorter; its version. */
+const void *oc_guest_vtbl(const oc_guest *guest, uint32_t *ret_kind, uint16_t *ret_major, uint16_t *ret_minor);
+/* tools() or subscriptions() of a guest that has them, asked now. */
+oc_str oc_guest_list(const oc_guest *guest);
 /* Figures of one module. */
 typedef struct oc_module_stats {
 	uint64_t calls_open, calls_started, calls_ok, calls_failed, calls_timed_out, calls_canceled, violations;

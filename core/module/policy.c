@@ -18,7 +18,7 @@ static const cJSON *modules_section(const oc_module *module)
 }
 
 /* Names may hold dots, so the entry is looked up member by member, not by path. */
-static const cJSON *entry_of(const oc_module *module)
+const cJSON *oc_module_entry(const oc_module *module)
 {
 	return oc_json_get(oc_json_get(modules_section(module), "entries"), module->name);
 }
@@ -137,13 +137,24 @@ static void judge_crashes(const oc_module *m, verdict *v)
 	say(v, OC_MODULE_QUARANTINED, m->name, "replace it by a version that is mended, then: openclaw module enable NAME", reason);
 }
 
+/* What is not ours gets a process of its own, unless the operator wants it inside. */
+static bool wants_process(const oc_module *m, const cJSON *entry)
+{
+	bool stranger = !m->bundled && (m->registry->isolator != NULL || m->registry->loop == NULL);
+	const char *wish = stranger ? "process" : m->manifest->isolation;
+
+	return m->linked == NULL && m->handed == NULL && strcmp(oc_json_str(entry, "isolation", wish), "process") == 0;
+}
+
 static void judge(oc_module *m, verdict *v)
 {
-	const cJSON *section = modules_section(m), *entry = entry_of(m);
+	const cJSON *section = modules_section(m), *entry = oc_module_entry(m);
 	const cJSON *allow = oc_json_get(section, "allow"), *enabled = oc_json_get(entry, "enabled");
-	const char *isolation = oc_json_str(entry, "isolation", m->manifest->isolation);
 
 	v->state = OC_MODULE_VERIFIED;
+	m->isolate = wants_process(m, entry);
+	if (m->handed != NULL)
+		return;
 	/* The core's own tools are no module that somebody chose: they go only when they are named. */
 	bool core = strcmp(m->origin, "core") == 0;
 	if (core && !listed(oc_json_get(section, "deny"), m->name) && !cJSON_IsFalse(enabled))
@@ -165,10 +176,44 @@ static void judge(oc_module *m, verdict *v)
 		judge_signature(m, v);
 	if (v->state == OC_MODULE_VERIFIED && m->linked == NULL)
 		judge_crashes(m, v);
-	if (v->state == OC_MODULE_VERIFIED && strcmp(isolation, "process") == 0)
+	if (v->state == OC_MODULE_VERIFIED && m->verdict != NULL)
+		say(v, OC_MODULE_QUARANTINED, m->name, "replace it by a version that is mended, then: openclaw module enable NAME", m->verdict);
+	if (v->state == OC_MODULE_VERIFIED && m->isolate && m->registry->isolator == NULL && m->registry->loop != NULL)
 		say(v, OC_MODULE_REFUSED, m->name,
-		    "to run it inside the gateway, set \"isolation\": \"inprocess\" under modules.entries.NAME",
-		    "it is to run in a process of its own, which this version cannot do yet");
+		    "to run it inside this one, set \"isolation\": \"inprocess\" under modules.entries.NAME",
+		    "it is to run in a process of its own, and nothing here can start one");
+}
+
+/* A process runs a copy of its file: when the operator confirmed what lies there now, that is taken for the next process. */
+static void follow_file(oc_module *m)
+{
+	const char *pin = oc_json_str(oc_module_entry(m), "sha256", "");
+	oc_module_file file = {.fd = -1};
+	oc_manifest *manifest = NULL;
+	char sha[65] = "";
+	oc_err err = {0};
+
+	if (!m->isolated || m->bundled || m->file.fd < 0 || pin[0] == '\0' || hash_of(m, sha, &err) != OC_OK
+	    || oc_str_ieq(oc_str_of(pin), oc_str_of(sha)))
+		return;
+	if (oc_loader_open(m->path, m->own_tree, &file, &err) != OC_OK)
+		return;
+	if (oc_loader_sha256(&file, sha, &err) != OC_OK || !oc_str_ieq(oc_str_of(pin), oc_str_of(sha))
+	    || oc_loader_manifest(&file, &manifest, &err) != OC_OK || strcmp(manifest->name, m->name) != 0) {
+		oc_manifest_free(manifest);
+		oc_loader_close(&file);
+		return;
+	}
+	oc_loader_close(&m->file);
+	oc_manifest_free(m->manifest);
+	oc_free(m->verdict);
+	m->verdict = NULL;
+	m->file = file;
+	m->manifest = manifest;
+	m->dev = file.dev;
+	m->ino = file.ino;
+	m->pin.sha[0] = '\0';
+	m->replaced = m->inited;
 }
 
 /* Of modules with one name one may run: the one that runs already, the one whose file the operator confirmed, the bundled
@@ -210,8 +255,10 @@ static void settle_group(oc_modules *modules, size_t from, size_t to)
 		/* What was closed because it was disabled is looked at afresh before it may run. */
 		if (!m->bad && m->linked == NULL && m->file.fd < 0 && !m->inited)
 			oc_module_inspect(m);
-		if (!m->bad)
+		if (!m->bad) {
+			follow_file(m);
 			judge(m, &v);
+		}
 		rank = rank_of(m, &v);
 		if (rank > best_rank) {
 			best = i;
@@ -300,9 +347,13 @@ oc_status oc_policy_config(const oc_module *module, char **ret, oc_err *err)
 	oc_auto_json cJSON *value = cJSON_IsObject(base) ? cJSON_Duplicate(base, true) : cJSON_CreateObject();
 	char *text;
 
+	if (value != NULL && module->handed != NULL) {
+		*ret = oc_strdup(module->handed);
+		return *ret != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "no memory for the settings of %s", module->name);
+	}
 	if (value == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the settings of %s", module->name);
-	overlay(value, oc_json_get(entry_of(module), "config"));
+	overlay(value, oc_json_get(oc_module_entry(module), "config"));
 	if (manifest->config_schema != NULL) {
 		oc_status st = oc_schema_check_fill(manifest->config_schema, value, err);
 

@@ -110,12 +110,29 @@ static void make_bundled(oc_module *m, place where)
 	}
 }
 
+/* A module whose code was loaded here stays what it is; of one in a process of its own the next process takes the file as it
+ * is then. */
+static bool may_differ(oc_module *m)
+{
+	struct stat here;
+
+	/* The marks are those of the file that was judged last. */
+	if (!m->isolated || lstat(m->path, &here) != 0
+	    || (here.st_ino == m->ino && here.st_size == m->pin.size
+		&& (int64_t)here.st_mtim.tv_sec * 1000000000 + here.st_mtim.tv_nsec == m->pin.mtime_ns))
+		return false;
+	oc_free(m->verdict);
+	m->verdict = NULL;
+	m->start_failed = false;
+	return true;
+}
+
 static oc_status look_at_file(oc_modules *modules, const char *path, place where, const oc_err *folder_err)
 {
 	oc_module *m = by_path(modules, path), *same;
 	oc_status st = OC_OK;
 
-	if (m != NULL && (m->seen || m->inited || m->desc.name != NULL)) {
+	if (m != NULL && (m->seen || m->inited || (m->desc.name != NULL && !may_differ(m)))) {
 		m->seen = true;
 		make_bundled(m, where);
 		return OC_OK;

@@ -85,7 +85,7 @@ test('a test that fails is told', async () => {
 	match(r.out, /^not ok/m);
 });
 
-test('dropped in and enabled, all of them run', async () => {
+test('dropped in and enabled', async () => {
 	const asker = folder('asker');
 	fs.cpSync(folder('units'), asker, { recursive: true });
 	fs.rmSync(path.join(asker, 'units.so'));
@@ -116,21 +116,33 @@ test('dropped in and enabled, all of them run', async () => {
 		fs.chmodSync(path.join(state, 'modules', `${name}.so`), 0o644);
 		equal(cli(['module', 'enable', name, '--yes']).code, 0);
 	}
-	gw = await new Gateway().start();
-	for (const name of [...Object.keys(examples), 'asker'])
-		equal((await gw.rpc('modules.info', { name })).state, 'started', name);
+	// What they have outside the workspace only the operator can open to them.
+	for (const name of ['linechat', 'remembrance', 'folder'])
+		equal(cli(['config', 'set', `modules.entries.${name}.write`, JSON.stringify([tmp])]).code, 0);
 });
 
 const text = (result) => result.content.map((part) => part.text).join('');
 const run = (name, args) => gw.rpc('tools.execute', { name, arguments: args, session: 'main' });
 
-test('the tool converts, the C++ tool counts words', async () => {
+for (const [mode, before] of [['process', 0], ['inprocess', 3]]) {
+test(`${mode}: all of them run so`, async () => {
+	for (const name of [...Object.keys(examples), 'asker'])
+		if (mode === 'inprocess')
+			equal(cli(['config', 'set', `modules.entries.${name}.isolation`, 'inprocess']).code, 0);
+	gw ??= await new Gateway().start();
+	for (const name of [...Object.keys(examples), 'asker']) {
+		const m = await gw.rpc('modules.info', { name });
+		equal([m.state, m.isolation, m.reason], ['started', mode, ''], name);
+	}
+});
+
+test(`${mode}: the tool converts, the C++ tool counts words`, async () => {
 	equal(text(await run('convert_units', { value: 100, from: 'km', to: 'mi' })), '62.14 mi');
 	if (cxx)
 		match(text(await run('wordcount', { text: 'one two two' })), /^3 words, 1 lines, 11 bytes; most frequent: two \(2\)/);
 });
 
-test('the hook hides card numbers before they are sent', async () => {
+test(`${mode}: the hook hides card numbers before they are sent`, async () => {
 	const r = await gw.fetch('/v1/chat/completions', { method: 'POST',
 		body: JSON.stringify({ model: 'openclaw', messages: [{ role: 'user', content: '/echo card 4111 1111 1111 1111 of Ada' }] }) });
 	const said = (await r.json()).choices[0].message.content;
@@ -138,26 +150,26 @@ test('the hook hides card numbers before they are sent', async () => {
 	match(said, /\[card number\]/);
 });
 
-test('the HTTP module keeps notes, for those with the token', async () => {
+test(`${mode}: the HTTP module keeps notes, for those with the token`, async () => {
 	equal((await fetch(`${gw.url}/notes/list`)).status, 401);
 	equal((await gw.fetch('/notes/list', { method: 'PUT', body: 'milk & Brot' })).status, 204);
 	equal(await (await gw.fetch('/notes/list')).text(), 'milk & Brot');
 	equal((await gw.fetch('/notes/other')).status, 404);
 });
 
-test('the service counts for another module', async () => {
+test(`${mode}: the service counts for another module`, async () => {
 	await run('count', {});
-	equal((await run('count', {})).details, { value: 2 });
+	equal((await run('count', {})).details, { value: before + 2 });
 });
 
-test('the provider streams a conversation with its model', async () => {
+test(`${mode}: the provider streams a conversation with its model`, async () => {
 	await gw.rpc('session.message', { text: '/model far/tiny', session: 'far' });
 	match((await gw.rpc('session.message', { text: 'Hello there', session: 'far' })).text, /Grüße von Ollama/);
 	equal(models.last.url, '/api/chat');
 	match(JSON.stringify(models.last.body.messages.at(-1)), /Hello there/);
 });
 
-test('the channel carries a message in and its answer out', async () => {
+test(`${mode}: the channel carries a message in and its answer out`, async () => {
 	const socket = net.connect(path.join(tmp, 'chat.sock'));
 	cleanup(() => socket.destroy());
 	let got = '';
@@ -168,7 +180,8 @@ test('the channel carries a message in and its answer out', async () => {
 
 const remember = async (name, args) => (await run(name, args)).details;
 
-test('the memory answers memory_search and memory_get; failing, the built-in one does and says so', async () => {
+if (mode === 'process')
+	test(`${mode}: the memory answers memory_search and memory_get; failing, the built-in one does and says so`, async () => {
 	fs.mkdirSync(path.join(state, 'workspace'), { recursive: true });
 	fs.writeFileSync(path.join(state, 'workspace', 'MEMORY.md'), 'The plumber of the workspace is called Bruni.\n');
 	fs.writeFileSync(ledger, 'The plumber is called Rossi.\nThe cat likes fish.\n');
@@ -196,7 +209,8 @@ test('the memory answers memory_search and memory_get; failing, the built-in one
 const journal = () => (fs.existsSync(shelf) ? fs.readdirSync(shelf).filter((name) => name.startsWith('sessions%agent-3amain-3amain%')).sort() : []);
 const kept = () => journal().map((name) => fs.readFileSync(path.join(shelf, name), 'utf8')).join('');
 
-test('the storage gets the journal of each session, also what happened while it was away', async () => {
+if (mode === 'process')
+	test(`${mode}: the storage gets the journal of each session, also what happened while it was away`, async () => {
 	await gw.rpc('session.message', { session: 'main', text: '/echo while the shelf is not there' });
 	fs.mkdirSync(shelf);
 	await until('the journal', async () => kept().includes('while the shelf is not there'));
@@ -211,12 +225,14 @@ test('the storage gets the journal of each session, also what happened while it 
 		/^sessions%(agent-3amain-3an+--[0-9a-f]{16})%\d+%\d{12}\.jsonl$/.exec(name)?.[1] ?? [])).size === 2);
 });
 
-test('what was kept is there after a restart, and the gateway ends in order', async () => {
+test(`${mode}: what was kept is there after a restart, and the gateway ends in order`, async () => {
 	equal((await gw.stop()).code, 0);
 	gw = await new Gateway().start();
 	equal(await (await gw.fetch('/notes/list')).text(), 'milk & Brot');
-	equal((await run('count', {})).details, { value: 3 });
+	equal((await run('count', {})).details, { value: before + 3 });
 	equal((await gw.stop()).code, 0);
+	gw = undefined;
 });
+}
 
 await done();

@@ -56,6 +56,7 @@ test('a crash ends the gateway, and a report names the module and the call', asy
 	equal(built.status, 0, built.stderr);
 	fs.chmodSync(path.join(state, 'modules/crasher.so'), 0o644);
 	equal(cli(['module', 'enable', 'crasher', '--yes']).code, 0);
+	equal(cli(['config', 'set', 'modules.entries.crasher.isolation', 'inprocess']).code, 0);
 	gw = await new Gateway().start();
 	match(JSON.stringify(await run('no')), /alive/);
 	await run('segv');
@@ -91,6 +92,7 @@ test('after three it is in quarantine, and the gateway runs without it', async (
 
 test('enabled again, it gets another chance', async () => {
 	equal(cli(['module', 'enable', 'crasher', '--yes']).code, 0);
+	equal(cli(['config', 'set', 'modules.entries.crasher.isolation', 'inprocess']).code, 0);
 	gw = await new Gateway().start();
 	match(JSON.stringify(await run('no')), /alive/);
 	equal((await gw.stop()).code, 0);

@@ -64,7 +64,8 @@ test('module trace shows each call and its time while it is watched', async () =
 	await new Promise((resolve) => watch.on('close', (code) => resolve(equal(code, 0))));
 	const done = seen().find((e) => e.what === 'done'), call = seen().find((e) => e.what === 'call' && e.call === done.call);
 	equal([call.function, done.function, done.status], ['tool invoke', 'tool invoke', 'ok']);
-	ok(call.ms >= 120 && done.ms >= call.ms, JSON.stringify([call, done]));
+	// In a process of its own (the default) the time is not spent in the gateway.
+	ok(call.ms < 100 && done.ms >= 120, JSON.stringify([call, done]));
 	ok(call.bytes > 10 && done.bytes > 10);
 });
 

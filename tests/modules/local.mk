@@ -2,9 +2,9 @@
 # reason, rude is let in and then breaks the contract.  Shared objects that are never installed need an -rpath, else libtool makes archives only.
 test_modules_cppflags = $(module_cppflags) -I$(srcdir)/%D%
 test_modules_ldflags = -rpath /nowhere $(module_ldflags)
-EXTRA_DIST += %D%/good_tool.json %D%/good_kinds.json %D%/bad.json %D%/rude.json
+EXTRA_DIST += %D%/good_tool.json %D%/good_kinds.json %D%/bad.json %D%/rude.json %D%/wild.json
 
-check_LTLIBRARIES += %D%/good_tool.la %D%/good_kinds.la %D%/rude.la
+check_LTLIBRARIES += %D%/good_tool.la %D%/good_kinds.la %D%/rude.la %D%/wild.la
 check_LTLIBRARIES += %D%/bad_symbol.la %D%/bad_undefined.la %D%/bad_null.la %D%/bad_name.la %D%/no_manifest.la
 
 tests_modules_good_tool_la_SOURCES = %D%/good_tool.c
@@ -52,3 +52,10 @@ tests_modules_rude_la_CPPFLAGS = $(test_modules_cppflags)
 tests_modules_rude_la_CFLAGS = $(module_cflags)
 tests_modules_rude_la_LDFLAGS = -module $(test_modules_ldflags)
 $(tests_modules_rude_la_OBJECTS): %D%/rude.json
+
+# For a process of its own (isolation.mjs).
+tests_modules_wild_la_SOURCES = %D%/wild.c
+tests_modules_wild_la_CPPFLAGS = $(test_modules_cppflags)
+tests_modules_wild_la_CFLAGS = $(module_cflags)
+tests_modules_wild_la_LDFLAGS = -module $(test_modules_ldflags)
+$(tests_modules_wild_la_OBJECTS): %D%/wild.json

@@ -1,0 +1,63 @@
+/* One module with a process of its own, as the files of isolate.h see it; nobody else includes this. */
+#ifndef OC_BRIDGE_ISOLATE_INT_H
+#define OC_BRIDGE_ISOLATE_INT_H
+
+#include "core/module/call.h"
+#include "core/security/process.h"
+#include "ipc-bridge/isolate.h"
+#include "ipc-bridge/output.h"
+#include "ipc-bridge/pack.h"
+#include "ipc-bridge/peer.h"
+
+typedef struct oc_isolate oc_isolate;
+typedef struct oc_isolate_guest oc_isolate_guest;
+typedef struct oc_asked oc_asked;
+
+struct oc_isolates {
+	oc_loop *loop;
+	oc_owner *owner;
+	oc_config *config;
+	oc_modules *modules;
+	oc_procs *procs;
+	char *state;
+	oc_isolate *first;
+};
+
+struct oc_isolate {
+	oc_isolate *next;
+	oc_isolates *all;
+	char *name;
+	/* As long as it has a process. */
+	oc_self *self; /* NULL: none */
+	const oc_host_api *host;
+	oc_owner *owner;
+	oc_proc *proc;
+	oc_peer *peer, *questions; /* the first line, the second */
+	char *settings;
+	oc_call *starting, *stopping;
+	bool started, answered; /* its start is over; it was told so before anybody asked */
+	oc_status start_status;
+	char *start_text;
+	oc_isolate_guest *guests;
+	oc_asked *asked; /* its calls that are open */
+	struct oc_wish *wishes; /* what it asked for and is not over */
+	unsigned n_wishes;
+	oc_watch *patience;
+	oc_fn during; /* a call that was open then; 0: none */
+	char *why; /* its connection ended, before its process did */
+	oc_output output;
+	uint64_t began_ms; /* monotonic */
+	uint64_t figures[9]; /* what it says of itself: see describe() */
+	/* Over its processes. */
+	unsigned failures, restarts;
+	char *last; /* how the last one ended, when that was a failure; NULL */
+	oc_watch *retry;
+	bool retried; /* its start is by that */
+	uint64_t ready_ms; /* how long its last start took */
+};
+
+/* isolate_host.c: a question on the second line; what it started ends with the process. */
+void oc_isolate_asked(oc_isolate *iso, uint32_t id, oc_str op, oc_str payload);
+void oc_isolate_wishes_end(oc_isolate *iso);
+
+#endif

@@ -1,0 +1,146 @@
+// Each way to misbehave, in a process of its own: contained, named, recovered. (What is contained inside the gateway too is
+// asserted there by modules-live.mjs and module-crash.mjs.)
+import fs from 'node:fs';
+import path from 'node:path';
+import { Gateway, bin, cli, done, equal, match, ok, state, test, until } from './lib.mjs';
+
+const instrumented = /__asan_init|__tsan_init/.test(fs.readFileSync(bin, 'latin1'));
+const folder = path.join(state, 'modules');
+const built = path.join(process.env.OC_TOP_BUILDDIR, 'tests/modules/.libs');
+const file = path.join(folder, 'wild.so');
+fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+fs.copyFileSync(path.join(built, 'wild.so'), file);
+fs.chmodSync(file, 0o644);
+equal(cli(['module', 'enable', 'wild', '--yes']).code, 0);
+equal(cli(['config', 'set', 'modules.entries.wild.hangMs', '1000']).code, 0);
+equal(cli(['config', 'set', 'modules.entries.wild.memoryMb', instrumented ? '4096' : '200']).code, 0);
+const gw = await new Gateway().start();
+
+const info = () => gw.rpc('modules.info', { name: 'wild' });
+const wild = (what) => gw.rpcRaw('tools.execute', { name: 'wild', arguments: { what }, session: 'main' });
+const text = async (what) => JSON.stringify(await wild(what));
+const works = () => until('wild to work', async () => /done/.test(await text('nothing')));
+const reload = () => cli(['module', 'reload', 'wild']);
+
+test('a third-party module gets a process of its own', async () => {
+	const m = await info();
+	equal([m.state, m.isolation, m.restarts], ['started', 'process', 0]);
+	ok(m.pid > 0);
+	match(await text('nothing'), /done/);
+	match(cli(['module', 'info', 'wild']).out, /^isolation +process$[^]*^process +\d+, started again 0 times/m);
+});
+
+test('it sees no file, no secret and no process that it was not granted', async () => {
+	match(await text('reach'), /shadow shut, root shut, secret -6, pid own/);
+});
+
+test('what it does wrong by the contract is counted against it', async () => {
+	match(await text('owner'), /done/);
+	await until('it to be degraded', async () => (await info()).state === 'degraded');
+	ok((await info()).violations >= 2);
+	equal(reload().code, 0);
+	equal((await info()).state, 'started');
+});
+
+test('a reply over the limit is an error of that call', async () => {
+	match(await text('big'), /could not be used|error/);
+	await works();
+});
+
+test('many events at once do not break it, many lines are dropped', async () => {
+	match(await text('events'), /done/);
+	match(await text('print'), /done/);
+	await until('the flood to be named', async () => /printed more than 200 lines/.test(gw.log));
+	ok(gw.log.split('of very many').length < 1500);
+});
+
+for (const [what, why] of [['crash', /signal 11 .*while it did tool invoke/], ['exit', /status 3/], ['hang', /hung/], ['garbage', /message|connection|pair1|frame/]])
+	test(`${what}: the call ends, may be tried again, and the module comes back`, async () => {
+		equal(reload().code, 0);
+		const before = await info();
+		const answer = await text(what);
+		ok(!/"done"/.test(answer) || what === 'garbage', answer);
+		await until('its next process', async () => (await info()).pid !== before.pid && /started|degraded/.test((await info()).state));
+		match((await info()).lastFailure, why);
+		match(await text('nothing'), /done/);
+	});
+
+test('a crash in a timer is its own too', async () => {
+	const before = (await info()).restarts;
+	match(await text('timer'), /done/);
+	await until('its next process', async () => (await info()).restarts > before && (await info()).state === 'started');
+	match(await text('nothing'), /done/);
+});
+
+test('memory it does not give back ends at its limit', async () => {
+	if (instrumented)
+		return;
+	equal(reload().code, 0);
+	await wild('leak');
+	await works();
+	const rss = Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${(await info()).pid}/status`, 'utf8'))[1]);
+	ok(rss < 300000);
+});
+
+test('a thread that it leaves is gone with its process', async () => {
+	match(await text('thread'), /done/);
+	const { pid } = await info();
+	equal(reload().code, 0);
+	await until('it to end', () => !fs.existsSync(`/proc/${pid}`));
+});
+
+test('an answer after the call was given up changes nothing', async () => {
+	match(await text('late'), /done/);
+	equal((await info()).state, 'started');
+});
+
+test('again and again: quarantine, with the reason, until it is reloaded', async () => {
+	await until('quarantine', async () => {
+		await wild('crash');
+		return (await info()).state === 'quarantined';
+	}, 30000);
+	match((await info()).reason, /5 times in a row, at last: /);
+	match(cli(['module', 'doctor', 'wild']).out, /problem +wild: .*5 times in a row/);
+	match(cli(['module', 'list']).out, /^wild +1 +quarantined/m);
+	equal(reload().code, 0);
+	match(await text('nothing'), /done/);
+});
+
+function settings(config) {
+	const name = path.join(state, 'openclaw.json'), json = JSON.parse(fs.readFileSync(name, 'utf8'));
+	json.modules.entries.wild.config = config;
+	fs.writeFileSync(name, JSON.stringify(json));
+}
+
+test('one that crashes or hangs in init is given up, and taken up again with settings that suit it', async () => {
+	for (const at of ['init', 'hang']) {
+		settings({ at });
+		await until('quarantine', async () => (await info()).state === 'quarantined', 30000);
+		settings({});
+		await until('the settings to be read', async () => reload().code === 0 && (await info()).state === 'started', 20000);
+	}
+});
+
+test('a new file runs once it is enabled, the gateway stays', async () => {
+	const { pid } = await info();
+	const bytes = fs.readFileSync(file);
+	fs.rmSync(file);
+	fs.writeFileSync(file, Buffer.concat([bytes, Buffer.from('new')]), { mode: 0o644 });
+	const refused = reload();
+	equal(refused.code, 1);
+	match(refused.err, /another than the one that was enabled; the enabled one goes on running/);
+	equal((await info()).pid, pid);
+	match(await text('nothing'), /done/);
+	equal(cli(['module', 'enable', 'wild', '--yes']).code, 0);
+	await until('its next process', async () => (await info()).pid !== pid && (await info()).state === 'started');
+	match(await text('nothing'), /done/);
+});
+
+test('the gateway was the same all the time, and leaves no process behind', async () => {
+	equal((await gw.rpc('modules.info', { name: 'offline' })).state, 'started');
+	const { pid } = await info();
+	equal((await gw.stop()).code, 0);
+	await until('it to end', () => !fs.existsSync(`/proc/${pid}`));
+});
+
+await done();

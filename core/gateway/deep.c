@@ -272,6 +272,10 @@ static cJSON *findings(const struct deep *d, const oc_store_stats *store, const 
 	if (store->stalled_since_ms > 0)
 		finding(list, "store", "make room on the disk; it goes on by itself", "the disk refuses to take changes; %llu wait",
 			(unsigned long long)store->held);
+	if (store->wal_bytes > OC_STORE_WAL_LARGE)
+		finding(list, "store", "end what reads openclaw.db beside the gateway (`fuser openclaw.db`): a shell with an open transaction",
+			"another program has been reading the store for long: the log beside it has %lld MiB and grows until that ends",
+			(long long)(store->wal_bytes >> 20));
 	find_dead(list, d->providers, "provider", "provider");
 	find_dead(list, d->channels, "channel", "channel");
 	oc_auto_json cJSON *keys = oc_agent_keys(gw->agent);

@@ -111,6 +111,7 @@ struct oc_store {
 	oc_status log_status;
 	int log_pages, log_done_pages; /* the writer thread's own: in the log, and how many it had after the last time */
 	uint64_t log_retry_ms;
+	bool log_told; /* that somebody keeps it from beginning anew */
 	/* The writer's connection: made on the thread that writes first, used by one thread at a time. */
 	oc_tx tx;
 	oc_chores chores; /* the writer thread's own */

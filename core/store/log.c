@@ -14,6 +14,7 @@
 
 #define LOG_PAGES 4000	   /* the log may have, 16 MiB */
 #define MORE_PAGES 1000	   /* before the next try, when a reader keeps it from beginning anew */
+#define LARGE_PAGES (int)(OC_STORE_WAL_LARGE / 4096)
 #define RETRY_MS 2000u	   /* after a failure */
 
 static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
@@ -100,8 +101,15 @@ void oc_log_wrote(oc_store *store)
 		copied(store);
 		return;
 	}
-	if (store->log_pages < store->log_done_pages)
+	if (store->log_pages < store->log_done_pages) {
 		store->log_done_pages = 0; /* it began anew */
+		store->log_told = false;
+	}
+	if (store->log_pages > LARGE_PAGES && !store->log_told) {
+		store->log_told = true;
+		oc_warn("store", "another program has been reading %s for long: the log beside it has %d MiB and grows until that ends",
+			store->path, store->log_pages / 256);
+	}
 	int most = store->log_done_pages > 0 ? store->log_done_pages + MORE_PAGES : LOG_PAGES;
 	if (store->log_pages < most || oc_now_ms() < store->log_retry_ms)
 		return;

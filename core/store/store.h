@@ -281,6 +281,8 @@ typedef struct oc_store_stats {
 	uint64_t checkpoints;
 	int64_t file_bytes, wal_bytes;
 } oc_store_stats;
+/* A log larger than this does not come of work: another program has been reading the store for long, which keeps the log. */
+#define OC_STORE_WAL_LARGE ((int64_t)64 << 20)
 void oc_store_get_stats(oc_store *store, oc_store_stats *ret);
 /* The time under which this share of the commits stayed, in microseconds, from the buckets (so: up to twice too much). */
 uint64_t oc_store_latency_us(const oc_store_stats *stats, double share);

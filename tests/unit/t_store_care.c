@@ -703,6 +703,26 @@ static void the_log_stays_small(void **state)
 	run_until(f, written_back);
 }
 
+static bool log_is_small(fixture *f)
+{
+	oc_store_stats stats;
+	oc_store_get_stats(f->store, &stats);
+	return stats.wal_bytes < OC_STORE_WAL_LARGE / 2;
+}
+
+/* A shell with an open transaction needs the log as it is: it grows, which is seen, and is cut when the shell ends. */
+static void a_long_reader_is_seen(void **state)
+{
+	fixture *f = *state;
+	sqlite3 *reader = NULL;
+	say(f, KEY, "user", "hello");
+	assert_int_equal(sqlite3_open(f->path, &reader), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM sessions", NULL, NULL, NULL), SQLITE_OK);
+	assert_true(write_much(f, 80) > OC_STORE_WAL_LARGE);
+	assert_int_equal(sqlite3_close(reader), SQLITE_OK);
+	run_until(f, log_is_small);
+}
+
 static void the_file_stays_small(void **state)
 {
 	fixture *f = *state;
@@ -752,6 +772,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(dead_letters, setup, teardown),
 		cmocka_unit_test_setup_teardown(old_things_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_log_stays_small, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_long_reader_is_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_file_stays_small, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,8 +243,11 @@ static void on_started(void *arg, oc_status status, oc_str result)
 		status = oc_fail(&err, OC_E_PROTOCOL, NULL, "its process does not say what it offers");
 	for (uint32_t i = 0; i < n && status == OC_OK; i++) {
 		status = add_guest(iso, &ifaces[i], i, &err);
-		kinds |= ifaces[i].kind < 32 ? UINT32_C(1) << ifaces[i].kind : 0;
+		kinds |= UINT32_C(1) << (ifaces[i].kind & 31);
 	}
+	if (status == OC_OK && (oc_module_manifest(iso->self)->kinds & ~kinds) != 0)
+		status = oc_fail(&err, OC_E_INVALID, "list only the kinds that the descriptor has in module.json",
+				 "the manifest lists a kind of which the descriptor has no interface");
 	if (status == OC_OK) {
 		iso->started = true;
 		iso->ready_ms = oc_now_ms() - iso->began_ms;

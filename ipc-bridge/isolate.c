@@ -28,6 +28,18 @@ enum {
 	PATHS_MAX = 32,
 };
 
+/* Instrumented builds reserve terabytes before main, which count. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MEMORY_UNIT (UINT64_C(1) << 40)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MEMORY_UNIT (UINT64_C(1) << 40)
+#endif
+#endif
+#ifndef MEMORY_UNIT
+#define MEMORY_UNIT (UINT64_C(1) << 20)
+#endif
+
 static void over(oc_isolate *iso, const char *how);
 
 /* ---- Calls ---- */
@@ -371,7 +383,7 @@ static void on_exit_of(void *arg, oc_status status, int exit_code, int signal, o
 	else if (signal != 0)
 		(void)snprintf(how, sizeof(how), "its process crashed with signal %d%s%s", signal, signal == 11 ? " (segmentation fault)" : "", during);
 	else
-		(void)snprintf(how, sizeof(how), "its process ended with status %d", exit_code);
+		(void)snprintf(how, sizeof(how), "its process ended with status %d%s", exit_code, during);
 	over(iso, how);
 }
 
@@ -540,7 +552,7 @@ static oc_status spawn(oc_isolate *iso, int fd, oc_err *err)
 		.profile = {.level = oc_sandbox_level_parse(level) != 0 ? oc_sandbox_level_parse(level) : OC_SANDBOX_STRICT,
 			    .network = oc_module_may(iso->self, OC_STR("net")) && oc_json_bool(entry, "network", true),
 			    .read = g.read, .write = g.write, .cwd = "/", .argv = argv,
-			    .limits = {.memory_bytes = (uint64_t)bounded(oc_json_i64(entry, "memoryMb", MEMORY_MB), MEMORY_MIN_MB, MEMORY_MAX_MB) << 20,
+			    .limits = {.memory_bytes = (uint64_t)bounded(oc_json_i64(entry, "memoryMb", MEMORY_MB), MEMORY_MIN_MB, MEMORY_MAX_MB) * MEMORY_UNIT,
 				       .processes = THREADS_MAX, .cpu_seconds = UINT32_MAX}},
 		.flags = OC_PROC_MERGE, .pass_fd = fd, .on_output = on_output, .on_exit = on_exit_of, .arg = iso,
 	};
@@ -767,7 +779,7 @@ static oc_status configure_procs(oc_isolates *all, oc_err *err)
 	oc_auto_free char *media = oc_path_join(all->state, "media");
 	const char *open[] = {workspace, media, NULL};
 	oc_procs_options options = {.level = OC_SANDBOX_OFF, .network = true, .state_dir = all->state, .open = open, .max_processes = 256,
-				    .limits = {.cpu_seconds = UINT32_MAX, .memory_bytes = (uint64_t)MEMORY_MAX_MB << 20},
+				    .limits = {.cpu_seconds = UINT32_MAX, .memory_bytes = (uint64_t)MEMORY_MAX_MB * MEMORY_UNIT},
 				    .allow_downgrade = oc_config_bool(all->config, "tools.exec.sandbox.allowDowngrade", false)};
 	if (workspace == NULL || media == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for modules' processes");

@@ -656,7 +656,12 @@ static void reconfigure(oc_module *m, oc_batch *b)
 		oc_free(text);
 		return;
 	}
-	st = oc_module_running(m) ? hand_settings(m, text) : OC_E_RESTART;
+	if (oc_module_running(m)) {
+		st = hand_settings(m, text);
+	} else {
+		oc_free(text);
+		st = OC_E_RESTART;
+	}
 	if (st == OC_OK)
 		oc_info("module", "module %s took new settings", m->name);
 	else if (st == OC_E_RESTART)

@@ -59,10 +59,11 @@ test('module trace shows each call and its time while it is watched', async () =
 	let out = '';
 	watch.stdout.on('data', (d) => (out += d));
 	const seen = () => out.trim().split('\n').filter(Boolean).map((line) => JSON.parse(line));
-	await until('a call to be seen', async () => (await rude('slow'), seen().some((e) => e.what === 'done')));
+	const whole = () => seen().find((e) => e.what === 'call' && seen().some((d) => d.what === 'done' && d.call === e.call));
+	await until('a call to be seen', async () => (await rude('slow'), whole() !== undefined));
 	watch.kill('SIGINT');
 	await new Promise((resolve) => watch.on('close', (code) => resolve(equal(code, 0))));
-	const done = seen().find((e) => e.what === 'done'), call = seen().find((e) => e.what === 'call' && e.call === done.call);
+	const call = whole(), done = seen().find((e) => e.what === 'done' && e.call === call.call);
 	equal([call.function, done.function, done.status], ['tool invoke', 'tool invoke', 'ok']);
 	// In a process of its own (the default) the time is not spent in the gateway.
 	ok(call.ms < 100 && done.ms >= 120, JSON.stringify([call, done]));

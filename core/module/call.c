@@ -83,7 +83,7 @@ static void tell(oc_slot *slot, oc_status status, oc_str result, bool keep)
 	oc_buf *held = oc_buf_ref(slot->result);
 
 	count(slot->module, status);
-	if (slot->module->trace != NULL)
+	if (slot->traced_ns != 0 && slot->module->trace != NULL)
 		oc_trace_add(slot->module, "done", oc_fn_name(slot->fn), slot->handle, slot->traced_ns, result.n, status);
 	if (keep) {
 		slot->state = SLOT_ORPHAN;

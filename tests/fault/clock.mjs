@@ -60,6 +60,7 @@ writeConfig({
 		maintenance: { mode: 'enforce', pruneAfter: '7d', eventRetention: '7d', deliveryRetention: '7d' },
 	},
 	messages: { queue: { mode: 'followup', debounceMs: 0, cap: 1000 } },
+	modules: { entries: { wire: { isolation: 'inprocess' } } }, // its socket is the test's
 	commands: { useAccessGroups: false },
 	channels: {
 		wire: { dmPolicy: 'open', replyToMode: 'all', socket: network.path },

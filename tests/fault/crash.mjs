@@ -61,6 +61,7 @@ writeConfig({
 	agents: { defaults: { model: { primary: 'offline/echo' }, workspace } },
 	session: { dmScope: 'per-channel-peer', typingMode: 'never' },
 	messages: { queue: { mode: 'followup', debounceMs: 0, cap: 1000 } },
+	modules: { entries: { wire: { isolation: 'inprocess' } } }, // its socket is the test's
 	commands: { useAccessGroups: false },
 	channels: { wire: { dmPolicy: 'open', replyToMode: 'all', socket } },
 });

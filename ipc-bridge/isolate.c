@@ -521,9 +521,9 @@ static void on_line(void *arg, oc_str line)
 	oc_auto_json cJSON *o = NULL;
 	char where[96];
 	(void)snprintf(where, sizeof(where), "module %s", iso->name);
-	if (line.p[0] == '{' && oc_json_parse(line, NULL, &o, NULL) == OC_OK && oc_json_get(o, "msg") != NULL) {
+	if (line.p[0] == '{' && oc_json_parse(line, NULL, &o, NULL) == OC_OK && oc_json_get(o, "message") != NULL) {
 		int level = oc_log_level_parse(oc_json_str(o, "level", "info"));
-		oc_log(level != 0 ? level : OC_LOG_INFO, where, "%s", oc_json_str(o, "msg", ""));
+		oc_log(level != 0 ? level : OC_LOG_INFO, where, "%s", oc_json_str(o, "message", ""));
 	} else {
 		oc_info(where, "%.*s", OC_STR_ARG(line));
 	}

@@ -109,7 +109,11 @@ static void on_started(void *arg, unsigned started, unsigned failed)
 	(void)started;
 	(void)failed;
 	if (!oc_module_running(host.module)) {
-		answer(host.start_id, OC_E_UNAVAILABLE, oc_str_of(oc_module_reason(host.module)));
+		oc_auto_json cJSON *why = cJSON_CreateObject();
+		(void)oc_json_set_str(why, "message", oc_module_reason(host.module));
+		(void)oc_json_set_str(why, "remedy", oc_module_remedy(host.module));
+		oc_auto_free char *text = oc_json_print(why);
+		answer(host.start_id, OC_E_UNAVAILABLE, oc_str_of(text != NULL ? text : oc_module_reason(host.module)));
 		return;
 	}
 	oc_modules_each_guest(host.modules, 0, keep_guest, NULL);

@@ -119,16 +119,17 @@ struct oc_store {
 
 #define OC_STORE_QUEUE_MAX 8192u
 
-/* How many jobs may wait. What was accepted has half of it for itself: new work is refused first. */
+/* How many jobs may wait. What was accepted has most of it for itself, because to refuse that is to lose it: new work is refused
+ * long before (running turns, which are bounded, have a few jobs here each). */
 static inline size_t oc_store_queue_max(bool accepted)
 {
-	size_t max = OC_STORE_QUEUE_MAX;
+	size_t fresh = OC_STORE_QUEUE_MAX / 4;
 #ifdef OC_FAULT_POINTS
 	const char *fewer = getenv("OPENCLAW_FAULT_QUEUE");
 	if (fewer != NULL)
-		max = strtoul(fewer, NULL, 10);
+		fresh = strtoul(fewer, NULL, 10);
 #endif
-	return accepted ? max : max / 2;
+	return accepted ? OC_STORE_QUEUE_MAX : fresh;
 }
 
 /* How long another process' lock is waited for. The gateway's accepted work is tried again anyway, and new work should hear

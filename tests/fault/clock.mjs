@@ -26,9 +26,8 @@ function setClock(offset) {
 	fs.writeSync(clockFd, bytes, 0, 8, 0);
 }
 setClock(0);
-const env = { OC_TEST_CLOCK: clockFile, LD_PRELOAD: path.join(build, 'clock.so') };
-if (process.env.ASAN_OPTIONS !== undefined)
-	env.ASAN_OPTIONS = `${process.env.ASAN_OPTIONS}:verify_asan_link_order=0`;
+const env = { OC_TEST_CLOCK: clockFile, LD_PRELOAD: path.join(build, 'clock.so'),
+	ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:verify_asan_link_order=0` }; // which is told that it comes second
 
 // ---- The gateway and its surroundings ----
 

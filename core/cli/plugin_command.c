@@ -14,10 +14,11 @@
 
 /* ---- What a command asks of the gateway: this program stands between them ---- */
 
-static void on_called(void *arg, oc_status status, const cJSON *result, const oc_err *err)
+static void on_called(void *arg, oc_status status, cJSON *result, const oc_err *err)
 {
 	oc_plugin_ticket *ticket = arg;
-	oc_auto_free char *text = status == OC_OK ? oc_json_print(result) : NULL;
+	oc_auto_json cJSON *own = result;
+	oc_auto_free char *text = status == OC_OK ? oc_json_print(own) : NULL;
 	if (text != NULL)
 		oc_bridge_answer(*ticket, OC_OK, oc_str_of(text));
 	else if (status == OC_OK)

@@ -163,7 +163,7 @@ typedef struct remote_call {
 static void answered(void *arg, oc_status status, int http_status, oc_str body)
 {
 	remote_call *c = arg;
-	oc_auto_json cJSON *result = NULL;
+	cJSON *result = NULL;
 	oc_err err = {0};
 	if (status == OC_OK)
 		status = read_answer(body, http_status, &result, &err);
@@ -219,13 +219,12 @@ typedef struct waiting {
 	oc_loop *loop;
 } waiting;
 
-static void on_answer(void *arg, oc_status status, const cJSON *result, const oc_err *err)
+static void on_answer(void *arg, oc_status status, cJSON *result, const oc_err *err)
 {
 	waiting *w = arg;
 	w->status = status;
-	if (status == OC_OK && (w->result = cJSON_Duplicate(result, true)) == NULL)
-		w->status = oc_fail(w->err, OC_E_NOMEM, NULL, "no memory for the answer");
-	else if (status != OC_OK && w->err != NULL)
+	w->result = result;
+	if (status != OC_OK && w->err != NULL)
 		*w->err = *err;
 	oc_loop_stop(w->loop);
 }

@@ -29,8 +29,9 @@ int oc_remote_process(void);
 bool oc_remote_named(void);
 /* Calls a method and waits. params is taken over (NULL: none). OC_E_UNAVAILABLE: no gateway runs. timeout_ms 0: 10 s. */
 oc_status oc_remote_call(const char *method, cJSON *params, unsigned timeout_ms, cJSON **ret_result, oc_err *err);
-/* The same without waiting: params are copied; done once, later, unless the owner is swept first; result is borrowed. */
-typedef void (*oc_remote_done)(void *arg, oc_status status, const cJSON *result, const oc_err *err);
+/* The same without waiting: params are copied; done once, later, unless the owner is swept first; result is the
+ * receiver's. */
+typedef void (*oc_remote_done)(void *arg, oc_status status, cJSON *result, const oc_err *err);
 oc_status oc_remote_start(oc_owner *owner, const char *method, const cJSON *params, unsigned timeout_ms, oc_remote_done done, void *arg,
 			  oc_err *err);
 /* After a command changed the configuration: waits until the gateway of this state folder, if one runs, goes by it, so that the

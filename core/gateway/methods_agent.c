@@ -261,13 +261,20 @@ static void modules_list(oc_method_call *call, const cJSON *params)
 const oc_method oc_method_modules_list = {"modules.list", OC_SCOPE_READ, "every module found, its state and why",
 					  OBJECT(""), modules_list};
 
-static void modules_info(oc_method_call *call, const cJSON *params)
+/* The module that the parameters name; NULL: there is none, which is answered. */
+static oc_module *named_module(oc_method_call *call, const cJSON *params)
 {
 	const char *name = oc_json_str(params, "name", "");
 	oc_module *module = oc_modules_find(oc_method_gateway(call)->rt->modules, name);
 	if (module == NULL)
 		oc_method_failf(call, OC_E_NOT_FOUND, "modules.list names them", "there is no module \"%s\"", name);
-	else
+	return module;
+}
+
+static void modules_info(oc_method_call *call, const cJSON *params)
+{
+	oc_module *module = named_module(call, params);
+	if (module != NULL)
 		oc_method_reply(call, oc_module_describe(module, true));
 }
 
@@ -276,11 +283,8 @@ const oc_method oc_method_modules_info = {"modules.info", OC_SCOPE_READ, "one mo
 
 static void modules_trace(oc_method_call *call, const cJSON *params)
 {
-	const char *name = oc_json_str(params, "name", "");
-	oc_module *module = oc_modules_find(oc_method_gateway(call)->rt->modules, name);
-	if (module == NULL)
-		oc_method_failf(call, OC_E_NOT_FOUND, "modules.list names them", "there is no module \"%s\"", name);
-	else
+	oc_module *module = named_module(call, params);
+	if (module != NULL)
 		oc_method_reply(call, oc_module_trace_read(module, (uint64_t)oc_json_i64(params, "after", 0)));
 }
 
@@ -311,15 +315,14 @@ static void reloaded(void *arg, unsigned started, unsigned failed)
 
 static void modules_reload(oc_method_call *call, const cJSON *params)
 {
-	oc_modules *modules = oc_method_gateway(call)->rt->modules;
-	oc_module *module = oc_modules_find(modules, oc_json_str(params, "name", ""));
+	oc_module *module = named_module(call, params);
 	oc_err err = {0};
+	if (module == NULL)
+		return;
 	reload *r = oc_alloc(sizeof *r);
 	oc_status status = r == NULL ? OC_E_NOMEM : OC_OK;
-	if (module == NULL)
-		status = oc_fail(&err, OC_E_NOT_FOUND, "modules.list names them", "there is no module \"%s\"", oc_json_str(params, "name", ""));
 	if (status == OC_OK) {
-		*r = (reload){.call = call, .modules = modules};
+		*r = (reload){.call = call, .modules = oc_method_gateway(call)->rt->modules};
 		(void)snprintf(r->name, sizeof r->name, "%s", oc_module_name(module));
 		status = oc_module_reload(module, reloaded, r, &err);
 	}

@@ -164,6 +164,21 @@ static void ids_have_their_form(void **state)
 	assert_int_equal(strspn(oc_id_token(t, 16), "abcdefghijklmnopqrstuvwxyz234567"), 16);
 	char when[32];
 	assert_string_equal(oc_wall_format(1769862896789, when, sizeof when), "2026-01-31T12:34:56.789Z");
+	static const struct {
+		const char *text;
+		int64_t ms; /* -1: refused */
+	} times[] = {
+		{"2026-01-31T12:34:56.789Z", 1769862896789}, {"2026-01-31T12:34:56,7890001Z", 1769862896789},
+		{"2026-01-31 13:34:56.789+01:00", 1769862896789}, {"2026-01-31T07:04:56.789-0530", 1769862896789},
+		{"2026-01-31", 1769817600000}, {"1970-01-01T00:00", 0}, {"2024-02-29T00:00:00Z", 1709164800000},
+		{"2026-02-29", -1}, {"2026-13-01", -1}, {"2026-01-31T24:00Z", -1}, {"2026-01-31T12:34:56.Z", -1},
+		{"2026-01-31T12:34:56Zx", -1}, {"2026-01-31T12", -1}, {"26-01-31", -1}, {"", -1}, {"2026-01-31T12:34+1", -1},
+	};
+	for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+		int64_t ms = -1;
+		assert_int_equal(oc_wall_parse(oc_str_of(times[i].text), &ms), times[i].ms >= 0);
+		assert_int_equal(ms, times[i].ms);
+	}
 }
 
 /* The published values: what is in a store was made with them. */

@@ -35,9 +35,13 @@ EXTRA_PROGRAMS += %D%/bench_bridge
 tests_bench_bench_bridge_SOURCES = %D%/bench_bridge.c
 tests_bench_bench_bridge_LDADD = $(OC_LIBS)
 EXTRA_DIST += %D%/bridge.mjs %D%/bridge_echo.js
-EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/telegram.mjs %D%/idle.mjs %D%/soak.mjs
-EXTRA_DIST += %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/idle.mjs %D%/soak.mjs %D%/retention.mjs
-EXTRA_DIST += %D%/README.md %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/telegram.mjs %D%/idle.mjs %D%/soak.mjs
+# Modules, inside the gateway and in processes of their own.
+bench_programs += %D%/bench_module
+EXTRA_PROGRAMS += %D%/bench_module
+tests_bench_bench_module_SOURCES = %D%/bench_module.c
+tests_bench_bench_module_LDADD = $(OC_LIBS)
+EXTRA_DIST += %D%/modules.sh %D%/module.json %D%/module_echo.c
+EXTRA_DIST += %D%/README.md %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %D%/telegram.mjs %D%/idle.mjs %D%/soak.mjs %D%/retention.mjs
 
 bench: all $(bench_programs)
 	$(srcdir)/tests/bench/run.sh .
@@ -46,6 +50,7 @@ bench: all $(bench_programs)
 	$(srcdir)/tests/bench/turns.sh .
 	$(NODE) $(srcdir)/tests/bench/telegram.mjs ./openclaw
 	$(NODE) $(srcdir)/tests/bench/idle.mjs ./openclaw
+	CC='$(CC)' $(srcdir)/tests/bench/modules.sh .
 	if test -x %D%/bench_bridge; then $(NODE) $(srcdir)/tests/bench/bridge.mjs .; fi
 	%D%/bench_store append
 	%D%/bench_store open

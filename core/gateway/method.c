@@ -15,7 +15,7 @@ struct oc_method_call {
 	void *arg;
 };
 
-/* Sorted by wire name, which sorts as the C names do ('.' and '_' stand at the same places). */
+/* Sorted by wire name. */
 static const oc_method *const table[] = {
 #define ROW(name) &oc_method_##name,
 	OC_METHOD_LIST(ROW)
@@ -52,6 +52,51 @@ void oc_method_cleanup(void)
 		cJSON_Delete(schemas[i]);
 		schemas[i] = NULL;
 	}
+}
+
+/* ---- Scopes ---- */
+
+static const struct {
+	const char *name;
+	unsigned bit, contains;
+} scopes[] = {
+	{"node", OC_SCOPE_NODE, OC_SCOPE_NODE},
+	{"pairing", OC_SCOPE_PAIRING, OC_SCOPE_PAIRING},
+	{"approvals", OC_SCOPE_APPROVALS, OC_SCOPE_APPROVALS},
+	{"admin", OC_SCOPE_ADMIN, OC_SCOPE_ALL},
+	{"write", OC_SCOPE_WRITE, OC_SCOPE_WRITE | OC_SCOPE_READ},
+	{"read", OC_SCOPE_READ, OC_SCOPE_READ},
+};
+
+const char *oc_scope_name(unsigned scope)
+{
+	for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++)
+		if ((scope & scopes[i].bit) != 0)
+			return scopes[i].name;
+	return "none";
+}
+
+unsigned oc_scope_bits(oc_str name)
+{
+	const size_t prefix = strlen("operator.");
+	if (oc_str_starts(name, "operator."))
+		name = (oc_str){name.p + prefix, name.n - prefix};
+	for (size_t i = 1; i < sizeof scopes / sizeof *scopes; i++)
+		if (oc_str_eqz(name, scopes[i].name))
+			return scopes[i].contains;
+	return 0;
+}
+
+cJSON *oc_scope_list(unsigned bits, const char *prefix)
+{
+	cJSON *list = cJSON_CreateArray();
+	for (unsigned bit = OC_SCOPE_READ; bit <= OC_SCOPE_PAIRING; bit <<= 1) {
+		char name[32];
+		(void)snprintf(name, sizeof name, "%s%s", prefix, oc_scope_name(bit));
+		if ((bits & bit) != 0 && list != NULL)
+			cJSON_AddItemToArray(list, cJSON_CreateString(name));
+	}
+	return list;
 }
 
 /* ---- Clients ---- */
@@ -117,6 +162,23 @@ void oc_method_fail(oc_method_call *call, const oc_err *err)
 	finish(call, err->code != OC_OK ? err->code : OC_E_INTERNAL, OC_STR_NONE, err);
 }
 
+void oc_method_fail_with(oc_method_call *call, const oc_err *err, cJSON *details)
+{
+	char *text = details != NULL ? oc_json_print(details) : NULL;
+	cJSON_Delete(details);
+	finish(call, err->code, oc_str_of(text != NULL ? text : ""), err);
+	oc_free(text);
+}
+
+void oc_method_accept(oc_method_call *call, cJSON *result)
+{
+	char *text = call->client->interim != NULL && result != NULL ? oc_json_print(result) : NULL;
+	cJSON_Delete(result);
+	if (text != NULL)
+		call->client->interim(call->arg, oc_str_of(text));
+	oc_free(text);
+}
+
 void oc_method_failf(oc_method_call *call, oc_status status, const char *remedy, const char *format, ...)
 {
 	oc_err err;
@@ -131,15 +193,60 @@ void oc_method_failf(oc_method_call *call, oc_status status, const char *remedy,
 
 /* ---- Dispatch ---- */
 
-static oc_status check_params(int i, const cJSON *params, oc_err *err)
+/* How OpenClaw's own clients are told what is wrong with their parameters: all of it, with JSON pointers. */
+static bool add_issue(void *arg, const oc_schema_issue *issue)
+{
+	oc_sbuf *b = arg;
+	char at[200];
+	(void)snprintf(at, sizeof at, "%s", issue->path);
+	bool unknown = strcmp(issue->keyword, "additionalProperties") == 0 && issue->value != NULL && issue->value->string != NULL;
+	char *last = unknown ? strrchr(at, '.') : NULL;
+	if (unknown) /* the path of the object it is in */
+		*(last != NULL ? last : at) = 0;
+	for (char *p = at; *p != 0; p++)
+		*p = *p == '.' || *p == '[' ? '/' : *p == ']' ? ' ' : *p;
+	oc_sbuf_z(b, b->n > 0 ? "; " : "");
+	if (at[0] != 0)
+		oc_sbuf_printf(b, "at /%s: ", oc_str_trim(oc_str_of(at)).n > 0 ? at : "");
+	else if (unknown)
+		oc_sbuf_z(b, "at root: ");
+	const char *name = strchr(issue->message, '"');
+	if (unknown)
+		oc_sbuf_printf(b, "unexpected property '%s'", issue->value->string);
+	else if (strcmp(issue->keyword, "required") == 0 && name != NULL)
+		oc_sbuf_printf(b, "must have required property '%.*s'", (int)strcspn(name + 1, "\""), name + 1);
+	else
+		oc_sbuf_z(b, issue->message);
+	return b->error == OC_OK;
+}
+
+oc_status oc_params_check(const cJSON *schema, const char *what, const cJSON *value, oc_err *err)
+{
+	oc_sbuf b;
+	oc_sbuf_init(&b, sizeof err->text);
+	oc_status status = oc_schema_report_all(schema, value, NULL, add_issue, &b);
+	if (status != OC_OK)
+		status = oc_fail(err, status, NULL, "invalid %s: %s", what, oc_sbuf_view(&b).p);
+	oc_sbuf_free(&b);
+	return status;
+}
+
+static oc_status check_params(int i, const cJSON *params, bool pointers, oc_err *err)
 {
 	const oc_method *m = table[i];
+	char what[80];
 	/* The usual probe has no parameters: nothing to look up. */
 	if (m->params == NULL || (params->child == NULL && strstr(m->params, "\"required\"") == NULL))
 		return OC_OK;
 	if (schemas[i] == NULL && oc_json_parse(oc_str_of(m->params), NULL, &schemas[i], err) != OC_OK)
 		return oc_err_prefix(err, "schema of %s", m->name);
-	return oc_schema_check(schemas[i], params, err);
+	if (pointers) {
+		(void)snprintf(what, sizeof what, "%s params", m->name);
+		return oc_params_check(schemas[i], what, params, err);
+	}
+	if (oc_schema_check(schemas[i], params, err) == OC_OK)
+		return OC_OK;
+	return oc_err_prefix(err, "%s: params", m->name);
 }
 
 static void refuse(oc_method_answer answer, void *arg, const oc_err *err)
@@ -168,7 +275,9 @@ void oc_method_start(oc_client *client, int i, const cJSON *params, oc_method_an
 	oc_err err = {0};
 	const oc_method *m = table[i];
 	if ((m->scope & ~client->scopes) != 0) {
-		if (client->scopes == 0)
+		if (client->protocol != 0)
+			oc_fail(&err, OC_E_DENIED, NULL, "missing scope: operator.%s", oc_scope_name(m->scope & ~client->scopes));
+		else if (client->scopes == 0)
 			oc_fail(&err, OC_E_AUTH, "send `Authorization: Bearer TOKEN`, or call auth.login first",
 				"%s needs authentication", m->name);
 		else
@@ -179,8 +288,7 @@ void oc_method_start(oc_client *client, int i, const cJSON *params, oc_method_an
 	static const cJSON nothing = {.type = cJSON_Object};
 	if (params == NULL)
 		params = &nothing;
-	if (check_params(i, params, &err) != OC_OK) {
-		oc_err_prefix(&err, "%s: params", m->name);
+	if (check_params(i, params, client->protocol != 0, &err) != OC_OK) {
 		refuse(answer, arg, &err);
 		return;
 	}

@@ -19,10 +19,36 @@ typedef struct oc_gateway oc_gateway;
 typedef struct oc_client oc_client;
 typedef struct oc_method_call oc_method_call;
 
-enum { OC_SCOPE_NONE = 0, OC_SCOPE_READ = 1, OC_SCOPE_WRITE = 2, OC_SCOPE_ADMIN = 4, OC_SCOPE_ALL = 7 };
+/* What a client may do. Over OpenClaw's own protocol they are operator.read, operator.write and so on, and the role node. */
+enum {
+	OC_SCOPE_NONE = 0,
+	OC_SCOPE_READ = 1,
+	OC_SCOPE_WRITE = 2,
+	OC_SCOPE_ADMIN = 4,
+	OC_SCOPE_APPROVALS = 8,
+	OC_SCOPE_PAIRING = 16,
+	OC_SCOPE_ALL = 31, /* of an operator */
+	OC_SCOPE_NODE = 32 /* methods for nodes, not for operators */
+};
+/* "none", "read", "write", "admin", "approvals", "pairing", "node"; of several bits the name of the highest. */
+const char *oc_scope_name(unsigned scope);
+/* The bits of "read", "write", ... with or without "operator." before it, and of what it contains: write contains read, admin
+ * everything. 0: it is none. */
+unsigned oc_scope_bits(oc_str name);
+/* ["read","write",...] of an operator's bits, with prefix ("", "operator.") before each. NULL: no memory. */
+cJSON *oc_scope_list(unsigned scopes, const char *prefix);
+
+/* Schemas of parameters: members are OC_STRING("name"), or written out; required is a list "\"a\",\"b\"". */
+#define OC_PARAMS(members) "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{" members "}}"
+#define OC_PARAMS_REQ(required, members) \
+	"{\"type\":\"object\",\"additionalProperties\":false,\"required\":[" required "],\"properties\":{" members "}}"
+#define OC_STRING(name) "\"" name "\":{\"type\":\"string\",\"maxLength\":512}"
+#define OC_NAME(name) "\"" name "\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":512}" /* not empty */
+#define OC_BOOLEAN(name) "\"" name "\":{\"type\":\"boolean\"}"
+#define OC_COUNT(name, most) "\"" name "\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":" #most "}"
 
 typedef struct oc_method {
-	const char *name; /* "session.message" */
+	const char *name; /* "session.message", "chat.send": of either naming; all can be called over either protocol */
 	unsigned scope;   /* what the client must have; OC_SCOPE_NONE: no authentication needed */
 	const char *summary;
 	const char *params; /* JSON Schema of the parameters object; NULL: none are taken */
@@ -40,6 +66,9 @@ struct oc_client {
 	bool can_events; /* notify works */
 	const struct oc_http_peer *peer; /* valid while not gone; NULL: nobody from outside */
 	void (*notify)(oc_client *client, oc_str json); /* sends one message */
+	unsigned protocol; /* of OpenClaw's own protocol: 3 or 4; 0: JSON-RPC */
+	/* A first answer to a call that is answered again when it is over; NULL: the protocol has no such thing. */
+	void (*interim)(void *arg, oc_str result);
 	struct oc_event_sub *subs; /* its subscriptions (events.c) */
 };
 void oc_client_ref(oc_client *client);
@@ -55,6 +84,10 @@ oc_client *oc_method_client(const oc_method_call *call);
 void oc_method_reply(oc_method_call *call, cJSON *result);
 void oc_method_reply_text(oc_method_call *call, oc_str json);
 void oc_method_fail(oc_method_call *call, const oc_err *err);
+/* As oc_method_fail, with details for programs; takes them (NULL: none). */
+void oc_method_fail_with(oc_method_call *call, const oc_err *err, cJSON *details);
+/* Before it: "accepted", where the protocol can say so. Takes the tree. */
+void oc_method_accept(oc_method_call *call, cJSON *result);
 void oc_method_failf(oc_method_call *call, oc_status status, const char *remedy, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
@@ -69,6 +102,9 @@ void oc_method_start(oc_client *client, int row, const cJSON *params_or_null, oc
  * JSON details. */
 bool oc_method_guest(oc_client *client, oc_str name, const cJSON *params_or_null, oc_method_answer answer, void *arg);
 const char *oc_method_guest_scope(const char *scope); /* "read", "write", "admin" */
+
+/* Checks a value as parameters are checked for OpenClaw's own clients: err says everything that is wrong with `what`. */
+oc_status oc_params_check(const cJSON *schema, const char *what, const cJSON *value, oc_err *err);
 
 /* The i-th method, sorted by name; NULL past the end. */
 const oc_method *oc_method_row(size_t i);

@@ -56,10 +56,9 @@ static void system_methods(oc_method_call *call, const cJSON *params)
 	cJSON *result = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(result, "methods");
 	const oc_method *m;
 	for (size_t i = 0; list != NULL && (m = oc_method_row(i)) != NULL; i++) {
-		static const char *const scopes[] = {"none", "read", "write", "", "admin"};
 		cJSON *row = cJSON_CreateObject();
 		oc_json_set_str(row, "name", m->name);
-		oc_json_set_str(row, "scope", scopes[m->scope]);
+		oc_json_set_str(row, "scope", oc_scope_name(m->scope));
 		oc_json_set_str(row, "summary", m->summary);
 		oc_json_set(row, "params", cJSON_Parse(m->params));
 		cJSON_AddItemToArray(list, row);
@@ -132,7 +131,10 @@ static void auth_login(oc_method_call *call, const cJSON *params)
 	}
 	client->scopes = OC_SCOPE_ALL;
 	client->can_events = client->notify != NULL;
-	oc_method_reply_text(call, OC_STR("{\"ok\":true,\"scopes\":[\"read\",\"write\",\"admin\"]}"));
+	cJSON *result = cJSON_CreateObject();
+	oc_json_set_bool(result, "ok", true);
+	oc_json_set(result, "scopes", oc_scope_list(client->scopes, ""));
+	oc_method_reply(call, result);
 }
 
 const oc_method oc_method_auth_login = {
@@ -144,13 +146,8 @@ static void auth_me(oc_method_call *call, const cJSON *params)
 {
 	(void)params;
 	unsigned scopes = oc_method_client(call)->scopes;
-	cJSON *result = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(result, "scopes");
-	if ((scopes & OC_SCOPE_READ) != 0)
-		cJSON_AddItemToArray(list, cJSON_CreateString("read"));
-	if ((scopes & OC_SCOPE_WRITE) != 0)
-		cJSON_AddItemToArray(list, cJSON_CreateString("write"));
-	if ((scopes & OC_SCOPE_ADMIN) != 0)
-		cJSON_AddItemToArray(list, cJSON_CreateString("admin"));
+	cJSON *result = cJSON_CreateObject();
+	oc_json_set(result, "scopes", oc_scope_list(scopes, ""));
 	oc_json_set_bool(result, "authenticated", scopes != 0);
 	oc_method_reply(call, result);
 }

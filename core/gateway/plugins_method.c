@@ -42,7 +42,7 @@ static oc_status status_of(const char *code)
 static cJSON *client_json(const oc_client *client)
 {
 	cJSON *o = cJSON_CreateObject(), *connect = cJSON_AddObjectToObject(o, "connect");
-	cJSON *who = cJSON_AddObjectToObject(connect, "client"), *scopes = cJSON_AddArrayToObject(connect, "scopes");
+	cJSON *who = cJSON_AddObjectToObject(connect, "client");
 	(void)oc_json_set_i64(connect, "minProtocol", 3);
 	(void)oc_json_set_i64(connect, "maxProtocol", 3);
 	(void)oc_json_set_str(connect, "role", "operator");
@@ -50,12 +50,7 @@ static cJSON *client_json(const oc_client *client)
 	(void)oc_json_set_str(who, "version", PACKAGE_VERSION);
 	(void)oc_json_set_str(who, "platform", "linux");
 	(void)oc_json_set_str(who, "mode", "backend");
-	if ((client->scopes & OC_SCOPE_READ) != 0)
-		(void)cJSON_AddItemToArray(scopes, cJSON_CreateString("operator.read"));
-	if ((client->scopes & OC_SCOPE_WRITE) != 0)
-		(void)cJSON_AddItemToArray(scopes, cJSON_CreateString("operator.write"));
-	if ((client->scopes & OC_SCOPE_ADMIN) != 0)
-		(void)cJSON_AddItemToArray(scopes, cJSON_CreateString("operator.admin"));
+	(void)oc_json_set(connect, "scopes", oc_scope_list(client->scopes, "operator."));
 	if (client->peer != NULL && !client->peer->is_unix)
 		(void)oc_json_set_str(o, "clientIp", client->peer->address);
 	return o;

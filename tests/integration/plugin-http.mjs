@@ -269,7 +269,7 @@ test('nothing can be smuggled through', async () => {
 });
 
 test('gateway methods: parameters, the client, answers and refusals', async () => {
-	equal(await gw.rpc('web.add', { a: 2, b: 3 }), { sum: 5, scopes: ['operator.read', 'operator.write', 'operator.admin'], method: 'web.add', chat: false });
+	equal(await gw.rpc('web.add', { a: 2, b: 3 }), { sum: 5, scopes: ['operator.read', 'operator.write', 'operator.admin', 'operator.approvals', 'operator.pairing'], method: 'web.add', chat: false });
 	equal(await gw.rpc('web.nothing', {}), null);
 	const failed = (await gw.rpcRaw('web.fail', {})).error;
 	equal([failed.code, failed.message, failed.data.code, failed.data.details], [-32602, 'a is missing', 'invalid', { code: 'INVALID_REQUEST', message: 'a is missing', retryable: true }]);

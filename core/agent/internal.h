@@ -73,6 +73,7 @@ struct oc_agent {
 	struct oc_memory_request *memory_requests;
 	unsigned n_memory_requests;
 	struct oc_journal *journal; /* journal.c; NULL: nothing was copied yet */
+	struct oc_journal_ask *journal_asks; /* journal_back.c */
 	oc_map prune_marks;  /* prune.c: by session */
 	/* workspace.c */
 	oc_map seeded; /* workspaces looked after by this process */

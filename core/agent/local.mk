@@ -57,6 +57,7 @@ libocore_la_SOURCES += \
 	%D%/memory_index.h \
 	%D%/journal.c \
 	%D%/journal.h \
+	%D%/journal_back.c \
 	%D%/memory_slot.c \
 	%D%/memory_slot.h \
 	%D%/memory_tools.c \

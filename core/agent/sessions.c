@@ -1,6 +1,7 @@
 /* Sessions as people and clients see them: reading, making, resetting, ending, deleting. */
 #include <string.h>
 
+#include "core/agent/journal.h"
 #include "core/agent/subagent.h"
 #include "core/agent/transcript.h"
 #include "core/base/clock.h"
@@ -202,6 +203,7 @@ static void changed(void *arg, const oc_batch *b, oc_status status, const oc_err
 			(void)oc_session_take_fresh(agent, c->key);
 		if (c->kind == CHANGE_RESET && !c->inside && oc_hooks_wanted(agent->hooks, OC_HOOK_INTERNAL_COMMAND))
 			oc_agent_observe(agent, OC_HOOK_INTERNAL_COMMAND, reset_payload(c));
+		oc_journal_touch(agent, c->key);
 		if (c->kind != CHANGE_DELETE)
 			status = oc_store_session(agent->store, c->key, &session, &why);
 	}

@@ -20,7 +20,7 @@ libocore_la_SOURCES += \
 	%D%/plugins_install.c \
 	%D%/remote.c %D%/remote.h \
 	%D%/session_export.c \
-	%D%/session_source.c %D%/session_source.h \
+	%D%/session_stored.c %D%/session_source.c %D%/session_source.h \
 	%D%/sessions.c %D%/sessions.h \
 	%D%/store.c \
 	%D%/skills.c \

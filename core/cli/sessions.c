@@ -404,11 +404,28 @@ static const oc_command delete_command = {
 	.max_args = 1,
 	.run = run_delete,
 };
-static const oc_command *const subs[] = {&list_command,	  &show_command,  &search_command, &export_command,
-					 &reset_command, &delete_command, NULL};
+static const oc_command stored_command = {
+	.name = "stored",
+	.summary = "what the storage module holds of conversations (modules.slots.storage)",
+	.help = "Also after the state folder was lost: choose the storage again, then bring back what is wanted.\n",
+	.opts = (const oc_opt[]){{"json", 0, NULL, "one JSON document"}, {0}},
+	.run = oc_sessions_run_stored,
+};
+static const oc_command restore_command = {
+	.name = "restore",
+	.args = "SESSION",
+	.summary = "bring a conversation back from the storage module, as it was",
+	.help = "SESSION is a key, a name, or a name from `openclaw sessions stored`. What was deleted here is not there any more either.\n",
+	.opts = (const oc_opt[]){{"as", 0, "NAME", "under another name"}, {0}},
+	.min_args = 1,
+	.max_args = 1,
+	.run = oc_sessions_run_restore,
+};
+static const oc_command *const subs[] = {&list_command,	  &show_command,   &search_command, &export_command,   &reset_command,
+					 &delete_command, &stored_command, &restore_command, NULL};
 
 const oc_command oc_cmd_sessions = {
 	.name = "sessions",
-	.summary = "the conversations that are stored: list, show, search, export, reset, delete",
+	.summary = "the conversations that are stored: list, show, search, export, reset, delete, restore",
 	.subs = subs,
 };

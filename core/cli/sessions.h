@@ -5,5 +5,7 @@
 #include "core/cli/cli.h"
 
 int oc_sessions_run_export(const oc_args *args);
+int oc_sessions_run_stored(const oc_args *args);  /* session_stored.c */
+int oc_sessions_run_restore(const oc_args *args);
 
 #endif

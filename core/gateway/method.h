@@ -118,7 +118,7 @@ void oc_method_cleanup(void);
 	X(memory_status) X(models_list) X(models_retry) X(modules_doctor) X(modules_info) X(modules_list) X(modules_reload) X(modules_trace) X(pairing_approve) \
 	X(pairing_list) X(pairing_reject) X(pairing_revoke) X(plugins_info) X(plugins_list) X(session_cancel) X(session_create) \
 	X(session_delete) X(session_end) X(session_events) X(session_get) X(session_history) X(session_list)       \
-	X(session_message) X(session_reset) X(session_search) X(session_stats) X(store_backup) X(store_check)    \
+	X(session_message) X(session_reset) X(session_restore) X(session_search) X(session_stats) X(session_stored) X(store_backup) X(store_check)    \
 	X(store_compact) X(store_dead) X(store_drop) X(store_retry) X(store_stats) X(system_deep) X(system_health) X(system_methods)  \
 	X(system_reload) X(system_shutdown) X(system_status) X(system_version) X(tools_execute) X(tools_list)
 #define OC_METHOD_DECLARE(name) extern const oc_method oc_method_##name;

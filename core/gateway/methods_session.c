@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/agent/journal.h"
 #include "core/base/mem.h"
 #include "core/gateway/events.h"
 #include "core/gateway/gateway.h"
@@ -334,6 +335,42 @@ CHANGE(reset, oc_agent_session_reset(agent_of(call), session, "request", on_chan
 CHANGE(end, oc_agent_session_end(agent_of(call), session, "request", on_changed, call, &err), "ends a session")
 CHANGE(delete, oc_agent_session_delete(agent_of(call), session, on_changed, call, &err),
        "removes a session and all its messages")
+
+/* ---- Journals in the storage ---- */
+
+static void on_stored(void *arg, oc_status status, cJSON *result, const oc_err *err)
+{
+	answer(arg, status, "journals", result, err);
+	if (status != OC_OK)
+		cJSON_Delete(result);
+}
+
+static void session_stored(oc_method_call *call, const cJSON *params)
+{
+	oc_err err = {0};
+	(void)params;
+	if (oc_journal_list(agent_of(call), on_stored, call, &err) != OC_OK)
+		oc_method_fail(call, &err);
+}
+
+const oc_method oc_method_session_stored = {"session.stored", OC_SCOPE_READ, "the journals of sessions that the storage holds",
+					    OBJECT(""), session_stored};
+
+static void on_restored(void *arg, oc_status status, cJSON *result, const oc_err *err)
+{
+	answer(arg, status, NULL, result, err);
+}
+
+static void session_restore(oc_method_call *call, const cJSON *params)
+{
+	oc_err err = {0};
+	if (oc_journal_restore(agent_of(call), oc_json_ostr(params, "session"), oc_json_ostr(params, "as"), on_restored, call, &err) != OC_OK)
+		oc_method_fail(call, &err);
+}
+
+const oc_method oc_method_session_restore = {
+	"session.restore", OC_SCOPE_WRITE, "brings a session back from the storage, as it was, under its own name or as another",
+	OBJECT_REQ("\"session\"", SESSION_PARAM ",\"as\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":512}"), session_restore};
 
 /* ---- events.* ---- */
 

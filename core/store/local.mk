@@ -1,5 +1,6 @@
 libocore_la_SOURCES += \
 	%D%/batch.c %D%/batch_queue.c %D%/batch.h \
+	%D%/bring_back.c \
 	%D%/care.c \
 	%D%/check.c \
 	%D%/chores.c \

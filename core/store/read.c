@@ -350,3 +350,65 @@ oc_status oc_store_events(oc_store *store, const char *key, int64_t after_seq, i
 	sqlite3_bind_int64(s, 3, oc_read_limit(limit, 100, 1000));
 	return oc_read_rows(store, s, event_row, "cannot read the events", ret_array, err);
 }
+
+/* ---- What journals are made of ---- */
+
+static bool journal_row(cJSON *o, sqlite3_stmt *s)
+{
+	bool ok = oc_row_i64(o, "seq", s, 0) && oc_row_i64(o, "ts", s, 1) && oc_row_str(o, "kind", s, 2) &&
+		  oc_row_str(o, "run", s, 3) && oc_row_json(o, "data", s, 4);
+	if (!ok || oc_sql_text(s, 5)[0] == 0)
+		return ok;
+	cJSON *m = cJSON_AddObjectToObject(o, "message");
+	return m != NULL && oc_row_str(m, "role", s, 5) && oc_row_json(m, "content", s, 6) && oc_row_str(m, "text", s, 7) &&
+	       oc_row_str(m, "model", s, 8) && oc_row_str(m, "toolCallId", s, 9) && oc_row_str(m, "toolName", s, 10) &&
+	       (sqlite3_column_int(s, 11) == 0 || oc_json_set_bool(m, "isError", true)) && oc_row_json(m, "meta", s, 12) &&
+	       oc_row_i64(m, "tokens", s, 13);
+}
+
+oc_status oc_store_journal(oc_store *store, const char *key, int64_t after_seq, int64_t limit, cJSON **ret_array, oc_err *err)
+{
+	sqlite3_stmt *s = oc_read_stmt(
+		store,
+		"SELECT e.seq, e.ts_ms, e.kind, e.run, e.data, m.role, m.content, m.text, m.model, m.tool_call_id, m.tool_name,"
+		" m.is_error, m.meta, m.tokens FROM sessions s JOIN events e ON e.session = s.id AND e.seq > ?2"
+		" LEFT JOIN messages m ON m.session = e.session AND m.seq = e.seq"
+		" WHERE s.key = ?1 ORDER BY e.seq LIMIT ?3",
+		err);
+	if (s == NULL)
+		return oc_read_failed(err);
+	oc_sql_bind(s, 1, key);
+	sqlite3_bind_int64(s, 2, after_seq);
+	sqlite3_bind_int64(s, 3, oc_read_limit(limit, 100, 1000));
+	return oc_read_rows(store, s, journal_row, "cannot read the events", ret_array, err);
+}
+
+int64_t oc_store_session_first(oc_store *store, const char *key)
+{
+	sqlite3_stmt *s = oc_read_stmt(store,
+				       "SELECT min(s.first_seq, coalesce((SELECT min(m.seq) FROM messages m WHERE m.session = s.id),"
+				       " s.first_seq)) FROM sessions s WHERE s.key = ?1",
+				       NULL);
+	if (s == NULL)
+		return 0;
+	oc_sql_bind(s, 1, key);
+	int64_t first = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
+	sqlite3_reset(s);
+	return first;
+}
+
+oc_status oc_store_kv_stale(oc_store *store, const char *module, bool (*each)(void *arg, oc_str session), void *arg, oc_err *err)
+{
+	sqlite3_stmt *s = oc_read_stmt(store,
+				       "SELECT k.key FROM kv k LEFT JOIN sessions s ON s.key = CAST(k.key AS TEXT)"
+				       " WHERE k.module = ?1 AND (s.id IS NULL OR s.first_seq > 1)",
+				       err);
+	if (s == NULL)
+		return oc_read_failed(err);
+	oc_sql_bind(s, 1, module);
+	int rc;
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+		if (!each(arg, oc_str_make(sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0))))
+			break;
+	return oc_read_end(store, s, rc, "cannot read the values", err);
+}

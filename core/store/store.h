@@ -128,6 +128,18 @@ void oc_batch_session_end(oc_batch *b, const char *session, const char *reason);
 /* Removes the session and everything of it. */
 void oc_batch_session_delete(oc_batch *b, const char *session);
 
+/* bring_back.c: a session as it was, out of its journal. Rows as oc_store_journal gives them, in order, of which those that are
+ * there already are skipped; facts as oc_store_session gives them, when these are the last: then the session gets them, and its
+ * name. Until then it is under the name `aside`, where nobody talks to it. In a transaction of oc_store_write.
+ * OC_E_EXISTS: there is such a session; OC_E_PROTOCOL: the rows are not in order. */
+typedef struct oc_bring_back {
+	const char *key, *aside;
+	const cJSON *rows;
+	const cJSON *facts; /* NULL: more rows follow */
+	bool first;	    /* nothing of it was brought yet: what an earlier try left aside is removed */
+} oc_bring_back;
+oc_status oc_tx_bring_back(oc_tx *tx, const oc_bring_back *b, oc_err *err);
+
 /*
  * Runs: one turn each.  Open states: accepted (waits for its lane), running, suspended (laid down by a stop, to go on at
  * the next start).  Final ones: done, failed, canceled, interrupted (reported), merged (another turn took its message),
@@ -208,6 +220,11 @@ oc_status oc_store_history(oc_store *store, const char *key, const oc_history_fi
 /* [{"seq","ts","kind","run"?,"data"?}], oldest first, after after_seq; message events carry {"role","text"} as data. */
 oc_status oc_store_events(oc_store *store, const char *key, int64_t after_seq, int64_t limit, cJSON **ret_array,
 			  oc_err *err);
+/* The same with all of each message: {"seq","ts","kind","run"?,"data"?,"message"?:{"role","content"?,"text"?,"model"?,
+ * "toolCallId"?,"toolName"?,"isError"?,"meta"?,"tokens"}}: what oc_tx_bring_back takes. */
+oc_status oc_store_journal(oc_store *store, const char *key, int64_t after_seq, int64_t limit, cJSON **ret_array, oc_err *err);
+/* The number of the first event or message of a session that is still there; 0: there is no such session. */
+int64_t oc_store_session_first(oc_store *store, const char *key);
 /*
  * Messages that have all words of the query, newest first: [{"session","agent"?,"seq","ts","role","snippet"}]; what was
  * found stands between [ and ].  "some words" must follow one another, word* begins a word, -word must not be there; any
@@ -257,6 +274,8 @@ oc_status oc_store_outbox_counts(oc_store *store, cJSON **ret_object, oc_err *er
 /* Every pair of a module, in order of keys; each returns false to stop. Key and value are valid during the call. */
 oc_status oc_store_kv_each(oc_store *store, const char *module, bool (*each)(void *arg, oc_str key, oc_str value), void *arg,
 			   oc_err *err);
+/* Of a module whose keys are sessions: those that are gone, or that lost their beginning to retention. Valid during the call. */
+oc_status oc_store_kv_stale(oc_store *store, const char *module, bool (*each)(void *arg, oc_str session), void *arg, oc_err *err);
 /* The value, or OC_E_NOT_FOUND. The caller unrefs. */
 oc_status oc_store_kv_get(oc_store *store, const char *module, oc_str key, oc_buf **ret, oc_err *err);
 

@@ -207,6 +207,8 @@ if (mode === 'process')
 });
 
 const journal = () => (fs.existsSync(shelf) ? fs.readdirSync(shelf).filter((name) => name.startsWith('sessions%agent-3amain-3amain%')).sort() : []);
+const parts = (name) => (fs.existsSync(shelf) ? fs.readdirSync(shelf).filter((file) => file.startsWith(`sessions%agent-3amain-3a${name}%`)) : []);
+const history = async (session) => (await gw.rpc('session.history', { session, all: true })).messages;
 const kept = () => journal().map((name) => fs.readFileSync(path.join(shelf, name), 'utf8')).join('');
 
 if (mode === 'process')
@@ -217,12 +219,76 @@ if (mode === 'process')
 	await gw.rpc('session.message', { session: 'main', text: '/echo and now that it is' });
 	await until('the next part', async () => kept().includes('and now that it is'));
 	ok(journal().every((name) => /^sessions%agent-3amain-3amain%\d+%\d{12}\.jsonl$/.test(name)), journal().join(' '));
-	const seqs = kept().trim().split('\n').map((line) => JSON.parse(line)).filter((e) => e.data?.text?.includes('shelf')).map((e) => e.seq);
-	equal(seqs.length, new Set(seqs).size, 'nothing twice');
+	const seqs = kept().trim().split('\n').map((line) => JSON.parse(line)).filter((e) => e.seq).map((e) => e.seq);
+	ok(seqs.length > 4);
+	equal(seqs, seqs.map((_, i) => i + 1), 'nothing twice, nothing left out');
 	const long = 'n'.repeat(180);
 	await Promise.all(['a', 'b'].map((end) => gw.rpc('session.message', { session: long + end, text: '/echo long' })));
 	await until('sessions with long names', async () => new Set(fs.readdirSync(shelf).flatMap((name) =>
 		/^sessions%(agent-3amain-3an+--[0-9a-f]{16})%\d+%\d{12}\.jsonl$/.exec(name)?.[1] ?? [])).size === 2);
+});
+
+test(`${mode}: a session that is deleted loses its journal too, by whomever and whenever it is`, async () => {
+	for (const name of ['gone', 'pruned'])
+		await gw.rpc('session.message', { session: name, text: `/echo to be ${name}` });
+	await until('their journals', () => parts('gone').length > 0 && parts('pruned').length > 0);
+	await gw.rpc('session.delete', { session: 'gone' });
+	await until('it to be gone', () => parts('gone').length === 0);
+	// The same name again: another session, of which the journal has nothing old.
+	await gw.rpc('session.message', { session: 'gone', text: '/echo anew' });
+	await until('the new one', () => parts('gone').length > 0);
+	equal((await gw.stop()).code, 0);
+	equal(cli(['sessions', 'delete', 'pruned', '--yes']).code, 0);
+	gw = await new Gateway().start();
+	await until('it to be gone', () => parts('pruned').length === 0);
+	ok(parts('gone').length > 0 && journal().length > 0);
+});
+
+test(`${mode}: after the store was lost a session is brought back as it was`, async () => {
+	const lost = `lost${mode}`;
+	await gw.rpc('session.message', { session: lost, text: '/tool convert_units {"value": 1, "from": "km", "to": "m"}' });
+	await gw.rpc('session.message', { session: lost, text: '/echo before the reset' });
+	await gw.rpc('session.reset', { session: lost });
+	await gw.rpc('session.create', { session: lost, title: 'Not lost' });
+	await gw.rpc('session.message', { session: lost, text: '/echo after it' });
+	const was = await history(lost), facts = await gw.rpc('session.get', { session: lost });
+	ok(was.length >= 8 && was.some((m) => m.role === 'tool'));
+	await until('the journal', () => parts(lost).map((name) => fs.readFileSync(path.join(shelf, name), 'utf8')).join('').includes(`"seq":${facts.lastSeq},`));
+	match(JSON.stringify(await gw.rpcRaw('session.restore', { session: lost })), /there is a session agent:main:lost[a-z]+/);
+	equal((await gw.stop()).code, 0);
+	const store = path.join(tmp, 'store');
+	fs.mkdirSync(store, { recursive: true });
+	const move = (from, to) => fs.readdirSync(from).filter((name) => name.startsWith('openclaw.db')).forEach((name) => fs.renameSync(path.join(from, name), path.join(to, name)));
+	move(state, store);
+	gw = await new Gateway().start();
+	const rows = JSON.parse(cli(['sessions', 'stored', '--json']).out);
+	const row = rows.find((one) => one.session === `agent:main:${lost}`);
+	equal([row.name, row.here, row.createdAt], [`agent-3amain-3a${lost}`, false, facts.createdAt]);
+	match(cli(['sessions', 'restore', 'nobody']).err, /no journal of sessions\/agent-3amain-3anobody/);
+	match(cli(['sessions', 'restore', lost]).out, /^agent:main:lost[a-z]+ is back, with 2 messages/);
+	equal(await history(lost), was);
+	const { updatedAt: _, running: __, ...now } = await gw.rpc('session.get', { session: lost });
+	const { updatedAt: ___, running: ____, ...then } = facts;
+	equal(now, then);
+	match(cli(['sessions', 'restore', row.name, '--as', 'again']).out, /agent:main:again is back/);
+	equal((await history('again')).map((m) => m.content), was.map((m) => m.content));
+	match(cli(['sessions', 'search', 'before the reset']).out, /agent:main:lost/);
+	match(cli(['store', 'check']).out, /^whole: /);
+	// It goes on where it was: the next part follows what the journal had.
+	const before = parts(lost).length;
+	await gw.rpc('session.message', { session: lost, text: '/echo and on' });
+	await until('the next part', () => parts(lost).length === before + 1 && parts('again').length > 0);
+	equal(cli(['sessions', 'delete', lost, '--yes']).code, 0);
+	await until('it to be gone', () => parts(lost).length === 0);
+	fs.renameSync(shelf, `${shelf}.away`);
+	fs.mkdirSync(shelf);
+	match(cli(['sessions', 'stored']).out, /holds no conversation/);
+	fs.rmdirSync(shelf);
+	match(cli(['sessions', 'stored']).err, /No such file/);
+	fs.renameSync(`${shelf}.away`, shelf);
+	equal((await gw.stop()).code, 0);
+	move(store, state);
+	gw = await new Gateway().start();
 });
 
 test(`${mode}: what was kept is there after a restart, and the gateway ends in order`, async () => {

@@ -13,6 +13,13 @@ sdkbuilddir = $(sdkdir)/build
 sdkbuild_DATA = %D%/build/Makefile
 sdkautotoolsdir = $(sdkdir)/build/autotools
 sdkautotools_DATA = %D%/build/autotools/configure.ac %D%/build/autotools/Makefile.am
+sdkautotoolscxxdir = $(sdkdir)/build/autotools-c++
+sdkautotoolscxx_DATA = %D%/build/autotools-c++/configure.ac %D%/build/autotools-c++/Makefile.am
+sdkdebiandir = $(sdkdir)/build/debian
+sdkdebian_DATA = %D%/build/debian/changelog %D%/build/debian/control %D%/build/debian/copyright
+sdkdebian_SCRIPTS = %D%/build/debian/rules
+sdkdebiansourcedir = $(sdkdir)/build/debian/source
+sdkdebiansource_DATA = %D%/build/debian/source/format
 sdkchanneldir = $(sdkdir)/examples/channel
 sdkchannel_DATA = %D%/examples/channel/module.c %D%/examples/channel/module.json %D%/examples/channel/test.c
 sdkhookdir = $(sdkdir)/examples/hook
@@ -31,7 +38,7 @@ sdktooldir = $(sdkdir)/examples/tool
 sdktool_DATA = %D%/examples/tool/module.c %D%/examples/tool/module.json %D%/examples/tool/test.c
 sdktoolcxxdir = $(sdkdir)/examples/tool-c++
 sdktoolcxx_DATA = %D%/examples/tool-c++/module.cc %D%/examples/tool-c++/module.json %D%/examples/tool-c++/test.cc
-EXTRA_DIST += $(aclocal_DATA) $(sdkdoc_DATA) $(sdkbuild_DATA) $(sdkautotools_DATA) $(sdkchannel_DATA) $(sdkhook_DATA) $(sdkhttp_DATA) $(sdkmemory_DATA) $(sdkprovider_DATA) $(sdkservice_DATA) $(sdkstorage_DATA) $(sdktool_DATA) $(sdktoolcxx_DATA)
+EXTRA_DIST += $(aclocal_DATA) $(sdkdoc_DATA) $(sdkbuild_DATA) $(sdkautotools_DATA) $(sdkautotoolscxx_DATA) $(sdkdebian_DATA) $(sdkdebian_SCRIPTS) $(sdkdebiansource_DATA) $(sdkchannel_DATA) $(sdkhook_DATA) $(sdkhttp_DATA) $(sdkmemory_DATA) $(sdkprovider_DATA) $(sdkservice_DATA) $(sdkstorage_DATA) $(sdktool_DATA) $(sdktoolcxx_DATA)
 
 # So that `openclaw module new` works in the tree it was built in.
 sdk:

@@ -330,13 +330,14 @@ static oc_module *find(const view *v, const char *what)
 	return w.found;
 }
 
-static bool confirmed(const oc_args *args)
+static bool confirmed(const oc_args *args, const oc_module *m)
 {
 	char line[16];
 
 	if (oc_arg_flag(args, "yes") || oc_arg_flag(args, "json") || !isatty(0) || !isatty(1))
 		return true;
-	printf("\nIts code runs inside the gateway. Enable it? [y/N] ");
+	printf("\nIts code runs %s. Enable it? [y/N] ",
+	       oc_module_isolated(m) ? "in a process of its own, with what it asks for" : "inside the gateway");
 	fflush(stdout);
 	return fgets(line, sizeof(line), stdin) != NULL && (line[0] == 'y' || line[0] == 'Y');
 }
@@ -464,7 +465,7 @@ static int module_enable(const oc_args *args)
 		row("SHA-256", sha);
 		cJSON_Delete(shown);
 	}
-	if (st == OC_OK && !oc_module_bundled(m) && !confirmed(args)) {
+	if (st == OC_OK && !oc_module_bundled(m) && !confirmed(args, m)) {
 		printf("Nothing was changed.\n");
 		view_close(&v);
 		return OC_EXIT_FAILED;

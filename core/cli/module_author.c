@@ -58,7 +58,7 @@ static oc_status copy_file(const char *from, const char *to, const char *old_nam
 	out = oc_sbuf_take(&b);
 	if (status != OC_OK || out == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for %s", to);
-	return oc_path_write(to, out, strlen(out), 0644, err);
+	return oc_path_write(to, out, strlen(out), access(from, X_OK) == 0 ? 0755 : 0644, err);
 }
 
 static oc_status copy_folder(const char *from, const char *to, const char *old_name, const char *new_name, oc_err *err)
@@ -121,14 +121,44 @@ static oc_status example_name(const char *example, char **ret, oc_err *err)
 	return status;
 }
 
-static oc_status write_new(const char *name, const char *kind, const char *folder, bool autotools, oc_err *err)
+/* Build files of the SDK, written for the tool's example: what lies in from goes to the sub folder of folder. */
+static oc_status copy_build(const char *root, const char *from, const char *folder, const char *to, const char *name, oc_err *err)
 {
-	oc_auto_free char *root = sdk(false), *examples = NULL, *example = NULL, *makefile = NULL, *build = NULL, *to = NULL, *old = NULL;
+	oc_auto_free char *build = oc_path_join(root, "build"), *source = build != NULL ? oc_path_join(build, from) : NULL;
+	oc_auto_free char *target = oc_path_join(folder, to);
 	oc_status status;
 
-	if (root == NULL || (examples = oc_path_join(root, "examples")) == NULL || (example = oc_path_join(examples, kind)) == NULL ||
-	    (build = oc_path_join(root, autotools ? "build/autotools" : "build")) == NULL ||
-	    (makefile = oc_path_join(folder, "Makefile")) == NULL || (to = oc_strdup(folder)) == NULL)
+	if (source == NULL || target == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory");
+	status = oc_path_mkdirs(target, 0755, err);
+	return status == OC_OK ? copy_folder(source, target, "units", name, err) : status;
+}
+
+/* Names of Debian packages have no underscore. */
+static oc_status copy_debian(const char *root, const char *folder, const char *name, oc_err *err)
+{
+	oc_auto_free char *package = oc_strdup(name);
+	oc_status status = package != NULL ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "no memory");
+
+	for (char *p = package; status == OC_OK && *p != 0; p++)
+		*p = *p == '_' ? '-' : *p;
+	if (status == OC_OK)
+		status = copy_build(root, "debian", folder, "debian", package, err);
+	return status == OC_OK ? copy_build(root, "debian/source", folder, "debian/source", package, err) : status;
+}
+
+static bool is_cxx(const char *kind)
+{
+	return strstr(kind, "c++") != NULL;
+}
+
+static oc_status write_new(const char *name, const char *kind, const char *folder, const oc_args *args, oc_err *err)
+{
+	oc_auto_free char *root = sdk(false), *examples = NULL, *example = NULL, *old = NULL;
+	const char *build = !oc_arg_flag(args, "autotools") ? "" : is_cxx(kind) ? "autotools-c++" : "autotools";
+	oc_status status;
+
+	if (root == NULL || (examples = oc_path_join(root, "examples")) == NULL || (example = oc_path_join(examples, kind)) == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory");
 	if (strchr(kind, '/') != NULL || kind[0] == '.' || !oc_path_exists(example)) {
 		oc_auto_free char *there = kinds_there(examples);
@@ -142,10 +172,9 @@ static oc_status write_new(const char *name, const char *kind, const char *folde
 		status = oc_path_mkdirs(folder, 0755, err);
 	if (status == OC_OK)
 		status = copy_folder(example, folder, old, name, err);
-	/* The build files are written for the tool's example. */
 	if (status == OC_OK)
-		status = copy_folder(build, to, "units", name, err);
-	return status;
+		status = copy_build(root, build, folder, "", name, err);
+	return status == OC_OK && oc_arg_flag(args, "debian") ? copy_debian(root, folder, name, err) : status;
 }
 
 static int module_new(const oc_args *args)
@@ -155,17 +184,21 @@ static int module_new(const oc_args *args)
 
 	if (!name_good(name))
 		return oc_cli_usage(args, "a module's name here is 2 to %d of a-z, 0-9 and _, a letter first: it becomes part of C names", NAME_MAX_BYTES);
-	if (write_new(name, kind != NULL ? kind : "tool", dir != NULL ? dir : name, oc_arg_flag(args, "autotools"), &err) != OC_OK)
-		return oc_cli_fail(&err);
+	kind = kind != NULL ? kind : "tool";
 	dir = dir != NULL ? dir : name;
-	printf("%s has a module that works; edit module.%s.\n", dir, kind != NULL && strstr(kind, "c++") != NULL ? "cc" : "c");
+	if (write_new(name, kind, dir, args, &err) != OC_OK)
+		return oc_cli_fail(&err);
+	printf("%s has a module that works; edit module.%s.\n", dir, is_cxx(kind) ? "cc" : "c");
 	if (oc_arg_flag(args, "autotools"))
-		printf("  cd %s && autoreconf -i && ./configure && make check\n", dir);
+		printf("  cd %s && autoreconf -i && ./configure && make check && sudo make install\n", dir);
 	else
 		printf("  openclaw module test %s      # its unit tests, without a gateway\n"
-		       "  openclaw module build %s     # %s.so\n",
-		       dir, dir, name);
-	printf("  make -C %s install && openclaw module enable %s\n", dir, name);
+		       "  openclaw module build %s     # %s.so\n"
+		       "  make -C %s install\n",
+		       dir, dir, name, dir);
+	if (oc_arg_flag(args, "debian"))
+		printf("  cd %s && dpkg-buildpackage -us -uc -b   # a package, in the folder above\n", dir);
+	printf("  openclaw module enable %s\n", name);
 	return OC_EXIT_OK;
 }
 
@@ -333,6 +366,7 @@ static const oc_opt new_opts[] = {
 	{"kind", 'k', "KIND", "channel, hook, http, memory, provider, service, storage, tool (the default) or tool-c++"},
 	{"dir", 0, "DIR", "the folder to make; else the name"},
 	{"autotools", 0, NULL, "configure.ac and Makefile.am instead of a Makefile"},
+	{"debian", 0, NULL, "also debian/, for dpkg-buildpackage"},
 	{0},
 };
 static const oc_opt verify_opts[] = {

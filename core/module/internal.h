@@ -222,6 +222,7 @@ struct oc_modules {
 	oc_hooks *hooks;
 	char *module_dir, *user_dir, *search_path;
 	bool no_static, static_added, build_tree, safe_mode;
+	bool shared_dir; /* in module_dir lie other people's modules too */
 	bool freeing, go_waiting;
 	oc_batch *over; /* their done callbacks come with the next turn */
 	size_t memory_limit;

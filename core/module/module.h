@@ -91,7 +91,7 @@ void oc_modules_each(oc_modules *modules, bool (*fn)(void *arg, oc_module *modul
 const char *oc_module_name(const oc_module *module);
 const char *oc_module_version(const oc_module *module);
 const char *oc_module_path(const oc_module *module);     /* "" for static ones */
-const char *oc_module_origin(const oc_module *module);   /* "bundled", "user", "path", "config", "static", "plugin" */
+const char *oc_module_origin(const oc_module *module);   /* "bundled", "system" (in the folder of bundled ones, and none), "user", "path", "config", "static", "plugin" */
 const char *oc_module_reason(const oc_module *module);   /* "" when there is nothing to say */
 const char *oc_module_remedy(const oc_module *module);
 const oc_manifest *oc_module_manifest(const oc_module *module); /* NULL when it could not be read */

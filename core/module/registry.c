@@ -53,6 +53,7 @@ static oc_status take_options(oc_modules *m, const oc_modules_options *o)
 	m->safe_mode = o->safe_mode;
 	m->memory_limit = o->memory_limit != 0 ? (size_t)o->memory_limit : (size_t)512 * 1024 * 1024;
 	m->hooks = o->hooks;
+	m->shared_dir = o->module_dir == NULL;
 	st = dup_option(o->module_dir, o->module_dir == NULL ? bundled_folder(&m->build_tree) : NULL, &m->module_dir);
 	if (st == OC_OK)
 		st = dup_option(o->user_dir, o->user_dir != NULL ? NULL : oc_path_state("modules"), &m->user_dir);

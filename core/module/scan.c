@@ -15,7 +15,22 @@ enum { FILES_MAX = 512 /* a folder */ };
 typedef struct place {
 	const char *origin;
 	bool bundled, own_tree;
+	bool shared; /* packages of other people install here too: only the names of our own are bundled */
 } place;
+
+static bool is_bundled(const oc_module *m, place where)
+{
+	if (!where.bundled || !where.shared)
+		return where.bundled;
+	for (const char *p = OC_BUNDLED; *p != '\0'; p += strspn(p, " ")) {
+		size_t n = strcspn(p, " ");
+
+		if (strlen(m->name) == n && memcmp(p, m->name, n) == 0)
+			return true;
+		p += n;
+	}
+	return false;
+}
 
 void oc_module_inspect(oc_module *module)
 {
@@ -99,10 +114,10 @@ static oc_status rename_entry(oc_modules *modules, oc_module *module, const char
 /* A bundled module stays one when a search path leads to its folder as well. */
 static void make_bundled(oc_module *m, place where)
 {
-	if (!where.bundled || m->bundled)
+	if (m->bundled || !is_bundled(m, where))
 		return;
 	m->bundled = true;
-	m->origin = where.origin;
+	m->origin = "bundled";
 	if (where.own_tree && !m->own_tree) {
 		m->own_tree = true;
 		if (m->bad)
@@ -147,7 +162,7 @@ static oc_status look_at_file(oc_modules *modules, const char *path, place where
 			return st;
 		}
 	}
-	m->bundled = where.bundled;
+	m->bundled = false; /* until its name is known */
 	m->own_tree = where.own_tree;
 	if (folder_err->code != OC_OK) {
 		m->bad = true;
@@ -162,7 +177,11 @@ static oc_status look_at_file(oc_modules *modules, const char *path, place where
 		return OC_OK;
 	}
 	m->seen = true;
-	return m->manifest != NULL ? rename_entry(modules, m, m->manifest->name) : OC_OK;
+	if (m->manifest != NULL)
+		st = rename_entry(modules, m, m->manifest->name);
+	if (st == OC_OK)
+		make_bundled(m, where);
+	return st;
 }
 
 static int by_name(const void *a, const void *b)
@@ -314,7 +333,7 @@ oc_status oc_modules_scan(oc_modules *modules, oc_err *err)
 		st = look_into(modules, modules->user_dir, (place){.origin = "user"});
 	if (st == OC_OK)
 		st = look_into(modules, modules->module_dir,
-			       (place){.origin = "bundled", .bundled = true, .own_tree = modules->build_tree});
+			       (place){.origin = "system", .bundled = true, .own_tree = modules->build_tree, .shared = modules->shared_dir});
 	if (st != OC_OK)
 		return oc_fail(err, st, NULL, "cannot list the modules");
 	forget_gone(modules);

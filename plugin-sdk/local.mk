@@ -7,7 +7,18 @@ pkgconfig_DATA = %D%/openclaw-sdk.pc
 aclocaldir = $(datadir)/aclocal
 aclocal_DATA = %D%/m4/openclaw-sdk.m4
 sdkdocdir = $(docdir)
-sdkdoc_DATA = %D%/doc/guide.md %D%/doc/plugins.md
+dist_sdkdoc_DATA = %D%/doc/guide.md %D%/doc/plugins.md
+# The reference is what the headers say of themselves; what they leave unsaid ends the build.
+sdk_references = %D%/doc/reference.md %D%/doc/openclaw-module.3
+sdkdoc_DATA = %D%/doc/reference.md
+man3_MANS = %D%/doc/openclaw-module.3
+sdk_headers = %D%/include/openclaw/module.h %D%/include/openclaw/json.h %D%/include/openclaw/test.h \
+	%D%/include/openclaw/test_host.h %D%/include/openclaw/test_services.h
+$(sdk_references): %D%/doc/reference.awk $(sdk_headers)
+	$(AM_V_GEN)$(MKDIR_P) %D%/doc && form=md; case $@ in *.3) form=man ;; esac; \
+	  (cd $(srcdir) && LC_ALL=C $(AWK) -v form=$$form -v version=$(VERSION) -f %D%/doc/reference.awk $(sdk_headers)) > $@.tmp && mv $@.tmp $@
+CLEANFILES += $(sdk_references)
+EXTRA_DIST += %D%/doc/reference.awk
 sdkdir = $(pkgdatadir)/sdk
 sdkbuilddir = $(sdkdir)/build
 sdkbuild_DATA = %D%/build/Makefile
@@ -38,7 +49,7 @@ sdktooldir = $(sdkdir)/examples/tool
 sdktool_DATA = %D%/examples/tool/module.c %D%/examples/tool/module.json %D%/examples/tool/test.c
 sdktoolcxxdir = $(sdkdir)/examples/tool-c++
 sdktoolcxx_DATA = %D%/examples/tool-c++/module.cc %D%/examples/tool-c++/module.json %D%/examples/tool-c++/test.cc
-EXTRA_DIST += $(aclocal_DATA) $(sdkdoc_DATA) $(sdkbuild_DATA) $(sdkautotools_DATA) $(sdkautotoolscxx_DATA) $(sdkdebian_DATA) $(sdkdebian_SCRIPTS) $(sdkdebiansource_DATA) $(sdkchannel_DATA) $(sdkhook_DATA) $(sdkhttp_DATA) $(sdkmemory_DATA) $(sdkprovider_DATA) $(sdkservice_DATA) $(sdkstorage_DATA) $(sdktool_DATA) $(sdktoolcxx_DATA)
+EXTRA_DIST += $(aclocal_DATA) $(sdkbuild_DATA) $(sdkautotools_DATA) $(sdkautotoolscxx_DATA) $(sdkdebian_DATA) $(sdkdebian_SCRIPTS) $(sdkdebiansource_DATA) $(sdkchannel_DATA) $(sdkhook_DATA) $(sdkhttp_DATA) $(sdkmemory_DATA) $(sdkprovider_DATA) $(sdkservice_DATA) $(sdkstorage_DATA) $(sdktool_DATA) $(sdktoolcxx_DATA)
 
 # So that `openclaw module new` works in the tree it was built in.
 sdk:

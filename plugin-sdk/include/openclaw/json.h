@@ -283,6 +283,7 @@ static inline int ocj_int(oc_str value, int64_t *ret)
 	return 1;
 }
 
+/* 1: it is true. Anything else, and also what is not there, is 0. */
 static inline int ocj_true(oc_str value)
 {
 	return value.n == 4 && value.p[0] == 't';

@@ -32,6 +32,7 @@
 
 /* ---- What the test sets ------------------------------------------------------------------ */
 
+/* A secret that the operator set and granted, by the name that the manifest asks for. */
 OCT_API void oct_secret(oct_host *h, const char *name, const char *value)
 {
 	(void)oct_add_(&h->secrets, name, oc_str_of(value), "", 0);
@@ -55,11 +56,13 @@ OCT_API void oct_process_answer(oct_host *h, const char *part_of_spec, int exit_
 	(void)oct_add_(&h->process_answers, part_of_spec, oc_str_of(output), "", exit_code);
 }
 
+/* What a service of another module answers: "counter.add". */
 OCT_API void oct_service_answer(oct_host *h, const char *service_dot_method, oc_status status, const char *result)
 {
 	oct_add_(&h->service_answers, service_dot_method, oc_str_of(result), "", 0)->status = status;
 }
 
+/* A value of the module's durable state, as if an earlier run had put it there. */
 OCT_API void oct_kv_set(oct_host *h, const char *key, const char *value)
 {
 	(void)oct_add_(&h->kv, key, oc_str_of(value), "", 0);
@@ -257,6 +260,7 @@ OCT_API const oct_result *oct_finish(oct_host *h, const oct_result *result)
 	return result;
 }
 
+/* The same, run to their end. */
 #define oct_tool(h, tool, args) oct_finish((h), oct_tool_begin((h), (tool), (args)))
 #define oct_chat(h, request) oct_finish((h), oct_chat_begin((h), (request)))
 #define oct_connect(h, account) oct_finish((h), oct_connect_begin((h), (account)))

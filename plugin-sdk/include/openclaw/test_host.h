@@ -17,28 +17,28 @@
 
 #if defined(__GNUC__)
 #define OCT_API static __attribute__((unused))
-#define OCT_FORMAT(a, b) __attribute__((format(printf, a, b)))
+#define OCT_FORMAT_(a, b) __attribute__((format(printf, a, b)))
 #else
 #define OCT_API static
-#define OCT_FORMAT(a, b)
+#define OCT_FORMAT_(a, b)
 #endif
 
 /* ---- What a test sees ---------------------------------------------------- */
 
-typedef struct oct_host oct_host;
+typedef struct oct_host oct_host; /* the gateway of cardboard, from oct_open to oct_close */
 
 typedef struct oct_event {
 	uint32_t type; /* OC_EV_* */
-	oc_str payload;
+	oc_str payload; /* as the module sent it */
 } oct_event;
 
-/* A call to the module, kept until oct_close. */
+/* A call to the module, kept until oct_close. Its text and events are borrowed from it. */
 typedef struct oct_result {
 	oc_status status; /* when done */
 	oc_str text;      /* its result, or the message of its error; NUL-terminated */
-	oct_event *events;
+	oct_event *events; /* in order */
 	size_t n_events;
-	int done;
+	int done; /* 1: it was completed */
 } oct_result;
 
 /* A request that the module made, or a message that it handed in. */
@@ -171,6 +171,7 @@ OCT_API int oct_contains_(oc_str text, const char *part, int whole, const char *
 	return good;
 }
 
+/* One check, which is one line of TAP; for the last two text is an oc_str. They are expressions: 1 when it holds. */
 #define OCT_CHECK(condition) oct_check_(!!(condition), #condition, __FILE__, __LINE__)
 #define OCT_EQUAL(text, expected) oct_contains_((text), (expected), 1, #text " is " #expected, __FILE__, __LINE__)
 #define OCT_CONTAINS(text, part) oct_contains_((text), (part), 0, #text " has " #part, __FILE__, __LINE__)
@@ -202,7 +203,7 @@ OCT_API char *oct_copy_(oc_str s)
 	return p;
 }
 
-OCT_FORMAT(2, 3) OCT_API void oct_breach_(oct_host *h, const char *format, ...)
+OCT_FORMAT_(2, 3) OCT_API void oct_breach_(oct_host *h, const char *format, ...)
 {
 	char text[400];
 	va_list args;

@@ -101,8 +101,8 @@ enum { OC_FD_READ = 1, OC_FD_WRITE = 2, OC_FD_HANGUP = 4 };
 
 /* Valid from init until fini has returned. */
 typedef struct oc_host_api {
-	uint32_t struct_size;
-	uint16_t abi_major;
+	uint32_t struct_size; /* of the host's */
+	uint16_t abi_major;   /* the host's version */
 	uint16_t abi_minor;
 	/* [any] One log line; the host adds the module's name and the call. */
 	void (*log)(oc_self *self, int32_t level, oc_str message);
@@ -179,7 +179,7 @@ enum {
 /* Channel, version 1.0: a network where people talk. iface.id is the channel's name ("telegram").
  * Inbound messages go to the host through OC_SERVICE_CHANNEL. */
 typedef struct oc_channel_vtbl {
-	uint32_t struct_size;
+	uint32_t struct_size; /* sizeof */
 	uint32_t flags; /* OC_CHANNEL_* */
 	/* * Starts one account. account: {"account":"default","config":{…},"commands":[{"name","description"}]?},
 	 * secrets left out (ask secret()). commands: what the network may show as a menu of slash commands.
@@ -207,7 +207,7 @@ enum { OC_CHANNEL_EDITS = 1, OC_CHANNEL_MEDIA = 2, OC_CHANNEL_THREADS = 4, OC_CH
 /* Provider, version 1.0: a protocol for talking to models. iface.id is the protocol's name
  * ("openai-completions", "anthropic-messages"); one module serves every configured endpoint that speaks it. */
 typedef struct oc_provider_vtbl {
-	uint32_t struct_size;
+	uint32_t struct_size; /* sizeof */
 	uint32_t flags; /* none yet: 0 */
 	/* * One model call. request: {"endpoint":{"provider":"openai","baseUrl":"…","headers":{…},"secret":"name"?},
 	 *  "model":"gpt-…","system":"…","messages":[…],"tools":[{"name","description","parameters":{…}}]?,
@@ -222,7 +222,7 @@ typedef struct oc_provider_vtbl {
 	void (*chat)(void *inst, oc_call *call, oc_str request);
 	/* The endpoint's models: request {"endpoint":{…}}; result {"models":[{"id","name"?,"contextWindow"?}]}. */
 	void (*models)(void *inst, oc_call *call, oc_str request);
-	/* * */
+	/* * Asks that a call be ended soon; call_done must still come. */
 	void (*cancel)(void *inst, oc_call *call);
 	/* Vectors for texts: request {"endpoint":{…},"model":"…","input":["…",…],"dimensions":n?}; 1 to 2048 texts.
 	 * Result: {"model":"…","embeddings":[[x,…],…],"usage":{"input":tokens}}: one vector a text, in their order, all of
@@ -232,7 +232,7 @@ typedef struct oc_provider_vtbl {
 
 /* Tool, version 1.0: one or more functions the model may call. */
 typedef struct oc_tool_vtbl {
-	uint32_t struct_size;
+	uint32_t struct_size; /* sizeof */
 	uint32_t flags; /* none yet: 0 */
 	/* * A JSON array, valid until fini: [{"name","description","parameters":{JSON Schema},"group":"fs"?,
 	 * "capabilities":["fs.read","fs.write","net","exec"],"timeoutMs":n?,"serial":bool?}].
@@ -243,6 +243,7 @@ typedef struct oc_tool_vtbl {
 	 * {"type":"image","mime","data"}],"isError":bool?,"details":{…}?}. A failure the model should see is isError;
 	 * a status other than OC_OK is a failure of the tool itself. */
 	void (*invoke)(void *inst, oc_call *call, oc_str tool, oc_str args, oc_str context);
+	/* Asks that a call be ended soon; call_done must still come. */
 	void (*cancel)(void *inst, oc_call *call);
 	/* A session ended or was reset: {"session":"…"}; end what runs for it. */
 	void (*session_end)(void *inst, oc_str info);
@@ -250,9 +251,9 @@ typedef struct oc_tool_vtbl {
 
 /* HTTP, version 1.0: a subtree of the gateway's HTTP server. iface.id is its path prefix ("/webhooks/telegram"). */
 typedef struct oc_http_request {
-	uint32_t struct_size;
-	uint32_t flags;
-	oc_str method;
+	uint32_t struct_size; /* of the host's */
+	uint32_t flags; /* none yet: 0 */
+	oc_str method;  /* "GET" */
 	oc_str path;    /* decoded, normalised, with the prefix */
 	oc_str query;   /* raw, without '?' */
 	oc_str headers; /* JSON object, lower-case names */
@@ -261,10 +262,11 @@ typedef struct oc_http_request {
 } oc_http_request;
 
 typedef struct oc_http_vtbl {
-	uint32_t struct_size;
+	uint32_t struct_size; /* sizeof */
 	uint32_t flags; /* OC_HTTP_* */
 	/* * Answers with OC_EV_HTTP_HEAD, any OC_EV_HTTP_BODY, then call_done. */
 	void (*request)(void *inst, oc_call *call, const oc_http_request *request);
+	/* Asks that a call be ended soon; call_done must still come. */
 	void (*cancel)(void *inst, oc_call *call);
 } oc_http_vtbl;
 
@@ -272,22 +274,24 @@ enum { OC_HTTP_PUBLIC = 1 /* no gateway token asked: the module authenticates by
 
 /* Hook, version 1.0: takes part in the lifecycle hooks. */
 typedef struct oc_hook_vtbl {
-	uint32_t struct_size;
+	uint32_t struct_size; /* sizeof */
 	uint32_t flags; /* none yet: 0 */
 	/* * A JSON array, valid until fini: [{"hook":"beforeMessage","priority":0?,"timeoutMs":n?}]. Higher priority runs first.
 	 * Names that do not exist are accepted and never fire. */
 	oc_str (*subscriptions)(void *inst);
 	/* * One firing. Result: {} or the changes that the hook allows (see the guide). */
 	void (*handle)(void *inst, oc_call *call, oc_str hook, oc_str payload);
+	/* Asks that a call be ended soon; call_done must still come. */
 	void (*cancel)(void *inst, oc_call *call);
 } oc_hook_vtbl;
 
 /* Service, version 1.0: methods for other modules. iface.id is the service's name, iface.ver_* its version. */
 typedef struct oc_service_vtbl {
-	uint32_t struct_size;
+	uint32_t struct_size; /* sizeof */
 	uint32_t flags; /* none yet: 0 */
-	/* * */
+	/* * One call of a method; arguments and result are JSON. */
 	void (*call)(void *inst, oc_call *call, oc_str method, oc_str args);
+	/* Asks that a call be ended soon; call_done must still come. */
 	void (*cancel)(void *inst, oc_call *call);
 } oc_service_vtbl;
 
@@ -295,7 +299,7 @@ typedef struct oc_service_vtbl {
  * its iface.id: modules.slots.memory. Every request has "agent" (id) and "workspace" ("/abs/dir", with MEMORY.md and memory/).
  * On an error, an answer that is none, or no answer in time the built-in memory answers in its place, and says why. */
 typedef struct oc_memory_vtbl {
-	uint32_t struct_size;
+	uint32_t struct_size; /* sizeof */
 	uint32_t flags; /* none yet: 0 */
 	/* * request: {"agent","workspace","query","maxResults":1 to 50,"minScore":x}. Result, best first:
 	 * {"results":[{"path":"memory/x.md","startLine":n,"endLine":n,"score":0 to 1,"snippet":"…"}]}. path is whatever get
@@ -309,6 +313,7 @@ typedef struct oc_memory_vtbl {
 	void (*index)(void *inst, oc_call *call, oc_str request);
 	/* What it holds: {"agent","workspace"}; result as for index. NULL: as index without force. */
 	void (*status)(void *inst, oc_call *call, oc_str request);
+	/* Asks that a call be ended soon; call_done must still come. */
 	void (*cancel)(void *inst, oc_call *call);
 } oc_memory_vtbl;
 
@@ -317,7 +322,7 @@ typedef struct oc_memory_vtbl {
  * afterwards (journals of sessions), again until it succeeds. Names: 1 to 200 bytes of A-Z a-z 0-9 . _ - and / between parts,
  * no part begins with a dot. */
 typedef struct oc_storage_vtbl {
-	uint32_t struct_size;
+	uint32_t struct_size; /* sizeof */
 	uint32_t flags; /* none yet: 0 */
 	/* * Keeps bytes under a name, whole or not at all; what was there is replaced. To complete with OC_OK is the promise
 	 * that they outlive a crash of the machine. The result is not looked at. */
@@ -329,6 +334,7 @@ typedef struct oc_storage_vtbl {
 	void (*list)(void *inst, oc_call *call, oc_str request);
 	/* * Forgets a name. One that is not there: OC_OK. */
 	void (*remove)(void *inst, oc_call *call, oc_str name);
+	/* Asks that a call be ended soon; call_done must still come. */
 	void (*cancel)(void *inst, oc_call *call);
 } oc_storage_vtbl;
 
@@ -346,7 +352,7 @@ typedef struct oc_iface {
 typedef struct oc_module_desc {
 	/* The first 16 bytes are frozen for ever. */
 	uint32_t magic; /* OC_MODULE_MAGIC */
-	uint32_t struct_size;
+	uint32_t struct_size; /* sizeof */
 	uint16_t abi_major;
 	uint16_t abi_minor;     /* compiled against */
 	uint16_t abi_min_minor; /* the oldest host minor it can work with */
@@ -383,7 +389,7 @@ enum {
 #define OC_SERVICE_HTTP_CLIENT "http.client"
 typedef struct oc_http_call oc_http_call;
 typedef struct oc_http_client_request {
-	uint32_t struct_size;
+	uint32_t struct_size; /* sizeof */
 	uint32_t flags;      /* OC_HTTP_CLIENT_* */
 	oc_str method;       /* "GET", "POST", … */
 	oc_str url;          /* http or https */
@@ -402,7 +408,7 @@ typedef struct oc_http_client_request {
 	void (*on_sse)(void *arg, oc_str event, oc_str data, oc_str id);
 	/* Exactly once, unless cancelled. http_status 0 when there was no answer. body: see on_data; on an error status: the message. */
 	void (*on_done)(void *arg, oc_status status, int32_t http_status, oc_str body);
-	void *arg;
+	void *arg; /* handed to each of these */
 	/* Instead of `body`, for uploads too big for memory: body_bytes in all, asked for piece by piece, in order, on the
 	 * loop thread (again from offset 0 on a retry). Writes at most max bytes and returns how many; OC_E_BUSY: none yet,
 	 * pause(call, 0) asks again; any other status ends the request with it. NULL: `body` is sent. */
@@ -416,8 +422,8 @@ enum {
 	OC_HTTP_CLIENT_SSE = 2    /* parse text/event-stream */
 };
 typedef struct oc_http_client_host {
-	uint32_t struct_size;
-	uint32_t flags;
+	uint32_t struct_size; /* of the host's */
+	uint32_t flags; /* none yet: 0 */
 	/* [loop] Starts a request. Callbacks come later, on the loop thread. */
 	oc_status (*start)(oc_self *self, const oc_http_client_request *request, oc_http_call **ret);
 	/* [loop] Ends it; no callback follows. */
@@ -430,7 +436,7 @@ typedef struct oc_http_client_host {
 #define OC_SERVICE_PROCESS "process"
 typedef struct oc_process oc_process;
 typedef struct oc_process_options {
-	uint32_t struct_size;
+	uint32_t struct_size; /* sizeof */
 	uint32_t flags; /* OC_PROCESS_* */
 	/* {"argv":["sh","-c","…"],"cwd":"/abs","env":{…}?,"sandbox":"off|relaxed|strict"?,"network":bool?,
 	 *  "read":["/abs"]?,"write":["/abs"]?,"limits":{"memoryBytes","cpuSeconds","processes","fileBytes"}?,"timeoutMs":n?}.
@@ -441,26 +447,29 @@ typedef struct oc_process_options {
 	/* Exactly once, after the last output. signal 0: exited with exit_code. status: OC_OK, OC_E_TIMEOUT, OC_E_CANCELED,
 	 * or why it could not run, with the message. */
 	void (*on_exit)(void *arg, oc_status status, int32_t exit_code, int32_t signal, oc_str message);
-	void *arg;
+	void *arg; /* handed to each of these */
 } oc_process_options;
 enum { OC_PROCESS_STDIN = 1, /* keep stdin open for write() */ OC_PROCESS_MERGE = 2 /* stderr into stdout */ };
 typedef struct oc_process_host {
-	uint32_t struct_size;
-	uint32_t flags;
-	/* [loop] */
+	uint32_t struct_size; /* of the host's */
+	uint32_t flags; /* none yet: 0 */
+	/* [loop] Starts a program; its output and its end come later. */
 	oc_status (*spawn)(oc_self *self, const oc_process_options *options, oc_process **ret);
+	/* [loop] To its stdin (OC_PROCESS_STDIN), copied; OC_E_STATE when that is closed. */
 	oc_status (*write)(oc_process *process, oc_str data);
+	/* [loop] The end of its stdin, after what was written. */
 	void (*close_stdin)(oc_process *process);
-	/* Signals everything the process started; 9 ends it at once, 15, 2, 1 and 3 are followed by 9 after five seconds. */
+	/* [loop] Signals everything the process started; 9 ends it at once, 15, 2, 1 and 3 are followed by 9 after five seconds. */
 	oc_status (*kill)(oc_process *process, int32_t signal);
+	/* [loop] Its number, for people. */
 	int64_t (*pid)(const oc_process *process);
 } oc_process_host;
 
 /* "channel" 1.0: for modules of kind channel. Manifest: "services": ["channel"]. */
 #define OC_SERVICE_CHANNEL "channel"
 typedef struct oc_channel_host {
-	uint32_t struct_size;
-	uint32_t flags;
+	uint32_t struct_size; /* of the host's */
+	uint32_t flags; /* none yet: 0 */
 	/* [loop] Hands in one message:
 	 * {"channel","account","id":"network's id","chat":{"type":"dm|group|channel","id","title"?},"thread"?,
 	 *  "sender":{"id","name"?,"username"?,"isBot"?},"text","mentioned":bool?,"replyTo":{"id","text"?,"fromSelf"?}?,
@@ -480,8 +489,8 @@ typedef struct oc_channel_host {
 /* "kv" 1.0: small durable state of the module. Keys at most 200 bytes, values 1 MiB. Manifest: "services": ["kv"]. */
 #define OC_SERVICE_KV "kv"
 typedef struct oc_kv_host {
-	uint32_t struct_size;
-	uint32_t flags;
+	uint32_t struct_size; /* of the host's */
+	uint32_t flags; /* none yet: 0 */
 	/* [loop] OC_E_NOT_FOUND when there is none. The caller unrefs. */
 	oc_status (*get)(oc_self *self, oc_str key, oc_buf **ret);
 	/* [loop] Committed when done runs (may be NULL). An empty value removes the key. */

@@ -91,6 +91,7 @@ void oc_bridge_free(oc_bridge *bridge)
 	oc_procs_free(bridge->procs);
 	oc_owner_free(bridge->owner);
 	oc_config_unref(bridge->config);
+	oc_free(bridge->key);
 	oc_free(bridge->state);
 	oc_free(bridge->node_dir);
 	oc_free(bridge->node);
@@ -118,14 +119,12 @@ oc_status oc_bridge_scan(oc_bridge *bridge, oc_err *err)
 	return status;
 }
 
-void oc_bridge_start(oc_bridge *bridge, int port)
+static void start_all(oc_bridge *bridge)
 {
-	bridge->started = true;
-	bridge->port = port;
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next) {
 		if (p->phase == OC_PLUGIN_UP)
 			oc_plugin_services_start(p, false);
-		if (!p->enabled || (p->snapshot != NULL && !oc_plugin_must_run(p)))
+		if (!p->enabled || (oc_plugin_known(p) && !oc_plugin_must_run(p)))
 			continue;
 		if (bridge->node == NULL)
 			oc_plugin_refuse(p, "install Node.js 20 or newer, or set plugins.node to its path",
@@ -133,6 +132,47 @@ void oc_bridge_start(oc_bridge *bridge, int port)
 		else
 			(void)oc_plugin_wake(p, NULL, NULL);
 	}
+	oc_plugins_note_quiet(bridge);
+}
+
+void oc_bridge_put_off(oc_bridge *bridge)
+{
+	bridge->waiting = true;
+}
+
+void oc_bridge_need(oc_bridge *bridge)
+{
+	oc_err err = {0};
+	if (!bridge->waiting || bridge->stopping)
+		return;
+	bridge->waiting = false;
+	oc_free(bridge->key);
+	bridge->key = oc_plugins_key(bridge);
+	if (oc_bridge_scan(bridge, &err) != OC_OK)
+		oc_log_err(OC_LOG_ERROR, "plugins", "looking for them", &err);
+	/* Channels of plugins say what their settings may be. */
+	if (bridge->plugins != NULL && bridge->modules != NULL && oc_modules_refine(bridge->modules, bridge->config) != OC_OK)
+		oc_error("plugins", "no memory to check the settings of their channels");
+	if (bridge->started)
+		start_all(bridge);
+}
+
+/* Nobody has asked for plugins yet, and none works by itself. */
+static bool sleeps_on(const oc_bridge *bridge)
+{
+	oc_auto_free char *key = bridge->waiting ? oc_plugins_key(bridge) : NULL;
+	return key != NULL && oc_plugins_were_quiet(bridge, key);
+}
+
+void oc_bridge_start(oc_bridge *bridge, int port)
+{
+	bool looked = !bridge->waiting;
+	bridge->started = true;
+	bridge->port = port;
+	if (looked)
+		start_all(bridge);
+	else if (!sleeps_on(bridge))
+		oc_bridge_need(bridge);
 }
 
 void oc_bridge_configure(oc_bridge *bridge, oc_config *config)
@@ -140,6 +180,13 @@ void oc_bridge_configure(oc_bridge *bridge, oc_config *config)
 	oc_err err = {0};
 	oc_config_unref(bridge->config);
 	bridge->config = oc_config_ref(config);
+	if (bridge->waiting) {
+		if (!sleeps_on(bridge))
+			oc_bridge_need(bridge);
+		return;
+	}
+	oc_free(bridge->key);
+	bridge->key = oc_plugins_key(bridge);
 	if (oc_plugins_discover(bridge, &err) != OC_OK || configure_procs(bridge, &err) != OC_OK)
 		oc_log_err(OC_LOG_ERROR, "plugins", "the new configuration", &err);
 	oc_plugins_decide(bridge);
@@ -154,20 +201,24 @@ void oc_bridge_configure(oc_bridge *bridge, oc_config *config)
 		}
 		oc_free(p->failure);
 		p->failure = NULL;
-		oc_plugin_withdraw(p);
+		if (!p->enabled) {
+			oc_plugin_withdraw(p);
+			oc_free(p->key);
+			p->key = NULL;
+		}
 		oc_plugin_halt(p);
 		p->failures = 0;
 		p->not_before_ms = 0;
 		if (p->enabled) {
-			cJSON_Delete(p->snapshot);
-			p->snapshot = NULL;
+			p->outdated = true;
 			oc_snapshot_load(p);
-			if (p->snapshot != NULL)
+			if (oc_plugin_known(p))
 				(void)oc_plugin_present(p, &err);
-			if (bridge->started && (p->snapshot == NULL || oc_plugin_must_run(p)))
+			if (bridge->started && (!oc_plugin_known(p) || oc_plugin_must_run(p)))
 				(void)oc_plugin_wake(p, NULL, NULL);
 		}
 	}
+	oc_plugins_note_quiet(bridge);
 }
 
 void oc_bridge_stop(oc_bridge *bridge, void (*done)(void *arg), void *arg)
@@ -351,7 +402,7 @@ static const char *state_of(const oc_plugin *plugin)
 		return "error";
 	if (!plugin->enabled)
 		return "disabled";
-	return plugin->snapshot != NULL ? "loaded" : "loading";
+	return oc_plugin_known(plugin) ? "loaded" : "loading";
 }
 
 static const char *phase_of(const oc_plugin *plugin)
@@ -419,6 +470,7 @@ cJSON *oc_plugin_describe(const oc_plugin *plugin, bool detail)
 cJSON *oc_bridge_describe(oc_bridge *bridge)
 {
 	cJSON *list = cJSON_CreateArray();
+	oc_bridge_need(bridge);
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
 		if (!p->gone)
 			(void)cJSON_AddItemToArray(list, oc_plugin_describe(p, false));

@@ -37,9 +37,12 @@ typedef struct oc_bridge_host {
 /* config is referenced. host is static and may be NULL. modules NULL: only for looking (the CLI). */
 oc_status oc_bridge_new(oc_loop *loop, oc_config *config, oc_modules *modules, oc_hooks *hooks, const oc_bridge_host *host,
 			void *arg, oc_bridge **ret, oc_err *err);
-/* Finds plugins and presents those whose registrations are known from before: costs a few system calls a plugin and starts
- * nothing. Before oc_modules_start. */
+/* Finds plugins and presents those whose registrations are known from before; starts nothing. */
 oc_status oc_bridge_scan(oc_bridge *bridge, oc_err *err);
+/* Puts that off until oc_bridge_need, which everybody calls who is about to look at what plugins may bring: hooks, tools,
+ * modules' lists (the functions below do it themselves). A gateway that nobody asks anything pays nothing for its plugins. */
+void oc_bridge_put_off(oc_bridge *bridge);
+void oc_bridge_need(oc_bridge *bridge);
 /* The gateway answers now, on port: starts the plugins that are new or changed, and those that must run (services). */
 void oc_bridge_start(oc_bridge *bridge, int port);
 /* A new configuration, as oc_modules_configure. */

@@ -59,7 +59,7 @@ static void asked_all(void *arg)
 bool oc_bridge_unknown(const oc_bridge *bridge)
 {
 	for (const oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
-		if (p->enabled && p->snapshot == NULL)
+		if (p->enabled && !oc_plugin_known(p))
 			return true;
 	return false;
 }
@@ -71,7 +71,7 @@ oc_status oc_bridge_inspect(oc_bridge *bridge, void (*done)(void *arg), void *ar
 		return OC_E_NOMEM;
 	*in = (inspection){.open = 1, .done = done, .arg = arg};
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
-		if (p->enabled && p->snapshot == NULL && bridge->node != NULL && oc_plugin_wake(p, looked_at, in) == OC_OK)
+		if (p->enabled && !oc_plugin_known(p) && bridge->node != NULL && oc_plugin_wake(p, looked_at, in) == OC_OK)
 			in->open++;
 	return oc_loop_defer(bridge->loop, bridge->owner, asked_all, in);
 }
@@ -252,6 +252,7 @@ static bool is_named(const cJSON *row, const char *id)
 
 oc_plugin *oc_bridge_provider(oc_bridge *bridge, const char *id)
 {
+	oc_bridge_need(bridge);
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next) {
 		const cJSON *rows = oc_plugin_offers(p) ? oc_json_get(p->snapshot, "providers") : NULL, *row;
 		cJSON_ArrayForEach(row, rows)

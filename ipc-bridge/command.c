@@ -31,6 +31,7 @@ static bool taken_before(oc_bridge *bridge, const oc_plugin *until, const char *
 static bool find(oc_bridge *bridge, wanted *w)
 {
 	const cJSON *row;
+	oc_bridge_need(bridge);
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next) {
 		if (!oc_plugin_offers(p))
 			continue;

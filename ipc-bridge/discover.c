@@ -168,6 +168,7 @@ static oc_plugin *known(oc_bridge *bridge, const char *id)
 
 oc_plugin *oc_bridge_find(oc_bridge *bridge, const char *id)
 {
+	oc_bridge_need(bridge);
 	oc_plugin *p = known(bridge, id);
 	return p != NULL && !p->gone ? p : NULL;
 }

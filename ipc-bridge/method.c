@@ -25,6 +25,7 @@ static const cJSON *row_of(const oc_plugin *plugin, oc_str name)
 /* Of two plugins with a method of one name the first has it. */
 static oc_plugin *owner_of(oc_bridge *bridge, oc_str name, const cJSON **ret_row)
 {
+	oc_bridge_need(bridge);
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
 		if ((*ret_row = row_of(p, name)) != NULL)
 			return p;

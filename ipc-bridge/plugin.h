@@ -47,6 +47,7 @@ struct oc_plugin {
 	bool seen, gone;  /* found by the last look; not there any more */
 	/* What it registered. */
 	cJSON *snapshot; /* NULL: not known yet */
+	bool outdated;	 /* the snapshot is of before a change: it stands until its process, which is asked anew, says what there is now */
 	oc_module *module;
 	oc_module_desc desc;
 	oc_iface ifaces[1];
@@ -89,6 +90,8 @@ struct oc_bridge {
 	char *state, *node_dir, *node;
 	oc_plugin *plugins;
 	bool started, stopping;
+	bool waiting; /* plugins have not been looked at yet: oc_bridge_need */
+	char *key;    /* of all plugins and their configuration, from before they were looked at; NULL: not known */
 	int port; /* that the gateway answers on */
 	const oc_bridge_host *host;
 	void *host_arg;
@@ -97,6 +100,12 @@ struct oc_bridge {
 	void (*stop_done)(void *arg);
 	void *stop_arg;
 };
+
+/* What it registers in its present state is known. */
+static inline bool oc_plugin_known(const oc_plugin *plugin)
+{
+	return plugin->snapshot != NULL && !plugin->outdated;
+}
 
 /* What it registered is there to be used. */
 static inline bool oc_plugin_offers(const oc_plugin *plugin)
@@ -126,8 +135,15 @@ oc_plugin *oc_group_sharing(const oc_plugin *plugin, oc_plugin *after);
 
 /* The key of what the plugin's folder, manifest and configuration hold now; oc_free it. */
 char *oc_plugin_key(const oc_plugin *plugin);
+/* Takes what is kept for this key, if anything. */
 void oc_snapshot_load(oc_plugin *plugin);
 void oc_snapshot_save(oc_plugin *plugin);
+/* The key of what all plugins and the configuration about them are now; oc_free it. */
+char *oc_plugins_key(const oc_bridge *bridge);
+/* Whether with this key nobody had to run unless asked: then nothing of them needs to be known until something happens. */
+bool oc_plugins_were_quiet(const oc_bridge *bridge, const char *key);
+/* Remembers whether they are quiet now, under bridge->key. */
+void oc_plugins_note_quiet(const oc_bridge *bridge);
 
 /* ---- reads.c: what a plugin may read besides its own folder ---- */
 

@@ -119,7 +119,7 @@ static void gone(oc_plugin *plugin)
 	if (asked) {
 		stopped(plugin);
 		/* Stopped to begin anew: changed, or asked for again meanwhile. */
-		if (plugin->enabled && !plugin->bridge->stopping && (plugin->waits != NULL || plugin->snapshot == NULL || oc_plugin_must_run(plugin)))
+		if (plugin->enabled && !plugin->bridge->stopping && (plugin->waits != NULL || !oc_plugin_known(plugin) || oc_plugin_must_run(plugin)))
 			(void)oc_plugin_wake(plugin, NULL, NULL);
 		else
 			tell_waiting(plugin, OC_E_UNAVAILABLE, "it was stopped");
@@ -238,18 +238,26 @@ static void on_registered(void *arg, oc_status status, oc_str result)
 		oc_plugin_refuse(plugin, "see openclaw plugins logs", "it could not be loaded: %s", err.text);
 		oc_free(plugin->failure);
 		plugin->failure = plugin->why != NULL ? oc_strdup(plugin->why) : NULL;
+		if (plugin->outdated) {
+			oc_plugin_withdraw(plugin);
+			cJSON_Delete(plugin->snapshot);
+			plugin->snapshot = NULL;
+		}
 		oc_error("plugins", "%s: %s", plugin->id, plugin->why);
 		tell_waiting(plugin, OC_E_UNAVAILABLE, err.text);
 		return;
 	}
-	bool changed = plugin->snapshot == NULL || !oc_json_equal(plugin->snapshot, snapshot);
+	bool changed = plugin->snapshot == NULL || !oc_json_equal(plugin->snapshot, snapshot), kept = oc_plugin_known(plugin);
 	cJSON_Delete(plugin->snapshot);
 	plugin->snapshot = snapshot;
+	plugin->outdated = false;
 	plugin->phase = OC_PLUGIN_UP;
-	if (changed)
+	if (changed || !kept)
 		oc_snapshot_save(plugin);
 	if (plugin->bridge->modules != NULL && (changed || plugin->module == NULL) && oc_plugin_present(plugin, &err) != OC_OK)
 		oc_plugin_refuse(plugin, NULL, "%s", err.text);
+	if (changed || !kept)
+		oc_plugins_note_quiet(plugin->bridge);
 	oc_plugin_services_start(plugin, true);
 	oc_plugin_channels_up(plugin);
 	tell_waiting(plugin, OC_OK, "");

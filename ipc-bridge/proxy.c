@@ -454,21 +454,14 @@ static oc_status init(const oc_host_api *host, oc_self *self, oc_str config, voi
 	return OC_E_NOT_FOUND;
 }
 
-static void start(void *inst, oc_call *call)
-{
-	oc_err err = {0};
-	oc_status status = oc_plugin_channels_register(inst, &err);
-	oc_plugin_engines_register(inst);
-	oc_call_done(call, status, oc_str_of(err.text));
-}
-
 /* The plugin is the bridge's and stays; its accounts are connected anew by whoever starts the module again. */
 static void fini(void *inst)
 {
 	oc_plugin_channels_forget(inst);
 }
 
-static oc_status add_module(oc_plugin *plugin, oc_err *err)
+/* Takes effect at once: who asked first for the plugins goes on with what they bring. */
+static oc_status show_module(oc_plugin *plugin, oc_err *err)
 {
 	oc_auto_json cJSON *manifest = cJSON_CreateObject();
 	cJSON *abi = cJSON_AddObjectToObject(manifest, "abi");
@@ -496,17 +489,25 @@ static oc_status add_module(oc_plugin *plugin, oc_err *err)
 		.ifaces = plugin->ifaces,
 		.n_ifaces = 1,
 		.init = init,
-		.start = start,
 		.fini = fini,
 	};
-	return oc_modules_add(plugin->bridge->modules, oc_str_of(text), &plugin->desc, "plugin", &plugin->module, err);
+	oc_status status = OC_OK;
+	if (plugin->module == NULL)
+		status = oc_modules_add(plugin->bridge->modules, oc_str_of(text), &plugin->desc, "plugin", &plugin->module, err);
+	if (status == OC_OK)
+		status = oc_module_renew(plugin->module, oc_str_of(text), err);
+	if (status == OC_OK && oc_module_running(plugin->module)) {
+		status = oc_plugin_channels_register(plugin, err);
+		oc_plugin_engines_register(plugin);
+	}
+	return status;
 }
 
 oc_status oc_plugin_present(oc_plugin *plugin, oc_err *err)
 {
 	const cJSON *row;
 	oc_status status = OC_OK;
-	oc_plugin_withdraw(plugin);
+	unsubscribe(plugin);
 	oc_free(plugin->tools_json);
 	plugin->tools_json = tool_specs(plugin);
 	if (plugin->tools_json == NULL)
@@ -523,10 +524,8 @@ oc_status oc_plugin_present(oc_plugin *plugin, oc_err *err)
 		if (status == OC_OK)
 			status = subscribe_internal(plugin, row, err);
 	}
-	if (status == OC_OK && plugin->module == NULL && (strcmp(plugin->tools_json, "[]") != 0 || oc_plugin_has_guests(plugin)))
-		status = add_module(plugin, err);
-	if (status == OC_OK && plugin->module != NULL && plugin->bridge->started)
-		oc_module_restart(plugin->module, NULL, NULL);
+	if (status == OC_OK && (plugin->module != NULL || strcmp(plugin->tools_json, "[]") != 0 || oc_plugin_has_guests(plugin)))
+		status = show_module(plugin, err);
 	return status;
 }
 

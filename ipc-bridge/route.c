@@ -51,6 +51,7 @@ static size_t find(oc_bridge *bridge, oc_str path, hit hits[HITS_MAX])
 	size_t n = 0;
 	const cJSON *row;
 	path = trimmed(path);
+	oc_bridge_need(bridge);
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next) {
 		if (!oc_plugin_offers(p))
 			continue;

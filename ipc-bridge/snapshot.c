@@ -8,75 +8,69 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <sodium.h>
-
+#include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
 #include "ipc-bridge/plugin.h"
 
-enum { DEPTH_MAX = 12, FILES_MAX = 20000, SNAPSHOT_MAX = 16 << 20 };
+enum { DEPTH_MAX = 12, FILES_MAX = 20000, SNAPSHOT_MAX = 16 << 20, KEY_MAX = 16 };
 
-/* Names, sizes and times of all files but those of dependencies, which come and go with package-lock.json. */
-static void add_folder(crypto_generichash_state *hash, const char *folder, unsigned depth, unsigned *files)
+/* Holds the key with which no plugin had to run. */
+#define QUIET "cache/plugins/quiet"
+
+static uint64_t add(uint64_t sum, const char *text)
+{
+	return oc_hash_step(oc_hash_z(sum, text), 256);
+}
+
+/* Names, sizes and times of all files but those of dependencies, which come and go with package-lock.json; whatever order the
+ * folder is read in. */
+static uint64_t sum_folder(const char *folder, unsigned depth, unsigned *files)
 {
 	DIR *dir = opendir(folder);
 	struct dirent *entry;
-	uint64_t sum[2] = {0, 0}; /* whatever order the folder is read in */
+	uint64_t sum = 0;
 	while (dir != NULL && (entry = readdir(dir)) != NULL && *files < FILES_MAX) {
 		struct stat st;
-		char fact[512];
-		unsigned char one[16];
-		uint64_t parts[2];
 		oc_auto_free char *path = oc_path_join(folder, entry->d_name);
 		if (entry->d_name[0] == '.' || strcmp(entry->d_name, "node_modules") == 0 || path == NULL || stat(path, &st) != 0)
 			continue;
+		uint64_t one = add(OC_HASH_START, entry->d_name);
 		if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
-			add_folder(hash, path, depth + 1, files);
+			sum += oc_hash_step(one, sum_folder(path, depth + 1, files));
 		if (!S_ISREG(st.st_mode))
 			continue;
 		++*files;
-		int n = snprintf(fact, sizeof(fact), "%u/%s:%jd:%jd.%09ld", depth, entry->d_name, (intmax_t)st.st_size,
-				 (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-		size_t length = n < 0 ? 0 : (size_t)n < sizeof(fact) ? (size_t)n : sizeof(fact) - 1;
-		(void)crypto_generichash(one, sizeof(one), (unsigned char *)fact, length, NULL, 0);
-		memcpy(parts, one, sizeof(parts));
-		sum[0] += parts[0];
-		sum[1] += parts[1];
+		one = oc_hash_step(one, (uint64_t)st.st_size);
+		sum += oc_hash_step(oc_hash_step(one, (uint64_t)st.st_mtim.tv_sec), (uint64_t)st.st_mtim.tv_nsec);
 	}
 	if (dir != NULL)
 		(void)closedir(dir);
-	(void)crypto_generichash_update(hash, (unsigned char *)sum, sizeof(sum));
+	return sum;
 }
 
-static void add_text(crypto_generichash_state *hash, const char *text)
+static char *key_of(uint64_t sum)
 {
-	(void)crypto_generichash_update(hash, (const unsigned char *)text, strlen(text) + 1);
+	return oc_asprintf("%016" PRIx64, add(sum, PACKAGE_VERSION));
 }
 
 char *oc_plugin_key(const oc_plugin *plugin)
 {
-	crypto_generichash_state hash;
-	unsigned char bytes[20];
-	char hex[2 * sizeof(bytes) + 1];
 	unsigned files = 0;
 	/* With what it may do: it may register other things when it may read more. */
 	static const char *const grants[] = {"env", "read", "write", "network", "sandbox", "group"};
-	const cJSON *whole = oc_json_get(oc_config_get(plugin->bridge->config, "plugins.entries"), plugin->id);
-	oc_auto_json cJSON *entry = cJSON_CreateObject();
-	for (size_t i = 0; i < sizeof(grants) / sizeof(grants[0]); i++)
-		if (oc_json_get(whole, grants[i]) != NULL)
-			(void)oc_json_set(entry, grants[i], cJSON_Duplicate(oc_json_get(whole, grants[i]), true));
-	oc_auto_free char *config = oc_json_print(plugin->config), *granted = entry != NULL ? oc_json_print(entry) : oc_strdup("");
-	if (config == NULL || granted == NULL || crypto_generichash_init(&hash, NULL, 0, sizeof(bytes)) != 0)
+	const cJSON *entry = oc_json_get(oc_config_get(plugin->bridge->config, "plugins.entries"), plugin->id);
+	oc_auto_free char *config = oc_json_print(plugin->config);
+	if (config == NULL)
 		return NULL;
-	add_text(&hash, PACKAGE_VERSION);
-	add_text(&hash, plugin->entry);
-	add_text(&hash, config);
-	add_text(&hash, granted);
-	add_folder(&hash, plugin->root, 0, &files);
-	(void)crypto_generichash_final(&hash, bytes, sizeof(bytes));
-	return oc_strdup(sodium_bin2hex(hex, sizeof(hex), bytes, sizeof(bytes)));
+	uint64_t sum = add(add(OC_HASH_START, plugin->entry), config);
+	for (size_t i = 0; i < sizeof(grants) / sizeof(grants[0]); i++) {
+		const cJSON *granted = oc_json_get(entry, grants[i]);
+		oc_auto_free char *text = granted != NULL ? oc_json_print(granted) : NULL;
+		sum = add(sum, text);
+	}
+	return key_of(oc_hash_step(sum, sum_folder(plugin->root, 0, &files)));
 }
 
 /* <state>/cache/plugins/<id with its slashes escaped>.json */
@@ -103,8 +97,11 @@ void oc_snapshot_load(oc_plugin *plugin)
 		return;
 	if (oc_path_read(path, SNAPSHOT_MAX, &text, &n, NULL) != OC_OK || oc_json_parse((oc_str){text, n}, NULL, &kept, NULL) != OC_OK)
 		return; /* made anew */
-	if (strcmp(oc_json_str(kept, "key", ""), plugin->key) == 0)
-		plugin->snapshot = cJSON_DetachItemFromObjectCaseSensitive(kept, "registrations");
+	if (strcmp(oc_json_str(kept, "key", ""), plugin->key) != 0)
+		return;
+	cJSON_Delete(plugin->snapshot);
+	plugin->snapshot = cJSON_DetachItemFromObjectCaseSensitive(kept, "registrations");
+	plugin->outdated = false;
 }
 
 void oc_snapshot_save(oc_plugin *plugin)
@@ -119,4 +116,58 @@ void oc_snapshot_save(oc_plugin *plugin)
 	oc_auto_free char *text = oc_json_print(kept);
 	if (text != NULL && (oc_path_mkdirs(folder, 0700, &err) != OC_OK || oc_path_write(path, text, strlen(text), 0600, &err) != OC_OK))
 		oc_log_err(OC_LOG_WARN, "plugins", "what a plugin registers cannot be kept", &err);
+}
+
+/* ---- All of them ---- */
+
+/* For a plugin that is a single file its folder. */
+static uint64_t add_path(uint64_t sum, const char *path, unsigned *files)
+{
+	struct stat st;
+	if (stat(path, &st) != 0)
+		return sum;
+	oc_auto_free char *folder = S_ISDIR(st.st_mode) ? oc_strdup(path) : oc_memdup(path, (size_t)(oc_path_base(path) - path));
+	return oc_hash_step(add(sum, path), folder != NULL ? sum_folder(folder, 0, files) : 0);
+}
+
+char *oc_plugins_key(const oc_bridge *bridge)
+{
+	unsigned files = 0;
+	const cJSON *plugins = oc_config_get(bridge->config, "plugins"), *path;
+	oc_auto_free char *workspace = oc_path_expand(oc_config_str(bridge->config, "agents.defaults.workspace", "workspace"), bridge->state);
+	oc_auto_free char *own = workspace != NULL ? oc_path_join(workspace, ".openclaw/extensions") : NULL;
+	oc_auto_free char *global = oc_path_join(bridge->state, "extensions"), *config = plugins != NULL ? oc_json_print(plugins) : oc_strdup("");
+	if (own == NULL || global == NULL || config == NULL)
+		return NULL;
+	uint64_t sum = add(OC_HASH_START, config);
+	cJSON_ArrayForEach(path, oc_json_get(oc_json_get(plugins, "load"), "paths"))
+	{
+		oc_auto_free char *full = cJSON_IsString(path) ? oc_path_expand(path->valuestring, bridge->state) : NULL;
+		if (full != NULL)
+			sum = add_path(sum, full, &files);
+	}
+	sum = add_path(add_path(sum, own, &files), global, &files);
+	return files < FILES_MAX ? key_of(sum) : NULL;
+}
+
+bool oc_plugins_were_quiet(const oc_bridge *bridge, const char *key)
+{
+	oc_auto_free char *path = oc_path_join(bridge->state, QUIET), *text = NULL;
+	size_t n;
+	return path != NULL && access(path, R_OK) == 0 && oc_path_read(path, KEY_MAX, &text, &n, NULL) == OC_OK && strcmp(text, key) == 0;
+}
+
+void oc_plugins_note_quiet(const oc_bridge *bridge)
+{
+	oc_auto_free char *path = oc_path_join(bridge->state, QUIET);
+	bool quiet = true;
+	oc_err err = {0};
+	for (const oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
+		quiet = quiet && (!p->enabled || (oc_plugin_known(p) && !oc_plugin_must_run(p)));
+	if (path == NULL || bridge->key == NULL || (quiet && oc_plugins_were_quiet(bridge, bridge->key)))
+		return;
+	if (!quiet)
+		(void)unlink(path);
+	else if (bridge->plugins != NULL && oc_path_write(path, bridge->key, strlen(bridge->key), 0600, &err) != OC_OK)
+		oc_log_err(OC_LOG_WARN, "plugins", "that no plugin has to run cannot be kept", &err);
 }

@@ -471,6 +471,7 @@ void oc_gateway_completions(oc_gateway *gw, oc_http_req *req)
 	oc_auto_json cJSON *body = NULL;
 	oc_err err = {0};
 	oc_json_limits limits = {.max_bytes = 20u << 20};
+	oc_bridge_need(gw->rt->bridge);
 	if (!oc_config_bool(gw->rt->config, "gateway.http.endpoints.chatCompletions.enabled", true)) {
 		fail(gw, req, 404, "invalid_request_error", NULL, "not_found",
 		     "this endpoint is off: set gateway.http.endpoints.chatCompletions.enabled to true");

@@ -109,7 +109,7 @@ cJSON *oc_gateway_status(oc_gateway *gw)
 
 /* ---- Configuration ---- */
 
-static void log_problems(const oc_config *config);
+static void log_problems(const oc_config *config, size_t from);
 
 /* Whoever came in with a secret that counts no more has to go: it may be replaced because it leaked. */
 static void renew_auth(oc_gateway *gw, const oc_config *config)
@@ -135,7 +135,7 @@ static void on_config(void *arg, oc_config *after, const oc_config_diff *diff, c
 	gw->config_error = (oc_err){0};
 	oc_gateway_log_reload(after, diff);
 	oc_log(diff->n > 0 ? OC_LOG_INFO : OC_LOG_DEBUG, "config", "reloaded: %zu change%s", diff->n, diff->n == 1 ? "" : "s");
-	log_problems(after);
+	log_problems(after, 0);
 	renew_auth(gw, after);
 	if (oc_config_diff_touches(diff, "gateway.port") || oc_config_diff_touches(diff, "gateway.bind")
 	    || oc_config_diff_touches(diff, "gateway.tls"))
@@ -417,7 +417,9 @@ static void on_started(void *arg)
 	gw->ready_ns = oc_now_ns();
 	say_ready(gw);
 	oc_notify("READY=1");
+	size_t problems = oc_config_problem_count(gw->rt->config);
 	oc_runtime_ready(gw->rt, gw->port);
+	log_problems(gw->rt->config, problems);
 	(void)oc_hooks_fire(gw->rt->hooks, OC_HOOK_GATEWAY_START, gateway_payload(gw), gw->rt->owner, NULL, NULL);
 	oc_err err = {0};
 	if (oc_config_watch_start(gw->rt->owner, gw->rt->config, 0, on_config, gw, &gw->watch, &err) != OC_OK)
@@ -426,9 +428,9 @@ static void on_started(void *arg)
 		oc_config_watch_looked(gw->watch, on_config_read, gw);
 }
 
-static void log_problems(const oc_config *config)
+static void log_problems(const oc_config *config, size_t from)
 {
-	for (size_t i = 0; i < oc_config_problem_count(config); i++) {
+	for (size_t i = from; i < oc_config_problem_count(config); i++) {
 		const oc_config_problem *p = oc_config_problem_at(config, i);
 		oc_log(p->severity == OC_CONFIG_ERROR ? OC_LOG_ERROR : OC_LOG_WARN, "config", "%s%s%s%s%s", p->path,
 		       p->path[0] != 0 ? ": " : "", p->message, p->remedy[0] != 0 ? "; " : "", p->remedy);
@@ -472,7 +474,7 @@ static oc_status build(oc_gateway *gw, const oc_gateway_options *o, oc_err *err)
 	}
 	gw->rt->gateway = gw;
 	gw->agent = gw->rt->agent;
-	log_problems(gw->rt->config);
+	log_problems(gw->rt->config, 0);
 	uint32_t conns = raise_descriptors();
 	int64_t wanted = oc_config_i64(gw->rt->config, "gateway.http.maxConnections", conns);
 	oc_http_server_options server = {

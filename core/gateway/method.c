@@ -8,6 +8,7 @@
 #include "core/base/mem.h"
 #include "core/data/schema.h"
 #include "core/gateway/events.h"
+#include "core/gateway/gateway.h"
 
 struct oc_method_call {
 	oc_client *client;
@@ -300,5 +301,6 @@ void oc_method_start(oc_client *client, int i, const cJSON *params, oc_method_an
 	}
 	*call = (oc_method_call){client, answer, arg};
 	oc_client_ref(client);
+	oc_bridge_need(client->gateway->rt->bridge);
 	m->run(call, params);
 }

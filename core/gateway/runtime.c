@@ -248,8 +248,10 @@ oc_status oc_runtime_new(oc_config *config, unsigned flags, oc_runtime **ret, oc
 		oc_plugins_join(rt);
 		status = oc_modules_scan(rt->modules, err);
 	}
-	if (status == OC_OK && !safe)
+	if (status == OC_OK && !safe && one_shot)
 		status = oc_bridge_scan(rt->bridge, err);
+	else if (status == OC_OK && !safe)
+		oc_bridge_put_off(rt->bridge);
 	if (status == OC_OK && oc_modules_refine(rt->modules, config) != OC_OK)
 		status = oc_fail(err, OC_E_NOMEM, NULL, "starting: out of memory");
 	if (status != OC_OK) {
@@ -269,11 +271,17 @@ static void finish(oc_runtime *rt)
 		done(rt->arg);
 }
 
+static void need_plugins(void *arg)
+{
+	oc_bridge_need(((const oc_runtime *)arg)->bridge);
+}
+
 static void on_modules_started(void *arg, unsigned started, unsigned failed)
 {
 	oc_runtime *rt = arg;
 	oc_err err = {0};
 	oc_debug("modules", "%u started, %u failed", started, failed);
+	oc_hooks_on_question(rt->hooks, need_plugins, rt);
 	if (oc_agent_start(rt->agent, &err) != OC_OK)
 		oc_log_err(OC_LOG_ERROR, "agent", "starting", &err);
 	finish(rt);
@@ -342,6 +350,8 @@ void oc_runtime_free(oc_runtime *rt)
 	if (rt == NULL)
 		return;
 	struct runtime *self = (struct runtime *)rt;
+	if (rt->hooks != NULL)
+		oc_hooks_on_question(rt->hooks, NULL, NULL);
 	if (rt->agent != NULL)
 		oc_plugin_host_end(rt);
 	oc_agent_free(rt->agent);

@@ -73,6 +73,8 @@ struct oc_hooks {
 	oc_hook_turn *late; /* timed out, still owing their answer */
 	oc_hist timing;
 	uint64_t failures;
+	void (*question)(void *arg);
+	void *question_arg;
 };
 
 oc_status oc_hooks_new(oc_loop *loop, oc_hooks **ret, oc_err *err)
@@ -470,8 +472,19 @@ static bool run_fill(hook_run *run, oc_hooks *hooks)
 	return true;
 }
 
-bool oc_hooks_wanted(const oc_hooks *hooks, oc_hook_id hook)
+void oc_hooks_on_question(oc_hooks *hooks, void (*fn)(void *arg), void *arg)
 {
+	hooks->question = fn;
+	hooks->question_arg = arg;
+}
+
+bool oc_hooks_wanted(oc_hooks *hooks, oc_hook_id hook)
+{
+	void (*fn)(void *arg) = hooks->question;
+
+	hooks->question = NULL;
+	if (fn != NULL)
+		fn(hooks->question_arg);
 	return hook > OC_HOOK_NONE && hook < OC_HOOK_COUNT && hooks->subs[oc_hook_canonical(hook)] != NULL;
 }
 

@@ -200,7 +200,9 @@ typedef struct oc_hook_result {
 } oc_hook_result;
 
 /* Whether anybody subscribed; a table look-up. */
-bool oc_hooks_wanted(const oc_hooks *hooks, oc_hook_id hook);
+bool oc_hooks_wanted(oc_hooks *hooks, oc_hook_id hook);
+/* fn is called once, before the next such question is answered: for subscribers who come only when something happens. */
+void oc_hooks_on_question(oc_hooks *hooks, void (*fn)(void *arg), void *arg);
 /* Fires. payload is taken over (may be NULL: {}). done (may be NULL) is called exactly once, later, from the loop, also when
  * nobody subscribed. owner: when it is swept before, done is not called. On an error nothing was fired, done is not called
  * and payload is freed. */

@@ -600,6 +600,29 @@ void oc_module_restart(oc_module *module, oc_modules_done *done, void *arg)
 	go(module->registry, b);
 }
 
+oc_status oc_module_renew(oc_module *m, oc_str manifest_json, oc_err *err)
+{
+	oc_manifest *manifest = NULL;
+	oc_visit visit;
+	oc_status st = oc_manifest_parse(manifest_json, &manifest, err);
+
+	if (st != OC_OK)
+		return st;
+	oc_manifest_free(m->manifest);
+	m->manifest = manifest;
+	visit = oc_visit_aside();
+	if (oc_module_running(m)) {
+		oc_guests_changed(m);
+	} else if (m->desc.start != NULL || !may_start(m)) {
+		oc_module_restart(m, NULL, NULL);
+	} else if (open_module(m)) {
+		oc_module_set_state(m, OC_MODULE_STARTING, NULL, NULL);
+		started_now(m);
+	}
+	oc_visit_return(visit);
+	return OC_OK;
+}
+
 /* ---- New settings ---- */
 
 /* The status of reload: OC_OK taken, OC_E_RESTART, anything else refused. */

@@ -82,6 +82,9 @@ void oc_module_restart(oc_module *module, oc_modules_done *done, void *arg);
  * registry. origin: "static", "plugin". Trusted like a bundled one: who adds it decides whether it may run. */
 oc_status oc_modules_add(oc_modules *modules, oc_str manifest_json, const oc_module_desc *desc, const char *origin,
 			 oc_module **ret, oc_err *err);
+/* What such a module brings is other than before: its manifest (of the same name), what its tools() say. Runs when this
+ * returns, also if it had not run before, but for one whose descriptor has a start function. */
+oc_status oc_module_renew(oc_module *module, oc_str manifest_json, oc_err *err);
 
 /* ---- Reading ---- */
 

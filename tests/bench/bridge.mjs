@@ -161,6 +161,17 @@ async function lazy() {
 	start(none, 1);
 	row('exec to ready with 0', start(none, 20));
 	row(`exec to ready with ${many}`, start(lots, 20));
+	const idle = { 0: [], [many]: [] };
+	for (let i = 0; i < 5; i++)
+		for (const [n, state] of [[0, none], [many, lots]]) {
+			gateway = await new Gateway().start(state);
+			await sleep(500);
+			idle[n].push(pss(gateway.child.pid));
+			await gateway.stop();
+		}
+	const [without, beside] = [idle[0], idle[many]].map((list) => list.reduce((a, b) => a + b) / list.length);
+	row('PSS of the gateway that nobody asks, with 0', `${(without / 1024).toFixed(2)} MiB`);
+	row(`with ${many} (limit: 0.05 MiB more)`, `${(beside / 1024).toFixed(2)} MiB, ${((beside - without) / 1024).toFixed(2)} more`);
 	console.log('== the first call to a plugin that does not run (limit 300 ms)');
 	const first = [];
 	for (let i = 0; i < 10; i++) {

@@ -50,6 +50,7 @@ export default {
 				return { params: { ...event.params, name: "Thomas" } };
 		});
 		api.on("no_such_hook" as never, () => {});
+		api.on("before_prompt_build", (event) => fs.appendFileSync(api.runtime.state.resolveStateDir() + "/heard", event.prompt + "\\n"));
 	},
 } as const;
 `;
@@ -124,7 +125,7 @@ test('a new plugin is loaded after the gateway answers, and a bad one says why',
 	await until('the other', async () => (await plugin('broken')).status === 'error');
 	match((await plugin('broken')).error, /no good/);
 	const info = await gw.rpc('plugins.info', { id: 'demo' });
-	equal(info.registered.hooks.map((hook) => hook.name), ['before_tool_call', 'no_such_hook']);
+	equal(info.registered.hooks.map((hook) => hook.name), ['before_tool_call', 'no_such_hook', 'before_prompt_build']);
 	await until('its tools', async () => JSON.stringify(await gw.rpc('tools.list', {})).includes('demo_where'));
 });
 
@@ -176,6 +177,29 @@ test('the next start knows its tools without starting it', async () => {
 	equal((await plugin('demo')).process, 'idle');
 	equal(JSON.parse(text(await call('demo_greet', { name: 'Zoe' }))).hello, 'Zoe');
 	equal((await plugin('demo')).process, 'running');
+});
+
+test('a gateway looks at its plugins when first something happens: the first message is heard', async () => {
+	equal((await gw.stop()).code, 0);
+	gw = await new Gateway().start();
+	const r = await fetch(`${gw.url}/v1/chat/completions`, { method: 'POST', headers: { authorization: `Bearer ${gw.token}`, 'content-type': 'application/json' },
+		body: JSON.stringify({ messages: [{ role: 'user', content: 'first words' }] }) });
+	equal(r.status, 200, await r.text());
+	const heard = path.join(state, 'plugins/demo/heard');
+	await until('the hook', () => fs.existsSync(heard) && fs.readFileSync(heard, 'utf8').includes('first words'));
+});
+
+test('while it starts anew with other settings its tools stay; a call waits for the new process', async () => {
+	const before = (await plugin('demo')).pid;
+	const set = cli(['config', 'set', 'plugins.entries.demo.config.shout', 'false']);
+	equal(set.code, 0, set.err);
+	await until('the new process', async () => {
+		ok(JSON.stringify(await gw.rpc('tools.list', {})).includes('demo_greet'), 'its tools were gone');
+		return (await plugin('demo')).pid !== before;
+	});
+	equal(JSON.parse(text(await call('demo_greet', { name: 'Lea' }))).shout, false);
+	ok(JSON.stringify(await gw.rpc('tools.list', {})).includes('demo_greet'));
+	equal(cli(['config', 'set', 'plugins.entries.demo.config.shout', 'true']).code, 0);
 });
 
 test('disabled, its tools and its process are gone; enabled, they are back', async () => {

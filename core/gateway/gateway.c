@@ -18,6 +18,7 @@
 #include "core/base/path.h"
 #include "core/gateway/logging.h"
 #include "core/gateway/notify.h"
+#include "core/gateway/proto.h"
 #include "core/module/crash.h"
 
 #define LAG_EVERY_MS 1000
@@ -175,6 +176,7 @@ static void on_runtime_stopped(void *arg)
 {
 	oc_gateway *gw = arg;
 	/* Last: clients that wait for their turn's answer have it by now. */
+	oc_proto_close_all(gw);
 	oc_http_server_drain(gw->server, 3000, on_server_drained, gw);
 }
 
@@ -210,6 +212,7 @@ void oc_gateway_stop(oc_gateway *gw, const char *why)
 	(void)oc_fail(&err, OC_E_UNAVAILABLE, NULL, "the gateway stops");
 	on_config_read(gw, &err);
 	oc_notify("STOPPING=1");
+	oc_proto_shutdown(gw, "gateway stopping");
 	cJSON *payload = gateway_payload(gw);
 	(void)oc_json_set_str(payload, "reason", "gateway stopping");
 	if (oc_hooks_fire(gw->rt->hooks, OC_HOOK_GATEWAY_STOP, payload, gw->rt->owner, on_stop_told, gw) != OC_OK)
@@ -511,6 +514,7 @@ int oc_gateway_run(const oc_gateway_options *o)
 		gw.exit_code = 1;
 	}
 	oc_http_server_free(gw.server);
+	oc_proto_cleanup(&gw);
 	oc_runtime_free(gw.rt);
 	oc_method_cleanup();
 	oc_auth_free(&gw.auth);

@@ -26,6 +26,7 @@ struct oc_gateway {
 	uint64_t started_ns, ready_ns; /* monotonic */
 	int64_t started_wall_ms;
 	uint64_t next_subscription;
+	struct oc_protos *protos; /* proto.h: clients of OpenClaw's own protocol; NULL until one comes */
 	uint64_t requests, rpc_calls, ws_connections, ws_open; /* for metrics */
 	oc_hist lag; /* how late the loop's timers are */
 	uint64_t lag_due_ns;

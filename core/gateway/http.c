@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
-#include "core/gateway/gateway.h"
+#include "core/gateway/proto.h"
 
 typedef void (*route_fn)(oc_gateway *gw, oc_http_req *req);
 
@@ -139,6 +139,8 @@ static void front(oc_gateway *gw, oc_http_req *req)
 			       "For clients: POST /rpc, /ws (JSON-RPC 2.0), POST /v1/chat/completions (OpenAI's API)\n"));
 }
 
+static const struct route proto_route = {"/__openclaw__/ws", "GET", true, 0, oc_proto_open};
+
 static const struct route routes[] = {
 	{"/health", "GET, HEAD", true, 0, health},
 	{"/healthz", "GET, HEAD", true, 0, health},
@@ -151,6 +153,12 @@ static const struct route routes[] = {
 	{"/metrics", "GET, HEAD", false, 0, metrics},
 	{"/", "GET, HEAD", true, 0, front},
 };
+
+/* Clients of OpenClaw's own protocol come to any path that is not somebody's: most to "/". */
+static bool is_upgrade(const oc_http_req *req)
+{
+	return oc_str_ieq(oc_http_header(req, "upgrade"), OC_STR("websocket"));
+}
 
 static const struct route *find(oc_str path)
 {
@@ -202,6 +210,8 @@ void oc_gateway_head(void *arg, oc_http_req *req)
 	}
 	if (route == NULL && for_plugin(gw, req, false))
 		return;
+	if (!ours && is_upgrade(req))
+		route = &proto_route;
 	if (route == NULL)
 		refuse(gw, req, 404, "not_found", "there is nothing at this path; see /rpc, /ws, /v1/chat/completions, /health");
 	else if (!allowed(route->allow, oc_http_method(req))) {
@@ -222,7 +232,7 @@ void oc_gateway_request(void *arg, oc_http_req *req)
 	const struct route *route = oc_http_user(req);
 	if (oc_gateway_plugin_request(req))
 		return;
-	if (route >= routes && route < routes + sizeof routes / sizeof *routes)
+	if (route == &proto_route || (route >= routes && route < routes + sizeof routes / sizeof *routes))
 		route->run(gw, req);
 	else
 		oc_gateway_guest(gw, req, oc_http_user(req));

@@ -1,14 +1,14 @@
 libocore_la_SOURCES += \
 	%D%/auth.c %D%/auth.h \
-	%D%/completions.c \
-	%D%/deep.c \
+	%D%/completions.c %D%/connect.c \
+	%D%/deep.c %D%/device.c %D%/device.h \
 	%D%/events.c %D%/events.h \
 	%D%/gateway.c %D%/gateway.h \
-	%D%/guest.c %D%/http.c \
+	%D%/guest.c %D%/hello.c %D%/http.c \
 	%D%/jsonrpc.c %D%/jsonrpc.h \
 	%D%/method.c %D%/method.h \
 	%D%/logging.c %D%/logging.h \
-	%D%/methods_agent.c %D%/methods_memory.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
+	%D%/methods_agent.c %D%/methods_device.c %D%/methods_health.c %D%/methods_memory.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
 	%D%/methods_system.c \
 	%D%/metrics.c \
 	%D%/notify.c %D%/notify.h \
@@ -19,5 +19,6 @@ libocore_la_SOURCES += \
 	%D%/plugins.c %D%/plugins.h \
 	%D%/plugins_http.c \
 	%D%/plugins_method.c \
+	%D%/proto.c %D%/proto.h \
 	%D%/rpc.c \
 	%D%/runtime.c %D%/runtime.h

@@ -227,7 +227,7 @@ oc_status oc_params_check(const cJSON *schema, const char *what, const cJSON *va
 	oc_sbuf_init(&b, sizeof err->text);
 	oc_status status = oc_schema_report_all(schema, value, NULL, add_issue, &b);
 	if (status != OC_OK)
-		status = oc_fail(err, status, NULL, "invalid %s: %s", what, oc_sbuf_view(&b).p);
+		status = oc_fail(err, status, "", "invalid %s: %s", what, oc_sbuf_view(&b).p);
 	oc_sbuf_free(&b);
 	return status;
 }
@@ -277,7 +277,7 @@ void oc_method_start(oc_client *client, int i, const cJSON *params, oc_method_an
 	const oc_method *m = table[i];
 	if ((m->scope & ~client->scopes) != 0) {
 		if (client->protocol != 0)
-			oc_fail(&err, OC_E_DENIED, NULL, "missing scope: operator.%s", oc_scope_name(m->scope & ~client->scopes));
+			oc_fail(&err, OC_E_DENIED, "", "missing scope: operator.%s", oc_scope_name(m->scope & ~client->scopes));
 		else if (client->scopes == 0)
 			oc_fail(&err, OC_E_AUTH, "send `Authorization: Bearer TOKEN`, or call auth.login first",
 				"%s needs authentication", m->name);

@@ -1,7 +1,7 @@
 /* agent.*, models.*, tools.*, channels.*, pairing.*, modules.*: what there is, and using one of it. */
 #include "core/base/log.h"
 #include "core/base/mem.h"
-#include "core/gateway/gateway.h"
+#include "core/gateway/proto.h"
 #include "core/store/pairing.h"
 
 #define OBJECT(members) "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{" members "}}"
@@ -163,8 +163,13 @@ static void channels_status(oc_method_call *call, const cJSON *params)
 {
 	cJSON *list = NULL;
 	oc_err err = {0};
-	oc_status status = oc_agent_channels(agent_of(call), &list, &err);
 	const char *wanted = oc_json_str(params, "channel", "");
+	if (wanted[0] == 0) {
+		cJSON *all = oc_proto_channels(oc_method_gateway(call), &err);
+		answer(call, err.code, NULL, all, &err);
+		return;
+	}
+	oc_status status = oc_agent_channels(agent_of(call), &list, &err);
 	cJSON *found = NULL, *channel;
 	cJSON_ArrayForEach(channel, list) if (oc_str_eqz(oc_json_ostr(channel, "id"), wanted)) found = channel;
 	if (status == OC_OK && found == NULL)
@@ -175,8 +180,9 @@ static void channels_status(oc_method_call *call, const cJSON *params)
 	answer(call, status, NULL, found, &err);
 }
 
-const oc_method oc_method_channels_status = {"channels.status", OC_SCOPE_READ, "one channel and its accounts",
-					     OBJECT_REQ("\"channel\"", STRING("channel")), channels_status};
+const oc_method oc_method_channels_status = {"channels.status", OC_SCOPE_READ,
+					     "one channel and its accounts; without a name all, as OpenClaw's own clients want them",
+					     OBJECT(STRING("channel") "," OC_BOOLEAN("probe") "," OC_COUNT("timeoutMs", 600000)), channels_status};
 
 static void on_probed(void *arg, oc_status status, const cJSON *result)
 {

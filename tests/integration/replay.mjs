@@ -1,0 +1,119 @@
+// Recorded conversations with the original gateways (tests/captures/protocol), held again with ours: the same frames are
+// sent, and what comes back must have the same shape: members, types, error codes, close codes, order.
+import fs from 'node:fs';
+import path from 'node:path';
+import { Claw, Device } from './claw.mjs';
+import { until } from './lib.mjs';
+
+const folder = path.join(process.env.OC_TOP_SRCDIR, 'tests/captures/protocol');
+const kind = (v) => (v === null ? 'null' : Array.isArray(v) ? 'array' : typeof v);
+
+// What ours lacks or has as something else; more members than theirs are welcome.
+export function differences(theirs, ours, at = '') {
+	if (theirs === null || theirs === undefined)
+		return [];
+	if (kind(theirs) !== kind(ours))
+		return [`${at || 'payload'} is ${ours === undefined ? 'absent' : kind(ours)}, was ${kind(theirs)}`];
+	if (Array.isArray(theirs))
+		return theirs.length > 0 && ours.length > 0 ? differences(theirs[0], ours[0], `${at}[]`) : [];
+	if (kind(theirs) === 'object')
+		return Object.keys(theirs).flatMap((key) => differences(theirs[key], ours[key], at ? `${at}.${key}` : key));
+	return [];
+}
+
+export class Replay {
+	constructor(gw, { version, devices = new Map() }) {
+		this.gw = gw;
+		this.version = version;
+		this.devices = devices;
+		this.found = [];
+	}
+
+	say(file, where, text) {
+		this.found.push(`${this.version} ${file} ${where}: ${text}`);
+	}
+
+	device(id) {
+		if (!this.devices.has(id))
+			this.devices.set(id, new Device());
+		return this.devices.get(id);
+	}
+
+	// A recorded connect request with our token, nonce and signature; what is wrong with it on purpose stays wrong.
+	connectFrame(frame, challenge, recorded, sent) {
+		const p = structuredClone(frame.params), d = p.device;
+		if (p.auth?.token === '<token>')
+			p.auth.token = this.gw.token;
+		if (d) {
+			const device = this.device(recorded.wrongId ? 'wrong id' : d.id), age = Date.now() - (sent - d.signedAt);
+			const right = device.sign(p, { version: 'v3', nonce: d.nonce === recorded.nonce ? challenge.nonce : d.nonce, signedAt: age });
+			p.device = { ...right, ...(d.nonce === undefined ? { nonce: undefined } : {}) };
+			if (/^0+$/.test(d.id))
+				p.device.id = d.id;
+			if (d.publicKey.length < 10)
+				p.device.publicKey = d.publicKey;
+			if (recorded.badSignature)
+				p.device.signature = right.signature.replace(/^.{4}/, (s) => (s === 'AAAA' ? 'BBBB' : 'AAAA'));
+		}
+		return { ...frame, params: p };
+	}
+
+	async run(file) {
+		const lines = fs.readFileSync(path.join(folder, this.version, `${file}.jsonl`), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+		const open = new Map();
+		let note = '';
+		for (const [i, line] of lines.entries()) {
+			const c = open.get(line.c);
+			if (line.dir === 'note') {
+				note = line.note;
+			} else if (line.dir === 'open') {
+				const origin = /Origin (http:\/\/[a-z0-9.:]+)/.exec(note)?.[1] ?? (/foreign Origin/.test(note) ? 'http://evil.example' : /Origin ok/.test(note) ? 'http://127.0.0.1' : undefined);
+				open.set(line.c, await Claw.open(this.gw.port, { headers: origin ? { origin: origin.replace(/:$/, '') } : {} }));
+			} else if (line.dir === 'send') {
+				if (line.frame?.method === 'connect') {
+					const theirs = lines.find((l) => l.c === line.c && l.frame?.event === 'connect.challenge').frame.payload;
+					const challenge = (await c.event('connect.challenge')).payload;
+					c.send(this.connectFrame(line.frame, challenge, { nonce: theirs.nonce, badSignature: /signature over another/.test(note) }, theirs.ts));
+				} else {
+					c.sendText(line.frame !== undefined ? JSON.stringify(line.frame) : line.raw, line.binary);
+				}
+			} else if (line.dir === 'recv' && line.frame?.type === 'res') {
+				await this.answer(file, lines, i, c);
+			} else if (line.dir === 'close') {
+				await this.end(file, line, c);
+			}
+		}
+		for (const c of open.values())
+			c.close();
+	}
+
+	// One answer, and whether it is what it was.
+	async answer(file, lines, i, c) {
+		const line = lines[i], theirs = line.frame, where = `${line.c} ${theirs.id}`;
+		const nth = lines.slice(0, i + 1).filter((l) => l.c === line.c && l.dir === 'recv' && l.frame?.type === 'res' && l.frame.id === theirs.id).length;
+		const asked = lines.slice(0, i).findLast((l) => l.c === line.c && l.dir === 'send' && l.frame?.id === theirs.id)?.frame?.method ?? '';
+		const ours = await until(`${file} ${where}`, () => c.answers(theirs.id)[nth - 1] ?? (c.closed ? { closed: c.closed } : undefined), 20000).catch(() => undefined);
+		c.connected ||= ours?.payload?.type === 'hello-ok';
+		if (ours === undefined || ours.closed)
+			this.say(file, where, `${asked} is not answered${ours ? ` but closed with ${ours.closed.code}` : ''}`);
+		else if (ours.ok !== theirs.ok)
+			this.say(file, where, `${asked} is ${ours.ok ? 'answered' : `refused (${ours.error.code} ${ours.error.message})`}, was ${theirs.ok ? 'answered' : `refused (${theirs.error.message})`}`);
+		else if (!theirs.ok && (ours.error.code !== theirs.error.code || (theirs.error.details?.code ?? ours.error.details?.code) !== ours.error.details?.code))
+			this.say(file, where, `${asked} fails with ${ours.error.code} ${ours.error.details?.code ?? ''}, was ${theirs.error.code} ${theirs.error.details?.code ?? ''}`);
+		else if (!theirs.ok && ours.error.message !== theirs.error.message)
+			this.say(file, where, `${asked} says "${ours.error.message}", was "${theirs.error.message}"`);
+		else if (theirs.payload !== undefined)
+			for (const text of differences(theirs.payload, ours.payload))
+				this.say(file, where, `${asked} ${text}`);
+	}
+
+	async end(file, line, c) {
+		if (line.code === 1000) {
+			c.close();
+			return;
+		}
+		const closed = await c.end(c.connected ? 200 : 5000).catch(() => ({}));
+		if (closed.code !== line.code || closed.reason !== line.reason)
+			this.say(file, line.c, `closed with ${closed.code} "${closed.reason}", was ${line.code} "${line.reason}"`);
+	}
+}

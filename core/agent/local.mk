@@ -36,6 +36,8 @@ libocore_la_SOURCES += \
 	%D%/history.h \
 	%D%/fair.c \
 	%D%/fair.h \
+	%D%/import.c \
+	%D%/import.h \
 	%D%/inbound.c \
 	%D%/inbound.h \
 	%D%/internal.h \

@@ -16,6 +16,7 @@ extern const oc_command oc_cmd_doctor;
 extern const oc_command oc_cmd_gateway;
 extern const oc_command oc_cmd_logs;
 extern const oc_command oc_cmd_memory;
+extern const oc_command oc_cmd_migrate;
 extern const oc_command oc_cmd_models;
 extern const oc_command oc_cmd_module;
 extern const oc_command oc_cmd_onboard;
@@ -52,6 +53,7 @@ extern const oc_command oc_cmd_module_pack;
 	&oc_cmd_memory, \
 	&oc_cmd_skills, \
 	&oc_cmd_pairing, \
+	&oc_cmd_migrate, \
 	&oc_cmd_daemon, \
 	&oc_cmd_logs, \
 	&oc_cmd_completion,

@@ -259,7 +259,7 @@ static oc_status run_message(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 		b->began = true;
 	}
 	if (status == OC_OK)
-		status = oc_project_event(tx, s, o->kind, o->m.run, NULL, &op->seq, err);
+		status = oc_project_event_at(tx, s, o->m.ts_ms, o->kind, o->m.run, NULL, &op->seq, err);
 	return status == OC_OK ? oc_project_message(tx, s, op->seq, &o->m, err) : status;
 }
 
@@ -280,6 +280,7 @@ int oc_batch_message(oc_batch *b, const char *session, const char *kind, const o
 			.is_error = m->is_error,
 			.meta_json = oc_batch_text(b, m->meta_json),
 			.tokens = m->tokens,
+			.ts_ms = m->ts_ms,
 		};
 	}
 	return b->count - 1;
@@ -346,6 +347,39 @@ static oc_status run_end(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 void oc_batch_session_end(oc_batch *b, const char *session, const char *reason)
 {
 	add_end(b, session, reason, run_end);
+}
+
+typedef struct times_op {
+	oc_op op;
+	const char *key;
+	int64_t started_ms, used_ms;
+} times_op;
+
+static oc_status run_times(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
+{
+	(void)b;
+	const times_op *o = (const times_op *)op;
+	oc_tx_session *s = NULL;
+	oc_status status = oc_project_find(tx, o->key, &s, err);
+	sqlite3_stmt *set = status != OC_OK ? NULL : oc_tx_stmt(tx, "UPDATE sessions SET created_ms = min(created_ms, ?2), epoch_ms = ?2"
+								    " WHERE id = ?1", err);
+	if (set == NULL)
+		return err->code;
+	sqlite3_bind_int64(set, 1, s->id);
+	sqlite3_bind_int64(set, 2, o->started_ms);
+	s->updated_ms = o->used_ms;
+	s->dirty = true;
+	return oc_tx_run(tx, set, err);
+}
+
+void oc_batch_session_times(oc_batch *b, const char *session, int64_t started_ms, int64_t used_ms)
+{
+	times_op *o = oc_batch_add(b, sizeof *o, run_times);
+	if (o != NULL) {
+		o->key = oc_batch_text(b, session);
+		o->started_ms = started_ms;
+		o->used_ms = used_ms;
+	}
 }
 
 oc_status oc_project_delete(oc_tx *tx, oc_tx_session *s, oc_err *err)

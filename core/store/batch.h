@@ -40,6 +40,9 @@ oc_status oc_project_session(oc_tx *tx, const char *key, oc_tx_session **ret, bo
 oc_status oc_project_find(oc_tx *tx, const char *key, oc_tx_session **ret, oc_err *err);
 oc_status oc_project_event(oc_tx *tx, oc_tx_session *s, const char *kind, const char *run, const char *data, int64_t *ret_seq,
 			   oc_err *err);
+/* The same with the time it happened at; 0: now. */
+oc_status oc_project_event_at(oc_tx *tx, oc_tx_session *s, int64_t ts_ms, const char *kind, const char *run, const char *data,
+			      int64_t *ret_seq, oc_err *err);
 oc_status oc_project_message(oc_tx *tx, oc_tx_session *s, int64_t seq, const oc_message *m, oc_err *err);
 /* Closes the epoch (when it had messages) and begins the next one. */
 oc_status oc_project_new_epoch(oc_tx *tx, oc_tx_session *s, const char *reason, oc_err *err);

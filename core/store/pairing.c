@@ -231,9 +231,21 @@ oc_status oc_pairing_reject(oc_store *store, const char *channel, const char *co
 }
 
 typedef struct entry {
-	const char *channel, *account, *sender;
+	const char *channel, *account, *sender, *via;
 	int changes;
 } entry;
+
+static oc_status add_entry(oc_tx *tx, void *arg, oc_err *err)
+{
+	const entry *e = arg;
+	return allow(tx, e->channel, e->account, e->sender, NULL, e->via, err);
+}
+
+oc_status oc_pairing_allow(oc_store *store, const char *channel, const char *account, const char *sender, const char *via,
+			   oc_err *err)
+{
+	return oc_store_write_now(store, add_entry, &(entry){channel, account, sender, via, 0}, err);
+}
 
 static oc_status drop_entry(oc_tx *tx, void *arg, oc_err *err)
 {
@@ -251,7 +263,7 @@ static oc_status drop_entry(oc_tx *tx, void *arg, oc_err *err)
 
 oc_status oc_pairing_revoke(oc_store *store, const char *channel, const char *account, const char *sender, oc_err *err)
 {
-	entry e = {channel, account, sender, 0};
+	entry e = {channel, account, sender, NULL, 0};
 	oc_status status = oc_store_write_now(store, drop_entry, &e, err);
 	if (status == OC_OK && e.changes == 0)
 		return oc_fail(err, OC_E_NOT_FOUND, "see `openclaw pairing list --allowed`", "%s was not let in by a code on %s", sender, channel);

@@ -31,6 +31,9 @@ oc_status oc_pairing_allow_list(oc_store *store, const char *channel, cJSON **re
 /* Moves the request to the allow-list and returns it; codes are compared without case. OC_E_NOT_FOUND: unknown or expired. */
 oc_status oc_pairing_approve(oc_store *store, const char *channel, const char *code, cJSON **ret_request, oc_err *err);
 oc_status oc_pairing_reject(oc_store *store, const char *channel, const char *code, oc_err *err);
+/* Lets a sender in; via: how it came to be ("pairing", "migrate"). */
+oc_status oc_pairing_allow(oc_store *store, const char *channel, const char *account, const char *sender, const char *via,
+			   oc_err *err);
 oc_status oc_pairing_revoke(oc_store *store, const char *channel, const char *account, const char *sender, oc_err *err);
 
 #endif

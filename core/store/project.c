@@ -178,12 +178,18 @@ oc_status oc_project_session(oc_tx *tx, const char *key, oc_tx_session **ret, bo
 oc_status oc_project_event(oc_tx *tx, oc_tx_session *s, const char *kind, const char *run, const char *data, int64_t *ret_seq,
 			   oc_err *err)
 {
+	return oc_project_event_at(tx, s, 0, kind, run, data, ret_seq, err);
+}
+
+oc_status oc_project_event_at(oc_tx *tx, oc_tx_session *s, int64_t ts_ms, const char *kind, const char *run, const char *data,
+			      int64_t *ret_seq, oc_err *err)
+{
 	sqlite3_stmt *add = oc_tx_stmt(tx, NEW_EVENT, err);
 	if (add == NULL)
 		return err->code;
 	sqlite3_bind_int64(add, 1, s->id);
 	sqlite3_bind_int64(add, 2, s->last_seq + 1);
-	sqlite3_bind_int64(add, 3, oc_tx_now_ms(tx));
+	sqlite3_bind_int64(add, 3, ts_ms > 0 ? ts_ms : oc_tx_now_ms(tx));
 	oc_sql_bind(add, 4, kind);
 	oc_sql_bind(add, 5, run);
 	oc_sql_bind(add, 6, data);
@@ -224,7 +230,7 @@ oc_status oc_project_message(oc_tx *tx, oc_tx_session *s, int64_t seq, const oc_
 		return err->code;
 	sqlite3_bind_int64(add, 1, s->id);
 	sqlite3_bind_int64(add, 2, seq);
-	sqlite3_bind_int64(add, 3, oc_tx_now_ms(tx));
+	sqlite3_bind_int64(add, 3, m->ts_ms > 0 ? m->ts_ms : oc_tx_now_ms(tx));
 	oc_sql_bind(add, 4, m->role);
 	oc_sql_bind(add, 5, m->content_json);
 	oc_sql_bind(add, 6, m->text != NULL ? m->text : "");

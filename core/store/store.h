@@ -117,6 +117,7 @@ typedef struct oc_message {
 	bool is_error;		  /* tool */
 	const char *meta_json;	  /* {"sender":…,"channel":…,"stopReason":…,"usage":…} or NULL */
 	int64_t tokens;		  /* estimate, for the budget */
+	int64_t ts_ms;		  /* when it was said, for what another program kept; 0: now */
 } oc_message;
 int oc_batch_message(oc_batch *b, const char *session, const char *kind, const oc_message *m);
 
@@ -125,6 +126,8 @@ int oc_batch_message(oc_batch *b, const char *session, const char *kind, const o
 void oc_batch_session_reset(oc_batch *b, const char *session, const char *reason);
 /* Marks it ended (reason as event); the next message starts a new epoch. */
 void oc_batch_session_end(oc_batch *b, const char *session, const char *reason);
+/* When another program's session began and was used last: lists, daily and idle resets go by it. */
+void oc_batch_session_times(oc_batch *b, const char *session, int64_t started_ms, int64_t used_ms);
 /* Removes the session and everything of it. */
 void oc_batch_session_delete(oc_batch *b, const char *session);
 

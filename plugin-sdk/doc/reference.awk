@@ -1,7 +1,7 @@
 # Makes the reference out of the comments of the headers.
 #   awk -v form=md|man -v version=V -f reference.awk HEADER...
-# A comment belongs to what follows it, and to the lines after that up to the next comment or blank line; one at the end of a
-# line to that line.  Names that end in _ are nobody's business.  What is public and has no comment is an error.
+# A comment above belongs to what follows it, and to the lines after that up to the next comment or blank line; one at the end
+# of a line to that line alone.  Names that end in _ are nobody's business.  What is public and has no comment is an error.
 
 function fail(name) {
 	printf "%s:%d: %s has no comment\n", FILENAME, FNR, name > "/dev/stderr"
@@ -58,12 +58,13 @@ function flush() {
 	}
 	declared = said = ""
 }
-# A declaration with its own comment, or with that of those before it.
-function declare(code, own, name) {
-	if (own == "" && declared != "" && said != "")
+# A declaration with its own comment, or with that above those before it.
+function declare(code, own, name, tailed) {
+	if (own == "" && declared != "" && above != "")
 		own = said
 	else
 		flush()
+	above = tailed ? "" : own
 	if (own == "" && name !~ /_$/)
 		fail(name)
 	gsub(/^[ \t]+/, "", code)
@@ -222,7 +223,8 @@ where == "struct" {
 		before = take()
 		own = own == "" ? before : before " " own
 	}
-	declare(code, own, name_of(code))
+	declare(code, own, name_of(code), own != "" && before == "")
+	before = ""
 	next
 }
 
@@ -250,7 +252,7 @@ where == "enum" {
 # Types and macros.
 where == "" && /^typedef .*;/ {
 	code = cut($0)
-	declare(code, tail != "" ? tail : take(), name_of(code))
+	declare(code, tail != "" ? tail : take(), name_of(code), tail != "")
 	next
 }
 where == "" && /^#define OC_STATUS_MAP/ { flush(); paragraph(take()); where = "macro"; status = 1; list = ""; next }

@@ -37,7 +37,7 @@ typedef struct oct_result {
 	oc_status status; /* when done */
 	oc_str text;      /* its result, or the message of its error; NUL-terminated */
 	oct_event *events; /* in order */
-	size_t n_events;
+	size_t n_events; /* how many */
 	int done; /* 1: it was completed */
 } oct_result;
 

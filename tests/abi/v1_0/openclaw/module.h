@@ -102,7 +102,8 @@ enum { OC_FD_READ = 1, OC_FD_WRITE = 2, OC_FD_HANGUP = 4 };
 /* Valid from init until fini has returned. */
 typedef struct oc_host_api {
 	uint32_t struct_size; /* of the host's */
-	uint16_t abi_major;   /* the host's version */
+	/* The host's version. */
+	uint16_t abi_major;
 	uint16_t abi_minor;
 	/* [any] One log line; the host adds the module's name and the call. */
 	void (*log)(oc_self *self, int32_t level, oc_str message);
@@ -342,9 +343,9 @@ typedef struct oc_storage_vtbl {
 typedef struct oc_iface {
 	uint32_t kind;      /* OC_KIND_* */
 	uint16_t ver_major; /* of the kind's vtable; for services: of the service */
-	uint16_t ver_minor;
-	const char *id;
-	const void *vtbl;
+	uint16_t ver_minor; /* the same */
+	const char *id;     /* what the kind says of iface.id */
+	const void *vtbl;   /* the kind's oc_…_vtbl */
 } oc_iface;
 
 /* ---- The descriptor ------------------------------------------------------ */
@@ -353,15 +354,16 @@ typedef struct oc_module_desc {
 	/* The first 16 bytes are frozen for ever. */
 	uint32_t magic; /* OC_MODULE_MAGIC */
 	uint32_t struct_size; /* sizeof */
-	uint16_t abi_major;
-	uint16_t abi_minor;     /* compiled against */
+	uint16_t abi_major;     /* OC_ABI_MAJOR */
+	uint16_t abi_minor;     /* OC_ABI_MINOR: compiled against */
 	uint16_t abi_min_minor; /* the oldest host minor it can work with */
-	uint16_t reserved0;
+	uint16_t reserved0;     /* 0 */
 	uint64_t flags; /* OC_MODULE_* */
-	const char *name; /* name and version must equal the manifest's */
+	/* Both must equal the manifest's. */
+	const char *name;
 	const char *version;
-	const oc_iface *ifaces;
-	size_t n_ifaces;
+	const oc_iface *ifaces; /* what it brings; at least one */
+	size_t n_ifaces;        /* how many */
 	/* * On the loop, within 50 ms, no I/O, no threads: checks the configuration ({} when none) and returns the instance.
 	 * All or nothing. May write a message for people with host->log. */
 	oc_status (*init)(const oc_host_api *host, oc_self *self, oc_str config, void **ret_inst);
@@ -399,7 +401,7 @@ typedef struct oc_http_client_request {
 	uint64_t idle_ms;    /* without a byte received; 0: 60,000 */
 	uint64_t max_bytes;  /* of the body, OC_E_LIMIT beyond; 0: 16 MiB */
 	uint32_t retries;    /* extra tries on connection failures, 429 and 5xx before any byte was handed on, with back-off and Retry-After */
-	uint32_t max_redirects;
+	uint32_t max_redirects; /* followed; 0: none */
 	/* The response line and headers, once. headers: JSON object, lower-case names. May be NULL. */
 	void (*on_head)(void *arg, int32_t http_status, oc_str headers);
 	/* A piece of the body. NULL: the body is gathered and handed to on_done. */

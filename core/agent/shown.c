@@ -39,7 +39,7 @@ static void say(oc_turn *turn, const char *text)
 	snprintf(key, sizeof key, "v:%s:%u", turn->run, ++turn->n_shown);
 	oc_auto_json cJSON *deliver = cJSON_Duplicate(turn->deliver, true);
 	cJSON_DeleteItemFromObjectCaseSensitive(deliver, "replyTo");
-	if (deliver != NULL)
+	if (deliver != NULL && oc_json_set_str(deliver, "kind", "tool"))
 		oc_inbound_say(turn->agent, deliver, turn->session, key, text);
 }
 

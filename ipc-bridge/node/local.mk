@@ -25,6 +25,7 @@ bridge_sources = \
 	%D%/lib/resolve.js \
 	%D%/lib/runtime.js \
 	%D%/lib/sp.js \
+	%D%/lib/blocks.js \
 	%D%/lib/text.js \
 	%D%/lib/tools.js \
 	%D%/lib/transpile.js \

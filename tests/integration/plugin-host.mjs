@@ -105,7 +105,7 @@ async function inbound(cfg: any, accountId: string, message: any) {
 			await write(accountId, { to: peer, text: payload.text, kind: info.kind, by: "deliver" });
 		},
 		onError: (error: Error) => log.warn("deliver failed: " + error.message),
-	} });
+	}, replyOptions: message.blocks ? { disableBlockStreaming: false } : undefined });
 	await write(accountId, { over: message.id, result });
 }
 
@@ -217,7 +217,7 @@ function write(id, files) {
 
 const wire = await new Network().start();
 const config = (channel = {}, more = {}) => ({
-	agents: { defaults: { model: { primary: 'offline/echo' } } },
+	agents: { defaults: { model: { primary: 'offline/echo' }, blockStreamingChunk: { minChars: 20, maxChars: 60 }, blockStreamingCoalesce: { idleMs: 0 } } },
 	messages: { groupChat: { mentionPatterns: ['@bot'] } },
 	session: { dmScope: 'per-channel-peer' },
 	models: { providers: { mine: { baseUrl: 'http://127.0.0.1:9/v1', apiKey: 'sk-of-somebody-else', api: 'openai-completions', models: [] } } },
@@ -273,6 +273,34 @@ test('an answer that cannot be brought at first is brought later', async () => {
 	await until('the answer', () => wire.texts('ada').includes('in spite of all'), 20000);
 	equal(wire.texts('ada').filter((one) => one === 'in spite of all').length, 1);
 	match(gw.log, /deliver failed: the network is away/);
+});
+
+test('with block streaming an answer comes in blocks while it is written; a tool at work is told as one; what failed comes at the end', async () => {
+	const words = (list) => list.join(' ').replace(/\s+/g, ' '), mine = () => wire.sent.filter((one) => one.to === 'ada' && one.text);
+	const before = mine().length;
+	wire.say('default', { id: 'b1', from: 'ada', name: 'Ada', text: '/slow 20 100ms', blocks: true });
+	await until('the first block', () => mine().length > before);
+	ok(!wire.sent.some((one) => one.over === 'b1'), 'the answer was over before its first block came');
+	const over = await until('its end', () => wire.sent.find((one) => one.over === 'b1'), 20000);
+	const blocks = mine().slice(before), history = await gw.rpc('session.history', { session: 'agent:main:channel:wire:dm:ada' });
+	equal(new Set(blocks.map((one) => one.kind)), new Set(['block']));
+	equal(over.result, { queuedFinal: false, counts: { tool: 0, block: blocks.length, final: 0 } });
+	ok(blocks.length > 1 && blocks.every((one) => one.text.length <= 40), JSON.stringify(blocks));
+	ok(JSON.stringify(history).replace(/\\n|\s+/g, ' ').includes(words(blocks.map((one) => one.text))), JSON.stringify(blocks));
+
+	const middle = mine().length;
+	wire.say('default', { id: 'b2', from: 'ada', name: 'Ada', text: '/repeat 12 tenletters', blocks: true, failTwice: true });
+	await until('the rest', () => words(mine().slice(middle).map((one) => one.text)).split('tenletters').length === 13, 20000);
+	ok(mine().slice(middle).some((one) => one.kind === 'final'), JSON.stringify(mine().slice(middle)));
+
+	wire.say('default', { id: 'b3', from: 'ada', name: 'Ada', text: '/verbose on' });
+	await until('the command', () => wire.sent.some((one) => one.over === 'b3'));
+	const last = mine().length;
+	wire.say('default', { id: 'b4', from: 'ada', name: 'Ada', text: '/tool rt_state {}', blocks: true });
+	await until('its end', () => wire.sent.some((one) => one.over === 'b4'), 20000);
+	equal(mine().slice(last).filter((one) => one.kind === 'tool').map((one) => one.text), ['🛠️ rt_state']);
+	wire.say('default', { id: 'b5', from: 'ada', name: 'Ada', text: '/verbose off' });
+	await until('the command', () => wire.sent.some((one) => one.over === 'b5'));
 });
 
 test('in a group only what is meant becomes a turn', async () => {

@@ -252,7 +252,7 @@ class Channels {
 		if (sent.whole)
 			return { messageId: sent.ids[0], messageIds: sent.ids };
 		if (dispatch)
-			await dispatch.bring(payloadOf(message), 'final');
+			await dispatch.bring(payloadOf(message), message.kind ?? 'final');
 		else
 			await this.#outbound(channel, accountId, message, sent);
 		sent.whole = true;

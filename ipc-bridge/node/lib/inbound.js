@@ -4,6 +4,7 @@
 // The gateway stores a message before anything is made of it; its answer waits in the gateway's outbox and is brought by
 // the function that the plugin gave for it, for as long as its account runs, else by the channel's own `outbound`.
 const crypto = require('node:crypto');
+const { Blocks, blockSettings } = require('./blocks.js');
 const { commandOf } = require('./policy.js');
 
 const KEPT_MS = 10 * 60 * 1000; // an answer may be tried again
@@ -270,14 +271,22 @@ class Dispatches {
 	// bring(payload, kind): rejects when it could not.  Resolves when the answer was brought, or will not come.
 	async run(ctx, bring, { onReplyStart, replyOptions = {} } = {}) {
 		const id = crypto.randomUUID(), routed = this.#routed(ctx), message = messageOf(ctx, routed ? undefined : id);
-		const entry = { id, channel: message.channel, account: message.account, brought: 0 };
+		const channel = this.plugin.registry.channels.get(message.channel), entry = { id, channel: message.channel, account: message.account, brought: false };
+		const settings = channel && !routed ? blockSettings(this.plugin.config, channel, message.account, replyOptions) : undefined;
+		const blocks = settings ? new Blocks(settings, (block) => bring({ text: block }, 'block')) : undefined;
 		const first = new Promise((resolve) => {
 			entry.bring = async (payload, kind) => {
 				try {
-					await bring(payload, kind);
-					entry.brought++;
+					if (kind === 'final' && blocks && payload.text)
+						await blocks.end(payload.text, (rest) => bring({ ...payload, text: rest, mediaUrl: undefined, mediaUrls: undefined }, 'final'));
+					if (kind !== 'final' || !blocks || !payload.text)
+						await bring(payload, kind);
+					else if (payload.mediaUrl)
+						await bring({ ...payload, text: undefined }, 'final');
+					entry.brought ||= kind === 'final';
 				} finally {
-					resolve();
+					if (kind === 'final')
+						resolve();
 				}
 			};
 		});
@@ -293,14 +302,16 @@ class Dispatches {
 				void quietly(replyOptions.onAgentRunStart, event.runId);
 			} else if (event?.type === 'text') {
 				said += event.text ?? '';
+				blocks?.add(event.text ?? '');
 				void quietly(replyOptions.onPartialReply, { text: said });
 			} else if (event?.type === 'tool_start') {
+				blocks?.pause();
 				void quietly(replyOptions.onToolStart, { name: event.data?.name, phase: 'start' });
 			}
 		};
 		try {
 			const done = await this.#store(message, onEvent, replyOptions.abortSignal);
-			if (text(done.text).trim() && done.status === 'ok' && !routed && entry.brought === 0)
+			if (text(done.text).trim() && done.status === 'ok' && !routed && !entry.brought)
 				await Promise.race([first, new Promise((resolve) => setTimeout(resolve, DELIVERY_MS).unref())]);
 			return { ...done, routed };
 		} finally {
@@ -333,7 +344,7 @@ function createReply(plugin) {
 			if (own) {
 				await dispatcher.deliver(payload, kind);
 			} else {
-				dispatcher[kind === 'final' ? 'sendFinalReply' : 'sendBlockReply'](payload);
+				dispatcher[{ final: 'sendFinalReply', tool: 'sendToolResult' }[kind] ?? 'sendBlockReply'](payload);
 				await dispatcher.waitForIdle?.();
 			}
 		};

@@ -227,4 +227,4 @@ function convertMarkdownTables(markdown, mode) {
 }
 
 module.exports = { channelSetting, chunkByNewline, chunkByParagraph, chunkMarkdownText, chunkMarkdownTextWithMode, chunkText,
-	chunkTextWithMode, convertMarkdownTables, resolveChunkMode, resolveMarkdownTableMode, resolveTextChunkLimit };
+	chunkTextWithMode, convertMarkdownTables, fences, resolveChunkMode, resolveMarkdownTableMode, resolveTextChunkLimit, whole };

@@ -98,6 +98,19 @@ void oc_bridge_free(oc_bridge *bridge)
 	oc_free(bridge);
 }
 
+static void fill(oc_fill *q, const oc_plugin *p)
+{
+	oc_fill_add(&q[OC_QUEUE_plugin_waits], p != NULL ? p->n_waits : 0, OC_PLUGIN_WAITS_MAX);
+	oc_peer_fill(p != NULL ? p->peer : NULL, OC_QUEUE_plugin_calls, q);
+}
+
+void oc_bridge_queues(const oc_bridge *bridge, oc_fill q[OC_QUEUE_N])
+{
+	fill(q, NULL);
+	for (const oc_plugin *p = bridge != NULL ? bridge->plugins : NULL; p != NULL; p = p->next)
+		fill(q, p);
+}
+
 /* ---- Life ---- */
 
 oc_status oc_bridge_scan(oc_bridge *bridge, oc_err *err)

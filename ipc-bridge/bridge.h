@@ -56,6 +56,8 @@ char *oc_bridge_node(const oc_config *config);
 char *oc_bridge_dir(void);
 /* For lists and `plugins info`; the caller's. */
 cJSON *oc_bridge_describe(oc_bridge *bridge);
+/* The bounded queues that every plugin has, by number. */
+void oc_bridge_queues(const oc_bridge *bridge, oc_fill queues[OC_QUEUE_N]);
 oc_plugin *oc_bridge_find(oc_bridge *bridge, const char *id);
 cJSON *oc_plugin_describe(const oc_plugin *plugin, bool detail);
 const char *oc_plugin_id(const oc_plugin *plugin);

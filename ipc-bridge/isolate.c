@@ -302,6 +302,12 @@ static void on_notify(void *arg, oc_str name, oc_str payload)
 	if (oc_str_eqz(name, "figures"))
 		for (size_t i = 0; i < sizeof(iso->figures) / sizeof(iso->figures[0]); i++)
 			iso->figures[i] = oc_unpack_u64(&u);
+	if (oc_str_eqz(name, "gauge")) {
+		oc_str queue = oc_unpack_str(&u);
+		uint64_t depth = oc_unpack_u64(&u), capacity = oc_unpack_u64(&u);
+		if (oc_unpack_done(&u))
+			iso->host->gauge(iso->self, queue, depth, capacity);
+	}
 	if (!oc_str_eqz(name, "violation"))
 		return;
 	oc_str text = oc_unpack_str(&u);
@@ -591,7 +597,7 @@ static oc_status launch(oc_isolate *iso, oc_err *err)
 {
 	int fds[5] = {-1, -1, -1, -1, -1}; /* first line: ours, its; second: ours, its; the file */
 	const cJSON *entry = oc_module_entry(iso->self);
-	oc_peer_options options = {.name = iso->name, .version = PACKAGE_VERSION, .events = &peer_events, .arg = iso,
+	oc_peer_options options = {.name = iso->name, .queue = OC_QUEUE_isolated_calls, .version = PACKAGE_VERSION, .events = &peer_events, .arg = iso,
 				   .silent_ms = (uint32_t)bounded(oc_json_i64(entry, "hangMs", SILENT_MS), SILENT_MIN_MS, SILENT_MAX_MS)};
 	oc_status status = oc_module_copy(iso->self, &fds[4], err);
 	if (status == OC_OK && (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, &fds[0]) != 0 ||
@@ -811,6 +817,19 @@ void oc_isolates_configure(oc_isolates *all, oc_config *config)
 	all->config = oc_config_ref(config);
 	if (configure_procs(all, &err) != OC_OK)
 		oc_log_err(OC_LOG_ERROR, "module", "new settings for modules' processes are not used", &err);
+}
+
+static void fill_one(oc_fill *q, const oc_isolate *iso)
+{
+	oc_isolate_requests_fill(iso, &q[OC_QUEUE_isolated_requests]);
+	oc_peer_fill(iso != NULL ? iso->peer : NULL, OC_QUEUE_isolated_calls, q);
+}
+
+void oc_isolates_queues(const oc_isolates *all, oc_fill q[OC_QUEUE_N])
+{
+	fill_one(q, NULL);
+	for (const oc_isolate *iso = all != NULL ? all->first : NULL; iso != NULL; iso = iso->next)
+		fill_one(q, iso);
 }
 
 void oc_isolates_free(oc_isolates *all)

@@ -17,6 +17,8 @@ typedef struct oc_isolates oc_isolates;
 oc_status oc_isolates_new(oc_loop *loop, oc_config *config, oc_modules *modules, oc_isolates **ret, oc_err *err);
 /* New grants, for processes that begin from now on. */
 void oc_isolates_configure(oc_isolates *isolates, oc_config *config);
+/* The bounded queues that each of them has, by number. */
+void oc_isolates_queues(const oc_isolates *isolates, oc_fill queues[OC_QUEUE_N]);
 /* After the registry is gone. NULL is allowed. */
 void oc_isolates_free(oc_isolates *isolates);
 

@@ -45,6 +45,8 @@ static oc_wish *wish_find(const oc_isolate *iso, uint32_t id, wish_kind kind)
 
 static oc_wish *wish_new(oc_isolate *iso, uint32_t id, wish_kind kind)
 {
+	if (iso->n_wishes >= WISHES_MAX)
+		oc_queue_refused(OC_QUEUE_isolated_requests);
 	oc_wish *w = iso->n_wishes < WISHES_MAX && wish_find(iso, id, kind) == NULL ? oc_alloc(sizeof(*w)) : NULL;
 	if (w == NULL)
 		return NULL;
@@ -54,6 +56,11 @@ static oc_wish *wish_new(oc_isolate *iso, uint32_t id, wish_kind kind)
 	iso->wishes = w;
 	iso->n_wishes++;
 	return w;
+}
+
+void oc_isolate_requests_fill(const oc_isolate *iso, oc_fill *requests)
+{
+	oc_fill_add(requests, iso != NULL ? iso->n_wishes : 0, WISHES_MAX);
 }
 
 static void wish_free(oc_wish *w)

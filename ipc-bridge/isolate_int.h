@@ -59,5 +59,7 @@ struct oc_isolate {
 /* isolate_host.c: a question on the second line; what it started ends with the process. */
 void oc_isolate_asked(oc_isolate *iso, uint32_t id, oc_str op, oc_str payload);
 void oc_isolate_wishes_end(oc_isolate *iso);
+/* How many of them are not over; NULL: the bound alone. */
+void oc_isolate_requests_fill(const oc_isolate *iso, oc_fill *requests);
 
 #endif

@@ -288,6 +288,17 @@ static void on_state(void *arg, oc_module *module)
 	oc_sbuf_free(&b);
 }
 
+static void on_gauge(const oc_module_gauge *gauge)
+{
+	oc_sbuf b;
+	oc_sbuf_init(&b, 256);
+	oc_pack_str(&b, oc_str_of(gauge->name));
+	oc_pack_u64(&b, gauge->depth);
+	oc_pack_u64(&b, gauge->capacity);
+	(void)oc_peer_notify(host.peer, "gauge", oc_sbuf_view(&b));
+	oc_sbuf_free(&b);
+}
+
 /* ---- Beginning ---- */
 
 static bool take_over(int *ret_file, int *ret_second)
@@ -332,6 +343,8 @@ int oc_modhost_main(const char *name)
 		status = oc_line_offer(host.modules);
 	if (status == OC_OK)
 		status = oc_modules_on_state(host.modules, on_state, NULL);
+	if (status == OC_OK)
+		oc_modules_on_gauge(host.modules, on_gauge);
 	if (status == OC_OK)
 		status = oc_line_open(second);
 	if (status == OC_OK)

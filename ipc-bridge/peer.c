@@ -35,6 +35,7 @@ struct oc_peer {
 	oc_watch *timer; /* until the hello: its deadline; then heartbeats while calls are open */
 	uint64_t heard_ms; /* monotonic */
 	uint32_t silent_ms;
+	oc_queue queue;
 	bool always; /* heartbeats without open calls too */
 	bool guest, connected, ready, closed;
 	unsigned inside; /* callbacks on the stack */
@@ -117,6 +118,8 @@ static oc_status send_frame(oc_peer *peer, const oc_frame *frame)
 	if (n == 0)
 		return OC_E_INVALID;
 	oc_status status = oc_transport_send(peer->transport, (oc_str){(char *)head, n}, frame->payload);
+	if (status == OC_E_LIMIT)
+		oc_queue_refused(peer->queue + 1);
 	if (status != OC_OK)
 		return status == OC_E_STATE ? OC_E_UNAVAILABLE : status;
 	return OC_OK;
@@ -136,7 +139,15 @@ oc_status oc_peer_event(oc_peer *peer, uint32_t id, uint32_t type, oc_str payloa
 
 size_t oc_peer_unsent(const oc_peer *peer)
 {
-	return peer->transport != NULL ? oc_transport_unsent(peer->transport) : 0;
+	return peer->transport != NULL ? oc_transport_unsent(peer->transport, NULL) : 0;
+}
+
+void oc_peer_fill(const oc_peer *peer, oc_queue queue, oc_fill q[OC_QUEUE_N])
+{
+	size_t bytes = 0, n = peer != NULL && peer->transport != NULL ? oc_transport_unsent(peer->transport, &bytes) : 0;
+	oc_fill_add(&q[queue], peer != NULL ? peer->open : 0, OC_PEER_CALLS_MAX);
+	oc_fill_add(&q[queue + 1], n, OC_TRANSPORT_UNSENT_MESSAGES);
+	oc_fill_add(&q[queue + 2], bytes, OC_TRANSPORT_UNSENT_BYTES);
 }
 
 bool oc_peer_drain(oc_peer *peer)
@@ -247,8 +258,10 @@ oc_status oc_peer_call_start(oc_peer *peer, const oc_peer_call *call, uint32_t *
 	if (!peer->ready)
 		return OC_E_UNAVAILABLE;
 	slot *s = take(peer);
-	if (s == NULL)
+	if (s == NULL) {
+		oc_queue_refused(peer->queue);
 		return OC_E_LIMIT;
+	}
 	s->on_event = call->on_event;
 	s->on_done = call->on_done;
 	s->arg = call->arg;
@@ -428,7 +441,7 @@ oc_status oc_peer_open(oc_loop *loop, const oc_peer_options *options, oc_peer **
 	oc_peer *peer = oc_alloc(sizeof(*peer));
 	if (peer == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the bridge");
-	*peer = (oc_peer){.loop = loop, .events = options->events, .arg = options->arg, .heard_ms = oc_now_ms(), .guest = options->guest,
+	*peer = (oc_peer){.loop = loop, .events = options->events, .arg = options->arg, .heard_ms = oc_now_ms(), .guest = options->guest, .queue = options->queue,
 			  .silent_ms = options->silent_ms != 0 ? options->silent_ms : OC_PEER_SILENT_MS, .always = options->silent_ms != 0,
 			  .owner = oc_owner_new(loop, options->name), .name = oc_strdup(options->name),
 			  .secret = oc_strdup(options->path != NULL ? options->secret : ""), .version = oc_strdup(options->version)};

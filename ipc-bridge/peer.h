@@ -7,6 +7,7 @@
 #ifndef OC_BRIDGE_PEER_H
 #define OC_BRIDGE_PEER_H
 
+#include "core/base/queues.h"
 #include "ipc-bridge/frame.h"
 #include "ipc-bridge/transport.h"
 
@@ -39,6 +40,7 @@ typedef struct oc_peer_options {
 	uint32_t silent_ms; /* 0: OC_PEER_SILENT_MS; else it must be heard of so often, calls open or not */
 	const char *secret; /* copied, and wiped once it was used */
 	const char *version; /* ours, told in the hello */
+	oc_queue queue; /* of its open calls, where refusals are counted; the two that follow are its unsent messages and their bytes */
 	oc_transport_kind transport;
 	const oc_peer_events *events; /* static */
 	void *arg;
@@ -74,6 +76,8 @@ void oc_peer_answer(oc_peer *peer, uint32_t id, oc_status status, oc_str result)
 /* As oc_transport_drain. */
 bool oc_peer_drain(oc_peer *peer);
 size_t oc_peer_unsent(const oc_peer *peer); /* messages that the other end has not read */
+/* How full its queues are; NULL: their bounds alone. */
+void oc_peer_fill(const oc_peer *peer, oc_queue queue, oc_fill queues[OC_QUEUE_N]);
 oc_status oc_peer_event(oc_peer *peer, uint32_t id, uint32_t type, oc_str payload);
 
 #endif

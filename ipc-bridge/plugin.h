@@ -17,6 +17,7 @@ typedef enum oc_plugin_phase {
 } oc_plugin_phase;
 
 /* What waits for the process to be up. */
+enum { OC_PLUGIN_WAITS_MAX = 4096 /* calls that wait for its process to begin */ };
 typedef struct oc_plugin_wait {
 	struct oc_plugin_wait *next;
 	void (*fn)(void *arg, oc_status status, const char *why);
@@ -64,6 +65,7 @@ struct oc_plugin {
 	oc_peer *peer;
 	uint32_t epoch; /* of the process: grows with each */
 	oc_plugin_wait *waits, **waits_tail;
+	unsigned n_waits;
 	unsigned failures; /* in a row */
 	uint64_t started_ms, not_before_ms; /* monotonic */
 	oc_watch *retry, *patience; /* its next start; how long its end may take */

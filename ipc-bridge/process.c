@@ -34,6 +34,7 @@ static void tell_waiting(oc_plugin *plugin, oc_status status, const char *why)
 		plugin->waits = wait->next;
 		if (plugin->waits == NULL)
 			plugin->waits_tail = &plugin->waits;
+		plugin->n_waits--;
 		wait->fn(wait->arg, status, why);
 		oc_free(wait);
 	}
@@ -388,7 +389,7 @@ oc_status oc_plugin_line_open(oc_plugin *plugin, char *folder, const oc_peer_eve
 		return status;
 	const char *transport = oc_config_str(plugin->bridge->config, "plugins.transport", "loop");
 	(void)oc_id_token(secret, sizeof(secret) - 1);
-	oc_peer_options peer = {.name = plugin->id, .path = socket, .secret = secret, .version = PACKAGE_VERSION,
+	oc_peer_options peer = {.name = plugin->id, .queue = OC_QUEUE_plugin_calls, .path = socket, .secret = secret, .version = PACKAGE_VERSION,
 				.transport = strcmp(transport, "nng") == 0 ? OC_TRANSPORT_NNG : OC_TRANSPORT_LOOP, .events = events, .arg = arg};
 	status = oc_peer_open(plugin->bridge->loop, &peer, &plugin->peer, err);
 	oc_sbuf_printf(lines, "%s\n%s\n%s\n", socket, secret, plugin->id);
@@ -484,10 +485,15 @@ static void try_again(void *arg)
 
 oc_status oc_plugin_wake(oc_plugin *plugin, void (*fn)(void *arg, oc_status status, const char *why), void *arg)
 {
+	if (fn != NULL && plugin->n_waits >= OC_PLUGIN_WAITS_MAX) {
+		oc_queue_refused(OC_QUEUE_plugin_waits);
+		return OC_E_LIMIT;
+	}
 	if (fn != NULL) {
 		oc_plugin_wait *wait = oc_alloc(sizeof(*wait));
 		if (wait == NULL)
 			return OC_E_NOMEM;
+		plugin->n_waits++;
 		*wait = (oc_plugin_wait){.fn = fn, .arg = arg};
 		*plugin->waits_tail = wait;
 		plugin->waits_tail = &wait->next;

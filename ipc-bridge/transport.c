@@ -19,9 +19,10 @@ oc_status oc_transport_send(oc_transport *transport, oc_str head, oc_str body)
 	return transport->send(transport, head, body);
 }
 
-size_t oc_transport_unsent(const oc_transport *transport)
+size_t oc_transport_unsent(const oc_transport *transport, size_t *ret_bytes)
 {
-	return transport->unsent(transport);
+	size_t bytes;
+	return transport->unsent(transport, ret_bytes != NULL ? ret_bytes : &bytes);
 }
 
 bool oc_transport_drain(oc_transport *transport)

@@ -207,9 +207,11 @@ static bool drain(oc_transport *transport)
 	return t->first == NULL;
 }
 
-static size_t unsent_messages(const oc_transport *transport)
+static size_t unsent_messages(const oc_transport *transport, size_t *ret_bytes)
 {
-	return ((const loop_transport *)transport)->n_unsent;
+	const loop_transport *t = (const loop_transport *)transport;
+	*ret_bytes = t->unsent_bytes;
+	return t->n_unsent;
 }
 
 /* ---- In ---- */

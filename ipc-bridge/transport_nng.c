@@ -228,9 +228,11 @@ static oc_status send_message(oc_transport *transport, oc_str head, oc_str body)
 	return OC_OK;
 }
 
-static size_t unsent_messages(const oc_transport *transport)
+static size_t unsent_messages(const oc_transport *transport, size_t *ret_bytes)
 {
-	return ((const nng_transport *)transport)->n_unsent;
+	const nng_transport *t = (const nng_transport *)transport;
+	*ret_bytes = t->unsent_bytes;
+	return t->n_unsent;
 }
 
 /* ---- Beginning and end ---- */

@@ -552,26 +552,19 @@ void oc_agent_get_gauges(oc_agent *agent, oc_agent_gauges *ret)
 {
 	*ret = (oc_agent_gauges){.sessions_active = agent->lanes.n, .subagents_active = agent->subagents_active,
 				 .subagents_spawned = agent->subagents_spawned, .subagents_ok = agent->subagents_ok,
-				 .subagents_failed = agent->subagents_failed,
-				 .waiting_max = oc_lane_waiting_max(),
-				 .subagents_max = OC_SUBAGENTS_MAX};
-	ret->people.running = agent->classes[OC_LANE_MAIN].running;
-	ret->people.max = oc_lane_running_max(agent, OC_LANE_MAIN);
-	ret->subagents.running = agent->classes[OC_LANE_SUBAGENT].running;
-	ret->subagents.max = oc_lane_running_max(agent, OC_LANE_SUBAGENT);
-	ret->cron.running = agent->classes[OC_LANE_CRON].running;
-	ret->cron.max = oc_lane_running_max(agent, OC_LANE_CRON);
+				 .subagents_failed = agent->subagents_failed};
 	oc_map_each(&agent->runs, add_bytes, &ret->turn_bytes);
-	ret->session_turns.depth = oc_lane_fullest(agent, &ret->session_turns.max);
-	ret->deliveries.depth = oc_outbound_fullest(agent->outbound, &ret->deliveries.max);
-	ret->direct_tools.depth = agent->direct_runs.n;
-	ret->direct_tools.max = OC_AGENT_DIRECT_MAX;
-	ret->memory_searches.depth = agent->n_memory_requests;
-	ret->memory_searches.max = OC_AGENT_MEMORY_REQUESTS_MAX;
-	ret->exchanges.depth = agent->n_exchanges;
-	ret->exchanges.max = OC_AGENT_EXCHANGES_MAX;
-	ret->overheard_bytes.depth = agent->groups_bytes;
-	ret->overheard_bytes.max = OC_AGENT_OVERHEARD_BYTES_MAX;
+}
+
+void oc_agent_queues(oc_agent *agent, oc_fill q[OC_QUEUE_N])
+{
+	oc_lanes_fill(agent, q);
+	oc_outbound_fill(agent->outbound, &q[OC_QUEUE_deliveries]);
+	oc_fill_add(&q[OC_QUEUE_subagents], agent->subagents_active, OC_SUBAGENTS_MAX);
+	oc_fill_add(&q[OC_QUEUE_direct_tools], agent->direct_runs.n, OC_AGENT_DIRECT_MAX);
+	oc_fill_add(&q[OC_QUEUE_memory_searches], agent->n_memory_requests, OC_AGENT_MEMORY_REQUESTS_MAX);
+	oc_fill_add(&q[OC_QUEUE_session_exchanges], agent->n_exchanges, OC_AGENT_EXCHANGES_MAX);
+	oc_fill_add(&q[OC_QUEUE_overheard_bytes], agent->groups_bytes, OC_AGENT_OVERHEARD_BYTES_MAX);
 }
 
 oc_status oc_agent_pairing_approve(oc_agent *agent, const char *channel, const char *code, cJSON **ret_request, oc_err *err)

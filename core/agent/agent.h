@@ -16,6 +16,7 @@
 #include "core/agent/session.h"
 #include "core/base/err.h"
 #include "core/base/hist.h"
+#include "core/base/queues.h"
 #include "core/base/str.h"
 #include "core/base/trace.h"
 #include "core/config/config.h"
@@ -317,19 +318,13 @@ const oc_agent_timing *oc_agent_timings(const oc_agent *agent);
 /* [{"kind":"tool|model","name","count","totalMs","maxMs"}], in no order. NULL: no memory. */
 cJSON *oc_agent_culprits(oc_agent *agent);
 typedef struct oc_agent_gauges {
-	uint64_t waiting_max; /* bound of stats.turns_waiting */
-	struct {
-		uint64_t running, max;
-	} people, subagents, cron; /* turns that run, by whose they are, with their bounds */
 	uint64_t sessions_active;	   /* with a turn that waits or runs */
 	uint64_t turn_bytes;		   /* memory of turns that wait or run: their arenas and requests */
-	uint64_t subagents_active, subagents_max, subagents_spawned, subagents_ok, subagents_failed;
-	/* Bounded queues besides, each with what is in it; of those that there are several of, the fullest. */
-	struct {
-		uint64_t depth, max;
-	} session_turns, deliveries, direct_tools, memory_searches, exchanges, overheard_bytes;
+	uint64_t subagents_active, subagents_spawned, subagents_ok, subagents_failed;
 } oc_agent_gauges;
 void oc_agent_get_gauges(oc_agent *agent, oc_agent_gauges *ret);
+/* Its bounded queues, by number. */
+void oc_agent_queues(oc_agent *agent, oc_fill queues[OC_QUEUE_N]);
 /* The same as JSON, with {"store":{…},"usage":…} as oc_store_usage gives it; session "" all. */
 oc_status oc_agent_usage(oc_agent *agent, oc_str session, int64_t days, cJSON **ret_object, oc_err *err);
 

@@ -81,8 +81,10 @@ oc_status oc_agent_tool_execute(oc_agent *agent, const oc_tool_input *in, oc_err
 		return oc_fail(err, OC_E_UNAVAILABLE, "try again in a moment", "the gateway is stopping");
 	if (in->arguments != NULL && !cJSON_IsObject(in->arguments))
 		return oc_fail(err, OC_E_INVALID, NULL, "the arguments of a tool are an object");
-	if (agent->direct_runs.n >= OC_AGENT_DIRECT_MAX)
+	if (agent->direct_runs.n >= OC_AGENT_DIRECT_MAX) {
+		oc_queue_refused(OC_QUEUE_direct_tools);
 		return oc_fail(err, OC_E_BUSY, "try again when some of them are over", "too many tools run at once");
+	}
 	direct *d = oc_alloc(sizeof *d);
 	oc_auto_free char *tool = oc_memdup(in->tool.p, in->tool.n);
 	if (d == NULL || tool == NULL) {

@@ -304,8 +304,10 @@ static void overhear(inbound *in)
 	g->lines[(g->first + g->n++) % OVERHEARD_DEFAULT] = line;
 	agent->groups_bytes += strlen(line);
 	/* Any of the others: what is said in them next begins their memory anew. */
-	for (oc_map_node *other; agent->groups_bytes > OC_AGENT_OVERHEARD_BYTES_MAX && (other = oc_map_any(&agent->groups)) != NULL;)
+	for (oc_map_node *other; agent->groups_bytes > OC_AGENT_OVERHEARD_BYTES_MAX && (other = oc_map_any(&agent->groups)) != NULL;) {
+		oc_queue_refused(OC_QUEUE_overheard_bytes);
 		forget_group(agent, OC_MAP_OWNER(other, group, node));
+	}
 }
 
 /* The message as the model reads it: who says it, to what it answers, what was said before. */

@@ -140,11 +140,8 @@ int oc_lane_waiting(oc_agent *agent, const char *session);
 oc_lane_class oc_lane_class_of(const char *name);
 const char *oc_lane_class_name(oc_lane_class class);
 void oc_lanes_free(oc_agent *agent);
-/* Bounds and what runs, for figures. */
-uint64_t oc_lane_waiting_max(void);
-/* Turns in the session that has the most, and how many one may have. */
-uint64_t oc_lane_fullest(oc_agent *agent, uint64_t *ret_max);
-uint64_t oc_lane_running_max(const oc_agent *agent, oc_lane_class class);
+/* For oc_agent_queues. */
+void oc_lanes_fill(oc_agent *agent, oc_fill *queues);
 
 /* ---- agents ---- */
 

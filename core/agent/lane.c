@@ -84,8 +84,10 @@ oc_status oc_lane_enter(oc_turn *turn, oc_err *err)
 	oc_lane *lane = find(agent, turn->session);
 	/* With a queue policy the policy keeps the number down; what is on its way to the store comes on top. */
 	int max = WAITING_MAX + (turn->queued ? OC_QUEUE_CAP_MAX : 0);
-	if (!turn->recovered && ((lane != NULL && lane->n >= max) || agent->stats.turns_waiting >= WAITING_ALL_MAX)) {
+	bool lane_full = lane != NULL && lane->n >= max;
+	if (!turn->recovered && (lane_full || agent->stats.turns_waiting >= WAITING_ALL_MAX)) {
 		agent->stats.turns_refused++;
+		oc_queue_refused(lane_full ? OC_QUEUE_session_turns : OC_QUEUE_turns_waiting);
 		return oc_fail(err, OC_E_BUSY, "wait for the answers that are under way, or send /stop",
 			       "too many messages wait in %s", lane != NULL ? turn->session : "all sessions together");
 	}
@@ -369,24 +371,16 @@ void oc_lanes_free(oc_agent *agent)
 
 static void look(void *arg, oc_map_node *node)
 {
-	uint64_t *most = arg, n = (uint64_t)OC_MAP_OWNER(node, oc_lane, node)->n;
-	*most = n > *most ? n : *most;
+	const oc_lane *lane = OC_MAP_OWNER(node, oc_lane, node);
+	oc_fill_add(arg, (uint64_t)lane->n, lane->first != NULL && lane->first->queued ? WAITING_MAX + OC_QUEUE_CAP_MAX : WAITING_MAX);
 }
 
-uint64_t oc_lane_fullest(oc_agent *agent, uint64_t *ret_max)
+void oc_lanes_fill(oc_agent *agent, oc_fill *q)
 {
-	uint64_t most = 0;
-	oc_map_each(&agent->lanes, look, &most);
-	*ret_max = WAITING_MAX;
-	return most;
-}
-
-uint64_t oc_lane_waiting_max(void)
-{
-	return WAITING_ALL_MAX;
-}
-
-uint64_t oc_lane_running_max(const oc_agent *agent, oc_lane_class class)
-{
-	return limit_of(agent, class);
+	oc_fill_add(&q[OC_QUEUE_turns_running], agent->classes[OC_LANE_MAIN].running, limit_of(agent, OC_LANE_MAIN));
+	oc_fill_add(&q[OC_QUEUE_subagent_turns_running], agent->classes[OC_LANE_SUBAGENT].running, limit_of(agent, OC_LANE_SUBAGENT));
+	oc_fill_add(&q[OC_QUEUE_cron_turns_running], agent->classes[OC_LANE_CRON].running, limit_of(agent, OC_LANE_CRON));
+	oc_fill_add(&q[OC_QUEUE_turns_waiting], agent->stats.turns_waiting, WAITING_ALL_MAX);
+	oc_fill_add(&q[OC_QUEUE_session_turns], 0, WAITING_MAX);
+	oc_map_each(&agent->lanes, look, &q[OC_QUEUE_session_turns]);
 }

@@ -562,8 +562,10 @@ static oc_status begin(oc_agent *agent, enum kind kind, const oc_memory_input *i
 		return oc_fail(err, OC_E_INVALID, NULL, "query required");
 	if (kind == SEARCH && in->query.n > QUERY_MAX)
 		return oc_fail(err, OC_E_LIMIT, "ask for less", "the query is longer than %d bytes", QUERY_MAX);
-	if (agent->n_memory_requests >= OC_AGENT_MEMORY_REQUESTS_MAX)
+	if (agent->n_memory_requests >= OC_AGENT_MEMORY_REQUESTS_MAX) {
+		oc_queue_refused(OC_QUEUE_memory_searches);
 		return oc_fail(err, OC_E_BUSY, "try again in a moment", "too many searches of memory are under way");
+	}
 	char id[65], fallback[65];
 	oc_agent_id_normalize(in->agent, id);
 	if (in->agent.n > 0 && oc_agent_entry(agent->config, id) == NULL &&

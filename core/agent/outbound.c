@@ -753,14 +753,11 @@ void oc_outbound_channel_up(oc_agent *agent, const char *channel, const char *ac
 
 static void look(void *arg, oc_map_node *node)
 {
-	uint64_t *most = arg, n = OC_MAP_OWNER(node, network, node)->sending;
-	*most = n > *most ? n : *most;
+	oc_fill_add(arg, OC_MAP_OWNER(node, network, node)->sending, SENDING_MAX);
 }
 
-uint64_t oc_outbound_fullest(oc_outbound *o, uint64_t *ret_max)
+void oc_outbound_fill(oc_outbound *o, oc_fill *deliveries)
 {
-	uint64_t most = 0;
-	oc_map_each(&o->networks, look, &most);
-	*ret_max = SENDING_MAX;
-	return most;
+	oc_fill_add(deliveries, 0, SENDING_MAX);
+	oc_map_each(&o->networks, look, deliveries);
 }

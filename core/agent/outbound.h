@@ -19,7 +19,7 @@ size_t oc_outbound_busy(const oc_outbound *outbound);
 /* A "typing" action; failures do not matter. */
 void oc_outbound_typing(oc_agent *agent, const cJSON *deliver);
 
-/* Conversations that the busiest channel sends to at once, and how many those may be. */
-uint64_t oc_outbound_fullest(oc_outbound *outbound, uint64_t *ret_max);
+/* Conversations of each channel that are sent to at once. */
+void oc_outbound_fill(oc_outbound *outbound, oc_fill *deliveries);
 
 #endif

@@ -280,8 +280,10 @@ static void invoke(const oc_builtin_call *call)
 	int64_t seconds = oc_json_i64(call->args, "timeoutSeconds", WAIT_SECONDS_DEFAULT);
 	int64_t turns = oc_config_i64(agent->config, "session.agentToAgent.maxPingPongTurns", PING_PONG_DEFAULT);
 	oc_status status = find_target(call, key, &err);
-	if (status == OC_OK && agent->n_exchanges >= OC_AGENT_EXCHANGES_MAX)
+	if (status == OC_OK && agent->n_exchanges >= OC_AGENT_EXCHANGES_MAX) {
+		oc_queue_refused(OC_QUEUE_session_exchanges);
 		status = oc_fail(&err, OC_E_BUSY, NULL, "too many messages between sessions are under way");
+	}
 	exchange *x = status == OC_OK ? oc_alloc(sizeof *x) : NULL;
 	if (x == NULL) {
 		if (status == OC_OK)

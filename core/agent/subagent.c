@@ -309,8 +309,10 @@ static oc_status check_limits(oc_agent *agent, const oc_subagent_spawn *sp, oc_e
 		return oc_fail(err, OC_E_DENIED, NULL,
 			       "this session has as many sub-agents at work as it may (%zu of %lld)", active,
 			       (long long)children);
-	if (agent->subagents.n >= OC_SUBAGENTS_MAX)
+	if (agent->subagents.n >= OC_SUBAGENTS_MAX) {
+		oc_queue_refused(OC_QUEUE_subagents);
 		return oc_fail(err, OC_E_BUSY, "wait for others to end", "too many subagents are at work");
+	}
 	/* A budget that is used up is not stretched by asking others. */
 	for (const oc_subagent *s = oc_subagent_find(agent, sp->requester); s != NULL; s = oc_subagent_find(agent, s->requester))
 		if (s->killed)

@@ -12,6 +12,7 @@ libocore_la_SOURCES += \
 	%D%/log.c %D%/log.h \
 	%D%/mem.c %D%/arena.c %D%/mem.h \
 	%D%/path.c %D%/path.h \
+	%D%/queues.c %D%/queues.h \
 	%D%/sbuf.c %D%/str.c %D%/str.h
 # Otherwise only tests/fault/openclaw-fault has it.
 if FAULT_POINTS

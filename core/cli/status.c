@@ -213,12 +213,22 @@ static void print_load(const cJSON *deep)
 	const cJSON *q, *m, *loop = oc_json_get(deep, "loop");
 	int n = 0;
 	puts("");
+	int empty = 0;
 	cJSON_ArrayForEach(q, oc_json_get(deep, "queues"))
 	{
+		int64_t depth = oc_json_i64(q, "depth", 0), refused = oc_json_i64(q, "refused", 0);
+		if (depth == 0 && refused == 0) {
+			empty++;
+			continue;
+		}
 		label(n++ == 0 ? "queues" : "");
-		printf("%s: %" PRId64 " of %" PRId64 "\n", oc_json_str(q, "name", "?"), oc_json_i64(q, "depth", 0),
-		       oc_json_i64(q, "capacity", 0));
+		printf("%s: %" PRId64 " of %" PRId64, oc_json_str(q, "name", "?"), depth, oc_json_i64(q, "capacity", 0));
+		if (refused > 0)
+			printf(", full %" PRId64 " time%s", refused, refused == 1 ? "" : "s");
+		puts("");
 	}
+	label(n == 0 ? "queues" : "");
+	printf("%d %sempty, and never were full\n", empty, n == 0 ? "" : "others ");
 	label("loop");
 	printf("busy %.2f ms (p50), %.1f ms (p99); timers late by %.1f ms (p95), %.0f ms at most\n", oc_json_num(loop, "busyP50Ms", 0),
 	       oc_json_num(loop, "busyP99Ms", 0), oc_json_num(loop, "lagP95Ms", 0), oc_json_num(loop, "lagMaxMs", 0));

@@ -241,26 +241,37 @@ static void find_hooks(cJSON *list, const cJSON *names)
 	}
 }
 
-static void find_queues(cJSON *list, const oc_gateway_queue *queues, size_t n)
+static void find_full(cJSON *list, const char *owner, const char *name, uint64_t depth, uint64_t capacity)
 {
-	uint64_t waiting = 0;
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(queues[i].name, "turns_waiting") == 0)
-			waiting = queues[i].depth;
-	for (size_t i = 0; i < n; i++) {
+	if (capacity > 0 && depth * 100 >= capacity * FULL_PERCENT)
+		finding(list, "queue", NULL, "the queue %s%s is %d %% full (%llu of %llu)", owner, name, (int)(depth * 100 / capacity),
+			(unsigned long long)depth, (unsigned long long)capacity);
+}
+
+static bool find_module_queues(void *arg, oc_module *module)
+{
+	const oc_module_gauge *g;
+	char owner[80];
+	(void)snprintf(owner, sizeof owner, "of module %s: ", oc_module_name(module));
+	for (size_t i = 0; (g = oc_module_gauge_at(module, i)) != NULL; i++)
+		find_full(arg, owner, g->name, g->depth, g->capacity);
+	return true;
+}
+
+static void find_queues(cJSON *list, const oc_gateway *gw, const oc_fill *queues)
+{
+	for (oc_queue q = 0; q < OC_QUEUE_N; q++) {
+		const char *name = oc_queue_name(q);
 		/* Places that are all taken are no trouble while nobody waits for one. */
-		if (waiting == 0 && oc_str_ends(oc_str_of(queues[i].name), "_running"))
-			continue;
-		if (queues[i].capacity > 0 && queues[i].depth * 100 >= queues[i].capacity * FULL_PERCENT)
-			finding(list, "queue", NULL, "the queue %s is %d %% full (%llu of %llu)", queues[i].name,
-				(int)(queues[i].depth * 100 / queues[i].capacity), (unsigned long long)queues[i].depth,
-				(unsigned long long)queues[i].capacity);
+		if (queues[OC_QUEUE_turns_waiting].depth > 0 || !oc_str_ends(oc_str_of(name), "_running"))
+			find_full(list, "", name, queues[q].depth, queues[q].capacity);
 	}
+	oc_modules_each(gw->rt->modules, find_module_queues, list);
 }
 
 /* The worst first. */
-static cJSON *findings(const struct deep *d, const oc_store_stats *store, const slowest *s, const oc_gateway_queue *queues,
-		       size_t n_queues, const cJSON *names)
+static cJSON *findings(const struct deep *d, const oc_store_stats *store, const slowest *s, const oc_fill *queues,
+		       const cJSON *names)
 {
 	const oc_gateway *gw = d->gw;
 	cJSON *list = cJSON_CreateArray();
@@ -281,7 +292,7 @@ static cJSON *findings(const struct deep *d, const oc_store_stats *store, const 
 	oc_auto_json cJSON *keys = oc_agent_keys(gw->agent);
 	find_keys(list, keys);
 	find_hooks(list, names);
-	find_queues(list, queues, n_queues);
+	find_queues(list, d->gw, queues);
 	if (lag > LAG_MS || busy > LAG_MS * 5)
 		finding(list, "loop", s->n > 0 && s->stats[0].over_10ms > 0 ? "the slowest module below is the likely reason" : NULL,
 			"the event loop is held up: timers are %.0f ms late (p95), its longest turns take %.0f ms (p99)", lag, busy);
@@ -341,25 +352,26 @@ static cJSON *describe(struct deep *d)
 	oc_store_stats store = {0};
 	oc_loop_stats loop = {0};
 	slowest slow = {0};
-	oc_gateway_queue queues[OC_GATEWAY_QUEUES];
+	oc_fill queues[OC_QUEUE_N];
 	oc_store_get_stats(gw->rt->store, &store);
 	oc_loop_get_stats(gw->rt->loop, &loop);
 	oc_modules_each(gw->rt->modules, rank, &slow);
-	size_t n = oc_gateway_queues(gw, queues);
+	oc_gateway_queues(gw, queues);
 	cJSON *o = cJSON_CreateObject(), *probes = cJSON_AddObjectToObject(o, "probes");
 	cJSON *names = by_name(gw);
-	cJSON *found = findings(d, &store, &slow, queues, n, names);
+	cJSON *found = findings(d, &store, &slow, queues, names);
 	(void)oc_json_set(probes, "providers", d->providers);
 	(void)oc_json_set(probes, "channels", d->channels);
 	d->providers = d->channels = NULL;
 	(void)oc_json_set(o, "stages", stages(gw, &store));
 	(void)oc_json_set(o, "modules", modules(&slow));
 	cJSON *list = cJSON_AddArrayToObject(o, "queues");
-	for (size_t i = 0; i < n; i++) {
+	for (oc_queue i = 0; i < OC_QUEUE_N; i++) {
 		cJSON *q = cJSON_CreateObject();
-		(void)oc_json_set_str(q, "name", queues[i].name);
+		(void)oc_json_set_str(q, "name", oc_queue_name(i));
 		(void)oc_json_set_i64(q, "depth", (int64_t)queues[i].depth);
 		(void)oc_json_set_i64(q, "capacity", (int64_t)queues[i].capacity);
+		(void)oc_json_set_i64(q, "refused", (int64_t)oc_queue_refusals(i));
 		if (q == NULL || !cJSON_AddItemToArray(list, q))
 			cJSON_Delete(q);
 	}

@@ -10,7 +10,7 @@
 #define MAX_SUBS_PER_CLIENT 64
 
 struct oc_event_sub {
-	struct oc_event_sub *next;
+	struct oc_event_sub *next, *other, **at; /* of the client; of everybody */
 	oc_client *client;
 	oc_agent_sub *sub;
 	uint64_t id;
@@ -82,12 +82,29 @@ static uint32_t types_of(const char *list)
 	return types;
 }
 
-uint64_t oc_events_subscribe(oc_client *client, const char *session, const char *run, const char *types)
+static size_t subscriptions(const oc_client *client)
 {
 	size_t n = 0;
-	for (struct oc_event_sub *s = client->subs; s != NULL; s = s->next)
+	for (const struct oc_event_sub *s = client->subs; s != NULL; s = s->next)
 		n++;
-	struct oc_event_sub *s = n < MAX_SUBS_PER_CLIENT ? oc_alloc(sizeof *s) : NULL;
+	return n;
+}
+
+void oc_events_fill(const oc_gateway *gw, oc_fill *q)
+{
+	oc_fill_add(q, 0, MAX_SUBS_PER_CLIENT);
+	for (const struct oc_event_sub *s = gw->subscriptions; s != NULL; s = s->other)
+		if (s == s->client->subs) /* once a client */
+			oc_fill_add(q, subscriptions(s->client), MAX_SUBS_PER_CLIENT);
+}
+
+uint64_t oc_events_subscribe(oc_client *client, const char *session, const char *run, const char *types)
+{
+	if (subscriptions(client) >= MAX_SUBS_PER_CLIENT) {
+		oc_queue_refused(OC_QUEUE_event_subscriptions);
+		return 0;
+	}
+	struct oc_event_sub *s = oc_alloc(sizeof *s);
 	if (s == NULL)
 		return 0;
 	s->client = client;
@@ -100,6 +117,11 @@ uint64_t oc_events_subscribe(oc_client *client, const char *session, const char 
 	}
 	s->next = client->subs;
 	client->subs = s;
+	s->at = &client->gateway->subscriptions;
+	s->other = *s->at;
+	if (s->other != NULL)
+		s->other->at = &s->other;
+	*s->at = s;
 	return s->id;
 }
 
@@ -107,6 +129,9 @@ static void end(struct oc_event_sub **link)
 {
 	struct oc_event_sub *s = *link;
 	*link = s->next;
+	*s->at = s->other;
+	if (s->other != NULL)
+		s->other->at = s->at;
 	oc_agent_unsubscribe(s->sub);
 	oc_free(s);
 }

@@ -27,6 +27,7 @@ struct oc_gateway {
 	int64_t started_wall_ms;
 	uint64_t next_subscription;
 	struct oc_protos *protos; /* proto.h: clients of OpenClaw's own protocol; NULL until one comes */
+	struct oc_event_sub *subscriptions; /* events.c */
 	uint64_t requests, rpc_calls, ws_connections, ws_open; /* for metrics */
 	oc_hist lag; /* how late the loop's timers are */
 	uint64_t lag_due_ns;
@@ -83,12 +84,7 @@ uint64_t oc_gateway_resident_bytes(void);
 /* The name of a client's connection, for fairness between them: "unix:PID", "ADDRESS:PORT". NULL when peer is. */
 enum { OC_GATEWAY_PEER_MAX = 96 };
 const char *oc_gateway_peer(const oc_http_peer *peer, char out[OC_GATEWAY_PEER_MAX]);
-#define OC_GATEWAY_QUEUES 18
-typedef struct oc_gateway_queue {
-	const char *name;
-	uint64_t depth, capacity;
-} oc_gateway_queue;
-/* Every bounded queue; of those that each module has, the fullest. Returns how many. */
-size_t oc_gateway_queues(const oc_gateway *gateway, oc_gateway_queue queues[OC_GATEWAY_QUEUES]);
+/* Every bounded queue, by number. */
+void oc_gateway_queues(const oc_gateway *gateway, oc_fill queues[OC_QUEUE_N]);
 
 #endif

@@ -83,6 +83,7 @@ static void system_reload(oc_method_call *call, const cJSON *params)
 	if (gw->watch == NULL || gw->stopping) {
 		oc_method_failf(call, OC_E_UNAVAILABLE, "start it again", "the gateway does not read its configuration at the moment");
 	} else if (gw->n_reloads == sizeof gw->reloads / sizeof gw->reloads[0]) {
+		oc_queue_refused(OC_QUEUE_config_reloads);
 		oc_method_failf(call, OC_E_BUSY, "try again", "too many wait for the configuration to be read");
 	} else {
 		gw->reloads[gw->n_reloads++] = call;

@@ -13,6 +13,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/mem.h"
+#include "core/gateway/events.h"
 #include "core/gateway/gateway.h"
 
 /* ---- Writing ---- */
@@ -278,8 +279,31 @@ MODULE_VALUE(callback_slow, "%" PRIu64, s->over_10ms)
 MODULE_VALUE(memory, "%" PRIu64, s->bytes)
 MODULE_VALUE(memory_limit, "%" PRIu64, s->bytes_limit)
 
+static void gauges(oc_sbuf *b, const char *name, oc_module *module, bool capacity)
+{
+	const oc_module_gauge *g;
+	for (size_t i = 0; (g = oc_module_gauge_at(module, i)) != NULL; i++) {
+		name_labels(b, name, module);
+		oc_sbuf_printf(b, ",queue=\"%s\"} %" PRIu64 "\n", g->name, capacity ? g->capacity : g->depth);
+	}
+}
+
+static void gauge_depths(oc_sbuf *b, const char *name, oc_module *module, const oc_module_stats *s)
+{
+	(void)s;
+	gauges(b, name, module, false);
+}
+
+static void gauge_capacities(oc_sbuf *b, const char *name, oc_module *module, const oc_module_stats *s)
+{
+	(void)s;
+	gauges(b, name, module, true);
+}
+
 static void module_metrics(const oc_gateway *gw, oc_sbuf *b)
 {
+	modules(gw, b, "module_queue_depth", "gauge", "What waits in a module's own bounded queues.", gauge_depths);
+	modules(gw, b, "module_queue_capacity", "gauge", "What fits into them.", gauge_capacities);
 	modules(gw, b, "module_up", "gauge", "1 for a module that runs.", up);
 	modules(gw, b, "module_calls_total", "counter", "Calls to a module by how they ended.", calls);
 	modules(gw, b, "module_calls_open", "gauge", "Calls that a module works on.", calls_open);
@@ -294,60 +318,43 @@ static void module_metrics(const oc_gateway *gw, oc_sbuf *b)
 
 /* ---- Queues ---- */
 
+void oc_gateway_queues(const oc_gateway *gw, oc_fill q[OC_QUEUE_N])
+{
+	oc_store_stats store = {0};
+	memset(q, 0, OC_QUEUE_N * sizeof *q);
+	oc_store_get_stats(gw->rt->store, &store);
+	oc_fill_add(&q[OC_QUEUE_store_writes], store.queued, store.queue_max);
+	oc_fill_add(&q[OC_QUEUE_config_reloads], gw->n_reloads, sizeof gw->reloads / sizeof gw->reloads[0]);
+	oc_agent_queues(gw->agent, q);
+	oc_http_server_queues(gw->server, q);
+	oc_events_fill(gw, &q[OC_QUEUE_event_subscriptions]);
+	oc_procs_stdin_fill(gw->rt->procs, &q[OC_QUEUE_process_stdin_bytes]);
+	oc_modules_queues(gw->rt->modules, q);
+	oc_isolates_queues(gw->rt->isolates, q);
+	oc_bridge_queues(gw->rt->bridge, q);
+}
+
+static void queue_row(oc_sbuf *b, const char *name, oc_queue queue, uint64_t value)
+{
+	oc_sbuf_printf(b, "openclaw_%s{queue=\"%s\"} %" PRIu64 "\n", name, oc_queue_name(queue), value);
+}
+
 static void queue_metrics(const oc_gateway *gw, oc_sbuf *b)
 {
-	oc_gateway_queue queues[OC_GATEWAY_QUEUES];
-	size_t n = oc_gateway_queues(gw, queues);
-	head(b, "queue_depth", "gauge", "What waits, or is under way, in each bounded queue.");
-	for (size_t i = 0; i < n; i++)
-		oc_sbuf_printf(b, "openclaw_queue_depth{queue=\"%s\"} %" PRIu64 "\n", queues[i].name, queues[i].depth);
-	head(b, "queue_capacity", "gauge", "What fits into it; beyond that, work is refused or the source is slowed down.");
-	for (size_t i = 0; i < n; i++)
-		oc_sbuf_printf(b, "openclaw_queue_capacity{queue=\"%s\"} %" PRIu64 "\n", queues[i].name, queues[i].capacity);
-}
-
-static bool fullest(void *arg, oc_module *module)
-{
-	oc_gateway_queue *q = arg;
-	oc_module_stats s = {0};
-	oc_module_get_stats(module, &s);
-	if (s.calls_open > q[0].depth)
-		q[0].depth = s.calls_open;
-	if (s.posts > q[1].depth)
-		q[1].depth = s.posts;
-	q[0].capacity = s.calls_max;
-	q[1].capacity = s.posts_max;
-	return true;
-}
-
-size_t oc_gateway_queues(const oc_gateway *gw, oc_gateway_queue queues[OC_GATEWAY_QUEUES])
-{
-	oc_agent_stats s = {0};
-	oc_agent_gauges g = {0};
-	oc_store_stats store = {0};
-	oc_http_server_stats http = {0};
-	oc_agent_get_stats(gw->agent, &s);
-	oc_agent_get_gauges(gw->agent, &g);
-	oc_store_get_stats(gw->rt->store, &store);
-	oc_http_server_get_stats(gw->server, &http);
-	size_t n = 0;
-	queues[n++] = (oc_gateway_queue){"store_writes", store.queued, store.queue_max};
-	queues[n++] = (oc_gateway_queue){"turns_running", g.people.running, g.people.max};
-	queues[n++] = (oc_gateway_queue){"subagent_turns_running", g.subagents.running, g.subagents.max};
-	queues[n++] = (oc_gateway_queue){"cron_turns_running", g.cron.running, g.cron.max};
-	queues[n++] = (oc_gateway_queue){"turns_waiting", s.turns_waiting, g.waiting_max};
-	queues[n++] = (oc_gateway_queue){"http_connections", http.connections, oc_http_server_max_conns(gw->server)};
-	queues[n++] = (oc_gateway_queue){"subagents", g.subagents_active, g.subagents_max};
-	queues[n++] = (oc_gateway_queue){"session_turns", g.session_turns.depth, g.session_turns.max};
-	queues[n++] = (oc_gateway_queue){"deliveries", g.deliveries.depth, g.deliveries.max};
-	queues[n++] = (oc_gateway_queue){"direct_tools", g.direct_tools.depth, g.direct_tools.max};
-	queues[n++] = (oc_gateway_queue){"memory_searches", g.memory_searches.depth, g.memory_searches.max};
-	queues[n++] = (oc_gateway_queue){"session_exchanges", g.exchanges.depth, g.exchanges.max};
-	queues[n++] = (oc_gateway_queue){"overheard_bytes", g.overheard_bytes.depth, g.overheard_bytes.max};
-	queues[n] = (oc_gateway_queue){"module_calls", 0, 0};
-	queues[n + 1] = (oc_gateway_queue){"module_posts", 0, 0};
-	oc_modules_each(gw->rt->modules, fullest, &queues[n]);
-	return n + 2;
+	oc_fill queues[OC_QUEUE_N];
+	oc_gateway_queues(gw, queues);
+	head(b, "queue_depth", "gauge", "What waits, or is under way, in each bounded queue; of several of a kind, in the fullest.");
+	for (oc_queue q = 0; q < OC_QUEUE_N; q++)
+		queue_row(b, "queue_depth", q, queues[q].depth);
+	head(b, "queue_depth_all", "gauge", "The same in all queues of the kind together.");
+	for (oc_queue q = 0; q < OC_QUEUE_N; q++)
+		queue_row(b, "queue_depth_all", q, queues[q].all);
+	head(b, "queue_capacity", "gauge", "What fits into one; beyond that, work is refused or the source is slowed down.");
+	for (oc_queue q = 0; q < OC_QUEUE_N; q++)
+		queue_row(b, "queue_capacity", q, queues[q].capacity);
+	head(b, "queue_refused_total", "counter", "Times that something was not taken because the queue was full.");
+	for (oc_queue q = 0; q < OC_QUEUE_N; q++)
+		queue_row(b, "queue_refused_total", q, oc_queue_refusals(q));
 }
 
 /* ---- The process ---- */

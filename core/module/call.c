@@ -222,8 +222,10 @@ oc_status oc_call_start(oc_module *module, oc_guest *guest, oc_fn fn, const oc_c
 		return OC_E_UNAVAILABLE;
 	if (!oc_callfn_has(fn, module, guest))
 		return OC_E_UNSUPPORTED;
-	if (module->n_calls >= OC_CALL_MAX_OPEN)
+	if (module->n_calls >= OC_CALL_MAX_OPEN) {
+		oc_queue_refused(OC_QUEUE_module_calls);
 		return OC_E_LIMIT;
+	}
 	if (deadline_ms > OC_CALL_DEADLINE_MAX_MS)
 		deadline_ms = OC_CALL_DEADLINE_MAX_MS;
 	st = make_slot(module, options, deadline_ms != 0 ? deadline_ms : oc_callfn_deadline(fn), &slot);

@@ -91,10 +91,31 @@ void oc_module_get_stats(const oc_module *m, oc_module_stats *ret)
 		.calls_failed = m->counts.failed, .calls_timed_out = m->counts.timed_out,
 		.calls_canceled = m->counts.canceled, .violations = m->counts.violations,
 		.bytes = atomic_load(&m->bytes), .bytes_limit = atomic_load(&m->limit), .blocks = atomic_load(&m->blocks),
-		.posts = atomic_load(&m->posts), .calls_max = OC_CALL_MAX_OPEN, .posts_max = OC_POSTS_MAX,
+		.posts = atomic_load(&m->posts),
 		.callbacks = stats.callbacks, .callback_ns = stats.total_ns, .callback_max_ns = stats.max_ns,
 		.over_10ms = stats.over_10ms, .over_100ms = stats.over_100ms,
 	};
+}
+
+static bool fill(void *arg, oc_module *m)
+{
+	oc_fill *q = arg;
+
+	oc_fill_add(&q[OC_QUEUE_module_calls], m->n_calls, OC_CALL_MAX_OPEN);
+	oc_fill_add(&q[OC_QUEUE_module_posts], atomic_load(&m->posts), OC_POSTS_MAX);
+	oc_fill_add(&q[OC_QUEUE_module_watches], m->n_watches, OC_WATCHES_MAX);
+	oc_fill_add(&q[OC_QUEUE_module_works], m->n_works, OC_WORKS_MAX);
+	return true;
+}
+
+void oc_modules_queues(oc_modules *modules, oc_fill q[OC_QUEUE_N])
+{
+	oc_modules_each(modules, fill, q);
+}
+
+const oc_module_gauge *oc_module_gauge_at(const oc_module *m, size_t i)
+{
+	return m->gauges != NULL && i < OC_GAUGES_MAX && m->gauges[i].name[0] != 0 ? &m->gauges[i] : NULL;
 }
 
 static void add_counts(cJSON *o, const oc_module *m)

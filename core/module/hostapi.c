@@ -155,6 +155,7 @@ static oc_status host_post(oc_self *self, void (*fn)(void *arg), void *arg)
 		return OC_E_INVALID;
 	if (atomic_fetch_add(&self->posts, 1) >= OC_POSTS_MAX) {
 		(void)atomic_fetch_sub(&self->posts, 1);
+		oc_queue_refused(OC_QUEUE_module_posts);
 		return OC_E_LIMIT;
 	}
 	j = oc_alloc(sizeof(*j));
@@ -209,6 +210,10 @@ static oc_status host_work(oc_self *self, void (*fn)(void *arg), void (*done)(vo
 		return OC_E_INVALID;
 	if (!on_loop(self, "work") || self->ended)
 		return OC_E_STATE;
+	if (self->n_works >= OC_WORKS_MAX) {
+		oc_queue_refused(OC_QUEUE_module_works);
+		return OC_E_LIMIT;
+	}
 	j = oc_alloc(sizeof(*j));
 	if (j == NULL)
 		return OC_E_NOMEM;
@@ -246,8 +251,10 @@ static void watch_free(host_watch *w)
 
 static host_watch *watch_new(oc_module *m, void *arg)
 {
-	host_watch *w = oc_alloc(sizeof(*w));
+	host_watch *w = m->n_watches < OC_WATCHES_MAX ? oc_alloc(sizeof(*w)) : NULL;
 
+	if (m->n_watches >= OC_WATCHES_MAX)
+		oc_queue_refused(OC_QUEUE_module_watches);
 	if (w == NULL)
 		return NULL;
 	w->handle = oc_handle_new(OC_HANDLE_WATCH, w);
@@ -292,7 +299,7 @@ static oc_watch *host_timer(oc_self *self, uint64_t ms, uint64_t repeat_ms, void
 {
 	host_watch *w;
 
-	if (cb == NULL || !on_loop(self, "timer") || self->ended || self->n_watches >= OC_WATCHES_MAX)
+	if (cb == NULL || !on_loop(self, "timer") || self->ended)
 		return NULL;
 	w = watch_new(self, arg);
 	if (w == NULL)
@@ -310,7 +317,7 @@ static oc_watch *host_fd(oc_self *self, int32_t fd, uint32_t events, void (*cb)(
 {
 	host_watch *w;
 
-	if (cb == NULL || fd < 0 || !on_loop(self, "fd") || self->ended || self->n_watches >= OC_WATCHES_MAX)
+	if (cb == NULL || fd < 0 || !on_loop(self, "fd") || self->ended)
 		return NULL;
 	w = watch_new(self, arg);
 	if (w == NULL)
@@ -468,11 +475,46 @@ static oc_status host_service_call(oc_self *self, oc_str service, uint16_t major
 	return st;
 }
 
+/* ---- Figures ---- */
+
+static bool is_label(oc_str name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if ((name.p[i] < 'a' || name.p[i] > 'z') && (name.p[i] < '0' || name.p[i] > '9') && name.p[i] != '_')
+			return false;
+	return name.n > 0;
+}
+
+static void host_gauge(oc_self *self, oc_str name, uint64_t depth, uint64_t capacity)
+{
+	oc_module_gauge *g;
+
+	if (!on_loop(self, "gauge") || self->ended || name.n >= sizeof(g->name) || !is_label(name))
+		return;
+	if (self->gauges == NULL)
+		self->gauges = oc_alloc(OC_GAUGES_MAX * sizeof(*self->gauges));
+	if (self->gauges == NULL)
+		return;
+	g = self->gauges;
+	while (g->name[0] != '\0' && !oc_str_eqz(name, g->name))
+		if (++g == self->gauges + OC_GAUGES_MAX)
+			return;
+	if (g->name[0] != '\0' && g->depth == depth && g->capacity == capacity)
+		return;
+	memcpy(g->name, name.p, name.n);
+	g->depth = depth;
+	g->capacity = capacity;
+	if (self->registry->on_gauge != NULL)
+		self->registry->on_gauge(g);
+}
+
 /* ---- The end ---- */
 
 void oc_host_release(oc_module *module)
 {
 	module->ended = true;
+	oc_free(module->gauges);
+	module->gauges = NULL;
 	if (module->registry->remote != NULL)
 		module->registry->remote->forget(module->registry->remote_arg);
 	while (!oc_list_empty(&module->watches))
@@ -509,6 +551,7 @@ const oc_host_api *oc_host_table(void)
 		.secret = host_secret,
 		.query = host_query,
 		.service_call = host_service_call,
+		.gauge = host_gauge,
 	};
 
 	return &table;

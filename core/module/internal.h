@@ -18,6 +18,8 @@ enum {
 	OC_INIT_BUDGET_MS = 50,
 	OC_POSTS_MAX = 1024,       /* waiting, a module */
 	OC_WATCHES_MAX = 4096,     /* a module */
+	OC_WORKS_MAX = 1024,	   /* in the pool or waiting for it, a module */
+	OC_GAUGES_MAX = 16,	   /* queues of its own that a module tells the levels of */
 	OC_START_DEADLINE_MS = 30000,
 	OC_STOP_DEADLINE_MS = 5000,
 	OC_LOG_LINES_A_SECOND = 100,
@@ -162,6 +164,7 @@ struct oc_self {
 	unsigned n_calls, n_works, n_watches;
 	oc_module_counts counts;
 
+	oc_module_gauge *gauges; /* OC_GAUGES_MAX of them; NULL: none */
 	char last_error[256]; /* what it logged as an error while starting */
 	oc_batch *batch;      /* who waits for the change of state that is under way */
 	bool in_batch_start;  /* initialised, waits for the services it needs */
@@ -237,6 +240,7 @@ struct oc_modules {
 	oc_context_row *contexts;
 	oc_status (*secret_fn)(void *arg, oc_str name, oc_buf **ret);
 	void *secret_arg;
+	void (*on_gauge)(const oc_module_gauge *gauge); /* NULL: nobody else wants to know */
 	oc_state_row *on_state;
 	const oc_isolator *isolator; /* NULL: everything runs in this process */
 	void *isolator_arg;

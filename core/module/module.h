@@ -10,6 +10,7 @@
 #define OC_MODULE_MODULE_H
 
 #include "core/base/err.h"
+#include "core/base/queues.h"
 #include "core/config/config.h"
 #include "core/data/json.h"
 #include "core/hook/hook.h"
@@ -167,10 +168,19 @@ typedef struct oc_module_stats {
 	uint64_t calls_open, calls_started, calls_ok, calls_failed, calls_timed_out, calls_canceled, violations;
 	uint64_t bytes, bytes_limit, blocks; /* through host->alloc */
 	uint64_t posts;			     /* things other threads posted that wait */
-	uint64_t calls_max, posts_max;
 	uint64_t callbacks, callback_ns, callback_max_ns, over_10ms, over_100ms;
 } oc_module_stats;
 void oc_module_get_stats(const oc_module *module, oc_module_stats *ret);
+/* The bounded queues that every module has, by number. */
+void oc_modules_queues(oc_modules *modules, oc_fill queues[OC_QUEUE_N]);
+/* Those of the module's own (oc_host_api.gauge), one after the other. NULL: no more. */
+typedef struct oc_module_gauge {
+	char name[32];
+	uint64_t depth, capacity;
+} oc_module_gauge;
+const oc_module_gauge *oc_module_gauge_at(const oc_module *module, size_t i);
+/* Hands on what modules say of their queues; for a process that is one module's. */
+void oc_modules_on_gauge(oc_modules *modules, void (*fn)(const oc_module_gauge *gauge));
 /* What the module did after entry `after`: {"next","lost","entries":[{"seq","ts","what","function"?,"call"?,"ms","bytes",
  * "status"}]}; it is watched until ten seconds after the last reading. what: call (ms: inside the function), done (ms: since the
  * call), timer, fd, post, work. NULL: no memory. */

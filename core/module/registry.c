@@ -521,6 +521,11 @@ oc_status oc_modules_provide_service(oc_modules *modules, const char *name, uint
 	return OC_OK;
 }
 
+void oc_modules_on_gauge(oc_modules *modules, void (*fn)(const oc_module_gauge *gauge))
+{
+	modules->on_gauge = fn;
+}
+
 void oc_modules_set_secret_source(oc_modules *modules, oc_status (*fn)(void *arg, oc_str name, oc_buf **ret), void *arg)
 {
 	modules->secret_fn = fn;

@@ -290,6 +290,18 @@ static void keep_rest(oc_conn *c, const char *p, const char *end)
 	}
 }
 
+void oc_conn_fill(const oc_conn *c, const oc_http_server *server, oc_fill *q)
+{
+	size_t queued = c != NULL ? c->s.queued : 0;
+
+	if (c == NULL || c->ws != NULL)
+		oc_fill_add(&q[OC_QUEUE_websocket_send_bytes], queued, oc_ws_capacity(c != NULL ? c->ws : NULL));
+	if (c == NULL || c->ws == NULL)
+		oc_fill_add(&q[OC_QUEUE_http_send_bytes], queued, (size_t)server->options.max_queue * (1 + OC_CONN_LIMIT_FACTOR));
+	/* One read more than the mark, at which reading ends. */
+	oc_fill_add(&q[OC_QUEUE_http_pipelined_bytes], c != NULL ? c->in.n : 0, IN_MAX + OC_NET_READ_BYTES);
+}
+
 static void pump(oc_conn *c, const char *p, const char *end)
 {
 	oc_stream_cork(&c->s);

@@ -6,7 +6,6 @@
 
 #define HEAD_MAX 512
 #define TYPE_MAX 160
-#define LIMIT_FACTOR 8 /* times max_queue: a handler that does not listen to OC_E_BUSY */
 
 #define STATUS_MAP(X)                                                                                        \
 	X(100, "Continue") X(101, "Switching Protocols") X(200, "OK") X(201, "Created") X(202, "Accepted")   \
@@ -244,7 +243,8 @@ oc_status oc_http_write(oc_http_req *req, oc_str bytes)
 
 	if (req->gone || c->stage == OC_CONN_DEAD || !req->head_sent)
 		return OC_E_STATE;
-	if (c->s.queued > high && c->s.queued - high + bytes.n > LIMIT_FACTOR * high) {
+	if (c->s.queued > high && c->s.queued - high + bytes.n > OC_CONN_LIMIT_FACTOR * high) {
+		oc_queue_refused(OC_QUEUE_http_send_bytes);
 		oc_conn_kill(c);
 		return OC_E_LIMIT;
 	}

@@ -180,9 +180,12 @@ const oc_hist *oc_http_server_timing(const oc_http_server *server)
 	return &server->timing;
 }
 
-uint32_t oc_http_server_max_conns(const oc_http_server *server)
+void oc_http_server_queues(const oc_http_server *server, oc_fill q[OC_QUEUE_N])
 {
-	return server->options.max_conns;
+	oc_fill_add(&q[OC_QUEUE_http_connections], server->n_conns, server->options.max_conns);
+	oc_conn_fill(NULL, server, q);
+	for (const oc_conn *c = server->conns; c != NULL; c = c->next)
+		oc_conn_fill(c, server, q);
 }
 
 void oc_http_server_get_stats(const oc_http_server *server, oc_http_server_stats *ret)
@@ -308,6 +311,12 @@ static void drop_connection(oc_listener *l)
 	uv_close(&l->drop.handle, on_dropped);
 }
 
+static void refuse_one(oc_http_server *server)
+{
+	server->stats.refused++;
+	oc_queue_refused(OC_QUEUE_http_connections);
+}
+
 static void on_connection(uv_stream_t *stream, int status)
 {
 	oc_listener *l = stream->data;
@@ -321,7 +330,7 @@ static void on_connection(uv_stream_t *stream, int status)
 	}
 	c = oc_conn_new(server, l->is_tcp);
 	if (c == NULL) {
-		server->stats.refused++;
+		refuse_one(server);
 		drop_connection(l);
 		return;
 	}
@@ -330,7 +339,7 @@ static void on_connection(uv_stream_t *stream, int status)
 	server->stats.connections_total++;
 	refused = server->n_conns > server->options.max_conns;
 	if (refused)
-		server->stats.refused++;
+		refuse_one(server);
 	if (uv_accept(stream, &c->s.uv.stream) != 0 || server->n_conns > server->options.max_conns + REFUSED_MAX) {
 		oc_conn_cut(c, false);
 		return;

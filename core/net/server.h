@@ -22,6 +22,7 @@
 #include <openclaw/module.h>
 
 #include "core/base/err.h"
+#include "core/base/queues.h"
 #include "core/base/str.h"
 #include "core/loop/loop.h"
 #include "core/net/tls.h"
@@ -90,7 +91,8 @@ size_t oc_http_server_revoke(oc_http_server *server, const char *reason);
 void oc_http_server_get_stats(const oc_http_server *server, oc_http_server_stats *ret);
 /* From a request's head to the end of its answer. */
 const oc_hist *oc_http_server_timing(const oc_http_server *server);
-uint32_t oc_http_server_max_conns(const oc_http_server *server);
+/* Its bounded queues, by number. */
+void oc_http_server_queues(const oc_http_server *server, oc_fill queues[OC_QUEUE_N]);
 
 /* ---- The request ---- */
 

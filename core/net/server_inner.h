@@ -119,6 +119,10 @@ void oc_conn_tick(oc_conn *c, uint64_t now);
 /* Closes at once; a running request is told. */
 void oc_conn_cut(oc_conn *c, bool reset);
 void oc_conn_drain(oc_conn *c);
+/* times max_queue: a handler that does not listen to OC_E_BUSY is cut off */
+#define OC_CONN_LIMIT_FACTOR 8
+/* What waits in it, for figures; NULL: the bounds alone. */
+void oc_conn_fill(const oc_conn *c, const oc_http_server *server, oc_fill *queues);
 /* false: nothing of it was let in by a secret. */
 bool oc_conn_revoke(oc_conn *c, const char *reason);
 /* The answer is complete: on to the next request, or close. */

@@ -6,6 +6,7 @@
 
 #include "core/base/id.h"
 #include "core/base/mem.h"
+#include "core/base/queues.h"
 #include "core/net/sha1.h"
 #include "core/net/ws_inner.h"
 
@@ -34,6 +35,11 @@ struct oc_ws {
 };
 
 static const oc_stream_cbs callbacks;
+
+size_t oc_ws_capacity(const oc_ws *ws)
+{
+	return (ws != NULL ? ws->o.max_queue : QUEUE_DEFAULT) + CONTROL_QUEUE_MAX;
+}
 
 /* ---- Ending ---- */
 
@@ -144,6 +150,7 @@ oc_status oc_ws_send(oc_ws *ws, oc_str data, bool binary)
 	if (ws->closing)
 		return OC_E_STATE;
 	if (ws->s->queued + data.n > ws->o.max_queue) {
+		oc_queue_refused(OC_QUEUE_websocket_send_bytes);
 		abandon(ws, OC_WS_POLICY, "slow consumer");
 		flush(ws);
 		return OC_E_LIMIT;
@@ -291,7 +298,8 @@ void oc_ws_feed(oc_ws *ws, oc_str bytes)
 	}
 	if (!ws->done)
 		flush(ws);
-	if (!ws->closing && ws->s->queued > ws->o.max_queue + CONTROL_QUEUE_MAX) {
+	if (!ws->closing && ws->s->queued > oc_ws_capacity(ws)) {
+		oc_queue_refused(OC_QUEUE_websocket_send_bytes);
 		abandon(ws, OC_WS_POLICY, "slow consumer");
 		flush(ws);
 	}

@@ -7,6 +7,7 @@
 #ifndef OC_SECURITY_PROCESS_H
 #define OC_SECURITY_PROCESS_H
 
+#include "core/base/queues.h"
 #include "core/loop/loop.h"
 #include "core/security/sandbox.h"
 
@@ -33,6 +34,7 @@ oc_status oc_procs_configure(oc_procs *procs, const oc_procs_options *options, o
 /* Kills everything, without callbacks; memory that the loop still needs goes when it has run. NULL is allowed. */
 void oc_procs_free(oc_procs *procs);
 size_t oc_procs_count(const oc_procs *procs); /* running now */
+void oc_procs_stdin_fill(const oc_procs *procs, oc_fill *bytes); /* what waits to be read by them */
 
 enum {
 	OC_PROC_STDIN = 1,  /* keep standard input open for oc_proc_write; else it is /dev/null */

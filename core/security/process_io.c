@@ -186,8 +186,10 @@ oc_status oc_proc_write(oc_proc *p, oc_str data)
 
 	if (p->over || p->stillborn || !p->in_open || p->closing_stdin)
 		return OC_E_STATE;
-	if (data.n > STDIN_MAX || p->stdin_waiting + data.n > STDIN_MAX)
+	if (data.n > STDIN_MAX || p->stdin_waiting + data.n > STDIN_MAX) {
+		oc_queue_refused(OC_QUEUE_process_stdin_bytes);
 		return OC_E_LIMIT;
+	}
 	if (data.n == 0)
 		return OC_OK;
 	w = oc_alloc(sizeof(*w) + data.n);
@@ -205,6 +207,13 @@ oc_status oc_proc_write(oc_proc *p, oc_str data)
 		return OC_E_IO;
 	}
 	return p->stdin_waiting > STDIN_HIGH ? OC_E_BUSY : OC_OK;
+}
+
+void oc_procs_stdin_fill(const oc_procs *procs, oc_fill *bytes)
+{
+	oc_fill_add(bytes, 0, STDIN_MAX);
+	for (const oc_proc *p = procs->first; p != NULL; p = p->next)
+		oc_fill_add(bytes, p->stdin_waiting, STDIN_MAX);
 }
 
 void oc_proc_close_stdin(oc_proc *p)

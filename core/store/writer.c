@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/base/queues.h"
 #include "core/store/internal.h"
 
 #define GROUP_MAX 1024u
@@ -358,6 +359,7 @@ static oc_status enqueue(oc_store *store, oc_job *job, oc_err *err)
 	if (store->stopping) {
 		status = oc_fail(err, OC_E_STATE, NULL, "the store is being closed");
 	} else if (store->queue.n >= oc_store_queue_max(job->hold)) {
+		oc_queue_refused(OC_QUEUE_store_writes);
 		status = oc_fail(err, OC_E_BUSY, "the disk is too slow for the load: wait and try again",
 				 "%zu changes wait to be written", store->queue.n);
 	} else if (store->stalled && !job->hold && (store->queue.n > 0 || oc_now_ms() < store->stall_retry_ms)) {

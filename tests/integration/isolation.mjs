@@ -30,6 +30,14 @@ test('a third-party module gets a process of its own', async () => {
 	match(cli(['module', 'info', 'wild']).out, /^isolation +process$[^]*^process +\d+, started again 0 times/m);
 });
 
+test('its queues are among the metrics, by whatever name, and not more than sixteen', async () => {
+	const seen = async () => [...(await (await gw.fetch('/metrics')).text()).matchAll(/^openclaw_module_queue_(depth|capacity)\{module="wild",from="user",queue="([^"]*)"\} (\d+)$/gm)];
+	await until('them', async () => (await seen()).length === 32);
+	const rows = await seen();
+	equal(rows.find((r) => r[1] === 'depth' && r[2] === 'herd_abc')[3], '3');
+	ok(rows.every((r) => /^[a-z_]+$/.test(r[2]) && (r[1] === 'depth' || r[3] === '1000')), JSON.stringify(rows.map((r) => r[0])));
+});
+
 test('it sees no file, no secret and no process that it was not granted', async () => {
 	match(await text('reach'), /shadow shut, root shut, secret -6, pid own/);
 });

@@ -188,9 +188,9 @@ export function unixRequest(target, { method = 'GET', headers = {}, body } = {})
 }
 
 // A WebSocket to the gateway that speaks JSON; calls take(message) for each.
-export function openSocket(port, take) {
+export function openSocket(port, take, headers = {}) {
 	return new Promise((resolve, reject) => {
-		const req = http.get({ port, host: '127.0.0.1', path: '/ws', headers: { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': 13,
+		const req = http.get({ port, host: '127.0.0.1', path: '/ws', headers: { ...headers, connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': 13,
 			'sec-websocket-key': crypto.randomBytes(16).toString('base64') } });
 		req.on('error', reject);
 		req.on('upgrade', (_res, socket) => {
@@ -198,7 +198,8 @@ export function openSocket(port, take) {
 			socket.on('data', (data) => {
 				got = Buffer.concat([got, data]);
 				for (;;) {
-					const short = got[1], at = short === 126 ? 4 : 2, n = short === 126 ? got.length > 3 && got.readUInt16BE(2) : short;
+					const short = got[1], at = short === 127 ? 10 : short === 126 ? 4 : 2;
+					const n = short < 126 ? short : got.length >= at && (short === 126 ? got.readUInt16BE(2) : Number(got.readBigUInt64BE(2)));
 					if (got.length < 2 || n === false || got.length < at + n)
 						return;
 					if ((got[0] & 15) === 1)

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
-import { Gateway, cleanup, cli, done, equal, match, ok, spawnCli, state, test, until, writeConfig } from './lib.mjs';
+import { Gateway, cleanup, cli, done, equal, match, ok, openSocket, spawnCli, state, test, until, writeConfig } from './lib.mjs';
 
 writeConfig({ gateway: { mode: 'local' }, logging: { level: 'debug' }, agents: { defaults: { model: { primary: 'offline/echo' }, skipBootstrap: true } } });
 let gw = await new Gateway().start();
@@ -124,14 +124,42 @@ test('the figures count what happened', async () => {
 	ok(at('process_open_fds') > 3);
 	ok(at('process_cpu_seconds_total') > 0);
 	ok(Math.abs(at('process_start_time_seconds') - Date.now() / 1000) < 600);
-	for (const queue of ['store_writes', 'turns_running', 'turns_waiting', 'http_connections', 'subagents', 'session_turns', 'deliveries', 'direct_tools',
-		'memory_searches', 'session_exchanges', 'overheard_bytes', 'module_calls', 'module_posts']) {
-		ok(at(`openclaw_queue_capacity{queue="${queue}"}`) > 0, queue);
-		ok(at(`openclaw_queue_depth{queue="${queue}"}`) <= at(`openclaw_queue_capacity{queue="${queue}"}`), queue);
-	}
 	for (const owner of ['modules', 'turns', 'store'])
 		ok(at(`openclaw_memory_bytes{owner="${owner}"}`) >= 0, owner);
 	equal(at('openclaw_module_up{module="core",from="core",state="started"}'), 1);
+});
+
+test('the manual has every bounded queue with its bound, and nothing else', async () => {
+	const table = [...fs.readFileSync(path.join(process.env.OC_TOP_SRCDIR, 'contrib/man/openclaw.1'), 'utf8').matchAll(/^\.It Li (\w+) No (?:of (\w+) )?\( ([\d,]+) \)$/gm)]
+		.map(([, queue, module, bound]) => [module ? `module="${module}",from="bundled",queue="${queue}"` : `queue="${queue}"`, Number(bound.replaceAll(',', '')), module]);
+	for (const [family, own] of [['openclaw_queue_', false], ['openclaw_module_queue_', true]])
+		for (const what of ['depth', 'capacity', ...(own ? [] : ['depth_all', 'refused_total'])]) {
+			const rows = table.filter((row) => Boolean(row[2]) === own);
+			equal([...before.get(family + what).samples.keys()].sort(), rows.map(([labels]) => `${family}${what}{${labels}}`).sort());
+			for (const [labels, bound] of rows) {
+				const at = (which) => value(before, `${family}${which}{${labels}}`);
+				// The limit of open files may leave less.
+				ok(labels === 'queue="http_connections"' ? at('capacity') <= bound : at('capacity') === bound, `${labels}: ${at('capacity')} ${bound}`);
+				ok(at('depth') <= at('capacity') && (own || at('depth_all') >= at('depth')), labels);
+			}
+		}
+	ok(value(before, 'openclaw_queue_depth{queue="http_connections"}') >= 1);
+});
+
+test('what a full queue refuses is counted, and what is in it is seen', async () => {
+	const answers = [];
+	const socket = await openSocket(gw.port, (m) => m.id && answers.push(m), { authorization: `Bearer ${gw.token}` });
+	for (let id = 1; id <= 65; id++)
+		socket.send(JSON.stringify({ jsonrpc: '2.0', id, method: 'events.subscribe', params: {} }));
+	await until('the answers', () => answers.length === 65);
+	match(answers.find((m) => m.error).error.message, /too many subscriptions/);
+	const at = async (what, queue) => value(parse(await scrape()), `openclaw_queue_${what}{queue="${queue}"}`);
+	equal([await at('depth', 'event_subscriptions'), await at('depth_all', 'event_subscriptions'), await at('refused_total', 'event_subscriptions')], [64, 64, 1]);
+	// Each event goes to it 64 times: more than may wait for one that does not read as fast as it is written.
+	await say(`/echo ${'much '.repeat(60000)}`, 'one');
+	await until('its end', async () => (await at('depth', 'event_subscriptions')) === 0);
+	ok((await at('refused_total', 'websocket_send_bytes')) >= 1);
+	socket.close();
 });
 
 test('the number of series does not grow with what people do', async () => {
@@ -140,7 +168,7 @@ test('the number of series does not grow with what people do', async () => {
 		await say(`/echo ${i}`, `person-${i}`);
 	const after = parse(await scrape());
 	equal(series(after), series(before));
-	equal(value(after, 'openclaw_turns_total{result="ok"}'), 31);
+	equal(value(after, 'openclaw_turns_total{result="ok"}'), 32);
 });
 
 // ---- Traces ----

@@ -47,6 +47,9 @@ static oc_status init(const oc_host_api *host, oc_self *self, oc_str config, voi
 		crash(NULL);
 	if (strstr(config.p, "\"hang\"") != NULL)
 		hang(NULL);
+	host->gauge(self, OC_STR("Not a name"), 1, 2);
+	for (uint64_t i = 0; i < 100; i++)
+		host->gauge(self, (oc_str){i < 20 ? "herd_abcdefghijklmnopqrst" : "herd", i < 20 ? 5 + i : 4}, i, 1000);
 	*ret = w;
 	return OC_OK;
 }

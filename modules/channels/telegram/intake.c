@@ -44,6 +44,14 @@ struct tg_item {
 
 static void advance(tg_account *a);
 
+void tg_intake_tell(tg_module *m)
+{
+	size_t most = 0;
+	for (const tg_account *a = m->accounts; a != NULL; a = a->next)
+		most = a->n_items > most ? a->n_items : most;
+	m->host->gauge(m->self, OC_STR("intake"), most < ITEMS_MAX ? most : ITEMS_MAX, ITEMS_MAX);
+}
+
 tg_item *tg_item_new(tg_account *a, tg_inbound *in)
 {
 	tg_item *item = calloc(1, sizeof *item);
@@ -214,6 +222,7 @@ static void remove_item(tg_account *a, const tg_item *item)
 	if (a->items_end == item)
 		a->items_end = before;
 	a->n_items--;
+	tg_intake_tell(a->m);
 }
 
 static void forget_orphan(const tg_item *item)
@@ -334,6 +343,7 @@ void tg_intake_add(tg_item *item)
 		a->items = item;
 	a->items_end = item;
 	a->n_items++;
+	tg_intake_tell(a->m);
 	advance(a);
 }
 
@@ -367,6 +377,7 @@ void tg_intake_end(tg_account *a)
 	tg_item *item = a->items;
 	a->items = a->items_end = NULL;
 	a->n_items = 0;
+	tg_intake_tell(a->m);
 	while (item != NULL) {
 		tg_item *next = item->next;
 		if (item->received) {

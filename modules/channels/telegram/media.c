@@ -17,7 +17,7 @@
 #include "telegram.h"
 
 #define PIECE ((size_t)256 * 1024)
-#define PENDING_MAX ((size_t)32 * 1024 * 1024) /* a host that cannot pause at once */
+#define WAITING_MAX ((size_t)32 * 1024 * 1024) /* of all files, with what the pool writes: a host that cannot pause at once */
 #define FETCH_TRIES 3
 #define FETCH_MS ((uint64_t)5 * 60 * 1000)
 
@@ -37,6 +37,7 @@ struct tg_fetch {
 	int fd;
 	tg_sb pending; /* read, not handed to the pool */
 	tg_sb writing; /* with the pool */
+	size_t counted; /* of both, in the module's media_bytes */
 	uint64_t total, most;
 	oc_status bad; /* what went wrong, with text */
 	char text[256];
@@ -46,6 +47,20 @@ struct tg_fetch {
 };
 
 static void ask(void *arg);
+
+void tg_media_tell(tg_module *m)
+{
+	m->host->gauge(m->self, OC_STR("media_bytes"), m->media_bytes, WAITING_MAX);
+}
+
+static void count(tg_fetch *f)
+{
+	tg_module *m = f->m;
+	size_t now = f->pending.n + f->writing.n;
+	m->media_bytes += now - f->counted;
+	f->counted = now;
+	tg_media_tell(m);
+}
 
 static void free_fetch(tg_fetch *f)
 {
@@ -57,6 +72,7 @@ static void free_fetch(tg_fetch *f)
 	tg_timer_end(f->m, &f->retry);
 	tg_sb_free(&f->pending);
 	tg_sb_free(&f->writing);
+	count(f);
 	free(f->file_id);
 	free(f);
 	tg_account_unref(a);
@@ -116,6 +132,7 @@ static void failed(tg_fetch *f, uint64_t retry_after_ms)
 	f->part[0] = f->local[0] = 0;
 	tg_sb_clear(&f->pending);
 	tg_sb_clear(&f->writing);
+	count(f);
 	f->total = 0;
 	f->whole = f->paused = false;
 	if (passing && ms <= 30000 && ++f->tries < FETCH_TRIES && tg_timer(f->m, &f->retry, ms, ask, f))
@@ -203,6 +220,7 @@ static void on_worked(void *arg, oc_status status)
 	tg_fetch *f = arg;
 	f->working = false;
 	tg_sb_clear(&f->writing);
+	count(f);
 	if (status != OC_OK && f->bad == OC_OK)
 		set_bad(f, status, "the file could not be written");
 	step(f);
@@ -240,9 +258,14 @@ static void step(tg_fetch *f)
 static void on_data(void *arg, oc_str data)
 {
 	tg_fetch *f = arg;
+	bool fits = f->m->media_bytes + data.n <= WAITING_MAX;
 	f->total += data.n;
-	tg_sb_add(&f->pending, data.p, data.n);
-	if (f->total > f->most)
+	if (fits)
+		tg_sb_add(&f->pending, data.p, data.n);
+	count(f);
+	if (!fits)
+		set_bad(f, OC_E_RETRY, "too much is being loaded at once");
+	else if (f->total > f->most)
 		set_bad(f, OC_E_LIMIT, "it is larger than channels.telegram.mediaMaxMb allows");
 	else if (f->pending.failed)
 		set_bad(f, OC_E_NOMEM, "out of memory");
@@ -392,8 +415,8 @@ tg_fetch *tg_fetch_start(tg_account *a, const tg_file *file, const char *prefix,
 	f->fd = -1;
 	f->most = a->config.file_max_in;
 	f->file_id = tg_memdup(file->file_id, strlen(file->file_id));
-	tg_sb_init(&f->pending, PENDING_MAX);
-	tg_sb_init(&f->writing, PENDING_MAX);
+	tg_sb_init(&f->pending, WAITING_MAX);
+	tg_sb_init(&f->writing, WAITING_MAX);
 	int n = snprintf(f->path, sizeof f->path, "%.*s/%s-%s-%s", (int)dir.n, dir.p, prefix,
 			 tg_random_hex(random, 4) ? random : "0", file->name);
 	/* The first step runs from the loop, so that no callback comes before this returns. */

@@ -108,6 +108,8 @@ static oc_status module_init(const oc_host_api *host, oc_self *self, oc_str conf
 		free(m);
 		return status;
 	}
+	tg_intake_tell(m);
+	tg_media_tell(m);
 	*ret_inst = m;
 	return OC_OK;
 }

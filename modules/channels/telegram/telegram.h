@@ -39,6 +39,7 @@ struct tg_module {
 	const oc_channel_host *channel;
 	tg_account *accounts;
 	char media_dir[TG_PATH_MAX]; /* "" until it is asked for */
+	size_t media_bytes; /* of files: read, not written yet */
 	tg_item *orphans; /* of accounts that ended while the host had them */
 	oc_call *stopping;
 };
@@ -219,6 +220,9 @@ void tg_item_drop(tg_item *item, oc_status status);
 /* Fetches its files and hands it to the host, after all items before it. */
 void tg_intake_add(tg_item *item);
 bool tg_intake_full(const tg_account *a);
+/* Tells the host how full the queues are: of several accounts the fullest, and all that is being loaded. */
+void tg_intake_tell(tg_module *m);
+void tg_media_tell(tg_module *m);
 /* Forgets the waiter of a call; true when there was one. */
 bool tg_intake_forget(tg_account *a, const oc_call *call);
 bool tg_waiters_forget(tg_item *item, const oc_call *call);

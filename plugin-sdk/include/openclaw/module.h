@@ -117,7 +117,8 @@ typedef struct oc_host_api {
 	oc_str (*buf_str)(const oc_buf *buf);
 	/* [any] Runs fn(arg) on the loop thread soon. Refused with OC_E_LIMIT when the module has too many waiting. */
 	oc_status (*post)(oc_self *self, void (*fn)(void *arg), void *arg);
-	/* [loop] Runs fn on a pool thread, then done(arg, status) on the loop thread, exactly once. */
+	/* [loop] Runs fn on a pool thread, then done(arg, status) on the loop thread, exactly once. Refused with OC_E_LIMIT
+	 * when the module has too many waiting. */
 	oc_status (*work)(oc_self *self, void (*fn)(void *arg), void (*done)(void *arg, oc_status status), void *arg);
 	/* [loop] Calls cb after ms, then every repeat_ms unless that is 0. NULL when out of memory.
 	 * A one-shot timer stays owned by the module until unwatch(). */
@@ -146,6 +147,9 @@ typedef struct oc_host_api {
 	oc_status (*service_call)(oc_self *self, oc_str service, uint16_t major, oc_str method, oc_str args_json,
 				  uint64_t deadline_ms, void (*done)(void *arg, oc_status status, oc_str result),
 				  void *arg);
+	/* [loop] How full a bounded queue of the module's own is, whenever that changes: for the operator's figures. name: up
+	 * to 31 of a-z, 0-9 and '_', ending in _bytes when it counts those; the host keeps up to 16 queues of a module. */
+	void (*gauge)(oc_self *self, oc_str name, uint64_t depth, uint64_t capacity);
 } oc_host_api;
 
 /* ---- Events of calls (oc_host_api.call_event) --------------------------- */

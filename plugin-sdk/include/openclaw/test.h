@@ -418,6 +418,7 @@ OCT_API oct_host *oct_new_(const oc_module_desc *module, const char *manifest)
 	h->api.secret = oct_secret_;
 	h->api.query = oct_query_;
 	h->api.service_call = oct_service_call_;
+	h->api.gauge = oct_gauge_;
 	oct_check_desc_(h);
 	return h;
 }

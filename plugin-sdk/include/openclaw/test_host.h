@@ -655,6 +655,15 @@ OCT_API uint64_t oct_now_(oc_self *self)
 	return self->host->now;
 }
 
+OCT_API void oct_gauge_(oc_self *self, oc_str name, uint64_t depth, uint64_t capacity)
+{
+	oct_loop_only_(self->host, "gauge");
+	if (name.n == 0 || name.n > 31 || strspn(name.p, "abcdefghijklmnopqrstuvwxyz0123456789_") < name.n)
+		oct_breach_(self->host, "\"%.*s\" is no name for a queue's figures", (int)name.n, name.p);
+	else if (capacity == 0 || depth > capacity)
+		oct_breach_(self->host, "the queue %.*s has more in it than fits", (int)name.n, name.p);
+}
+
 OCT_API oc_status oct_secret_(oc_self *self, oc_str name, oc_buf **ret)
 {
 	oct_loop_only_(self->host, "secret");

@@ -72,6 +72,8 @@ test('the installed program makes, tests and builds a module of every kind', asy
 		match(tested.out, /^1\.\.\d+$/m);
 		const built = await spawnCli(['module', 'build', folder(name)], { ...compiler, timeout: 60000 });
 		equal(built.code, 0, built.out + built.err);
+		const verified = await spawnCli(['module', 'verify', path.join(folder(name), `${name}.so`)]);
+		match(verified.out, new RegExp(`^${name} 0\\.1\\.0: the gateway would take it`), verified.err);
 	}));
 });
 
@@ -180,8 +182,7 @@ test(`${mode}: the channel carries a message in and its answer out`, async () =>
 
 const remember = async (name, args) => (await run(name, args)).details;
 
-if (mode === 'process')
-	test(`${mode}: the memory answers memory_search and memory_get; failing, the built-in one does and says so`, async () => {
+test(`${mode}: the memory answers memory_search and memory_get; failing, the built-in one does and says so`, async () => {
 	fs.mkdirSync(path.join(state, 'workspace'), { recursive: true });
 	fs.writeFileSync(path.join(state, 'workspace', 'MEMORY.md'), 'The plumber of the workspace is called Bruni.\n');
 	fs.writeFileSync(ledger, 'The plumber is called Rossi.\nThe cat likes fish.\n');
@@ -211,8 +212,8 @@ const parts = (name) => (fs.existsSync(shelf) ? fs.readdirSync(shelf).filter((fi
 const history = async (session) => (await gw.rpc('session.history', { session, all: true })).messages;
 const kept = () => journal().map((name) => fs.readFileSync(path.join(shelf, name), 'utf8')).join('');
 
-if (mode === 'process')
-	test(`${mode}: the storage gets the journal of each session, also what happened while it was away`, async () => {
+if (mode === 'process') // (afterwards the journal has begun)
+test(`${mode}: the storage gets the journal of each session, also what happened while it was away`, async () => {
 	await gw.rpc('session.message', { session: 'main', text: '/echo while the shelf is not there' });
 	fs.mkdirSync(shelf);
 	await until('the journal', async () => kept().includes('while the shelf is not there'));

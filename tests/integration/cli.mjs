@@ -232,6 +232,18 @@ test('a gateway that OPENCLAW_GATEWAY_URL names is stopped, but not restarted he
 	const gw = await new Gateway().start();
 	const env = { OPENCLAW_GATEWAY_URL: gw.url.replace('127.0.0.1', 'localhost'), OPENCLAW_GATEWAY_TOKEN: gw.token };
 	equal((await spawnCli(['gateway', 'status'], { env })).code, 0);
+	// A method of it, as plugins call one: by its address only with its own token.
+	const ask = (...args) => cli(['gateway', 'call', ...args]), there = env.OPENCLAW_GATEWAY_URL;
+	equal(JSON.parse(ask('system.version', '--json').out).version, process.env.OC_VERSION);
+	match(ask('session.create', '--params', '{"session":"called"}', '--url', there.replace('http', 'ws'), '--token', gw.token).out, /agent:main:called/);
+	for (const [code, words, ...args] of [[1, /no method "system.versoin"; did you mean/, 'system.versoin'], [2, /--params/, 'system.version', '--params', '{'],
+		[2, /--url wants --token/, 'system.version', '--url', there], [1, /refused the token/, 'system.status', '--url', there, '--token', 'x'],
+		[2, /METHOD/], [3, /no gateway|not run|answers/i, 'system.version', '--url', 'http://127.0.0.1:1', '--token', 'x']]) {
+		const r = ask(...args);
+		equal(r.code, code, r.err);
+		match(r.err, words);
+		equal(r.out, '');
+	}
 	const restart = cli(['gateway', 'restart'], { env });
 	equal(restart.code, 2);
 	match(restart.err, /restart it where it runs/);
@@ -360,7 +372,7 @@ test('completion scripts are scripts and know the commands', () => {
 		words=(openclaw gateway ''); CURRENT=3; _openclaw; words=(openclaw agent -s x --mod); CURRENT=5; _openclaw
 		words=(openclaw logs ''); CURRENT=3; _openclaw`], { encoding: 'utf8' });
 	if (!zsh.error)
-		equal(zsh.stdout.replace(/--help.*--model.*/, '--help --model'), '-- run status stop restart\n-- --help --model\nfiles\n', zsh.stderr);
+		equal(zsh.stdout.replace(/--help.*--model.*/, '--help --model'), '-- run status stop restart call\n-- --help --model\nfiles\n', zsh.stderr);
 	equal(cli(['completion', '--shell', 'tcsh']).code, 2);
 	equal(cli(['completion', 'bash']).out, r.out);
 	equal(JSON.parse(cli(['daemon', 'status', '--json']).out).unit, 'openclaw.service');

@@ -24,6 +24,8 @@ AM_TESTS_ENVIRONMENT += OC_TEST_TIMEOUT="$${OC_TEST_TIMEOUT:-300}"; export OC_TE
 endif
 TESTS += tests/lint.test
 EXTRA_DIST += tests/captures/protocol/device-signature-vectors.json
+EXTRA_DIST += tests/captures/protocol/2026.3.13/chat-01-stream-to-final.jsonl tests/captures/protocol/2026.3.13/chat-02-tool-call-cap-off.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.3.13/chat-06-duplicate-idempotency-key.jsonl tests/captures/protocol/2026.3.13/chat-09-provider-error-401.jsonl
 EXTRA_DIST += tests/captures/protocol/2026.3.13/handshake-01-good-token-no-device.jsonl tests/captures/protocol/2026.3.13/handshake-02-good-token-no-device-no-scopes.jsonl
 EXTRA_DIST += tests/captures/protocol/2026.3.13/handshake-03-device-v2-first-pairing.jsonl tests/captures/protocol/2026.3.13/handshake-06-bad-token.jsonl
 EXTRA_DIST += tests/captures/protocol/2026.3.13/handshake-07-missing-token.jsonl tests/captures/protocol/2026.3.13/handshake-08-first-frame-not-json.jsonl
@@ -31,11 +33,11 @@ EXTRA_DIST += tests/captures/protocol/2026.3.13/handshake-09-first-frame-wrong-t
 EXTRA_DIST += tests/captures/protocol/2026.3.13/handshake-11-connect-invalid-params.jsonl tests/captures/protocol/2026.3.13/handshake-12-protocol-mismatch.jsonl
 EXTRA_DIST += tests/captures/protocol/2026.3.13/handshake-13-invalid-role.jsonl tests/captures/protocol/2026.3.13/handshake-14-device-bad-signature.jsonl
 EXTRA_DIST += tests/captures/protocol/2026.3.13/handshake-17-unknown-method-and-bad-frames.jsonl tests/captures/protocol/2026.3.13/handshake-19-scopes-read-only.jsonl
-EXTRA_DIST += tests/captures/protocol/2026.3.13/handshake-22-control-ui-origins.jsonl
-EXTRA_DIST += tests/captures/protocol/2026.6.11/handshake-01-good-token-no-device.jsonl tests/captures/protocol/2026.6.11/handshake-06-bad-token.jsonl
-EXTRA_DIST += tests/captures/protocol/2026.6.11/handshake-07-missing-token.jsonl tests/captures/protocol/2026.6.11/handshake-10-request-before-connect.jsonl
-EXTRA_DIST += tests/captures/protocol/2026.6.11/handshake-11-connect-invalid-params.jsonl tests/captures/protocol/2026.6.11/handshake-13-invalid-role.jsonl
-EXTRA_DIST += tests/captures/protocol/2026.6.11/handshake-14-device-bad-signature.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.3.13/handshake-22-control-ui-origins.jsonl tests/captures/protocol/2026.6.11/chat-01-stream-to-final.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.6.11/chat-09-provider-error-401.jsonl tests/captures/protocol/2026.6.11/handshake-01-good-token-no-device.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.6.11/handshake-06-bad-token.jsonl tests/captures/protocol/2026.6.11/handshake-07-missing-token.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.6.11/handshake-10-request-before-connect.jsonl tests/captures/protocol/2026.6.11/handshake-11-connect-invalid-params.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.6.11/handshake-13-invalid-role.jsonl tests/captures/protocol/2026.6.11/handshake-14-device-bad-signature.jsonl
 EXTRA_DIST += tests/captures/hooks/order.json tests/captures/hooks/payloads.json
 EXTRA_DIST += tests/captures/hooks/probe-plugin/index.ts tests/captures/hooks/probe-plugin/openclaw.plugin.json
 EXTRA_DIST += tests/captures/hooks/probe-plugin/package.json

@@ -13,7 +13,7 @@
 #define MAX_LISTED 200 /* of those who are here */
 
 /* What is really sent, whether by the protocol itself or by what its methods do. */
-static const char *const events[] = {"connect.challenge", "presence", "tick", "shutdown", "health",
+static const char *const events[] = {"connect.challenge", "agent", "chat", "presence", "tick", "shutdown", "health",
 				     "device.pair.requested", "device.pair.resolved"};
 
 const char *oc_proto_event_name(size_t i)

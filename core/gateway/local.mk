@@ -1,5 +1,6 @@
 libocore_la_SOURCES += \
 	%D%/auth.c %D%/auth.h \
+	%D%/chat.c %D%/chat.h \
 	%D%/completions.c %D%/connect.c \
 	%D%/deep.c %D%/device.c %D%/device.h \
 	%D%/events.c %D%/events.h \
@@ -8,7 +9,7 @@ libocore_la_SOURCES += \
 	%D%/jsonrpc.c %D%/jsonrpc.h \
 	%D%/method.c %D%/method.h \
 	%D%/logging.c %D%/logging.h \
-	%D%/methods_agent.c %D%/methods_device.c %D%/methods_health.c %D%/methods_memory.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
+	%D%/methods_agent.c %D%/methods_chat.c %D%/methods_device.c %D%/methods_health.c %D%/methods_memory.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
 	%D%/methods_system.c \
 	%D%/metrics.c \
 	%D%/notify.c %D%/notify.h \

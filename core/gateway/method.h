@@ -113,8 +113,8 @@ void oc_method_cleanup(void);
 
 /* The rows, by file. */
 #define OC_METHOD_LIST(X)                                                                                          \
-	X(agent_get) X(agent_list) X(agent_status) X(auth_login) X(auth_me) X(channels_list) X(channels_probe)     \
-	X(channels_status) X(connect) X(device_pair_approve) X(device_pair_list) X(device_pair_reject) \
+	X(agent) X(agent_get) X(agent_list) X(agent_status) X(agent_wait) X(auth_login) X(auth_me) X(channels_list) X(channels_probe)     \
+	X(channels_status) X(chat_abort) X(chat_history) X(chat_send) X(connect) X(device_pair_approve) X(device_pair_list) X(device_pair_reject) \
 	X(device_pair_remove) X(device_token_revoke) X(device_token_rotate) X(events_subscribe) X(events_unsubscribe) X(health) X(logs_tail) X(memory_index) X(memory_search) \
 	X(memory_status) X(models_list) X(models_retry) X(modules_doctor) X(modules_info) X(modules_list) X(modules_reload) X(modules_trace) X(pairing_approve) \
 	X(pairing_list) X(pairing_reject) X(pairing_revoke) X(plugins_info) X(plugins_list) X(session_cancel) X(session_create) \

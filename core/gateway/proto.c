@@ -1,5 +1,5 @@
 /* See proto.h: connections, frames, events. */
-#include "core/gateway/proto.h"
+#include "core/gateway/chat.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -485,6 +485,7 @@ void oc_proto_join(oc_proto *p)
 	if (p->next != NULL)
 		p->next->link = &p->next;
 	all->first = p;
+	oc_chats_start(gw);
 	if (all->tick == NULL)
 		all->tick = oc_timer_start(gw->rt->owner, OC_PROTO_TICK_MS, OC_PROTO_TICK_MS, on_tick, gw);
 	if (all->health == NULL)
@@ -520,6 +521,7 @@ void oc_proto_cleanup(oc_gateway *gw)
 {
 	if (gw->protos == NULL)
 		return;
+	oc_chats_free(gw);
 	oc_devices_free(gw->protos->devices);
 	oc_free(gw->protos->health_text);
 	oc_free(gw->protos);

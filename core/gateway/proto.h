@@ -46,7 +46,7 @@ struct oc_protos {
 	char *health_text;
 	uint64_t health_ms; /* when it was made */
 	oc_agent_sub *agent; /* for the events of runs */
-	struct oc_chat *chats;
+	struct oc_chats *chats; /* chat.c */
 };
 
 /* Answers an upgrade. */

@@ -1,11 +1,14 @@
 // OpenClaw's own protocol, versions 3 and 4: handshake, devices, frames, limits; and the recorded conversations again.
 import fs from 'node:fs';
 import path from 'node:path';
-import { Gateway, done, equal, match, ok, state, test, writeConfig } from './lib.mjs';
+import { Gateway, cleanup, done, equal, match, ok, state, test, writeConfig } from './lib.mjs';
 import { Claw, Device, connected, everything } from './claw.mjs';
+import { mockProvider } from './mock-provider.mjs';
 import { Replay } from './replay.mjs';
 
-writeConfig({ agents: { defaults: { model: { primary: 'offline/echo' } } }, gateway: { auth: { rateLimit: { maxAttempts: 3, exemptLoopback: true } } } });
+const mock = await mockProvider();
+cleanup(() => mock.close());
+writeConfig(mock.config({ gateway: { auth: { rateLimit: { maxAttempts: 3, exemptLoopback: true } } } }));
 const gw = await new Gateway({ env: { OPENCLAW_HANDSHAKE_TIMEOUT_MS: '700' } }).start();
 const cli = { id: 'cli', version: '1.0.0', platform: 'linux', mode: 'cli', displayName: 'a shell' };
 const vectors = JSON.parse(fs.readFileSync(path.join(process.env.OC_TOP_SRCDIR, 'tests/captures/protocol/device-signature-vectors.json')));
@@ -140,6 +143,65 @@ test('both protocols know all methods', async () => {
 	c.close();
 });
 
+test('a message is answered in deltas of the text so far; version 4 is told what is new', async () => {
+	const c = await connected(gw, { caps: ['tool-events'] }), d = await connected(gw, { protocol: 4 });
+	equal(await c.rpc('chat.send', { sessionKey: 'main', message: 'Say something.', idempotencyKey: 'say-1' }), { runId: 'say-1', status: 'started' });
+	equal(await c.rpc('chat.send', { sessionKey: 'main', message: 'Say something.', idempotencyKey: 'say-1' }), { runId: 'say-1', status: 'in_flight' });
+	const final = (await c.event('chat', (p) => p.state === 'final')).payload;
+	await d.event('chat', (p) => p.state === 'final');
+	equal(await c.rpc('chat.send', { sessionKey: 'main', message: 'Say something.', idempotencyKey: 'say-1' }), { runId: 'say-1', status: 'ok' });
+	const texts = (claw) => claw.events('chat').map((e) => e.payload.message.content[0].text);
+	ok(texts(c).length >= 3 && texts(c).every((text) => texts(c).at(-1).startsWith(text)));
+	equal(d.events('chat').map((e) => e.payload.deltaText ?? '').join(''), texts(c).at(-1));
+	ok(c.events('chat').every((e) => e.payload.deltaText === undefined));
+	const history = await c.rpc('chat.history', { sessionKey: 'agent:main:main' });
+	equal(history.messages.map((m) => [m.role, m.content[0].text.trim()]), [['user', 'Say something.'], ['assistant', final.message.content[0].text]]);
+	c.close();
+	d.close();
+});
+
+test('tools are told to those who want to hear of them; an abort comes before its answer and is kept once', async () => {
+	const c = await connected(gw, { caps: ['tool-events'] }), d = await connected(gw);
+	await c.rpc('chat.send', { sessionKey: 'tools', message: 'Use one. [[TOOL:read {"path":"AGENTS.md","limit":3}]]', idempotencyKey: 'tool-1' });
+	await c.event('chat', (p) => p.state === 'final');
+	equal(c.events('agent').map((e) => e.payload).filter((p) => p.stream === 'tool').map((p) => [p.data.phase, p.data.name]), [['start', 'read'], ['result', 'read']]);
+	equal(d.events('agent').filter((e) => e.payload.stream === 'tool').length, 0);
+	equal(c.events('agent').filter((e) => e.payload.stream === 'assistant').at(-1).payload.data.text, 'Tool returned: ok. Done.');
+	equal((await c.rpc('chat.history', { sessionKey: 'tools' })).messages.map((m) => m.role), ['user', 'assistant', 'toolResult', 'assistant']);
+	for (const [i, stop] of [(key) => c.call('chat.abort', { sessionKey: key }), (key) => c.call('chat.send', { sessionKey: key, message: '/stop', idempotencyKey: 'x' })].entries()) {
+		const key = `slow${i}`, run = `slow-${i}`;
+		await c.rpc('chat.send', { sessionKey: key, message: '[[SLOW]]', idempotencyKey: run });
+		await c.event('chat', (p) => p.runId === run && p.state === 'delta');
+		match((await c.call('chat.abort', { sessionKey: 'other', runId: run })).error.message, /does not match/);
+		equal((await stop(key)).payload, { ok: true, aborted: true, runIds: [run] });
+		const at = (pick) => c.frames.findIndex(pick);
+		ok(at((f) => f.payload?.runId === run && f.payload.state === 'aborted') < at((f) => f.payload?.runIds?.[0] === run));
+		equal((await c.rpc('agent.wait', { runId: run, timeoutMs: 5000 })).runId, run);
+		equal((await c.rpc('chat.history', { sessionKey: key })).messages.map((m) => m.role), ['user', 'assistant']);
+		equal(c.events('chat').filter((e) => e.payload.runId === run && e.payload.state !== 'delta').length, 1);
+	}
+	c.close();
+	d.close();
+});
+
+test('agent answers twice, a failure is one, and agent.wait tells how it stands', async () => {
+	const c = await connected(gw);
+	c.send({ type: 'req', id: 'two', method: 'agent', params: { message: 'hi', sessionKey: 'agent:main:two', idempotencyKey: 'two-1' } });
+	equal((await c.answer('two', 1)).payload.status, 'accepted');
+	equal(await c.rpc('agent.wait', { runId: 'two-1', timeoutMs: 1 }), { runId: 'two-1', status: 'timeout' });
+	const over = await c.answer('two', 2);
+	equal([over.payload.runId, over.payload.status, over.payload.summary], ['two-1', 'ok', 'completed']);
+	match(over.payload.result.payloads[0].text, /^The quick/);
+	equal((await c.rpc('agent.wait', { runId: 'two-1' })).status, 'ok');
+	equal((await c.rpc('agent', { message: 'hi', sessionKey: 'agent:main:two', idempotencyKey: 'two-1' })).summary, 'completed');
+	c.send({ type: 'req', id: 'bad', method: 'agent', params: { message: '[[ERR401]]', idempotencyKey: 'bad-1' } });
+	equal([(await c.answer('bad', 1)).ok, (await c.answer('bad', 2)).ok], [true, false]);
+	equal((await c.answer('bad', 2)).error.code, 'UNAVAILABLE');
+	// Over JSON-RPC there is one answer.
+	equal((await gw.rpc('agent', { message: 'hi [[SHORT]]', sessionKey: 'two', idempotencyKey: 'two-2' })).result.payloads[0].text, 'Short reply.');
+	c.close();
+});
+
 // What is different, and why. Each must be found, or the list is wrong.
 const differs = [
 	[/agents\[\]\.heartbeat is absent/, 'there is no heartbeat yet'],
@@ -149,21 +211,25 @@ const differs = [
 	[/handshake-02\S* .*snapshot\.health\.|handshake-02\S* A a1: health is refused/, 'without a scope nothing is told'],
 	[/handshake-12-protocol-mismatch F/, 'protocol 4 is spoken too'],
 	[/(agents\.list|chat\.send|last-heartbeat|config\.get|exec\.approval\.resolve|node\.event) (is refused|says "(unknown method|missing scope: operator.admin))/, 'these are not there yet'],
+	[/messages\[\]\.(senderLabel|idempotencyKey|__openclaw) is absent/, 'the store keeps no label of the client\'s'],
+	[/2026\.6\.11 .*(messages\[\]\.content is array|chat\.history (defaults|sessionInfo) is absent)/, 'version 4 has the shape of version 3 here'],
+	[/chat error message is absent/, 'an error is no message of the assistant\'s'],
+	[/sessions\.list is refused/, 'not there yet'],
 	[/at \/(client\/id|id|type): must /, 'the same complaint in words of our own'],
 	[/handshake-14-device-bad-signature E/, 'a payload of version 1 has no nonce; from this machine it is looked at'],
 ];
 
-test('the recorded handshakes', async () => {
-	const found = [];
+test('the recorded conversations', async () => {
+	const found = [], chats = ['01-stream-to-final', '02-tool-call-cap-off', '06-duplicate-idempotency-key', '09-provider-error-401'].map((name) => `chat-${name}`);
 	for (const [version, files] of Object.entries({
 		'2026.3.13': ['01-good-token-no-device', '02-good-token-no-device-no-scopes', '03-device-v2-first-pairing', '06-bad-token', '07-missing-token', '08-first-frame-not-json',
 			'09-first-frame-wrong-type', '10-request-before-connect', '11-connect-invalid-params', '12-protocol-mismatch', '13-invalid-role', '14-device-bad-signature',
-			'17-unknown-method-and-bad-frames', '19-scopes-read-only', '22-control-ui-origins'],
-		'2026.6.11': ['01-good-token-no-device', '06-bad-token', '07-missing-token', '10-request-before-connect', '11-connect-invalid-params', '13-invalid-role', '14-device-bad-signature'],
+			'17-unknown-method-and-bad-frames', '19-scopes-read-only', '22-control-ui-origins', ...chats],
+		'2026.6.11': ['01-good-token-no-device', '06-bad-token', '07-missing-token', '10-request-before-connect', '11-connect-invalid-params', '13-invalid-role', '14-device-bad-signature', 'chat-01-stream-to-final', 'chat-09-provider-error-401'],
 	})) {
 		const replay = new Replay(gw, { version });
 		for (const file of files)
-			await replay.run(`handshake-${file}`);
+			await replay.run(file.startsWith('chat') ? file : `handshake-${file}`);
 		found.push(...replay.found);
 	}
 	equal(found.filter((text) => !differs.some(([pattern]) => pattern.test(text))), []);

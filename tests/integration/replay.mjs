@@ -59,7 +59,9 @@ export class Replay {
 	}
 
 	async run(file) {
-		const lines = fs.readFileSync(path.join(folder, this.version, `${file}.jsonl`), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+		// Each version's runs and sessions are its own.
+		const text = fs.readFileSync(path.join(folder, this.version, `${file}.jsonl`), 'utf8').trim();
+		const lines = (this.version === '2026.3.13' ? text : text.replaceAll('"run-', '"later-').replaceAll('agent:main:', 'agent:main:later-')).split('\n').map((line) => JSON.parse(line));
 		const open = new Map();
 		let note = '';
 		for (const [i, line] of lines.entries()) {
@@ -79,6 +81,8 @@ export class Replay {
 				}
 			} else if (line.dir === 'recv' && line.frame?.type === 'res') {
 				await this.answer(file, lines, i, c);
+			} else if (line.dir === 'recv' && ['final', 'aborted', 'error'].includes(line.frame?.payload?.state)) {
+				await this.chat(file, line, c);
 			} else if (line.dir === 'close') {
 				await this.end(file, line, c);
 			}
@@ -105,6 +109,22 @@ export class Replay {
 		else if (theirs.payload !== undefined)
 			for (const text of differences(theirs.payload, ours.payload))
 				this.say(file, where, `${asked} ${text}`);
+	}
+
+	// How a run ended, as `chat` tells it; and that it began, went on and ended in order.
+	async chat(file, line, c) {
+		const theirs = line.frame.payload, where = `${line.c} ${theirs.runId}`;
+		const of = (name) => c.events(name).map((e) => e.payload).filter((p) => p.runId === theirs.runId);
+		const ours = await until(`${file} ${where}`, () => of('chat').find((p) => p.state === theirs.state), 10000).catch(() => undefined);
+		if (!ours) {
+			this.say(file, where, `chat ${theirs.state} is absent; there are ${of('chat').map((p) => p.state)}`);
+			return;
+		}
+		for (const text of differences(theirs, ours))
+			this.say(file, where, `chat ${theirs.state} ${text}`);
+		const numbers = of('agent').map((p) => p.seq), states = of('chat').map((p) => p.state);
+		if (numbers.some((n, i) => i > 0 && n <= numbers[i - 1]) || states.indexOf(theirs.state) !== states.length - 1 || of('agent')[0]?.data.phase !== 'start')
+			this.say(file, where, `order: ${numbers} ${states}`);
 	}
 
 	async end(file, line, c) {

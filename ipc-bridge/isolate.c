@@ -1,11 +1,9 @@
-/* Modules in processes of their own: see isolate.h. The process's life, and the proxies of the vtables. */
+/* Modules in processes of their own: see isolate.h. Their lives. */
 #include "ipc-bridge/isolate_int.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -13,215 +11,19 @@
 #include "core/base/mem.h"
 #include "core/base/path.h"
 #include "core/data/json.h"
-#include "ipc-bridge/modhost.h"
 
 enum {
 	FAILURES_MAX = 5,	 /* in a row: quarantine */
 	BACKOFF_FIRST_MS = 100,	 /* after the second; the first time it is started at once */
 	BACKOFF_MAX_MS = 30 * 1000,
 	STEADY_MS = 60 * 1000,	 /* up for so long: what failed before is forgotten */
-	SILENT_MS = 10 * 1000,	 /* its loop does not turn for so long: hung */
-	SILENT_MIN_MS = 300, SILENT_MAX_MS = 600 * 1000,
 	END_MS = 100,		 /* from the end of its connection to that of its process, before it is killed */
-	MEMORY_MB = 256, MEMORY_MIN_MB = 16, MEMORY_MAX_MB = 64 * 1024,
-	THREADS_MAX = 64,
-	PATHS_MAX = 32,
+	RELOAD_MS = 5000,
+	WINDOW_MS = 100, SAID_MAX = 5000, /* messages in that time that answer nothing */
+	SLOW_MS = 20,		 /* not heard for so long, when somebody does not keep up with what it says */
 };
-
-/* Instrumented builds reserve terabytes before main, which count. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MEMORY_UNIT (UINT64_C(1) << 40)
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define MEMORY_UNIT (UINT64_C(1) << 40)
-#endif
-#endif
-#ifndef MEMORY_UNIT
-#define MEMORY_UNIT (UINT64_C(1) << 20)
-#endif
 
 static void over(oc_isolate *iso, const char *how);
-
-/* ---- Calls ---- */
-
-struct oc_isolate_guest {
-	oc_isolate_guest *next;
-	oc_isolate *iso;
-	uint32_t index, kind;
-	char *list; /* tools(), subscriptions() */
-	oc_vtbl vtbl;
-};
-
-struct oc_asked {
-	oc_asked *next, **at;
-	oc_isolate *iso;
-	oc_call *call;
-	uint32_t id;
-	oc_fn fn;
-};
-
-static void asked_free(oc_asked *a)
-{
-	*a->at = a->next;
-	if (a->next != NULL)
-		a->next->at = a->at;
-	oc_free(a);
-}
-
-static void on_event(void *arg, uint32_t type, oc_str payload)
-{
-	const oc_asked *a = arg;
-	oc_unpack u = {payload, false};
-	oc_str text = oc_unpack_str(&u);
-	if (oc_unpack_done(&u) && oc_call_is_owed(a->call))
-		(void)oc_call_event(a->call, type, text);
-}
-
-static void on_done(void *arg, oc_status status, oc_str result)
-{
-	oc_asked *a = arg;
-	if (status == OC_E_RETRY && !oc_peer_connected(a->iso->peer))
-		a->iso->during = a->fn;
-	if (oc_call_is_owed(a->call))
-		oc_call_done(a->call, status, result);
-	asked_free(a);
-}
-
-static void ask(oc_isolate_guest *g, oc_call *call, oc_fn fn, const oc_call_args *args)
-{
-	oc_isolate *iso = g->iso;
-	oc_asked *a = oc_alloc(sizeof(*a));
-	oc_status status = OC_E_NOMEM;
-	oc_sbuf b;
-	oc_sbuf_init(&b, OC_BRIDGE_MESSAGE_MAX);
-	if (a != NULL) {
-		*a = (oc_asked){.next = iso->asked, .at = &iso->asked, .iso = iso, .call = call, .fn = fn};
-		if (a->next != NULL)
-			a->next->at = &a->next;
-		iso->asked = a;
-		oc_pack_call(&b, g->index, fn, args);
-		status = b.error;
-	}
-	if (status == OC_OK)
-		status = iso->peer == NULL ? OC_E_RETRY
-					   : oc_peer_call_start(iso->peer, &(oc_peer_call){.method = "call", .payload = oc_sbuf_view(&b),
-											   .on_event = on_event, .on_done = on_done, .arg = a},
-								&a->id);
-	oc_sbuf_free(&b);
-	if (status == OC_OK)
-		return;
-	if (a != NULL)
-		asked_free(a);
-	oc_call_done(call, status, oc_str_of(status == OC_E_LIMIT ? "the module's process does not keep up" : oc_status_text(status)));
-}
-
-static void cancel(void *inst, oc_call *call)
-{
-	const oc_isolate_guest *g = inst;
-	for (const oc_asked *a = g->iso->asked; a != NULL; a = a->next)
-		if (a->call == call && g->iso->peer != NULL)
-			oc_peer_cancel(g->iso->peer, a->id);
-}
-
-/* The proxies, out of the one description of all functions. */
-#define PROXY_1(name)                                                             \
-	static void ask_##name(void *inst, oc_call *call, oc_str a)               \
-	{                                                                         \
-		ask(inst, call, OC_FN_##name, &(oc_call_args){.s = {a}});         \
-	}
-#define PROXY_2(name)                                                             \
-	static void ask_##name(void *inst, oc_call *call, oc_str a, oc_str b)     \
-	{                                                                         \
-		ask(inst, call, OC_FN_##name, &(oc_call_args){.s = {a, b}});      \
-	}
-#define PROXY_3(name)                                                                   \
-	static void ask_##name(void *inst, oc_call *call, oc_str a, oc_str b, oc_str c) \
-	{                                                                               \
-		ask(inst, call, OC_FN_##name, &(oc_call_args){.s = {a, b, c}});         \
-	}
-#define PROXY_REQUEST(name)                                                                                             \
-	static void ask_##name(void *inst, oc_call *call, const oc_http_request *r)                                     \
-	{                                                                                                               \
-		ask(inst, call, OC_FN_##name, &(oc_call_args){.s = {r->method, r->path, r->query, r->headers, r->body, r->remote}, \
-							      .flags = r->flags});                                      \
-	}
-#define PROXY(name, kind, member, function, shape, deadline) PROXY_##shape(name)
-OC_FN_MAP(PROXY)
-
-static oc_str list_of(void *inst)
-{
-	const oc_isolate_guest *g = inst;
-	return oc_str_of(g->list);
-}
-
-static void session_end(void *inst, oc_str info)
-{
-	const oc_isolate_guest *g = inst;
-	oc_sbuf b;
-	oc_sbuf_init(&b, OC_BRIDGE_MESSAGE_MAX);
-	oc_pack_u32(&b, g->index);
-	oc_pack_str(&b, info);
-	if (b.error == OC_OK && g->iso->peer != NULL)
-		(void)oc_peer_notify(g->iso->peer, "session_end", oc_sbuf_view(&b));
-	oc_sbuf_free(&b);
-}
-
-/* Everything the kind has; then without what the module's own lacks. */
-static bool fill(oc_isolate_guest *g, const oc_pack_iface *iface)
-{
-	size_t size = 0;
-#define FILL(name, k, member, function, shape, deadline)              \
-	if (iface->kind == OC_KIND_##k) {                             \
-		g->vtbl.member.function = ask_##name;                 \
-		g->vtbl.member.cancel = cancel;                       \
-		size = sizeof(g->vtbl.member);                        \
-	}
-	OC_FN_MAP(FILL)
-#undef FILL
-	if (size == 0)
-		return false;
-	if (iface->kind == OC_KIND_TOOL) {
-		g->vtbl.tool.tools = list_of;
-		g->vtbl.tool.session_end = session_end;
-	} else if (iface->kind == OC_KIND_HOOK) {
-		g->vtbl.hook.subscriptions = list_of;
-	}
-	g->vtbl.head.struct_size = (uint32_t)size;
-	g->vtbl.head.flags = iface->flags;
-	for (size_t i = 0; 8 + 8 * i < size; i++)
-		if ((iface->has >> i & 1) == 0)
-			memset((char *)&g->vtbl + 8 + 8 * i, 0, 8);
-	return true;
-}
-
-static void guests_free(oc_isolate *iso)
-{
-	while (iso->guests != NULL) {
-		oc_isolate_guest *g = iso->guests;
-		iso->guests = g->next;
-		oc_free(g->list);
-		oc_free(g);
-	}
-}
-
-static oc_status add_guest(oc_isolate *iso, const oc_pack_iface *iface, uint32_t index, oc_err *err)
-{
-	oc_isolate_guest *g = oc_alloc(sizeof(*g));
-	oc_iface offered = {iface->kind, iface->ver_major, iface->ver_minor, iface->id.p, NULL};
-	if (g == NULL)
-		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for an interface");
-	*g = (oc_isolate_guest){.next = iso->guests, .iso = iso, .index = index, .kind = iface->kind, .list = oc_strdup(iface->list.p)};
-	iso->guests = g;
-	if (g->list == NULL)
-		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for an interface");
-	if (!fill(g, iface)) {
-		const char *kind = oc_kind_name(iface->kind);
-		return oc_fail(err, OC_E_UNSUPPORTED, "set \"isolation\": \"inprocess\" in its entry of the configuration",
-			       "an interface of kind %s, which cannot run in a process of its own yet", kind != NULL ? kind : "(unknown)");
-	}
-	offered.vtbl = &g->vtbl;
-	return oc_guest_register(iso->self, &offered, g, NULL, err);
-}
 
 /* ---- Starting ---- */
 
@@ -254,7 +56,7 @@ static void on_started(void *arg, oc_status status, oc_str result)
 	if (!oc_unpack_ifaces(result, ifaces, &n) || n == 0)
 		status = oc_fail(&err, OC_E_PROTOCOL, NULL, "its process does not say what it offers");
 	for (uint32_t i = 0; i < n && status == OC_OK; i++) {
-		status = add_guest(iso, &ifaces[i], i, &err);
+		status = oc_isolate_guest_add(iso, &ifaces[i], i, &err);
 		kinds |= UINT32_C(1) << (ifaces[i].kind & 31);
 	}
 	if (status == OC_OK && (oc_module_manifest(iso->self)->kinds & ~kinds) != 0)
@@ -295,10 +97,48 @@ static void on_call(void *arg, uint32_t id, oc_str name, oc_str payload, uint32_
 	oc_peer_answer(iso->peer, id, OC_E_UNSUPPORTED, OC_STR("questions go over the other line"));
 }
 
+static void hear_again(void *arg)
+{
+	oc_isolate *iso = arg;
+	oc_watch_end(iso->deaf);
+	iso->deaf = NULL;
+	oc_peer_pause(iso->peer, false);
+	oc_peer_pause(iso->questions, false);
+}
+
+/* Neither a flood nor a slow receiver costs the gateway more than it has: its process waits, as one that writes into a full
+ * pipe. */
+void oc_isolate_said(oc_isolate *iso, bool slow)
+{
+	uint64_t now = oc_now_ms();
+	if (now - iso->window_ms >= WINDOW_MS) {
+		iso->window_ms = now;
+		iso->said = 0;
+	}
+	bool flood = ++iso->said > SAID_MAX;
+	if ((!flood && !slow) || iso->deaf != NULL || iso->peer == NULL || iso->questions == NULL)
+		return;
+	uint64_t ms = flood ? WINDOW_MS - (now - iso->window_ms) + 1 : SLOW_MS;
+	iso->deaf = oc_timer_start(iso->owner, ms, 0, hear_again, iso);
+	if (iso->deaf == NULL)
+		return;
+	if (flood && !iso->flooded)
+		oc_module_violation(iso->self, "it sent more than %d messages in %d ms that nobody asked for, and is made to wait", SAID_MAX,
+				    WINDOW_MS);
+	iso->flooded |= flood;
+	oc_peer_pause(iso->peer, true);
+	oc_peer_pause(iso->questions, true);
+}
+
 static void on_notify(void *arg, oc_str name, oc_str payload)
 {
 	oc_isolate *iso = arg;
 	oc_unpack u = {payload, false};
+	bool figures = oc_str_eqz(name, "figures") && iso->owed > 0;
+	if (figures)
+		iso->owed--; /* they come before the answer of a call */
+	else
+		oc_isolate_said(iso, false);
 	if (oc_str_eqz(name, "figures"))
 		for (size_t i = 0; i < sizeof(iso->figures) / sizeof(iso->figures[0]); i++)
 			iso->figures[i] = oc_unpack_u64(&u);
@@ -318,6 +158,7 @@ static void on_notify(void *arg, oc_str name, oc_str payload)
 static void on_question(void *arg, uint32_t id, oc_str name, oc_str payload, uint32_t deadline_ms)
 {
 	(void)deadline_ms;
+	oc_isolate_said(arg, false);
 	oc_isolate_asked(arg, id, name, payload);
 }
 
@@ -332,6 +173,37 @@ static void ignore_notify(void *arg, oc_str name, oc_str payload)
 	(void)arg;
 	(void)name;
 	(void)payload;
+}
+
+/* ---- What it prints ---- */
+
+void oc_isolate_on_output(void *arg, uint32_t stream, oc_str data)
+{
+	oc_isolate *iso = arg;
+	(void)stream;
+	oc_output_take(&iso->output, iso->proc, data);
+}
+
+/* Its own log lines come as JSON, with their level; anything else it prints is told as it is. */
+static void on_line(void *arg, oc_str line)
+{
+	const oc_isolate *iso = arg;
+	oc_auto_json cJSON *o = NULL;
+	char where[96];
+	(void)snprintf(where, sizeof(where), "module %s", iso->name);
+	if (line.p[0] == '{' && oc_json_parse(line, NULL, &o, NULL) == OC_OK && oc_json_get(o, "message") != NULL) {
+		int level = oc_log_level_parse(oc_json_str(o, "level", "info"));
+		oc_log(level != 0 ? level : OC_LOG_INFO, where, "%s", oc_json_str(o, "message", ""));
+	} else {
+		oc_info(where, "%.*s", OC_STR_ARG(line));
+	}
+}
+
+static void on_dropped(void *arg, uint64_t lines)
+{
+	oc_isolate *iso = arg;
+	oc_module_violation(iso->self, "it printed more than %d lines in a second: %llu were dropped", OC_OUTPUT_LINES,
+			    (unsigned long long)lines);
 }
 
 /* ---- The end ---- */
@@ -369,7 +241,7 @@ static void questions_closed(void *arg, const char *why)
 static const oc_peer_events peer_events = {on_ready, on_call, NULL, on_notify, on_closed};
 static const oc_peer_events question_events = {ignore_ready, on_question, NULL, ignore_notify, questions_closed};
 
-static void on_exit_of(void *arg, oc_status status, int exit_code, int signal, oc_str message)
+void oc_isolate_on_exit(void *arg, oc_status status, int exit_code, int signal, oc_str message)
 {
 	oc_isolate *iso = arg;
 	char how[300];
@@ -457,172 +329,6 @@ static void over(oc_isolate *iso, const char *how)
 	failed(iso, reason != NULL ? reason : "its process ended");
 }
 
-/* ---- The process ---- */
-
-/* This program, which is openclaw-modhost too. */
-static oc_status program_path(char ret[PATH_MAX], oc_err *err)
-{
-	ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 1);
-	ret[n > 0 ? n : 0] = 0;
-	if (n <= 0 || access(ret, X_OK) != 0)
-		return oc_fail(err, OC_E_NOT_FOUND, "restart the gateway", "the gateway's program is not there any more: %s", ret);
-	return OC_OK;
-}
-
-typedef struct grants {
-	const char *read[PATHS_MAX + 1], *write[PATHS_MAX + 1];
-	size_t n_read, n_write, n_made;
-	char *made[2 * PATHS_MAX];
-} grants;
-
-static void grant(grants *g, const char **list, size_t *n, char *path)
-{
-	if (path == NULL || *n == PATHS_MAX || access(path, F_OK) != 0) {
-		oc_free(path);
-		return;
-	}
-	g->made[g->n_made++] = path;
-	list[(*n)++] = path;
-}
-
-/* What the manifest asks for was shown to the operator who enabled it; its entry may give more, and less. */
-static void take_grants(const oc_isolate *iso, const cJSON *entry, const oc_host_api *host, grants *g)
-{
-	const char *state = iso->all->state;
-	const char *workspace = oc_config_str(iso->all->config, "agents.defaults.workspace", "workspace");
-	const void *table = NULL;
-	const cJSON *one;
-	if (oc_module_may(iso->self, OC_STR("fs.write")))
-		grant(g, g->write, &g->n_write, oc_path_expand(workspace, state));
-	else if (oc_module_may(iso->self, OC_STR("fs.read")))
-		grant(g, g->read, &g->n_read, oc_path_expand(workspace, state));
-	if (host->query(iso->self, OC_STR(OC_SERVICE_CHANNEL), 1, 0, &table) == OC_OK) {
-		oc_str media = ((const oc_channel_host *)table)->media_dir(iso->self);
-		grant(g, g->write, &g->n_write, media.n > 0 ? oc_strdup(media.p) : NULL);
-	}
-	cJSON_ArrayForEach(one, oc_json_get(entry, "read"))
-		if (cJSON_IsString(one))
-			grant(g, g->read, &g->n_read, oc_path_expand(one->valuestring, state));
-	cJSON_ArrayForEach(one, oc_json_get(entry, "write"))
-		if (cJSON_IsString(one))
-			grant(g, g->write, &g->n_write, oc_path_expand(one->valuestring, state));
-}
-
-static int64_t bounded(int64_t v, int64_t low, int64_t high)
-{
-	return v < low ? low : v > high ? high : v;
-}
-
-static void on_output(void *arg, uint32_t stream, oc_str data)
-{
-	oc_isolate *iso = arg;
-	(void)stream;
-	oc_output_take(&iso->output, iso->proc, data);
-}
-
-/* Its own log lines come as JSON, with their level; anything else it prints is told as it is. */
-static void on_line(void *arg, oc_str line)
-{
-	const oc_isolate *iso = arg;
-	oc_auto_json cJSON *o = NULL;
-	char where[96];
-	(void)snprintf(where, sizeof(where), "module %s", iso->name);
-	if (line.p[0] == '{' && oc_json_parse(line, NULL, &o, NULL) == OC_OK && oc_json_get(o, "message") != NULL) {
-		int level = oc_log_level_parse(oc_json_str(o, "level", "info"));
-		oc_log(level != 0 ? level : OC_LOG_INFO, where, "%s", oc_json_str(o, "message", ""));
-	} else {
-		oc_info(where, "%.*s", OC_STR_ARG(line));
-	}
-}
-
-static void on_dropped(void *arg, uint64_t lines)
-{
-	oc_isolate *iso = arg;
-	oc_module_violation(iso->self, "it printed more than %d lines in a second: %llu were dropped", OC_OUTPUT_LINES,
-			    (unsigned long long)lines);
-}
-
-static oc_status spawn(oc_isolate *iso, int fd, oc_err *err)
-{
-	const cJSON *entry = oc_module_entry(iso->self);
-	const char *level = oc_json_str(entry, "sandbox", "strict");
-	char program[PATH_MAX];
-	grants g = {.n_read = 0};
-	oc_status status = program_path(program, err);
-	if (status != OC_OK)
-		return status;
-	take_grants(iso, entry, iso->host, &g);
-	g.read[g.n_read < PATHS_MAX ? g.n_read : PATHS_MAX - 1] = program;
-	const char *argv[] = {program, OC_MODHOST_ARGUMENT, iso->name, NULL};
-	oc_proc_options options = {
-		.profile = {.level = oc_sandbox_level_parse(level) != 0 ? oc_sandbox_level_parse(level) : OC_SANDBOX_STRICT,
-			    .network = oc_module_may(iso->self, OC_STR("net")) && oc_json_bool(entry, "network", true),
-			    .read = g.read, .write = g.write, .cwd = "/", .argv = argv,
-			    .limits = {.memory_bytes = (uint64_t)bounded(oc_json_i64(entry, "memoryMb", MEMORY_MB), MEMORY_MIN_MB, MEMORY_MAX_MB) * MEMORY_UNIT,
-				       .processes = THREADS_MAX, .cpu_seconds = UINT32_MAX}},
-		.flags = OC_PROC_MERGE, .pass_fd = fd, .on_output = on_output, .on_exit = on_exit_of, .arg = iso,
-	};
-	status = oc_proc_spawn(iso->all->procs, iso->owner, &options, &iso->proc, err);
-	for (size_t i = 0; i < g.n_made; i++)
-		oc_free(g.made[i]);
-	return status;
-}
-
-/* The module's file and the second line, over the first before it is spoken on. */
-static oc_status hand_over(int line, const int fds[2], oc_err *err)
-{
-	char byte = 'M';
-	struct iovec iov = {&byte, 1};
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(2 * sizeof(int))];
-	} control = {.room = {0}};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control.room)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(2 * sizeof(int));
-	memcpy(CMSG_DATA(c), fds, 2 * sizeof(int));
-	return sendmsg(line, &message, MSG_NOSIGNAL) == 1 ? OC_OK : oc_fail_errno(err, 5, "cannot hand a module to its process");
-}
-
-static void close_all(int *fds, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (fds[i] >= 0)
-			(void)close(fds[i]);
-}
-
-static oc_status launch(oc_isolate *iso, oc_err *err)
-{
-	int fds[5] = {-1, -1, -1, -1, -1}; /* first line: ours, its; second: ours, its; the file */
-	const cJSON *entry = oc_module_entry(iso->self);
-	oc_peer_options options = {.name = iso->name, .queue = OC_QUEUE_isolated_calls, .version = PACKAGE_VERSION, .events = &peer_events, .arg = iso,
-				   .silent_ms = (uint32_t)bounded(oc_json_i64(entry, "hangMs", SILENT_MS), SILENT_MIN_MS, SILENT_MAX_MS)};
-	oc_status status = oc_module_copy(iso->self, &fds[4], err);
-	if (status == OC_OK && (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, &fds[0]) != 0 ||
-				socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, &fds[2]) != 0))
-		status = oc_fail_errno(err, 24, "no connection to a process");
-	if (status == OC_OK)
-		status = hand_over(fds[0], (int[]){fds[4], fds[3]}, err);
-	if (status == OC_OK) {
-		options.fd = fds[0];
-		fds[0] = -1;
-		status = oc_peer_open(iso->all->loop, &options, &iso->peer, err);
-	}
-	if (status == OC_OK) {
-		options.fd = fds[2];
-		fds[2] = -1;
-		options.events = &question_events;
-		options.silent_ms = 0;
-		status = oc_peer_open(iso->all->loop, &options, &iso->questions, err);
-	}
-	if (status == OC_OK)
-		status = spawn(iso, fds[1], err);
-	close_all(fds, 5);
-	return status;
-}
-
 /* ---- The descriptor ---- */
 
 static oc_isolate *record(oc_isolates *all, const char *name)
@@ -652,19 +358,20 @@ static void fini(void *inst)
 	oc_peer_close(iso->peer);
 	oc_peer_close(iso->questions);
 	iso->peer = iso->questions = NULL;
-	while (iso->asked != NULL)
-		asked_free(iso->asked);
+	oc_isolate_asked_end(iso);
 	oc_output_end(&iso->output);
-	iso->patience = NULL;
+	iso->patience = iso->deaf = NULL;
 	oc_owner_free(iso->owner);
 	iso->owner = NULL;
 	iso->proc = NULL;
-	guests_free(iso);
+	oc_isolate_guests_free(iso);
 	oc_free(iso->settings);
+	oc_free(iso->terms);
 	oc_free(iso->why);
 	oc_free(iso->start_text);
-	iso->settings = iso->why = iso->start_text = NULL;
-	iso->started = iso->answered = false;
+	iso->settings = iso->terms = iso->why = iso->start_text = NULL;
+	iso->started = iso->answered = iso->flooded = false;
+	iso->owed = iso->said = 0;
 	iso->during = 0;
 	memset(iso->figures, 0, sizeof(iso->figures));
 	iso->self = NULL;
@@ -687,7 +394,7 @@ static oc_status init(const oc_host_api *host, oc_self *self, oc_str settings, v
 	iso->settings = oc_memdup(settings.p, settings.n);
 	iso->owner = oc_owner_new(all->loop, owner);
 	iso->output = (oc_output){.owner = iso->owner, .line = on_line, .dropped = on_dropped, .arg = iso};
-	oc_status status = iso->settings == NULL || iso->owner == NULL ? OC_E_NOMEM : launch(iso, &err);
+	oc_status status = iso->settings == NULL || iso->owner == NULL ? OC_E_NOMEM : oc_isolate_launch(iso, &peer_events, &question_events, &err);
 	if (status != OC_OK) {
 		host->log(self, OC_LOG_ERROR, oc_str_of(err.text));
 		fini(iso);
@@ -704,6 +411,42 @@ static void start(void *inst, oc_call *call)
 	if (iso->answered)
 		tell_start(iso, iso->start_status, iso->start_text != NULL ? iso->start_text : "");
 }
+
+/* ---- New settings ---- */
+
+static void on_reloaded(void *arg, oc_status status, oc_str result)
+{
+	oc_isolate *iso = arg;
+	oc_pack_iface ifaces[OC_PACK_IFACES_MAX];
+	uint32_t n = 0;
+	if (!oc_peer_connected(iso->peer))
+		return; /* oc_module_lost tells */
+	if (status == OC_E_TIMEOUT || (status == OC_OK && !oc_unpack_ifaces(result, ifaces, &n)))
+		status = OC_E_RESTART;
+	for (uint32_t i = 0; i < n && status == OC_OK; i++)
+		if (!oc_isolate_guest_changed(iso, &ifaces[i], i))
+			status = OC_E_RESTART;
+	oc_module_settings_answered(iso->self, status);
+}
+
+/* Where it may go is settled when its process begins; anything else its own reload decides about. */
+static oc_status reload(void *inst, oc_str settings)
+{
+	oc_isolate *iso = inst;
+	oc_sbuf b;
+	if (oc_isolate_terms_changed(iso))
+		return OC_E_RESTART;
+	oc_sbuf_init(&b, OC_BRIDGE_MESSAGE_MAX);
+	oc_pack_str(&b, settings);
+	oc_status status = b.error;
+	if (status == OC_OK)
+		status = oc_peer_call_start(iso->peer, &(oc_peer_call){.method = "reload", .payload = oc_sbuf_view(&b), .deadline_ms = RELOAD_MS,
+								       .on_done = on_reloaded, .arg = iso}, NULL);
+	oc_sbuf_free(&b);
+	return status == OC_OK ? OC_E_BUSY : OC_E_RESTART;
+}
+
+/* ---- Stopping ---- */
 
 static void on_stopped(void *arg, oc_status status, oc_str result)
 {
@@ -724,13 +467,13 @@ static void stop(void *inst, oc_call *call, uint64_t deadline_ms)
 	oc_sbuf_init(&b, 64);
 	oc_pack_u64(&b, deadline_ms);
 	if (!iso->started || oc_peer_call_start(iso->peer, &(oc_peer_call){.method = "stop", .payload = oc_sbuf_view(&b), .on_done = on_stopped,
-									   .deadline_ms = (uint32_t)bounded((int64_t)deadline_ms, 1, 60000), .arg = iso}, NULL) != OC_OK)
+									   .deadline_ms = deadline_ms < 1 ? 1 : deadline_ms < 60000 ? (uint32_t)deadline_ms : 60000, .arg = iso}, NULL) != OC_OK)
 		on_stopped(iso, OC_OK, OC_STR_NONE);
 	oc_sbuf_free(&b);
 }
 
 static const oc_module_desc desc = {.magic = OC_MODULE_MAGIC, .struct_size = sizeof(desc), .abi_major = OC_ABI_MAJOR,
-				    .abi_minor = OC_ABI_MINOR, .init = init, .start = start, .stop = stop, .fini = fini};
+				    .abi_minor = OC_ABI_MINOR, .init = init, .start = start, .stop = stop, .fini = fini, .reload = reload};
 
 /* ---- For people ---- */
 
@@ -779,19 +522,6 @@ static const oc_isolator isolator = {.desc = &desc, .describe = describe};
 
 /* ---- All of them ---- */
 
-static oc_status configure_procs(oc_isolates *all, oc_err *err)
-{
-	oc_auto_free char *workspace = oc_path_expand(oc_config_str(all->config, "agents.defaults.workspace", "workspace"), all->state);
-	oc_auto_free char *media = oc_path_join(all->state, "media");
-	const char *open[] = {workspace, media, NULL};
-	oc_procs_options options = {.level = OC_SANDBOX_OFF, .network = true, .state_dir = all->state, .open = open, .max_processes = 256,
-				    .limits = {.cpu_seconds = UINT32_MAX, .memory_bytes = (uint64_t)MEMORY_MAX_MB * MEMORY_UNIT},
-				    .allow_downgrade = oc_config_bool(all->config, "tools.exec.sandbox.allowDowngrade", false)};
-	if (workspace == NULL || media == NULL)
-		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for modules' processes");
-	return all->procs == NULL ? oc_procs_new(all->loop, &options, &all->procs, err) : oc_procs_configure(all->procs, &options, err);
-}
-
 oc_status oc_isolates_new(oc_loop *loop, oc_config *config, oc_modules *modules, oc_isolates **ret, oc_err *err)
 {
 	oc_isolates *all = oc_alloc(sizeof(*all));
@@ -799,7 +529,7 @@ oc_status oc_isolates_new(oc_loop *loop, oc_config *config, oc_modules *modules,
 	if (all != NULL) {
 		*all = (oc_isolates){.loop = loop, .config = oc_config_ref(config), .modules = modules, .state = oc_path_state_dir(),
 				     .owner = oc_owner_new(loop, "modules' processes")};
-		status = all->state == NULL || all->owner == NULL ? OC_E_NOMEM : configure_procs(all, err);
+		status = all->state == NULL || all->owner == NULL ? OC_E_NOMEM : oc_isolates_configure_procs(all, err);
 	}
 	if (status != OC_OK) {
 		oc_isolates_free(all);
@@ -810,13 +540,26 @@ oc_status oc_isolates_new(oc_loop *loop, oc_config *config, oc_modules *modules,
 	return OC_OK;
 }
 
+/* What one may reach is another now: it begins anew. */
+static void look_at_terms(void *arg)
+{
+	oc_isolates *all = arg;
+	for (const oc_isolate *iso = all->first; iso != NULL; iso = iso->next)
+		if (iso->self != NULL && iso->started && oc_module_running(iso->self) && oc_isolate_terms_changed(iso)) {
+			oc_info("module", "module %s may reach other places now, and begins anew", iso->name);
+			oc_module_restart(iso->self, NULL, NULL);
+		}
+}
+
 void oc_isolates_configure(oc_isolates *all, oc_config *config)
 {
 	oc_err err = {0};
 	oc_config_unref(all->config);
 	all->config = oc_config_ref(config);
-	if (configure_procs(all, &err) != OC_OK)
+	if (oc_isolates_configure_procs(all, &err) != OC_OK)
 		oc_log_err(OC_LOG_ERROR, "module", "new settings for modules' processes are not used", &err);
+	/* Once the registry has them too. */
+	(void)oc_loop_defer(all->loop, all->owner, look_at_terms, all);
 }
 
 static void fill_one(oc_fill *q, const oc_isolate *iso)
@@ -844,6 +587,9 @@ void oc_isolates_free(oc_isolates *all)
 		oc_free(iso);
 	}
 	oc_procs_free(all->procs);
+	if (all->program != NULL)
+		(void)unlink(all->program);
+	oc_free(all->program);
 	oc_owner_free(all->owner);
 	oc_config_unref(all->config);
 	oc_free(all->state);

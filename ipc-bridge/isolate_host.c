@@ -12,6 +12,7 @@
 
 enum {
 	WISHES_MAX = 1024, /* open at once */
+	WISH_BYTES_MAX = 64 << 20, /* that they hold here together, when there is more than one */
 	UNSENT_MAX = 256,  /* messages that wait for it, before requests of its are paused */
 	RESUME_MS = 10,
 	BODY_MAX = 256 * 1024, /* bytes of an upload asked for at once */
@@ -33,6 +34,7 @@ typedef struct oc_wish {
 	size_t body_n, body_at;
 	oc_status body_status;
 	bool body_asked;
+	size_t bytes; /* of the question that made it: what it started may hold as much */
 } oc_wish;
 
 static oc_wish *wish_find(const oc_isolate *iso, uint32_t id, wish_kind kind)
@@ -45,12 +47,14 @@ static oc_wish *wish_find(const oc_isolate *iso, uint32_t id, wish_kind kind)
 
 static oc_wish *wish_new(oc_isolate *iso, uint32_t id, wish_kind kind)
 {
-	if (iso->n_wishes >= WISHES_MAX)
+	bool room = iso->n_wishes < WISHES_MAX && (iso->n_wishes == 0 || iso->wish_bytes + iso->question_bytes <= WISH_BYTES_MAX);
+	if (!room)
 		oc_queue_refused(OC_QUEUE_isolated_requests);
-	oc_wish *w = iso->n_wishes < WISHES_MAX && wish_find(iso, id, kind) == NULL ? oc_alloc(sizeof(*w)) : NULL;
+	oc_wish *w = room && wish_find(iso, id, kind) == NULL ? oc_alloc(sizeof(*w)) : NULL;
 	if (w == NULL)
 		return NULL;
-	*w = (oc_wish){.next = iso->wishes, .at = &iso->wishes, .iso = iso, .id = id, .kind = kind};
+	*w = (oc_wish){.next = iso->wishes, .at = &iso->wishes, .iso = iso, .id = id, .kind = kind, .bytes = iso->question_bytes};
+	iso->wish_bytes += w->bytes;
 	if (w->next != NULL)
 		w->next->at = &w->next;
 	iso->wishes = w;
@@ -69,6 +73,7 @@ static void wish_free(oc_wish *w)
 	if (w->next != NULL)
 		w->next->at = w->at;
 	w->iso->n_wishes--;
+	w->iso->wish_bytes -= w->bytes;
 	oc_watch_end(w->resume);
 	oc_free(w->body);
 	oc_free(w);
@@ -107,10 +112,19 @@ static void on_committed(void *arg, oc_status status)
 	on_done(arg, status, OC_STR_NONE);
 }
 
-static const oc_http_client_host *http_of(const oc_isolate *iso)
+/* A table that it may use, into a pointer of its type. */
+static oc_status table_of(const oc_isolate *iso, const char *service, void *ret)
 {
 	const void *table = NULL;
-	return iso->host->query(iso->self, OC_STR(OC_SERVICE_HTTP_CLIENT), 1, 0, &table) == OC_OK ? table : NULL;
+	oc_status status = iso->host->query(iso->self, oc_str_of(service), 1, 0, &table);
+	memcpy(ret, &table, sizeof(table));
+	return status;
+}
+
+static const oc_http_client_host *http_of(const oc_isolate *iso)
+{
+	const oc_http_client_host *table;
+	return table_of(iso, OC_SERVICE_HTTP_CLIENT, &table) == OC_OK ? table : NULL;
 }
 
 static void resume(void *arg)
@@ -223,7 +237,7 @@ static oc_status ask_service(oc_isolate *iso, oc_unpack *u, oc_sbuf *out)
 	uint32_t id = oc_unpack_u32(u), major = oc_unpack_u32(u);
 	oc_str service = oc_unpack_str(u), method = oc_unpack_str(u), args = oc_unpack_str(u);
 	uint64_t deadline = oc_unpack_u64(u);
-	oc_wish *w = oc_unpack_done(u) ? wish_new(iso, id, WISH_DONE) : NULL;
+	oc_wish *w = oc_unpack_done(u) && major <= UINT16_MAX ? wish_new(iso, id, WISH_DONE) : NULL;
 	(void)out;
 	if (w == NULL)
 		return OC_E_LIMIT;
@@ -235,26 +249,26 @@ static oc_status ask_service(oc_isolate *iso, oc_unpack *u, oc_sbuf *out)
 
 static oc_status ask_kv_get(oc_isolate *iso, oc_unpack *u, oc_sbuf *out)
 {
-	const void *table = NULL;
+	const oc_kv_host *kv;
 	oc_str key = oc_unpack_str(u);
 	oc_buf *buf = NULL;
-	oc_status status = iso->host->query(iso->self, OC_STR(OC_SERVICE_KV), 1, 0, &table);
+	oc_status status = table_of(iso, OC_SERVICE_KV, &kv);
 	if (status == OC_OK)
-		status = oc_unpack_done(u) ? ((const oc_kv_host *)table)->get(iso->self, key, &buf) : OC_E_PROTOCOL;
+		status = oc_unpack_done(u) ? kv->get(iso->self, key, &buf) : OC_E_PROTOCOL;
 	return take_buf(status, buf, out);
 }
 
 static oc_status ask_kv_put(oc_isolate *iso, oc_unpack *u, oc_sbuf *out)
 {
-	const void *table = NULL;
+	const oc_kv_host *kv;
 	uint32_t id = oc_unpack_u32(u);
 	oc_str key = oc_unpack_str(u), value = oc_unpack_str(u);
-	oc_status status = iso->host->query(iso->self, OC_STR(OC_SERVICE_KV), 1, 0, &table);
+	oc_status status = table_of(iso, OC_SERVICE_KV, &kv);
 	oc_wish *w = status == OC_OK && oc_unpack_done(u) && id != 0 ? wish_new(iso, id, WISH_DONE) : NULL;
 	(void)out;
 	if (status != OC_OK || u->bad || (id != 0 && w == NULL))
 		return status != OC_OK ? status : OC_E_LIMIT;
-	status = ((const oc_kv_host *)table)->put(iso->self, key, value, w != NULL ? on_committed : NULL, w);
+	status = kv->put(iso->self, key, value, w != NULL ? on_committed : NULL, w);
 	if (status != OC_OK && w != NULL)
 		wish_free(w);
 	return status;
@@ -262,9 +276,8 @@ static oc_status ask_kv_put(oc_isolate *iso, oc_unpack *u, oc_sbuf *out)
 
 static oc_status ask_channel(oc_isolate *iso, oc_str op, oc_unpack *u, oc_sbuf *out)
 {
-	const void *table = NULL;
-	oc_status status = iso->host->query(iso->self, OC_STR(OC_SERVICE_CHANNEL), 1, 0, &table);
-	const oc_channel_host *channel = table;
+	const oc_channel_host *channel;
+	oc_status status = table_of(iso, OC_SERVICE_CHANNEL, &channel);
 	uint32_t id = oc_unpack_u32(u);
 	oc_str text = oc_unpack_str(u);
 	if (status != OC_OK || !oc_unpack_done(u))
@@ -340,6 +353,8 @@ static oc_status ask_http(oc_isolate *iso, oc_str op, oc_unpack *u)
 	} else if (oc_str_eqz(op, "http.body")) {
 		oc_status said = (oc_status)oc_unpack_u32(u);
 		oc_str data = oc_unpack_str(u);
+		if (!w->body_asked || data.n > BODY_MAX)
+			return OC_E_STATE; /* nobody asked, or not for so much */
 		w->body_asked = false;
 		if (u->bad || said == OC_E_BUSY)
 			return OC_OK; /* nothing yet: asked again when it unpauses */
@@ -357,9 +372,8 @@ static oc_status ask_http(oc_isolate *iso, oc_str op, oc_unpack *u)
 
 static oc_status ask_process(oc_isolate *iso, oc_str op, oc_unpack *u, oc_sbuf *out)
 {
-	const void *table = NULL;
-	oc_status status = iso->host->query(iso->self, OC_STR(OC_SERVICE_PROCESS), 1, 0, &table);
-	const oc_process_host *process = table;
+	const oc_process_host *process;
+	oc_status status = table_of(iso, OC_SERVICE_PROCESS, &process);
 	uint32_t id = oc_unpack_u32(u);
 	if (status != OC_OK)
 		return status;
@@ -398,6 +412,7 @@ void oc_isolate_asked(oc_isolate *iso, uint32_t id, oc_str op, oc_str payload)
 	oc_status status;
 	oc_sbuf out;
 	oc_sbuf_init(&out, OC_BRIDGE_MESSAGE_MAX);
+	iso->question_bytes = payload.n;
 	if (iso->self == NULL)
 		status = OC_E_STATE;
 	else if (oc_str_eqz(op, "secret"))

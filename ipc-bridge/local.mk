@@ -12,7 +12,7 @@ libocore_la_SOURCES += \
 	%D%/method.c \
 	%D%/modhost.c %D%/modhost.h %D%/modhost_host.c %D%/modhost_int.h \
 	%D%/nng.c %D%/nng.h \
-	%D%/isolate.c %D%/isolate.h %D%/isolate_int.h %D%/isolate_host.c \
+	%D%/isolate.c %D%/isolate.h %D%/isolate_guest.c %D%/isolate_host.c %D%/isolate_int.h %D%/isolate_process.c \
 	%D%/output.c %D%/output.h %D%/pack.c %D%/pack.h \
 	%D%/peer.c %D%/peer.h \
 	%D%/permit.c %D%/permit.h \

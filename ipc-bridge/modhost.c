@@ -139,6 +139,18 @@ static void do_start(uint32_t id, oc_str payload)
 		oc_modules_start(host.modules, on_started, NULL);
 }
 
+/* With what it offers now: its lists may go by its settings. */
+static void do_reload(uint32_t id, oc_str payload)
+{
+	oc_unpack u = {payload, false};
+	oc_str settings = oc_unpack_str(&u);
+	oc_status status = oc_unpack_done(&u) && host.module != NULL ? oc_module_new_settings(host.module, settings.p) : OC_E_PROTOCOL;
+	if (status == OC_OK)
+		answer_ifaces(id);
+	else
+		answer(id, status, oc_str_of(oc_status_text(status)));
+}
+
 static void on_stopped(void *arg, unsigned stopped, unsigned failed)
 {
 	(void)arg;
@@ -241,6 +253,8 @@ static void on_call(void *arg, uint32_t id, oc_str name, oc_str payload, uint32_
 		do_call(id, payload);
 	else if (oc_str_eqz(name, "start"))
 		do_start(id, payload);
+	else if (oc_str_eqz(name, "reload"))
+		do_reload(id, payload);
 	else if (oc_str_eqz(name, "stop"))
 		do_stop(id, payload);
 	else

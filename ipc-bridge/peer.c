@@ -37,7 +37,7 @@ struct oc_peer {
 	uint32_t silent_ms;
 	oc_queue queue;
 	bool always; /* heartbeats without open calls too */
-	bool guest, connected, ready, closed;
+	bool guest, connected, ready, closed, paused;
 	unsigned inside; /* callbacks on the stack */
 	uint32_t open; /* calls that wait for their answers */
 };
@@ -148,6 +148,14 @@ void oc_peer_fill(const oc_peer *peer, oc_queue queue, oc_fill q[OC_QUEUE_N])
 	oc_fill_add(&q[queue], peer != NULL ? peer->open : 0, OC_PEER_CALLS_MAX);
 	oc_fill_add(&q[queue + 1], n, OC_TRANSPORT_UNSENT_MESSAGES);
 	oc_fill_add(&q[queue + 2], bytes, OC_TRANSPORT_UNSENT_BYTES);
+}
+
+void oc_peer_pause(oc_peer *peer, bool pause)
+{
+	peer->paused = pause;
+	peer->heard_ms = oc_now_ms();
+	if (peer->transport != NULL)
+		oc_transport_pause(peer->transport, pause);
 }
 
 bool oc_peer_drain(oc_peer *peer)
@@ -321,7 +329,7 @@ static void heartbeat(void *arg)
 		peer->heard_ms = oc_now_ms();
 		return;
 	}
-	if (silent >= peer->silent_ms) {
+	if (silent >= peer->silent_ms && !peer->paused) {
 		char why[80];
 		(void)snprintf(why, sizeof(why), "it is hung: nothing was heard of it for %u ms", (unsigned)silent);
 		lost(peer, why);

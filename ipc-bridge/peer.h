@@ -75,6 +75,8 @@ oc_status oc_peer_notify(oc_peer *peer, const char *method, oc_str payload);
 void oc_peer_answer(oc_peer *peer, uint32_t id, oc_status status, oc_str result);
 /* As oc_transport_drain. */
 bool oc_peer_drain(oc_peer *peer);
+/* As oc_transport_pause; it need not be heard of meanwhile. */
+void oc_peer_pause(oc_peer *peer, bool pause);
 size_t oc_peer_unsent(const oc_peer *peer); /* messages that the other end has not read */
 /* How full its queues are; NULL: their bounds alone. */
 void oc_peer_fill(const oc_peer *peer, oc_queue queue, oc_fill queues[OC_QUEUE_N]);

@@ -30,6 +30,12 @@ bool oc_transport_drain(oc_transport *transport)
 	return transport->drain != NULL && transport->drain(transport);
 }
 
+void oc_transport_pause(oc_transport *transport, bool pause)
+{
+	if (transport->pause != NULL)
+		transport->pause(transport, pause);
+}
+
 void oc_transport_close(oc_transport *transport)
 {
 	if (transport != NULL)

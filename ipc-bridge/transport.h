@@ -44,6 +44,8 @@ oc_status oc_transport_attach(oc_loop *loop, const char *owner_name, int fd, con
 oc_status oc_transport_send(oc_transport *transport, oc_str head, oc_str body);
 /* Waits until the other end has taken all, at most five seconds: for a process that serves nobody else. Not inside a callback. */
 bool oc_transport_drain(oc_transport *transport);
+/* Nothing more is read until it is called with false: the other end has to wait. What was read already still comes. */
+void oc_transport_pause(oc_transport *transport, bool pause);
 /* Messages that wait for the guest to read; ret_bytes (may be NULL): how long they are. */
 size_t oc_transport_unsent(const oc_transport *transport, size_t *ret_bytes);
 /* Ends it and frees; no event follows. What is unsent is dropped. NULL is allowed. */
@@ -55,6 +57,7 @@ struct oc_transport {
 	oc_status (*send)(oc_transport *transport, oc_str head, oc_str body);
 	size_t (*unsent)(const oc_transport *transport, size_t *ret_bytes); /* never NULL */
 	bool (*drain)(oc_transport *transport); /* NULL: it cannot */
+	void (*pause)(oc_transport *transport, bool pause); /* NULL: it cannot */
 	void (*close)(oc_transport *transport);
 };
 oc_status oc_transport_loop_listen(oc_loop *loop, const char *owner_name, const char *path, const oc_transport_events *events,

@@ -43,7 +43,7 @@ typedef struct loop_transport {
 	size_t at; /* bytes of the first chunk that are gone */
 	size_t n_unsent, unsent_bytes;
 	unsigned inside; /* callbacks on the stack */
-	bool connected, over, closed, flushing /* will be, this turn */, blocked;
+	bool connected, over, closed, flushing /* will be, this turn */, blocked, paused;
 } loop_transport;
 
 /* What is read goes here, and on at once: one for all, as there is one loop. */
@@ -102,6 +102,20 @@ static void close_transport(oc_transport *transport)
 		release(t);
 }
 
+/* What is waited for now. */
+static void wait_for(loop_transport *t)
+{
+	if (t->line != NULL)
+		oc_fd_events(t->line, (t->paused ? 0 : OC_FD_READ) | (t->blocked ? OC_FD_WRITE : 0));
+}
+
+static void pause_reading(oc_transport *transport, bool pause)
+{
+	loop_transport *t = (loop_transport *)transport;
+	t->paused = pause;
+	wait_for(t);
+}
+
 /* ---- Out ---- */
 
 static void sent(loop_transport *t, size_t n)
@@ -136,7 +150,7 @@ static void flush(loop_transport *t)
 			sent(t, (size_t)n);
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			t->blocked = true;
-			oc_fd_events(t->line, OC_FD_READ | OC_FD_WRITE);
+			wait_for(t);
 			return;
 		} else if (errno != EINTR) {
 			return; /* reading tells that it is gone, after what it said last */
@@ -271,10 +285,10 @@ static void on_line(void *arg, uint32_t events)
 	t->inside++;
 	if ((events & OC_FD_WRITE) != 0 && t->blocked) {
 		t->blocked = false;
-		oc_fd_events(t->line, OC_FD_READ);
+		wait_for(t);
 	}
 	if ((events & ~(uint32_t)OC_FD_WRITE) != 0)
-		for (size_t sum = 0, n = 1; n > 0 && sum < TURN_BYTES && !t->over; sum += n)
+		for (size_t sum = 0, n = 1; n > 0 && sum < TURN_BYTES && !t->over && !t->paused; sum += n)
 			n = take_some(t);
 	if (!t->over && (events & OC_FD_HANGUP) != 0)
 		end(t, "the connection to the process broke");
@@ -329,7 +343,7 @@ static loop_transport *transport_new(oc_loop *loop, const char *owner_name, cons
 	loop_transport *t = oc_alloc(sizeof(*t));
 	if (t == NULL)
 		return NULL;
-	*t = (loop_transport){.base = {send_message, unsent_messages, drain, close_transport}, .events = events, .arg = arg,
+	*t = (loop_transport){.base = {send_message, unsent_messages, drain, pause_reading, close_transport}, .events = events, .arg = arg,
 			      .owner = oc_owner_new(loop, owner_name), .path = oc_strdup(path), .listening = -1, .fd = -1};
 	if (t->owner == NULL || t->path == NULL) {
 		close_transport(&t->base);

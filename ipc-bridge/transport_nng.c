@@ -318,7 +318,7 @@ oc_status oc_transport_nng_listen(oc_loop *loop, const char *owner_name, const c
 	nng_transport *t = oc_alloc(sizeof(*t));
 	door *d = oc_alloc(sizeof(*d));
 	if (t != NULL)
-		*t = (nng_transport){.base = {send_message, unsent_messages, NULL, close_transport}, .nng = nng, .events = events,
+		*t = (nng_transport){.base = {send_message, unsent_messages, NULL, NULL, close_transport}, .nng = nng, .events = events,
 				     .arg = arg, .door = d, .owner = oc_owner_new(loop, owner_name), .path = oc_strdup(path), .tail = &t->first};
 	if (t == NULL || d == NULL || t->owner == NULL || t->path == NULL) {
 		if (t != NULL) {

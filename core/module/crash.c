@@ -19,7 +19,7 @@ enum { LIST_MAX = 64 * 1024, STACK_BYTES = 64 * 1024, STACK_SEEN = 16 * 1024, AD
 
 /* ---- The list ---- */
 
-/* Lines "UNIX-SECONDS SIGNAL MODULE". NULL: there is none. */
+/* Lines "UNIX-SECONDS SIGNAL MODULE", and of a quarantine "UNIX-SECONDS 0 MODULE MARK REASON". NULL: there is none. */
 static char *read_list(void)
 {
 	oc_auto_free char *path = oc_path_state("run/crashes");
@@ -28,62 +28,111 @@ static char *read_list(void)
 	return path != NULL && oc_path_read(path, LIST_MAX, &text, NULL, NULL) == OC_OK ? text : NULL;
 }
 
-/* One line into its parts; what it says is untrusted. The module is a view into *rest. */
-static bool next_line(oc_str *rest, long long *ret_time, int *ret_signal, oc_str *ret_module)
+typedef struct entry {
+	oc_str line, module, more;
+	long long when;
+	int number;
+} entry;
+
+/* One line into its parts, views into *rest; what it says is untrusted. */
+static bool next_line(oc_str *rest, entry *e)
 {
 	oc_str line;
 
 	if (rest->p == NULL || rest->n == 0)
 		return false;
-	line = oc_str_cut(rest, '\n');
-	*ret_time = strtoll(line.p, NULL, 10);
+	e->line = line = oc_str_cut(rest, '\n');
+	e->when = strtoll(line.p, NULL, 10);
 	(void)oc_str_cut(&line, ' ');
-	*ret_signal = line.p != NULL ? (int)strtol(line.p, NULL, 10) : 0;
+	e->number = line.p != NULL ? (int)strtol(line.p, NULL, 10) : 0;
 	(void)oc_str_cut(&line, ' ');
-	*ret_module = line.p != NULL ? line : OC_STR_NONE;
+	e->module = line.p != NULL ? oc_str_cut(&line, ' ') : OC_STR_NONE;
+	e->more = line.p != NULL ? line : OC_STR_NONE;
 	return true;
 }
 
 unsigned oc_crash_count(const char *module, int *ret_last)
 {
 	oc_auto_free char *text = read_list();
-	oc_str rest = text != NULL ? oc_str_of(text) : OC_STR_NONE, name;
-	long long when, now = (long long)time(NULL);
+	oc_str rest = text != NULL ? oc_str_of(text) : OC_STR_NONE;
+	long long now = (long long)time(NULL);
 	unsigned n = 0;
-	int number;
+	entry e;
 
-	while (next_line(&rest, &when, &number, &name)) {
-		if (!oc_str_eqz(name, module) || when > now + OC_CRASHES_SECONDS || now - when > OC_CRASHES_SECONDS)
+	while (next_line(&rest, &e)) {
+		if (e.number == 0 || !oc_str_eqz(e.module, module) || e.when > now + OC_CRASHES_SECONDS
+		    || now - e.when > OC_CRASHES_SECONDS)
 			continue;
 		n++;
 		if (ret_last != NULL)
-			*ret_last = number;
+			*ret_last = e.number;
 	}
 	return n;
 }
 
-oc_status oc_crash_forgive(const char *module, oc_err *err)
+bool oc_crash_quarantined(const char *module, char **ret_mark, char **ret_reason)
 {
-	oc_auto_free char *text = read_list(), *path = oc_path_state("run/crashes"), *kept = NULL;
-	oc_str rest = text != NULL ? oc_str_of(text) : OC_STR_NONE, name;
-	long long when, now = (long long)time(NULL);
-	bool changed = false;
-	int number;
+	oc_auto_free char *text = read_list();
+	oc_str rest = text != NULL ? oc_str_of(text) : OC_STR_NONE;
+	entry e;
+
+	while (next_line(&rest, &e)) {
+		if (e.number != 0 || !oc_str_eqz(e.module, module))
+			continue;
+		oc_str mark = oc_str_cut(&e.more, ' ');
+		*ret_mark = oc_memdup(mark.p != NULL ? mark.p : "", mark.n);
+		*ret_reason = oc_memdup(e.more.p != NULL ? e.more.p : "", e.more.n);
+		if (*ret_mark != NULL && *ret_reason != NULL)
+			return true;
+		oc_free(*ret_mark);
+		oc_free(*ret_reason);
+		return false;
+	}
+	return false;
+}
+
+/* The list without a module's lines and old crashes, and with another line at its end (NULL: none). */
+static oc_status rewrite(const char *module, const char *line, oc_err *err)
+{
+	oc_auto_free char *text = read_list(), *path = oc_path_state("run/crashes"), *folder = oc_path_state("run"), *kept = NULL;
+	oc_str rest = text != NULL ? oc_str_of(text) : OC_STR_NONE;
+	long long now = (long long)time(NULL);
+	bool changed = line != NULL;
+	entry e;
 	oc_sbuf b;
 
 	oc_sbuf_init(&b, LIST_MAX);
-	while (next_line(&rest, &when, &number, &name)) {
-		if (oc_str_eqz(name, module) || now - when > 24 * 60 * 60)
+	while (next_line(&rest, &e)) {
+		if (oc_str_eqz(e.module, module) || (e.number != 0 && now - e.when > 24 * 60 * 60))
 			changed = true;
 		else
-			oc_sbuf_printf(&b, "%lld %d %.*s\n", when, number, OC_STR_ARG(name));
+			oc_sbuf_printf(&b, "%.*s\n", OC_STR_ARG(e.line));
 	}
+	oc_sbuf_z(&b, line != NULL ? line : "");
 	kept = oc_sbuf_take(&b);
 	if (!changed)
 		return OC_OK;
-	if (path == NULL || kept == NULL)
+	if (path == NULL || folder == NULL || kept == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the list of crashes");
-	return oc_path_write(path, kept, strlen(kept), 0600, err);
+	oc_status st = oc_path_mkdirs(folder, 0700, err);
+	return st == OC_OK ? oc_path_write(path, kept, strlen(kept), 0600, err) : st;
+}
+
+oc_status oc_crash_quarantine(const char *module, const char *mark, const char *reason, oc_err *err)
+{
+	oc_auto_free char *line = oc_asprintf("%lld 0 %s %s %s\n", (long long)time(NULL), module, mark[0] != 0 ? mark : "-", reason);
+
+	if (line == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the list of crashes");
+	for (char *p = line; p[0] != 0 && p[1] != 0; p++)
+		if (*p == '\n' || *p == '\r')
+			*p = ' ';
+	return rewrite(module, line, err);
+}
+
+oc_status oc_crash_forgive(const char *module, oc_err *err)
+{
+	return rewrite(module, NULL, err);
 }
 
 /* ---- The report: nothing below may allocate, lock or call what does ---- */

@@ -1,6 +1,7 @@
 /*
  * A crash inside the gateway: a report that names the module whose code ran, and a list of such crashes, by which a module
- * that brings the gateway down again and again is kept from running.
+ * that brings the gateway down again and again is kept from running.  The list also holds who was put into quarantine for
+ * other reasons (its process ended again and again), so that the next gateway knows.
  */
 #ifndef OC_MODULE_CRASH_H
 #define OC_MODULE_CRASH_H
@@ -22,7 +23,11 @@ enum {
 oc_status oc_crash_install(oc_err *err);
 /* How often the module crashed the gateway lately; ret_last (may be NULL) is the last signal's number. */
 unsigned oc_crash_count(const char *module, int *ret_last);
-/* Forgets a module's crashes: the operator enabled it again. */
+/* Puts it into quarantine until it is forgiven, or what it is made of has another mark (the hash of its file; no spaces). */
+oc_status oc_crash_quarantine(const char *module, const char *mark, const char *reason, oc_err *err);
+/* Whether it is: the reason and the mark, the caller's to free. */
+bool oc_crash_quarantined(const char *module, char **ret_mark, char **ret_reason);
+/* Forgets a module's crashes and its quarantine: the operator wants it to be tried again. */
 oc_status oc_crash_forgive(const char *module, oc_err *err);
 
 #endif

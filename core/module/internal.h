@@ -142,6 +142,7 @@ struct oc_self {
 	bool ended; /* the host takes nothing new from it: between the last call and fini */
 	oc_owner *owner; /* NULL without a loop */
 	char *config;    /* JSON text as handed to init or reload */
+	char *handing;   /* that its process was asked to take instead; NULL */
 	uint64_t init_us;
 
 	atomic_uint instance; /* grows with each fini: what was posted for an earlier one is dropped */
@@ -156,6 +157,7 @@ struct oc_self {
 	bool isolated;	/* what was opened last stands for such a process */
 	bool replaced;	/* its file is another than the one its process has */
 	char *verdict;	/* why its process is not started again; NULL: it may be */
+	bool verdict_kept; /* the list of core/module/crash.h has it */
 	char *handed;	/* settings from outside, instead of the configuration's (oc_modules_add_file) */
 
 	oc_list calls;    /* oc_slot.in_module */
@@ -266,6 +268,7 @@ const cJSON *oc_modules_setting(const oc_modules *modules, const char *path);
 /* Decides about every module of a name (NULL: about all) from the configuration: REFUSED, DISABLED or VERIFIED; of those that
  * run only `enabled`. */
 void oc_policy_apply(oc_modules *modules, const char *name);
+oc_status oc_policy_mark(oc_module *module, char out[65], oc_err *err); /* the hash of its file, kept as long as that is the same */
 /* The module's settings as JSON text, secrets left out, defaults filled in, checked against its schema. */
 oc_status oc_policy_config(const oc_module *module, char **ret, oc_err *err);
 
@@ -281,6 +284,7 @@ bool oc_module_serves(const oc_module *module, const oc_module *other);
 
 /* lifecycle.c */
 void oc_module_take_settings(oc_module *module, oc_modules_done *done, void *arg); /* as they are now, when they are others */
+oc_status oc_module_hand_settings(oc_module *module, char *text); /* takes text; as reload, OC_E_BUSY: the answer comes */
 void oc_module_kill(oc_module *module); /* ends it without waiting */
 void oc_module_idle(oc_module *module); /* its work in the pool returned */
 

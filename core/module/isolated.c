@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/base/log.h"
+#include "core/module/crash.h"
 #include "core/module/internal.h"
 
 void oc_modules_set_isolator(oc_modules *modules, const oc_isolator *isolator, void *arg)
@@ -81,14 +82,22 @@ void oc_module_lost(oc_module *m, const char *reason, const char *remedy)
 	if (!m->inited)
 		return;
 	oc_calls_end(m, OC_E_RETRY, reason);
+	oc_module_settings_answered(m, OC_E_RETRY);
 	oc_module_kill(m);
 	oc_module_set_state(m, OC_MODULE_STOPPED, reason, remedy);
 }
 
 void oc_module_quarantine(oc_module *m, const char *reason)
 {
+	char mark[65] = "";
+	oc_err err = {0};
+
 	oc_free(m->verdict);
 	m->verdict = oc_strdup(reason);
+	(void)oc_policy_mark(m, mark, NULL);
+	m->verdict_kept = oc_crash_quarantine(m->name, mark, reason, &err) == OC_OK;
+	if (!m->verdict_kept)
+		oc_log_err(OC_LOG_WARN, "module", "the next gateway will not know of a quarantine", &err);
 	oc_policy_apply(m->registry, m->name);
 	oc_module_set_state(m, OC_MODULE_QUARANTINED, reason, "replace it by a version that is mended, then: openclaw module enable NAME");
 }
@@ -108,6 +117,13 @@ static bool replaced_unasked(const oc_module *m)
 	return other;
 }
 
+static bool has_new_settings(const oc_module *m)
+{
+	oc_auto_free char *text = NULL;
+
+	return m->config != NULL && oc_policy_config(m, &text, NULL) == OC_OK && strcmp(text, m->config) != 0;
+}
+
 oc_status oc_module_reload(oc_module *m, oc_modules_done *done, void *arg, oc_err *err)
 {
 	oc_module_state state = m->state;
@@ -118,16 +134,18 @@ oc_status oc_module_reload(oc_module *m, oc_modules_done *done, void *arg, oc_er
 			       m->inited ? "; the enabled one goes on running" : "");
 	oc_free(m->verdict);
 	m->verdict = NULL;
+	if (oc_crash_forgive(m->name, err) != OC_OK)
+		return err->code;
 	oc_policy_apply(m->registry, m->name);
 	if (!m->enabled || m->bad) {
 		if (state == OC_MODULE_DISABLED || m->state == OC_MODULE_DISABLED || m->state == OC_MODULE_REFUSED)
 			return oc_fail(err, OC_E_STATE, oc_module_remedy(m), "module %s does not run: %s", m->name, oc_module_reason(m));
 		return oc_fail(err, OC_E_STATE, "openclaw module doctor NAME", "module %s may not run", m->name);
 	}
-	if (m->isolated || !m->inited)
-		oc_module_restart(m, done, arg);
-	else
+	if (m->inited && (!m->isolated || has_new_settings(m)))
 		oc_module_take_settings(m, done, arg);
+	else
+		oc_module_restart(m, done, arg);
 	return OC_OK;
 }
 
@@ -161,6 +179,25 @@ oc_status oc_modules_add_file(oc_modules *modules, int fd, const char *settings,
 	}
 	oc_policy_apply(modules, m->name);
 	*ret = m;
+	return OC_OK;
+}
+
+oc_status oc_module_new_settings(oc_module *m, const char *settings)
+{
+	char *handed = oc_strdup(settings), *text = oc_strdup(settings);
+	oc_status st = handed == NULL || text == NULL ? OC_E_NOMEM : OC_OK;
+
+	if (st == OC_OK) {
+		st = oc_module_hand_settings(m, text);
+		text = NULL;
+	}
+	oc_free(text);
+	if (st != OC_OK) {
+		oc_free(handed);
+		return st;
+	}
+	oc_free(m->handed);
+	m->handed = handed;
 	return OC_OK;
 }
 

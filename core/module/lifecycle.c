@@ -534,6 +534,8 @@ static void enqueue_stop(oc_module *m, oc_batch *b, uint64_t deadline_ms, bool a
 {
 	/* Whoever waits for its start hears that it did not come to that. */
 	batch_report(m, false);
+	oc_free(m->handing);
+	m->handing = NULL;
 	b->pending++;
 	m->batch = b;
 	m->again = again;
@@ -626,7 +628,7 @@ oc_status oc_module_renew(oc_module *m, oc_str manifest_json, oc_err *err)
 /* ---- New settings ---- */
 
 /* The status of reload: OC_OK taken, OC_E_RESTART, anything else refused. */
-static oc_status hand_settings(oc_module *m, char *text)
+oc_status oc_module_hand_settings(oc_module *m, char *text)
 {
 	oc_status st = OC_E_RESTART;
 	oc_visit visit;
@@ -642,8 +644,49 @@ static oc_status hand_settings(oc_module *m, char *text)
 		oc_guests_changed(m);
 		return OC_OK;
 	}
-	oc_free(text);
+	if (st == OC_E_BUSY && m->isolated)
+		m->handing = text;
+	else
+		oc_free(text);
 	return st;
+}
+
+static void refused(const oc_module *m, oc_status st)
+{
+	oc_error("module", "module %s refuses the new settings and keeps the old ones: %s", m->name, oc_status_text(st));
+}
+
+void oc_module_settings_answered(oc_module *m, oc_status status)
+{
+	char *text = m->handing;
+	oc_batch *b;
+
+	m->handing = NULL;
+	if (text == NULL)
+		return;
+	if (status == OC_OK) {
+		oc_free(m->config);
+		m->config = text;
+		oc_guests_changed(m);
+		oc_info("module", "module %s took new settings", m->name);
+		batch_report(m, true);
+		return;
+	}
+	oc_free(text);
+	if (status == OC_E_RESTART) {
+		b = m->batch;
+		m->batch = NULL; /* it goes on waiting, for the new start */
+		if (b == NULL)
+			b = batch_new(m->registry, NULL, NULL);
+		if (b == NULL)
+			return;
+		enqueue_stop(m, b, 0, true);
+		go(m->registry, b);
+		return;
+	}
+	if (status != OC_E_RETRY) /* lost: the next process gets them */
+		refused(m, status);
+	batch_report(m, false);
 }
 
 static void reconfigure(oc_module *m, oc_batch *b)
@@ -679,19 +722,23 @@ static void reconfigure(oc_module *m, oc_batch *b)
 		oc_free(text);
 		return;
 	}
-	if (oc_module_running(m)) {
-		st = hand_settings(m, text);
+	if (oc_module_running(m) && m->handing == NULL) {
+		st = oc_module_hand_settings(m, text);
 	} else {
 		oc_free(text);
 		st = OC_E_RESTART;
 	}
-	if (st == OC_OK)
+	if (st == OC_OK) {
 		oc_info("module", "module %s took new settings", m->name);
-	else if (st == OC_E_RESTART)
+	} else if (st == OC_E_RESTART) {
 		enqueue_stop(m, b, 0, true);
-	else
-		oc_error("module", "module %s refuses the new settings and keeps the old ones: %s", m->name,
-			 oc_status_text(st));
+	} else if (m->handing != NULL) {
+		batch_report(m, false);
+		b->pending++;
+		m->batch = b;
+	} else {
+		refused(m, st);
+	}
 }
 
 void oc_modules_configure(oc_modules *modules, oc_config *config, oc_modules_done *done, void *arg)

@@ -137,18 +137,22 @@ bool oc_module_isolated(const oc_module *module);
 oc_status oc_module_copy(oc_module *module, int *ret_fd, oc_err *err);
 /* modules.entries.<name>; NULL: there is none. */
 const cJSON *oc_module_entry(const oc_module *module);
-/* Looks at its file and settings again: hands it new settings, or starts it anew (always, when it has a process of its own);
- * a quarantine is lifted. done later, as oc_module_start. Refused, with nothing changed: OC_E_STATE, when it is not enabled;
+/* Looks at its file and settings again: hands it new settings when there are any, or starts it anew (one in a process of its
+ * own; other code is never unloaded); a quarantine is lifted. done later, as oc_module_start. Refused, with nothing changed: OC_E_STATE, when it is not enabled;
  * OC_E_DENIED, when another file than the one that was enabled lies there. */
 oc_status oc_module_reload(oc_module *module, oc_modules_done *done, void *arg, oc_err *err);
 /* Its process is over: ends open calls with OC_E_RETRY, then as if it had stopped; the reason stays to be read. It may be
  * started again. */
 void oc_module_lost(oc_module *module, const char *reason, const char *remedy);
-/* It is not started again until it is enabled anew, or its file changes. */
+/* What became of new settings that the isolator's reload took with OC_E_BUSY: OC_OK, OC_E_RESTART, or why they are refused. */
+void oc_module_settings_answered(oc_module *module, oc_status status);
+/* It is not started again, by this gateway nor the next, until it is enabled anew, or its file changes. */
 void oc_module_quarantine(oc_module *module, const char *reason);
 /* In the process itself: the one module of a registry without folders, from an open file (taken over) and with the settings
  * as they are. It may run. */
 oc_status oc_modules_add_file(oc_modules *modules, int fd, const char *settings, oc_module **ret, oc_err *err);
+/* There too: hands it other settings. OC_E_RESTART: it has to begin anew with them. */
+oc_status oc_module_new_settings(oc_module *module, const char *settings);
 /* Services of other modules that are elsewhere: as oc_host_api.service_call, after the manifest allowed it; done is called once
  * unless they were forgotten, when the module stops. Static. */
 typedef struct oc_remote_services {

@@ -137,6 +137,29 @@ static void judge_crashes(const oc_module *m, verdict *v)
 	say(v, OC_MODULE_QUARANTINED, m->name, "replace it by a version that is mended, then: openclaw module enable NAME", reason);
 }
 
+/* What an earlier gateway found out about its process, unless the file is another since; or that it was enabled again. */
+static void recall_verdict(oc_module *m)
+{
+	oc_auto_free char *mark = NULL, *reason = NULL;
+	char sha[65];
+	oc_err err = {0};
+
+	if (m->verdict != NULL && !m->verdict_kept)
+		return;
+	oc_free(m->verdict);
+	m->verdict = NULL;
+	if (oc_crash_quarantined(m->name, &mark, &reason) && (hash_of(m, sha, &err) != OC_OK || strcmp(sha, mark) == 0)) {
+		m->verdict = reason;
+		m->verdict_kept = true;
+		reason = NULL;
+	}
+}
+
+oc_status oc_policy_mark(oc_module *m, char out[65], oc_err *err)
+{
+	return hash_of(m, out, err);
+}
+
 /* What is not ours gets a process of its own, unless the operator wants it inside. */
 static bool wants_process(const oc_module *m, const cJSON *entry)
 {
@@ -176,6 +199,8 @@ static void judge(oc_module *m, verdict *v)
 		judge_signature(m, v);
 	if (v->state == OC_MODULE_VERIFIED && m->linked == NULL)
 		judge_crashes(m, v);
+	if (v->state == OC_MODULE_VERIFIED && m->isolate)
+		recall_verdict(m);
 	if (v->state == OC_MODULE_VERIFIED && m->verdict != NULL)
 		say(v, OC_MODULE_QUARANTINED, m->name, "replace it by a version that is mended, then: openclaw module enable NAME", m->verdict);
 	if (v->state == OC_MODULE_VERIFIED && m->isolate && m->registry->isolator == NULL && m->registry->loop != NULL)

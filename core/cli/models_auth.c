@@ -9,29 +9,15 @@
 #include "core/cli/remote.h"
 #include "core/data/jpath.h"
 
-enum { CHANGES_MAX = 200 };
-
 typedef struct login {
 	oc_cli_plugins plugins;
 	const char *provider; /* as it calls itself */
 	bool set_default;
-	oc_config_change changes[CHANGES_MAX];
-	char *paths[CHANGES_MAX];
-	size_t n;
+	oc_config_edits edits;
 	int kept; /* logins that end */
 	cJSON *result;
 	int code;
 } login;
-
-static void change(login *l, char *path, const cJSON *value)
-{
-	if (path == NULL || l->n >= CHANGES_MAX) {
-		oc_free(path);
-		return;
-	}
-	l->paths[l->n] = path;
-	l->changes[l->n++] = (oc_config_change){path, value};
-}
 
 static char *below(const char *path, const char *name)
 {
@@ -51,17 +37,20 @@ static bool may_change(const login *l, const char *path)
 	return (own != NULL && oc_jpath_under(path, own)) || oc_jpath_under(path, "agents.defaults.models");
 }
 
-static void take_patch(login *l, const char *path, const cJSON *node)
+/* The original's plugins put a word in the key's place (own_key), for a login that stands elsewhere. */
+static void take_patch(login *l, const char *own_key, const char *path, const cJSON *node)
 {
 	const cJSON *child;
 	cJSON_ArrayForEach(child, node)
 	{
 		char *at = below(path, child->string != NULL ? child->string : "");
 		if (at != NULL && cJSON_IsObject(child) && child->child != NULL) {
-			take_patch(l, at, child);
+			take_patch(l, own_key, at, child);
 			oc_free(at);
+		} else if (at != NULL && strcmp(at, own_key) == 0) {
+			oc_config_edits_remove(&l->edits, at);
 		} else if (at != NULL && may_change(l, at)) {
-			change(l, at, child);
+			oc_config_edits_set(&l->edits, at, cJSON_Duplicate(child, true));
 		} else {
 			if (at != NULL && !oc_jpath_under(at, "agents.defaults.model"))
 				fprintf(stderr, "not changed, since it is not the provider's: %s\n", at);
@@ -121,18 +110,17 @@ static int keep(login *l)
 	oc_auto_free char *own = below("models.providers", l->provider);
 	oc_auto_free char *own_key = own != NULL ? below(own, "apiKey") : NULL;
 	l->kept = keep_oauth(l, &err);
-	if (l->kept < 0)
+	if (l->kept >= 0 && own_key == NULL)
+		(void)oc_fail(&err, OC_E_NOMEM, NULL, "no memory to keep the login");
+	if (l->kept < 0 || own_key == NULL)
 		return oc_cli_fail(&err);
-	/* The original's plugins put a word in the key's place, for a login that stands elsewhere. */
-	take_patch(l, "", oc_json_get(l->result, "configPatch"));
-	for (size_t i = 0; own_key != NULL && i < l->n; i++)
-		if (strcmp(l->paths[i], own_key) == 0)
-			l->changes[i].value = NULL;
+	take_patch(l, own_key, "", oc_json_get(l->result, "configPatch"));
 	if (key != NULL && l->kept == 0)
-		change(l, own_key != NULL ? oc_strdup(own_key) : NULL, key);
+		oc_config_edits_set(&l->edits, oc_strdup(own_key), cJSON_Duplicate(key, true));
 	if (l->set_default && cJSON_IsString(model))
-		change(l, oc_strdup("agents.defaults.model.primary"), model);
-	if (l->n > 0 && oc_config_edit_many(oc_config_path(l->plugins.config), l->changes, l->n, &err) != OC_OK)
+		oc_config_edits_set(&l->edits, oc_strdup("agents.defaults.model.primary"), cJSON_Duplicate(model, true));
+	bool changed = l->edits.n > 0;
+	if (oc_config_edits_commit(&l->edits, oc_config_path(l->plugins.config), &err) != OC_OK)
 		return oc_cli_fail(&err);
 	oc_remote_take_up();
 	cJSON_ArrayForEach(note, oc_json_get(l->result, "notes"))
@@ -148,7 +136,7 @@ static int keep(login *l)
 		oc_cli_text(stdout, oc_str_of(model->valuestring), 200, true);
 		putchar('\n');
 	}
-	return key != NULL || l->n > 0 ? OC_EXIT_OK : OC_EXIT_FAILED;
+	return key != NULL || changed ? OC_EXIT_OK : OC_EXIT_FAILED;
 }
 
 static int run_login(const oc_args *args)
@@ -177,8 +165,7 @@ static int run_login(const oc_args *args)
 		oc_loop_run(l.plugins.loop);
 		code = l.result != NULL ? keep(&l) : l.code != 0 ? l.code : OC_EXIT_FAILED;
 	}
-	for (size_t i = 0; i < l.n; i++)
-		oc_free(l.paths[i]);
+	oc_config_edits_drop(&l.edits);
 	cJSON_Delete(l.result);
 	oc_cli_plugins_leave(&l.plugins);
 	return code;

@@ -342,40 +342,28 @@ static bool confirmed(const oc_args *args, const oc_module *m)
 	return fgets(line, sizeof(line), stdin) != NULL && (line[0] == 'y' || line[0] == 'Y');
 }
 
-static oc_status edit_entry(const char *name, const oc_config_change *members, size_t n, oc_err *err)
+/* modules.entries.NAME.member; the caller's, NULL: no memory. */
+static char *entry_path(const oc_module *m, const char *member)
 {
-	oc_config_change changes[4];
-	char *paths[4] = {0};
-	oc_status st = OC_OK;
+	oc_sbuf path;
 
-	for (size_t i = 0; i < n && st == OC_OK; i++) {
-		oc_sbuf path;
-
-		oc_sbuf_init(&path, 512);
-		oc_sbuf_z(&path, "modules.entries");
-		oc_jpath_add_name(&path, name);
-		oc_jpath_add_name(&path, members[i].path);
-		paths[i] = oc_sbuf_take(&path);
-		if (paths[i] == NULL)
-			st = oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
-		changes[i] = (oc_config_change){.path = paths[i], .value = members[i].value};
-	}
-	if (st == OC_OK)
-		st = oc_config_edit_many(NULL, changes, n, err);
-	for (size_t i = 0; i < n; i++)
-		oc_free(paths[i]);
-	return st;
+	oc_sbuf_init(&path, 512);
+	oc_sbuf_z(&path, "modules.entries");
+	oc_jpath_add_name(&path, oc_module_name(m));
+	oc_jpath_add_name(&path, member);
+	return oc_sbuf_take(&path);
 }
 
 static oc_status write_enabled(const oc_module *m, const char *sha, oc_err *err)
 {
-	oc_auto_json cJSON *yes = cJSON_CreateTrue();
-	oc_auto_json cJSON *pin = sha[0] != '\0' ? cJSON_CreateString(sha) : NULL;
-	oc_config_change members[] = {{"enabled", yes}, {"sha256", pin}};
+	oc_config_edits edits = {0};
 
-	if (yes == NULL || (sha[0] != '\0' && pin == NULL))
-		return oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
-	return edit_entry(oc_module_name(m), members, 2, err);
+	oc_config_edits_set(&edits, entry_path(m, "enabled"), cJSON_CreateTrue());
+	if (sha[0] != '\0')
+		oc_config_edits_set(&edits, entry_path(m, "sha256"), cJSON_CreateString(sha));
+	else
+		oc_config_edits_remove(&edits, entry_path(m, "sha256"));
+	return oc_config_edits_commit(&edits, NULL, err);
 }
 
 /* The configuration may still say no: then enabling it would be a lie. */
@@ -483,16 +471,17 @@ static int module_disable(const oc_args *args)
 {
 	view v;
 	oc_module *m = NULL;
-	oc_auto_json cJSON *no = cJSON_CreateFalse();
-	oc_config_change members[] = {{"enabled", no}};
+	oc_config_edits edits = {0};
 	oc_err err = {0};
 	int rc;
 	oc_status st = view_open(&v, &err);
 
 	if (st == OC_OK && (m = find(&v, args->pos[0])) == NULL)
 		st = no_such_module(args->pos[0], &err);
-	if (st == OC_OK)
-		st = edit_entry(oc_module_name(m), members, 1, &err);
+	if (st == OC_OK) {
+		oc_config_edits_set(&edits, entry_path(m, "enabled"), cJSON_CreateFalse());
+		st = oc_config_edits_commit(&edits, NULL, &err);
+	}
 	rc = st == OC_OK ? report(args, m, NULL) : oc_cli_fail(&err);
 	view_close(&v);
 	return rc;

@@ -22,8 +22,6 @@
 #include "core/module/module.h"
 #include "core/net/local_client.h"
 
-#define MAX_CHANGES 16
-
 struct onboard {
 	const oc_args *args;
 	oc_config *config;
@@ -32,10 +30,8 @@ struct onboard {
 	char model[256];       /* provider/model */
 	const char *why;       /* how it was chosen */
 	char *key;	       /* for the .env file; NULL: none */
-	oc_config_change changes[MAX_CHANGES];
-	cJSON *values[MAX_CHANGES];
-	char paths[MAX_CHANGES][100];
-	size_t n;
+	oc_config_edits edits;
+	size_t n; /* of them */
 	int64_t port; /* 0: not given */
 	bool json, interactive;
 };
@@ -147,14 +143,7 @@ static void choose_by_itself(struct onboard *o)
 
 static void set(struct onboard *o, const char *path, cJSON *value)
 {
-	if (value == NULL || o->n == MAX_CHANGES) {
-		cJSON_Delete(value);
-		return;
-	}
-	o->values[o->n] = value;
-	snprintf(o->paths[o->n], sizeof o->paths[o->n], "%s", path);
-	o->changes[o->n] = (oc_config_change){o->paths[o->n], value};
-	o->n++;
+	oc_config_edits_set(&o->edits, oc_strdup(path), value);
 }
 
 static void set_text(struct onboard *o, const char *path, const char *text)
@@ -502,8 +491,9 @@ static int run_onboard(const oc_args *args)
 		status = oc_path_mkdirs(state, 0700, &err);
 	if (status == OC_OK && o.key != NULL)
 		status = store_key(o.provider, o.key, &err);
-	if (status == OC_OK && o.n > 0)
-		status = oc_config_edit_many(NULL, o.changes, o.n, &err);
+	o.n = o.edits.n;
+	if (status == OC_OK)
+		status = oc_config_edits_commit(&o.edits, NULL, &err);
 	int code = OC_EXIT_OK;
 	if (status == OC_OK) {
 		oc_remote_take_up();
@@ -512,8 +502,7 @@ static int run_onboard(const oc_args *args)
 	else
 		code = oc_cli_fail(&err);
 	forget_key(&o);
-	for (size_t i = 0; i < o.n; i++)
-		cJSON_Delete(o.values[i]);
+	oc_config_edits_drop(&o.edits);
 	cJSON_Delete(o.providers);
 	cJSON_Delete(o.channels);
 	oc_modules_free(modules);

@@ -245,7 +245,7 @@ static int set_enabled(const oc_args *args, bool enabled)
 	oc_err err = {0};
 	oc_config *config = NULL;
 	oc_auto_json cJSON *info = NULL;
-	oc_plugins_edit e = {.n = 0};
+	oc_config_edits e = {0};
 	const char *id = args->pos[0];
 	oc_status status = oc_plugins_info(id, &info, &err);
 	if (status == OC_OK)
@@ -253,11 +253,11 @@ static int set_enabled(const oc_args *args, bool enabled)
 	if (status == OC_OK && enabled && oc_plugins_lists(oc_config_get(config, "plugins.deny"), id))
 		status = oc_fail(&err, OC_E_DENIED, "take it out of plugins.deny first", "%s is in plugins.deny", id);
 	if (status == OC_OK && enabled)
-		oc_plugins_edit_enable(&e, config, id, oc_json_get(info, "kind"));
+		oc_plugins_enable(&e, config, id, oc_json_get(info, "kind"));
 	else if (status == OC_OK)
-		oc_plugins_edit_add(&e, oc_plugins_path("entries", id, "enabled"), cJSON_CreateFalse());
+		oc_config_edits_set(&e, oc_plugins_path("entries", id, "enabled"), cJSON_CreateFalse());
 	if (status == OC_OK)
-		status = oc_plugins_edit_commit(&e, &err);
+		status = oc_config_edits_commit(&e, NULL, &err);
 	oc_config_unref(config);
 	if (status != OC_OK)
 		return oc_cli_fail(&err);

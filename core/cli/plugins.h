@@ -14,20 +14,9 @@ oc_status oc_plugins_list(cJSON **ret, oc_err *err);
 oc_status oc_plugins_info(const char *id, cJSON **ret, oc_err *err);
 /* Waits until the running gateway, if there is one, has loaded a plugin that was just enabled. OC_E_UNAVAILABLE: it could not. */
 oc_status oc_plugins_wait(const char *id, oc_err *err);
-/* Changes of the configuration that are made together. */
-typedef struct oc_plugins_edit {
-	oc_config_change changes[8];
-	char *paths[8];
-	cJSON *values[8];
-	size_t n;
-} oc_plugins_edit;
-/* value NULL: removed. Takes both; path NULL: commit says that there was no memory. */
-void oc_plugins_edit_add(oc_plugins_edit *e, char *path, cJSON *value);
 /* What makes a plugin run: its entry, the list of those allowed where there is one, the slot that its kind fills (else it would
- * stay out). At most four changes. */
-void oc_plugins_edit_enable(oc_plugins_edit *e, const oc_config *config, const char *id, const cJSON *kind);
-/* Writes them all or none, and frees them. */
-oc_status oc_plugins_edit_commit(oc_plugins_edit *e, oc_err *err);
+ * stay out). */
+void oc_plugins_enable(oc_config_edits *e, const oc_config *config, const char *id, const cJSON *kind);
 /* Lists of names: whether one is in it, a copy with it, a copy without it. */
 bool oc_plugins_lists(const cJSON *list, const char *text);
 cJSON *oc_plugins_with(const cJSON *list, const char *text);

@@ -1,33 +1,9 @@
-/* What the commands about plugins change in the configuration: several values at once, or none. */
+/* What the commands about plugins change in the configuration. */
 #include <string.h>
 
 #include "core/base/mem.h"
 #include "core/cli/plugins.h"
 #include "core/data/jpath.h"
-
-void oc_plugins_edit_add(oc_plugins_edit *e, char *path, cJSON *value)
-{
-	e->paths[e->n] = path;
-	e->values[e->n] = value;
-	e->changes[e->n] = (oc_config_change){path, value};
-	e->n++;
-}
-
-oc_status oc_plugins_edit_commit(oc_plugins_edit *e, oc_err *err)
-{
-	oc_status status = OC_OK;
-	for (size_t i = 0; i < e->n; i++)
-		if (e->paths[i] == NULL)
-			status = oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
-	if (status == OC_OK)
-		status = oc_config_edit_many(NULL, e->changes, e->n, err);
-	for (size_t i = 0; i < e->n; i++) {
-		oc_free(e->paths[i]);
-		cJSON_Delete(e->values[i]);
-	}
-	e->n = 0;
-	return status;
-}
 
 bool oc_plugins_lists(const cJSON *list, const char *text)
 {
@@ -72,14 +48,14 @@ static bool is_kind(const cJSON *kind, const char *name)
 	return (cJSON_IsString(kind) && strcmp(kind->valuestring, name) == 0) || oc_plugins_lists(kind, name);
 }
 
-void oc_plugins_edit_enable(oc_plugins_edit *e, const oc_config *config, const char *id, const cJSON *kind)
+void oc_plugins_enable(oc_config_edits *e, const oc_config *config, const char *id, const cJSON *kind)
 {
 	const cJSON *allow = oc_config_get(config, "plugins.allow");
-	oc_plugins_edit_add(e, oc_plugins_path("entries", id, "enabled"), cJSON_CreateTrue());
+	oc_config_edits_set(e, oc_plugins_path("entries", id, "enabled"), cJSON_CreateTrue());
 	if (cJSON_GetArraySize(allow) > 0 && !oc_plugins_lists(allow, id))
-		oc_plugins_edit_add(e, oc_strdup("plugins.allow"), oc_plugins_with(allow, id));
+		oc_config_edits_set(e, oc_strdup("plugins.allow"), oc_plugins_with(allow, id));
 	if (is_kind(kind, "memory"))
-		oc_plugins_edit_add(e, oc_strdup("plugins.slots.memory"), cJSON_CreateString(id));
+		oc_config_edits_set(e, oc_strdup("plugins.slots.memory"), cJSON_CreateString(id));
 	if (is_kind(kind, "context-engine"))
-		oc_plugins_edit_add(e, oc_strdup("plugins.slots.contextEngine"), cJSON_CreateString(id));
+		oc_config_edits_set(e, oc_strdup("plugins.slots.contextEngine"), cJSON_CreateString(id));
 }

@@ -112,13 +112,13 @@ static cJSON *record_of(const cJSON *got)
 static oc_status remember(const oc_config *config, const cJSON *got, bool link, oc_err *err)
 {
 	const char *id = oc_json_str(got, "id", "");
-	oc_plugins_edit e = {.n = 0};
-	oc_plugins_edit_add(&e, oc_plugins_path("installs", id, ""), record_of(got));
+	oc_config_edits e = {0};
+	oc_config_edits_set(&e, oc_plugins_path("installs", id, ""), record_of(got));
 	if (link)
-		oc_plugins_edit_add(&e, oc_strdup("plugins.load.paths"),
+		oc_config_edits_set(&e, oc_strdup("plugins.load.paths"),
 				    oc_plugins_with(oc_config_get(config, "plugins.load.paths"), oc_json_str(got, "installPath", "")));
-	oc_plugins_edit_enable(&e, config, id, oc_json_get(got, "kind"));
-	return oc_plugins_edit_commit(&e, err);
+	oc_plugins_enable(&e, config, id, oc_json_get(got, "kind"));
+	return oc_config_edits_commit(&e, NULL, err);
 }
 
 /* ---- Folders ---- */
@@ -230,20 +230,20 @@ static oc_status forget(const oc_config *config, const char *id, const cJSON *re
 	const cJSON *allow = oc_config_get(config, "plugins.allow"), *deny = oc_config_get(config, "plugins.deny");
 	const cJSON *paths = oc_config_get(config, "plugins.load.paths");
 	const char *folder = oc_json_str(record, "installPath", "");
-	oc_plugins_edit e = {.n = 0};
-	oc_plugins_edit_add(&e, oc_plugins_path("entries", id, ""), NULL);
-	oc_plugins_edit_add(&e, oc_plugins_path("installs", id, ""), NULL);
+	oc_config_edits e = {0};
+	oc_config_edits_remove(&e, oc_plugins_path("entries", id, ""));
+	oc_config_edits_remove(&e, oc_plugins_path("installs", id, ""));
 	if (oc_plugins_lists(allow, id))
-		oc_plugins_edit_add(&e, oc_strdup("plugins.allow"), oc_plugins_without(allow, id));
+		oc_config_edits_set(&e, oc_strdup("plugins.allow"), oc_plugins_without(allow, id));
 	if (oc_plugins_lists(deny, id))
-		oc_plugins_edit_add(&e, oc_strdup("plugins.deny"), oc_plugins_without(deny, id));
+		oc_config_edits_set(&e, oc_strdup("plugins.deny"), oc_plugins_without(deny, id));
 	if (oc_plugins_lists(paths, folder))
-		oc_plugins_edit_add(&e, oc_strdup("plugins.load.paths"), oc_plugins_without(paths, folder));
+		oc_config_edits_set(&e, oc_strdup("plugins.load.paths"), oc_plugins_without(paths, folder));
 	if (strcmp(oc_config_str(config, "plugins.slots.memory", ""), id) == 0)
-		oc_plugins_edit_add(&e, oc_strdup("plugins.slots.memory"), NULL);
+		oc_config_edits_remove(&e, oc_strdup("plugins.slots.memory"));
 	if (strcmp(oc_config_str(config, "plugins.slots.contextEngine", ""), id) == 0)
-		oc_plugins_edit_add(&e, oc_strdup("plugins.slots.contextEngine"), NULL);
-	return oc_plugins_edit_commit(&e, err);
+		oc_config_edits_remove(&e, oc_strdup("plugins.slots.contextEngine"));
+	return oc_config_edits_commit(&e, NULL, err);
 }
 
 static int run_uninstall(const oc_args *args)

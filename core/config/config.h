@@ -128,6 +128,19 @@ typedef oc_status oc_config_refiner(void *arg, oc_config *config);
 oc_status oc_config_edit_checked(const char *path_file, const oc_config_change *changes, size_t n, bool strict,
 				 oc_config_refiner *refine, void *arg, oc_err *err);
 
+/* Changes gathered one by one; {0} is empty. */
+typedef struct oc_config_edits {
+	oc_config_change *changes;
+	size_t n;
+	bool failed; /* told by the commit */
+} oc_config_edits;
+/* Both take over path and value; NULL (no memory for them) makes the commit fail. */
+void oc_config_edits_set(oc_config_edits *edits, char *path, cJSON *value);
+void oc_config_edits_remove(oc_config_edits *edits, char *path);
+/* As oc_config_edit_many; nothing gathered is nothing to do. They are empty afterwards, whether it went well or not. */
+oc_status oc_config_edits_commit(oc_config_edits *edits, const char *path_file, oc_err *err);
+void oc_config_edits_drop(oc_config_edits *edits);
+
 /* Locks the folder of a file (made when it is not there), so that two writers do not undo each other; close the descriptor to unlock. */
 oc_status oc_config_lock(const char *file, int *ret_fd, oc_err *err);
 

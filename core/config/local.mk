@@ -3,7 +3,7 @@ libocore_la_SOURCES += \
 	%D%/config.c %D%/config.h %D%/internal.h \
 	%D%/diff.c \
 	%D%/dotenv.c \
-	%D%/edit.c \
+	%D%/edit.c %D%/edits.c \
 	%D%/env.c \
 	%D%/include.c \
 	%D%/keys.c %D%/table.c %D%/table.h \

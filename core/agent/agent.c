@@ -5,7 +5,9 @@
 #include "core/agent/budget.h"
 #include "core/agent/builtin.h"
 #include "core/agent/channels.h"
+#include "core/agent/cron.h"
 #include "core/agent/culprits.h"
+#include "core/agent/heartbeat.h"
 #include "core/agent/inbound.h"
 #include "core/agent/keyring.h"
 #include "core/agent/journal.h"
@@ -162,6 +164,19 @@ void oc_agent_reload(oc_agent *agent, oc_config *config)
 		oc_journal_start(agent);
 	}
 	oc_lane_pump(agent); /* the limit may have grown */
+	oc_cron_reload(agent);
+	oc_heartbeat_reload(agent);
+}
+
+void oc_agent_set_http(oc_agent *agent, struct oc_http_client *http)
+{
+	agent->http = http;
+}
+
+void oc_agent_ready(oc_agent *agent)
+{
+	oc_cron_start(agent);
+	oc_heartbeat_start(agent);
 }
 
 void oc_agent_free(oc_agent *agent)
@@ -177,6 +192,8 @@ void oc_agent_free(oc_agent *agent)
 	/* What was written for the agent reports back to it: before it goes, not after. */
 	oc_store_settle(agent->store);
 	oc_waiters_free(agent);
+	oc_cron_free(agent);
+	oc_heartbeat_free(agent);
 	oc_exchanges_free(agent);
 	oc_subagents_free(agent);
 	oc_outbound_free(agent->outbound);

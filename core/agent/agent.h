@@ -26,6 +26,7 @@
 #include "core/store/store.h"
 
 typedef struct oc_agent oc_agent;
+struct oc_http_client;
 
 /* ---- Life ---------------------------------------------------------------- */
 
@@ -47,6 +48,11 @@ void oc_agent_reload(oc_agent *agent, oc_config *config);
 void oc_agent_drain(oc_agent *agent, uint64_t deadline_ms, void (*done)(void *arg), void *arg);
 /* After drain, or at once: what runs is canceled without waiting. NULL is allowed. */
 void oc_agent_free(oc_agent *agent);
+
+/* What cron jobs post to webhooks with; before oc_agent_start. Outlives the agent. */
+void oc_agent_set_http(oc_agent *agent, struct oc_http_client *http);
+/* The gateway answers: jobs by the clock and heartbeats begin. */
+void oc_agent_ready(oc_agent *agent);
 
 /* ---- Events ---------------------------------------------------------------- */
 
@@ -71,7 +77,9 @@ enum oc_agent_event_type {
 	OC_AGENT_EV_DELIVERY, /* a message went out or was given up. data {"key","channel","to","ok","error"?} */
 	OC_AGENT_EV_CHANNEL,  /* a channel account's state. data {"channel","account","state","detail"?} */
 	OC_AGENT_EV_PAIRING,  /* a stranger asks. data {"channel","account","sender","name"?,"code"} */
-	OC_AGENT_EV_PLUGIN    /* a plugin tells clients something. data {"plugin","event","payload"?} */
+	OC_AGENT_EV_PLUGIN,   /* a plugin tells clients something. data {"plugin","event","payload"?} */
+	OC_AGENT_EV_CRON,     /* a job. data {"jobId","action":"added|updated|removed|started|finished",…} */
+	OC_AGENT_EV_HEARTBEAT /* one heartbeat. data {"ts","status","reason"?,"preview"?,"durationMs"?,…} */
 };
 /* "accepted", "start", "text", … Static. */
 const char *oc_agent_event_name(int type);

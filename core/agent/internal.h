@@ -96,6 +96,10 @@ struct oc_agent {
 	oc_map groups; /* inbound.c: what was said in groups without being meant for us */
 	size_t groups_bytes;
 	oc_map fresh; /* sessions.c: sessions that were begun anew and had no turn since */
+	struct oc_cron *cron; /* cron.c; NULL: there is no job */
+	bool cron_read;
+	struct oc_heartbeat *heartbeat; /* heartbeat.c */
+	struct oc_http_client *http; /* for webhooks; NULL: there is none */
 	oc_map told; /* routed.c: what is told to sessions, until their next message */
 	/* drain */
 	void (*drained)(void *arg);

@@ -21,6 +21,13 @@ libocore_la_SOURCES += \
 	%D%/commands_info.c \
 	%D%/commands_set.c \
 	%D%/context.c \
+	%D%/cron.c \
+	%D%/cron.h \
+	%D%/cron_deliver.c \
+	%D%/cron_int.h \
+	%D%/cron_job.c \
+	%D%/cron_job.h \
+	%D%/cron_run.c \
 	%D%/culprits.c \
 	%D%/culprits.h \
 	%D%/dead.c \
@@ -32,6 +39,8 @@ libocore_la_SOURCES += \
 	%D%/events.c \
 	%D%/front.c \
 	%D%/front.h \
+	%D%/heartbeat.c \
+	%D%/heartbeat.h \
 	%D%/history.c \
 	%D%/history.h \
 	%D%/fair.c \

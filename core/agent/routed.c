@@ -163,6 +163,11 @@ void oc_tell_free(oc_agent *agent)
 	oc_map_free(&agent->told);
 }
 
+bool oc_tell_waits(const oc_agent *agent, const char *session)
+{
+	return oc_map_find(&agent->told, session) != NULL;
+}
+
 static char *line_of(const char *text)
 {
 	char when[40];

@@ -245,6 +245,7 @@ oc_status oc_runtime_new(oc_config *config, unsigned flags, oc_runtime **ret, oc
 		status = oc_bridge_new(rt->loop, config, rt->modules, rt->hooks, &oc_plugin_host, rt, &rt->bridge, err);
 	if (status == OC_OK) {
 		oc_agent_set_accounts(rt->agent, accounts_of, rt);
+		oc_agent_set_http(rt->agent, self->http);
 		oc_plugins_join(rt);
 		status = oc_modules_scan(rt->modules, err);
 	}
@@ -298,6 +299,7 @@ void oc_runtime_ready(oc_runtime *rt, int port)
 {
 	oc_bridge_start(rt->bridge, port);
 	oc_plugin_renewals_start(rt);
+	oc_agent_ready(rt->agent);
 }
 
 void oc_runtime_configure(oc_runtime *rt, oc_config *config)

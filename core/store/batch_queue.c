@@ -206,6 +206,48 @@ int64_t oc_batch_changed(const oc_batch *b, int index)
 	return oc_batch_seq(b, index);
 }
 
+/* ---- Jobs by the clock ---- */
+
+void oc_batch_cron_gone(oc_batch *b, const char *id)
+{
+	add_plain(b, "DELETE FROM cron_jobs WHERE ?1 IS NOT NULL AND id = ?2", (const char *const[]){id}, 1, run_plain);
+}
+
+void oc_batch_cron_job(oc_batch *b, const char *id, const char *job_json)
+{
+	if (job_json != NULL) {
+		add_plain(b,
+			  "INSERT INTO cron_jobs(id, job) SELECT ?2, ?3 WHERE ?1 IS NOT NULL"
+			  " ON CONFLICT(id) DO UPDATE SET job = excluded.job",
+			  (const char *const[]){id, job_json}, 2, run_plain);
+		return;
+	}
+	oc_batch_cron_gone(b, id);
+	add_plain(b, "DELETE FROM cron_runs WHERE ?1 IS NOT NULL AND job = ?2 AND ended_ms IS NOT NULL", (const char *const[]){id}, 1,
+		  run_plain);
+}
+
+void oc_batch_cron_begin(oc_batch *b, const char *job, const char *run, const char *entry_json)
+{
+	b->takes_in = true;
+	add_plain(b, "INSERT INTO cron_runs(started_ms, job, run, entry) VALUES(?1, ?2, ?3, ?4)",
+		  (const char *const[]){job, run, entry_json}, 3, run_plain);
+}
+
+void oc_batch_cron_end(oc_batch *b, const char *job, const char *run, const char *status, const char *entry_json, int64_t keep)
+{
+	add_plain(b, "UPDATE cron_runs SET ended_ms = ?1, status = ?3, entry = ?4 WHERE run = ?2 AND ended_ms IS NULL",
+		  (const char *const[]){run, status, entry_json}, 3, run_plain);
+	plain_op *o = add_plain(b,
+				"DELETE FROM cron_runs WHERE ?1 IS NOT NULL AND job = ?2 AND ended_ms IS NOT NULL AND id <="
+				" (SELECT id FROM cron_runs WHERE job = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
+				(const char *const[]){job}, 1, run_plain);
+	if (o != NULL) {
+		o->numbers[0] = keep;
+		o->n_numbers = 1;
+	}
+}
+
 /* ---- kv ---- */
 
 typedef struct kv_op {

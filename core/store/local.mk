@@ -4,6 +4,7 @@ libocore_la_SOURCES += \
 	%D%/care.c \
 	%D%/check.c \
 	%D%/chores.c \
+	%D%/cron.c \
 	%D%/fact.c \
 	%D%/group.c \
 	%D%/internal.h \

@@ -79,6 +79,12 @@ static const char *const steps[] = {
 	/* 4: what is open has no end: said without a list of states, of which each change of a run made a table. */
 	("DROP INDEX runs_open;"
 	 "CREATE INDEX runs_open ON runs(accepted_ms) WHERE ended_ms IS NULL;"),
+	/* 5: jobs that run by the clock, and what became of each run. */
+	("CREATE TABLE cron_jobs(id TEXT NOT NULL PRIMARY KEY, job TEXT NOT NULL) WITHOUT ROWID;"
+	 "CREATE TABLE cron_runs(id INTEGER PRIMARY KEY, job TEXT NOT NULL, run TEXT NOT NULL UNIQUE,"
+	 " started_ms INTEGER NOT NULL, ended_ms INTEGER, status TEXT, entry TEXT NOT NULL);"
+	 "CREATE INDEX cron_runs_job ON cron_runs(job, id);"
+	 "CREATE INDEX cron_runs_open ON cron_runs(id) WHERE ended_ms IS NULL;"),
 };
 _Static_assert(sizeof steps / sizeof *steps == OC_STORE_SCHEMA, "one step a schema version");
 

@@ -36,7 +36,7 @@ enum {
 };
 
 /* The schema version this program writes (PRAGMA user_version). */
-#define OC_STORE_SCHEMA 4
+#define OC_STORE_SCHEMA 5
 
 /* Opens (and, unless READER, creates with mode 0600 and migrates) the file. OC_E_BUSY: in use; OC_E_VERSION: written by a
  * newer program; OC_E_CORRUPT: not our database or damaged; OC_E_NOT_FOUND: READER or BESIDE and there is none. */
@@ -172,6 +172,14 @@ void oc_batch_outbox_failed(oc_batch *b, const char *key, const char *error, int
 /* value.n == 0 removes the key. */
 void oc_batch_kv(oc_batch *b, const char *module, oc_str key, oc_str value);
 
+/* A job that runs by the clock: its document as JSON; NULL removes it, and what is known of its runs. */
+void oc_batch_cron_job(oc_batch *b, const char *id, const char *job_json);
+void oc_batch_cron_gone(oc_batch *b, const char *id); /* removed, but what is known of its runs stays */
+/* One run of a job: it begins, in the commit before anything is done for it; it is over. Of the runs of a job that are over
+ * the newest `keep` stay. */
+void oc_batch_cron_begin(oc_batch *b, const char *job, const char *run, const char *entry_json);
+void oc_batch_cron_end(oc_batch *b, const char *job, const char *run, const char *status, const char *entry_json, int64_t keep);
+
 typedef struct oc_usage {
 	int64_t calls, input, output, cache_read, cache_write; /* tokens */
 	double cost;					       /* USD */
@@ -281,6 +289,16 @@ oc_status oc_store_kv_each(oc_store *store, const char *module, bool (*each)(voi
 oc_status oc_store_kv_stale(oc_store *store, const char *module, bool (*each)(void *arg, oc_str session), void *arg, oc_err *err);
 /* The value, or OC_E_NOT_FOUND. The caller unrefs. */
 oc_status oc_store_kv_get(oc_store *store, const char *module, oc_str key, oc_buf **ret, oc_err *err);
+
+/* Jobs and runs that are not over: [{"job":{…}} or {"run","entry":{…}}], the oldest run first. */
+oc_status oc_store_cron(oc_store *store, cJSON **ret_array, oc_err *err);
+typedef struct oc_cron_run_filter {
+	const char *job, *status; /* NULL: any */
+	bool oldest_first;
+	int64_t limit, offset;
+} oc_cron_run_filter;
+/* Runs that are over: [{"entry":{…}}]. ret_total: how many there are besides limit and offset. */
+oc_status oc_store_cron_runs(oc_store *store, const oc_cron_run_filter *filter, cJSON **ret_array, int64_t *ret_total, oc_err *err);
 
 /* {"total":{…},"byModel":[{"provider","model","calls","input","output","cacheRead","cacheWrite","cost"}],
  *  "byDay":[{"day":"2026-01-31",…}]}; key NULL: all sessions; days 0: all. */

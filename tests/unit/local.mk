@@ -13,6 +13,7 @@ unit_tests += %D%/t_bridge_peer
 unit_tests += %D%/t_bridge_transport
 unit_tests += %D%/t_call
 unit_tests += %D%/t_contain
+unit_tests += %D%/t_cron
 unit_tests += %D%/t_context
 unit_tests += %D%/t_config
 unit_tests += %D%/t_config_secrets
@@ -148,4 +149,4 @@ tests_unit_t_web_html_SOURCES = %D%/t_web_html.c modules/tools/web/web_cache.c m
 tests_unit_t_web_html_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/modules/tools/web -I$(srcdir)/modules/tools/shared
 tests_unit_t_web_html_LDADD = $(CJSON_LIBS) $(CMOCKA_LIBS)
 
-EXTRA_DIST += %D%/store_v1.sql
+EXTRA_DIST += %D%/store_v1.sql %D%/cron_cases.h

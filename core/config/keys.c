@@ -240,7 +240,7 @@ static const char agents_keys[] =
 	"	pdfMaxPages integer 1.. !none\n"
 	"	typingIntervalSeconds integer 1.. !none\n"
 	"	typingMode never|instant|thinking|message !none\n"
-	"	heartbeat @heartbeat !none={\"every\":\"0m\"} # There are no heartbeats yet\n"
+	"	heartbeat @heartbeat # Asked every so often whether there is something to say\n"
 	"	subagents object\n"
 	"		maxConcurrent integer 1.. # Turns of sub-agents at one time\n"
 	"		maxSpawnDepth integer 0..5 =1 # How deep sub-agents may start others\n"
@@ -271,7 +271,7 @@ static const char agents_keys[] =
 	"		fastModeDefault boolean !none=false\n"
 	"		memorySearch @memorySearch\n"
 	"		humanDelay @humanDelay !none={\"mode\":\"off\"}\n"
-	"		heartbeat @heartbeat !none={\"every\":\"0m\"}\n"
+	"		heartbeat @heartbeat\n"
 	"		identity object !minor\n"
 	"			name string\n"
 	"			theme string !none\n"
@@ -462,12 +462,21 @@ static const char commands_keys[] = "native boolean|auto =\"auto\"\n"
 				    "	* (string|number)[]\n";
 
 static const char cron_keys[] = "enabled boolean\n"
-				"store string\n"
+				"store string !none # Jobs are in openclaw.db\n"
 				"maxConcurrentRuns integer 1..\n"
-				"webhook string\n"
-				"webhookToken secret\n"
-				"sessionRetention string|boolean\n"
-				"* any\n";
+				"webhook string !none # Give a job a delivery of its own: --webhook URL\n"
+				"webhookToken secret # Sent to the webhooks of jobs\n"
+				"failureAlert object # Somebody is told when a job fails again and again\n"
+				"	enabled boolean =false\n"
+				"	after integer 1.. =2\n"
+				"	cooldownMs integer 0.. =3600000\n"
+				"	mode announce|webhook\n"
+				"	channel string\n"
+				"	to string\n"
+				"	accountId string\n"
+				"	* any !none\n"
+				"sessionRetention string|boolean !none # A job keeps one session\n"
+				"* any !none\n";
 
 static const char hooks_keys[] = "enabled boolean !none=false # There are no webhooks under /hooks yet\n"
 				 "path string !none\n"
@@ -650,7 +659,7 @@ const oc_config_section oc_config_sections[] = {
 	{"plugins object !bad={\"enabled\":false} # TypeScript plugins", plugins_keys},
 	{"skills object # Skills", skills_keys},
 	{"hooks object !bad={\"enabled\":false} # Webhooks and hook packs", hooks_keys},
-	{"cron object !none={\"enabled\":false} # There are no jobs by the clock yet", cron_keys},
+	{"cron object # Jobs by the clock", cron_keys},
 	{"auth object # Profiles of credentials", auth_keys},
 	{"secrets object # Where secret references {source, provider, id} lead", secrets_keys},
 	{"proxy object # Outbound connections", proxy_keys},
@@ -703,7 +712,7 @@ const oc_config_section oc_config_fragments[] = {
 	 "\t\tvectorWeight number\n\t\ttextWeight number\n\t\tcandidateMultiplier number\n\t\t* any !none\n\t* any !none\n* any !none\n"},
 	{"humanDelay object", "mode off|natural|custom\nminMs integer 0..\nmaxMs integer 0..\n"},
 	{"heartbeat object",
-	 "every string # For example 30m; 0m: never\nactiveHours any\nmodel string\nsession string\nincludeReasoning boolean\ntarget string\n"
-	 "to string\naccountId string\nprompt string\nackMaxChars integer 0..\n* any\n"},
+	 "every string # For example 30m; 0m: never\nactiveHours any\nmodel string\nsession string\nincludeReasoning boolean !none=false\ntarget string\n"
+	 "to string\naccountId string\nprompt string\nackMaxChars integer 0..\n* any !none\n"},
 	{NULL, NULL},
 };

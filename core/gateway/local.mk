@@ -10,6 +10,8 @@ libocore_la_SOURCES += \
 	%D%/method.c %D%/method.h \
 	%D%/logging.c %D%/logging.h \
 	%D%/methods_agent.c %D%/methods_chat.c %D%/methods_device.c %D%/methods_health.c %D%/methods_memory.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
+	%D%/methods_agent.c %D%/methods_device.c %D%/methods_health.c %D%/methods_memory.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
+	%D%/methods_agent.c %D%/methods_cron.c %D%/methods_memory.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
 	%D%/methods_system.c \
 	%D%/metrics.c \
 	%D%/notify.c %D%/notify.h \

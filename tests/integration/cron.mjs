@@ -1,0 +1,162 @@
+// Jobs by the clock and heartbeats, through the front door: methods, runs, delivery, what survives kill -9.
+import path from 'node:path';
+import { Gateway, cleanup, done, equal, match, ok, state, test, until, writeConfig } from './lib.mjs';
+import { FakeTelegram } from './fake-telegram.mjs';
+
+const tg = await new FakeTelegram().start();
+cleanup(() => tg.stop());
+writeConfig({
+	agents: { defaults: { model: { primary: 'offline/echo' }, skipBootstrap: true, heartbeat: { every: '1h', target: 'last' } } },
+	channels: { telegram: { botToken: tg.token, apiRoot: tg.url, dmPolicy: 'open', allowFrom: ['*'], streaming: 'off', streamMode: 'off' } },
+	cron: { maxConcurrentRuns: 2 },
+});
+let gw = await new Gateway().start();
+
+const find = async (id) => (await gw.rpc('cron.list', { includeDisabled: true })).jobs.find((j) => j.id === id);
+const runs = async (id) => (await gw.rpc('cron.runs', { id })).entries;
+const finished = (id, n = 1) => until(`${n} runs of ${id}`, async () => {
+	const list = await runs(id);
+	return list.length >= n && list;
+});
+const sent = (re) => [...tg.messages.values()].filter((m) => re.test(m.text));
+const turn = (message, more = {}) => ({ name: 'job', schedule: { kind: 'every', everyMs: 3600000 }, sessionTarget: 'isolated',
+	payload: { kind: 'agentTurn', message }, delivery: { mode: 'none' }, ...more });
+
+test('jobs are added, listed, changed and removed', async () => {
+	equal(await gw.rpc('cron.status'), { enabled: true, storePath: path.join(state, 'openclaw.db'), jobs: 0, nextWakeAtMs: null });
+	const job = await gw.rpc('cron.add', { name: 'tick', schedule: { kind: 'every', everyMs: 3600000 }, sessionTarget: 'main',
+		wakeMode: 'next-heartbeat', payload: { kind: 'systemEvent', text: 'golden tick' } });
+	equal(Object.keys(job), ['id', 'name', 'enabled', 'createdAtMs', 'updatedAtMs', 'schedule', 'sessionTarget', 'wakeMode', 'payload', 'state']);
+	equal(job.schedule, { kind: 'every', everyMs: 3600000, anchorMs: job.createdAtMs });
+	equal(job.state, { nextRunAtMs: job.createdAtMs + 3600000 });
+	const week = await gw.rpc('cron.add', { name: 'week', schedule: { kind: 'cron', expr: '0 9 * * 1', tz: 'Europe/Berlin' },
+		...{ sessionTarget: 'isolated', payload: { kind: 'agentTurn', message: 'x' } } });
+	equal(week.delivery, { mode: 'announce' });
+	const list = await gw.rpc('cron.list', { limit: 1, sortBy: 'name', sortDir: 'desc' });
+	equal([list.jobs.map((j) => j.name), list.total, list.hasMore, list.nextOffset], [['week'], 2, true, 1]);
+	const off = await gw.rpc('cron.update', { id: job.id, patch: { enabled: false, name: 'tock' } });
+	equal([off.enabled, off.name, off.state], [false, 'tock', {}]);
+	equal((await gw.rpc('cron.list')).jobs.map((j) => j.name), ['week']);
+	equal((await gw.rpc('cron.list', { enabled: 'disabled', query: 'TOCK' })).total, 1);
+	for (const id of [job.id, week.id])
+		equal(await gw.rpc('cron.remove', { id }), { ok: true, removed: true });
+	equal(await gw.rpc('cron.remove', { id: job.id }), { ok: true, removed: false });
+	const bad = [['cron.add', { name: 'x' }], ['cron.add', turn('x', { __bogus: true })], ['cron.update', { id: 'nope', patch: { enabled: true } }],
+		['cron.run', { id: 'nope' }], ['cron.run', {}], ['cron.add', turn('x', { schedule: { kind: 'cron', expr: 'not a cron' } })],
+		['cron.add', turn('x', { schedule: { kind: 'at', at: '2020-01-01T00:00:00Z' } })], ['cron.add', turn('x', { sessionTarget: 'main' })]];
+	for (const [method, params] of bad)
+		ok((await gw.rpcRaw(method, params)).error, `${method} ${JSON.stringify(params)}`);
+});
+
+test('a job runs by itself in a session of its own, with a history', async () => {
+	const job = await gw.rpc('cron.add', turn('/echo one two', { schedule: { kind: 'every', everyMs: 400 } }));
+	const list = await finished(job.id, 3);
+	await gw.rpc('cron.update', { id: job.id, patch: { enabled: false } });
+	for (const entry of list) {
+		equal([entry.action, entry.status, entry.deliveryStatus, entry.delivered], ['finished', 'ok', 'not-delivered', false]);
+		match(entry.summary, /one two/);
+		equal(entry.sessionKey, `agent:main:cron:${job.id}`);
+		equal([entry.provider, entry.model], ['offline', 'echo']);
+	}
+	equal(new Set(list.map((e) => e.sessionId)).size, list.length, 'each run begins anew');
+	const starts = list.map((e) => e.runAtMs).sort();
+	ok(starts[1] - starts[0] >= 300, `${starts}`);
+	equal((await find(job.id)).state.lastStatus, 'ok');
+	equal((await gw.rpc('cron.runs', { scope: 'all', limit: 1 })).entries[0].jobName, 'job');
+});
+
+test('what is due is delivered, to whom was written last or who was named', async () => {
+	tg.say(7, '/echo hello');
+	await tg.until('an answer', () => sent(/hello/).length === 1);
+	const job = await gw.rpc('cron.add', turn('/echo for the chat', { delivery: { mode: 'announce', channel: 'telegram', to: '9' } }));
+	equal((await gw.rpc('cron.run', { id: job.id, mode: 'due' })).reason, 'not-due');
+	match((await gw.rpc('cron.run', { id: job.id })).runId, /^manual:/);
+	const [entry] = await finished(job.id);
+	equal([entry.status, entry.delivered, entry.deliveryStatus], ['ok', true, 'delivered']);
+	equal(sent(/for the chat/).length, 1);
+	const main = await gw.rpc('cron.add', turn('/echo HEARTBEAT_OK', { delivery: { mode: 'announce', channel: 'telegram', to: '9' } }));
+	await gw.rpc('cron.run', { id: main.id });
+	equal((await finished(main.id))[0].deliveryStatus, 'not-delivered', 'nothing to say is not said');
+	const nowhere = await gw.rpc('cron.add', turn('/echo x', { delivery: { mode: 'announce', channel: 'nosuch', to: '9' } }));
+	await gw.rpc('cron.run', { id: nowhere.id });
+	match((await finished(nowhere.id))[0].error, /no channel nosuch/);
+});
+
+test('a time that comes once: runs once and is gone; failures are tried again later', async () => {
+	const once = await gw.rpc('cron.add', turn('/echo once', { schedule: { kind: 'at', at: new Date(Date.now() + 300).toISOString() } }));
+	await finished(once.id);
+	equal(await find(once.id), undefined);
+	const bad = await gw.rpc('cron.add', turn('/error invalid'));
+	await gw.rpc('cron.run', { id: bad.id });
+	const [entry] = await finished(bad.id);
+	equal(entry.status, 'error');
+	const { state: after } = await find(bad.id);
+	equal([after.lastStatus, after.consecutiveErrors], ['error', 1]);
+});
+
+test('a system event is in the main session\'s next message; now: the heartbeat tells of it', async () => {
+	const job = await gw.rpc('cron.add', { name: 'rem', schedule: { kind: 'every', everyMs: 3600000 }, payload: { kind: 'systemEvent', text: 'water the plants' },
+		wakeMode: 'next-heartbeat' });
+	await gw.rpc('cron.run', { id: job.id });
+	const [entry] = await finished(job.id);
+	equal([entry.status, entry.summary, entry.deliveryStatus], ['ok', 'water the plants', 'not-requested']);
+	await gw.rpc('cron.update', { id: job.id, patch: { wakeMode: 'now' } });
+	await gw.rpc('cron.run', { id: job.id });
+	await finished(job.id, 2);
+	const last = await gw.rpc('last-heartbeat');
+	equal([last.status, last.channel, last.to], ['sent', 'telegram', '7']);
+	await tg.until('the reminder', () => sent(/water the plants/).length === 1);
+	const { messages } = await gw.rpc('session.history', { session: 'main' });
+	match(JSON.stringify(messages), /System: \[[^\]]*\] water the plants/);
+});
+
+test('wake asks at once; heartbeats can be turned off', async () => {
+	const before = (await gw.rpc('last-heartbeat')).ts;
+	equal(await gw.rpc('wake', { mode: 'now', text: 'the door bell rang' }), { ok: true });
+	const last = await until('a heartbeat', async () => {
+		const h = await gw.rpc('last-heartbeat');
+		return h.ts !== before && h;
+	});
+	match(last.preview, /door bell/);
+	equal(await gw.rpc('set-heartbeats', { enabled: false }), { ok: true, enabled: false });
+	await gw.rpc('wake', { mode: 'now', text: 'again' });
+	const { messages } = await gw.rpc('session.history', { session: 'main' });
+	ok(!/again/.test(JSON.stringify(messages)));
+	await gw.rpc('set-heartbeats', { enabled: true });
+	ok((await gw.rpcRaw('wake', { mode: 'later', text: 'x' })).error);
+	ok((await gw.rpcRaw('set-heartbeats', {})).error);
+});
+
+test('killed at any moment, a run is neither lost nor made twice', async () => {
+	const marks = [];
+	for (let i = 0; i < 6; i++) {
+		const at = new Date(Date.now() + 250).toISOString();
+		marks.push({ mark: `mark${i}x`, id: (await gw.rpc('cron.add', turn(`/echo mark${i}x`,
+			{ name: `mark${i}`, schedule: { kind: 'at', at }, delivery: { mode: 'announce', channel: 'telegram', to: '9' } }))).id });
+		const wait = 200 + i * 25, end = Date.now() + wait;
+		await until('the moment', () => Date.now() >= end);
+		await gw.kill();
+		gw = await new Gateway().start();
+	}
+	for (const { id, mark } of marks) {
+		const list = await finished(id);
+		equal(list.length, 1, mark);
+		equal(list[0].status, 'ok', JSON.stringify(list));
+		await tg.until(mark, () => sent(new RegExp(mark)).length === 1);
+	}
+	equal((await gw.rpc('cron.list')).jobs.filter((j) => /^mark/.test(j.name)), []);
+});
+
+test('what was missed while the gateway was down runs once', async () => {
+	const job = await gw.rpc('cron.add', turn('/echo missed', { schedule: { kind: 'every', everyMs: 1000 }, enabled: false }));
+	await gw.rpc('cron.update', { id: job.id, patch: { enabled: true, schedule: { kind: 'every', everyMs: 3600000, anchorMs: Date.now() + 500 } } });
+	const due = (await find(job.id)).state.nextRunAtMs;
+	await gw.stop();
+	await until('the time to be over', () => Date.now() > due + 200);
+	gw = await new Gateway().start();
+	const list = await finished(job.id);
+	equal(list.length, 1);
+	equal((await find(job.id)).state.nextRunAtMs, due + 3600000);
+});
+
+await done();

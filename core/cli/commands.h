@@ -20,6 +20,7 @@ extern const oc_command oc_cmd_migrate;
 extern const oc_command oc_cmd_models;
 extern const oc_command oc_cmd_module;
 extern const oc_command oc_cmd_onboard;
+extern const oc_command oc_cmd_devices;
 extern const oc_command oc_cmd_pairing;
 extern const oc_command oc_cmd_plugins;
 extern const oc_command oc_cmd_sessions;
@@ -53,6 +54,7 @@ extern const oc_command oc_cmd_module_pack;
 	&oc_cmd_memory, \
 	&oc_cmd_skills, \
 	&oc_cmd_pairing, \
+	&oc_cmd_devices, \
 	&oc_cmd_migrate, \
 	&oc_cmd_daemon, \
 	&oc_cmd_logs, \

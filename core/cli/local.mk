@@ -15,6 +15,7 @@ libocore_la_SOURCES += \
 	%D%/module.c %D%/module_author.c %D%/module_trace.c \
 	%D%/onboard.c \
 	%D%/out.c \
+	%D%/devices.c \
 	%D%/pairing.c \
 	%D%/plugin_command.c %D%/plugin_command.h \
 	%D%/plugins.c %D%/plugins.h \

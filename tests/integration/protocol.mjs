@@ -1,7 +1,7 @@
 // OpenClaw's own protocol, versions 3 and 4: handshake, devices, frames, limits; and the recorded conversations again.
 import fs from 'node:fs';
 import path from 'node:path';
-import { Gateway, cleanup, done, equal, match, ok, state, test, writeConfig } from './lib.mjs';
+import { Gateway, cleanup, cli as run, done, equal, match, ok, state, test, writeConfig } from './lib.mjs';
 import { Claw, Device, connected, everything } from './claw.mjs';
 import { mockProvider } from './mock-provider.mjs';
 import { Replay } from './replay.mjs';
@@ -93,6 +93,19 @@ test('nobody lets in a device with more than he may himself', async () => {
 	equal((await admin.rpc('device.pair.approve', { requestId: asked.error.details.requestId })).device.deviceId, other.id);
 	for (const c of [small, paired, admin])
 		c.close();
+});
+
+test('openclaw devices shows and changes them, with a gateway', async () => {
+	const device = new Device(), c = await connected(gw, { device, client: cli });
+	const listed = JSON.parse(run(['devices', 'list', '--json']).out).paired.find((d) => d.deviceId === device.id);
+	equal(listed.displayName, 'a shell');
+	match(run(['devices', 'list']).out, new RegExp(`${device.id} +a shell +linux +operator`));
+	match(run(['devices', 'rotate', device.id]).out, /Its new token/);
+	equal(run(['devices', 'revoke', device.id]).code, 0);
+	equal(await c.end(), { code: 4001, reason: 'device removed' });
+	equal(run(['devices', 'remove', device.id]).code, 0);
+	equal(run(['devices', 'remove', device.id]).code, 1);
+	match(run(['devices', 'approve', 'no-such']).err, /unknown requestId/);
 });
 
 test('scopes: admin may everything, write may read, read may not write, a node only what nodes may', async () => {

@@ -131,6 +131,9 @@ void oc_agent_set_commands(oc_agent *agent, const oc_agent_commands *commands, v
 
 /* ---- Turns ------------------------------------------------------------------- */
 
+/* What stands in the history as the result of a call that the client makes. */
+#define OC_AGENT_CLIENT_CALL "Handed to the client, which runs it. The result comes with its next message."
+
 typedef struct oc_turn_input {
 	oc_str session;	     /* a key or a name (oc_session_key_resolve); "" the main session */
 	oc_str agent;	     /* id; "" the key's or the default agent */
@@ -142,6 +145,10 @@ typedef struct oc_turn_input {
 	oc_str thinking;     /* off|minimal|low|medium|high, or "" */
 	oc_str extra_system; /* appended to the system prompt */
 	const cJSON *history; /* replaces the stored history for this turn: messages as in the ABI's provider request */
+	bool keep_history;    /* instead it is added to the stored one, before the message and with the same commit */
+	/* [{"name","description"?,"parameters"?}], tools that the client runs itself: a call of one ends the turn, and DONE's data has
+	 * "clientCalls":[{"id","name","arguments"}]. NULL: none. */
+	const cJSON *client_tools;
 	uint64_t timeout_ms; /* of the whole turn; 0: agents.defaults.timeoutSeconds */
 	int64_t max_tokens;  /* 0: the model's */
 	double temperature;  /* used when has_temperature */

@@ -132,6 +132,17 @@ bool oc_context_is_group(const oc_turn *turn)
 	return strcmp(kind, "group") == 0 || strcmp(kind, "channel") == 0 || strcmp(kind, "thread") == 0;
 }
 
+/* The agent's tools, then those that the client runs. NULL: no memory. */
+static char *all_tools(const oc_turn *turn, const char *own)
+{
+	if (cJSON_GetArraySize(turn->client_tools) == 0)
+		return oc_strdup(own);
+	oc_auto_free char *theirs = oc_json_print(turn->client_tools);
+	if (theirs == NULL || own[0] == 0)
+		return theirs != NULL ? oc_strdup(theirs) : NULL;
+	return oc_asprintf("%.*s,%s", (int)strlen(own) - 1, own, theirs + 1);
+}
+
 /* Prompt and tools: once for each model a turn uses, so that the beginning of its requests stays the same. */
 oc_status oc_context_system(oc_turn *turn, oc_err *err)
 {
@@ -141,7 +152,10 @@ oc_status oc_context_system(oc_turn *turn, oc_err *err)
 	oc_status status = turn->no_tools ? OC_OK : oc_policy_tools_json(turn, &tools, err);
 	if (status != OC_OK)
 		return status;
-	turn->tools_json = oc_turn_text(turn, tools != NULL ? tools : "");
+	oc_auto_free char *all = all_tools(turn, tools != NULL ? tools : "");
+	if (all == NULL)
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot describe the tools to the model");
+	turn->tools_json = oc_turn_text(turn, all);
 	oc_auto_free char *system = oc_prompt_build(turn, oc_context_is_group(turn));
 	if (system == NULL)
 		return oc_fail(err, OC_E_LIMIT, "shorten the files of the workspace", "the system prompt is too long");

@@ -130,12 +130,14 @@ static void finish(oc_toolset *set)
 	bool more = oc_take_steering(turn);
 	if (turn->state != OC_TURN_RUNNING)
 		return;
-	if (turn->yielded && !more) {
-		turn->stop_reason = "yield";
+	if ((turn->yielded || turn->client_calls != NULL) && !more) {
+		turn->stop_reason = turn->client_calls != NULL ? "tool_calls" : "yield";
 		oc_turn_succeed(turn);
 		return;
 	}
 	turn->yielded = false;
+	cJSON_Delete(turn->client_calls); /* somebody said something else meanwhile: the model goes on with that */
+	turn->client_calls = NULL;
 	oc_turn_call_model(turn);
 }
 
@@ -194,8 +196,8 @@ static void on_done(void *arg, oc_toolrun *run)
 	slot_over(s);
 }
 
-/* The result of a call that is not made, and why. */
-static void not_made(slot *s, const char *why)
+/* The result of a call that is not made here, and why. */
+static void answer_call(slot *s, const char *why, bool refused)
 {
 	oc_toolrun *run = oc_alloc(sizeof *run);
 	oc_err err = {0};
@@ -205,7 +207,7 @@ static void not_made(slot *s, const char *why)
 		run->call_id = oc_strdup(oc_json_str(s->part, "id", ""));
 		run->tool = oc_strdup(oc_json_str(s->part, "name", ""));
 		run->content = cJSON_CreateArray();
-		run->is_error = run->blocked = true;
+		run->is_error = run->blocked = refused;
 	}
 	if (run == NULL || part == NULL || run->call_id == NULL || run->tool == NULL || run->content == NULL) {
 		oc_toolrun_free(run);
@@ -219,6 +221,32 @@ static void not_made(slot *s, const char *why)
 	part = NULL;
 	s->run = run;
 	slot_over(s);
+}
+
+static void not_made(slot *s, const char *why)
+{
+	answer_call(s, why, true);
+}
+
+static bool is_clients(const oc_turn *turn, const char *tool)
+{
+	const cJSON *t;
+	cJSON_ArrayForEach(t, turn->client_tools) if (strcmp(oc_json_str(t, "name", ""), tool) == 0) return true;
+	return false;
+}
+
+/* A tool of the client's: it gets the call, and what comes of it is said with its next message. */
+static void hand_over(slot *s)
+{
+	oc_turn *turn = s->set->turn;
+	if (turn->client_calls == NULL)
+		turn->client_calls = cJSON_CreateArray();
+	cJSON *call = cJSON_Duplicate(s->part, true);
+	if (call != NULL && turn->client_calls != NULL && cJSON_AddItemToArray(turn->client_calls, call))
+		cJSON_DeleteItemFromObjectCaseSensitive(call, "type");
+	else
+		cJSON_Delete(call);
+	answer_call(s, OC_AGENT_CLIENT_CALL, false);
 }
 
 static void start(slot *s)
@@ -236,6 +264,10 @@ static void start(slot *s)
 		return; /* a listener ended the turn */
 	if (turn->aside == NULL)
 		oc_shown_tool(turn, oc_json_str(s->part, "name", ""), args);
+	if (is_clients(turn, oc_json_str(s->part, "name", ""))) {
+		hand_over(s);
+		return;
+	}
 	if (times_seen(turn, s->call_hash) >= REPEAT_TELL) {
 		turn->loop_warnings++;
 		not_made(s, "Not run: you made this very call several times and got the same result each time. Use that "

@@ -40,6 +40,8 @@ void oc_turn_unref(oc_turn *turn)
 	oc_sbuf_free(&turn->reply);
 	cJSON_Delete(turn->media);
 	cJSON_Delete(turn->history);
+	cJSON_Delete(turn->client_tools);
+	cJSON_Delete(turn->client_calls);
 	cJSON_Delete(turn->assembled);
 	cJSON_Delete(turn->deliver);
 	cJSON_Delete(turn->sender);

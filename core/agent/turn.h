@@ -185,6 +185,8 @@ struct oc_turn {
 	oc_turn_step step;
 	const char *calls_json; /* the answer whose calls run */
 	cJSON *calls; /* an answer whose tools run when it is committed */
+	bool keep_history; /* history comes into the store, and is then read from there */
+	cJSON *client_tools, *client_calls; /* what the client can run; calls it is asked for, which end the turn */
 	bool yielded; /* a tool asked for the end of the turn: no model call after these results */
 	void (*store_next)(oc_turn *turn);
 	oc_toolset *toolset;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/agent/commands.h"
+#include "core/agent/history.h"
 #include "core/agent/reset.h"
 #include "core/agent/subagent.h"
 #include "core/agent/take.h"
@@ -129,7 +130,7 @@ char *oc_turn_input_json(const oc_turn *turn)
 		oc_json_opt(o, "summary", oc_sbuf_view(&turn->summary).p);
 	}
 	oc_json_opt(o, "preview", oc_preview_message(turn));
-	if (turn->history != NULL)
+	if (turn->history != NULL || turn->client_tools != NULL)
 		(void)oc_json_set_bool(o, "ownHistory", true);
 	if (turn->no_tools)
 		(void)oc_json_set_bool(o, "noTools", true);
@@ -154,6 +155,25 @@ static void expire_session(oc_turn *turn, oc_batch *b)
 	oc_batch_session_reset(b, turn->session, why);
 }
 
+/* From here on it is the session's. */
+static void put_history(oc_turn *turn, oc_batch *b)
+{
+	const cJSON *m;
+	cJSON_ArrayForEach(m, turn->history)
+	{
+		const char *role = oc_json_str(m, "role", "user");
+		bool tool = strcmp(role, "tool") == 0, assistant = strcmp(role, "assistant") == 0;
+		const cJSON *content = oc_json_get(m, "content");
+		oc_auto_free char *json = oc_json_print(content), *text = oc_turn_text_of_parts(content);
+		oc_batch_message(b, turn->session, tool ? "tool_result" : assistant ? "agent_response" : "message_received",
+				 &(oc_message){.role = role, .content_json = json, .text = text,
+					       .tool_call_id = tool ? oc_json_str(m, "toolCallId", "") : NULL,
+					       .tokens = json != NULL ? oc_history_tokens(json) : 0});
+	}
+	cJSON_Delete(turn->history);
+	turn->history = NULL;
+}
+
 static oc_status commit_accept(oc_turn *turn, oc_err *err)
 {
 	oc_agent *agent = turn->agent;
@@ -175,6 +195,8 @@ static oc_status commit_accept(oc_turn *turn, oc_err *err)
 		oc_auto_free char *input = oc_turn_input_json(turn);
 		oc_batch_run_put(b, turn->run, turn->session, turn->idempotency, input);
 		expire_session(turn, b);
+		if (turn->keep_history)
+			put_history(turn, b);
 		/* Nobody is before it and no hook wants a say: the message goes into the history with the same commit. */
 		if (oc_lane_is_first(turn) && !oc_turn_wants_hooks_before(agent) && turn->slash == NULL &&
 		    cJSON_GetArraySize(turn->media) == 0 &&
@@ -215,7 +237,8 @@ static bool copy_input(oc_turn *turn, const oc_turn_input *in, const oc_inbox_re
 		cJSON **to;
 		const cJSON *from;
 	} trees[] = {{&turn->media, in->media}, {&turn->history, in->history}, {&turn->deliver, in->deliver},
-		     {&turn->sender, in->sender}};
+		     {&turn->sender, in->sender},
+		     {&turn->client_tools, in->client_tools}};
 	for (size_t i = 0; i < sizeof trees / sizeof *trees; i++)
 		if (trees[i].from != NULL && (*trees[i].to = cJSON_Duplicate(trees[i].from, true)) == NULL)
 			return false;
@@ -256,6 +279,7 @@ static oc_turn *new_turn(oc_agent *agent, const oc_turn_input *in, const oc_inbo
 	turn->temperature = in->temperature;
 	turn->has_temperature = in->has_temperature;
 	turn->no_tools = in->no_tools;
+	turn->keep_history = in->keep_history;
 	/* A job that runs at night should rather be done by another model than not at all. */
 	turn->model_strict = in->model.n > 0 && (in->origin == NULL || strcmp(in->origin, "cron") != 0);
 	turn->on_event = in->on_event;

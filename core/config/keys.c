@@ -59,7 +59,7 @@ static const char gateway_keys[] =
 	"		chatCompletions object\n"
 	"			enabled boolean !bad=false # POST /v1/chat/completions\n"
 	"			* any\n"
-	"		responses object !none\n"
+	"		responses object\n"
 	"			enabled boolean !bad=false # POST /v1/responses\n"
 	"			* any\n"
 	"	securityHeaders object !none\n"

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/gateway/openai.h"
 #include "core/gateway/proto.h"
 
 typedef void (*route_fn)(oc_gateway *gw, oc_http_req *req);
@@ -136,7 +137,7 @@ static void front(oc_gateway *gw, oc_http_req *req)
 			OC_STR("The OpenClaw gateway is running.\n\n"
 			       "Talk to it:  openclaw agent -m \"hello\"\n"
 			       "Its state:   openclaw status\n"
-			       "For clients: POST /rpc, /ws (JSON-RPC 2.0), POST /v1/chat/completions (OpenAI's API)\n"));
+			       "For clients: POST /rpc, /ws (JSON-RPC 2.0), /v1/chat/completions, /v1/responses (OpenAI's APIs)\n"));
 }
 
 static const struct route proto_route = {"/__openclaw__/ws", "GET", true, 0, oc_proto_open};
@@ -148,8 +149,10 @@ static const struct route routes[] = {
 	{"/readyz", "GET, HEAD", true, 0, ready},
 	{"/rpc", "POST", false, 1u << 20, rpc},
 	{"/ws", "GET", true, 0, ws},
-	{"/v1/chat/completions", "POST", false, 20u << 20, oc_gateway_completions},
+	{"/v1/chat/completions", "POST", false, OC_OPENAI_BODY_MAX, oc_gateway_completions},
+	{"/v1/responses", "POST", false, OC_OPENAI_BODY_MAX, oc_gateway_responses},
 	{"/v1/models", "GET, HEAD", false, 0, oc_gateway_models},
+	{"/v1/models/", "GET, HEAD", false, 0, oc_gateway_models}, /* and what is below */
 	{"/metrics", "GET, HEAD", false, 0, metrics},
 	{"/", "GET, HEAD", true, 0, front},
 };
@@ -162,9 +165,12 @@ static bool is_upgrade(const oc_http_req *req)
 
 static const struct route *find(oc_str path)
 {
-	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-		if (oc_str_eqz(path, routes[i].path))
+	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+		const char *p = routes[i].path;
+		size_t n = strlen(p);
+		if (oc_str_eqz(path, p) || (n > 1 && p[n - 1] == '/' && oc_str_starts(path, p)))
 			return &routes[i];
+	}
 	return NULL;
 }
 

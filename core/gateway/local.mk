@@ -15,6 +15,7 @@ libocore_la_SOURCES += \
 	%D%/methods_system.c \
 	%D%/metrics.c \
 	%D%/notify.c %D%/notify.h \
+	%D%/openai.c %D%/openai.h \
 	%D%/plugin_auth.c \
 	%D%/plugin_events.c \
 	%D%/plugin_host.c %D%/plugin_host.h \
@@ -23,5 +24,5 @@ libocore_la_SOURCES += \
 	%D%/plugins_http.c \
 	%D%/plugins_method.c \
 	%D%/proto.c %D%/proto.h \
-	%D%/rpc.c \
+	%D%/responses.c %D%/rpc.c \
 	%D%/runtime.c %D%/runtime.h

@@ -87,6 +87,122 @@ test('errors carry status, code and words', async () => {
 	equal(refused.status, 401);
 });
 
+const weather = { type: 'function', name: 'get_weather', description: 'weather', parameters: { type: 'object', properties: { city: { type: 'string' } } } };
+const nested = { type: 'function', function: { name: 'get_weather', description: 'weather', parameters: weather.parameters } };
+const call = '/tool get_weather {"city":"Berlin"}';
+
+test('a function of the client: the call is the answer, its result goes on', async () => {
+	const messages = user(call);
+	const r = await client.chat.completions.create({ model: 'openclaw', messages, tools: [nested] });
+	const choice = r.choices[0];
+	equal(choice.finish_reason, 'tool_calls');
+	equal(choice.message.tool_calls.length, 1);
+	const asked = choice.message.tool_calls[0];
+	equal([asked.type, asked.function.name, JSON.parse(asked.function.arguments)], ['function', 'get_weather', { city: 'Berlin' }]);
+	messages.push(choice.message, { role: 'tool', tool_call_id: asked.id, content: '/echo {"t":20}' });
+	const after = await client.chat.completions.create({ model: 'openclaw', messages, tools: [nested] });
+	match(after.choices[0].message.content, /"t":20/);
+	const stream = client.chat.completions.stream({ model: 'openclaw', messages: user(call), tools: [nested] });
+	const end = await stream.finalChatCompletion();
+	equal(end.choices[0].finish_reason, 'tool_calls');
+	equal(JSON.parse(end.choices[0].message.tool_calls[0].function.arguments), { city: 'Berlin' });
+});
+
+test('responses: a text, its object and its usage', async () => {
+	const r = await client.responses.create({ model: 'openclaw', input: '/echo plain words', instructions: 'Be brief.' });
+	equal([r.object, r.status, r.error, r.output.length, r.output[0].type, r.output[0].role], ['response', 'completed', null, 1, 'message', 'assistant']);
+	match(r.output_text, /plain words/);
+	match(r.id, /^resp_/);
+	ok(r.usage.total_tokens === r.usage.input_tokens + r.usage.output_tokens && r.usage.total_tokens > 0);
+	equal((await client.models.retrieve('openclaw/main')).id, 'openclaw/main');
+	equal((await client.models.retrieve('nothing').catch((e) => e)).status, 404);
+});
+
+test('responses: the stream\'s events in order, numbered, ending with the whole', async () => {
+	const types = [];
+	let n = 0;
+	let text = '';
+	for await (const e of await client.responses.create({ model: 'openclaw', input: '/slow 4 20ms', stream: true })) {
+		equal(e.sequence_number, n++);
+		if (types.at(-1) !== e.type)
+			types.push(e.type);
+		text += e.type === 'response.output_text.delta' ? e.delta : '';
+		if (e.type === 'response.completed')
+			equal(e.response.output[0].content[0].text, text);
+	}
+	equal(types.map((t) => t.slice('response.'.length)), ['created', 'in_progress', 'output_item.added', 'content_part.added', 'output_text.delta',
+		'output_text.done', 'content_part.done', 'output_item.done', 'completed']);
+	const helper = client.responses.stream({ model: 'openclaw', input: '/echo with the helper' });
+	match((await helper.finalResponse()).output_text, /with the helper/);
+});
+
+test('responses: items are the history, previous_response_id goes on', async () => {
+	const first = await client.responses.create({ model: 'openclaw', input: [
+		{ role: 'developer', content: 'Be brief.' }, { role: 'user', content: 'one' }, { role: 'assistant', content: [{ type: 'output_text', text: 'two', annotations: [] }] },
+		{ type: 'reasoning', id: 'rs_1', summary: [] }, { role: 'user', content: [{ type: 'input_text', text: '[test] /context' }] }] });
+	match(first.output_text, /3 messages \(2 user, 1 assistant/);
+	const second = await client.responses.create({ model: 'openclaw', input: '[test] /context', previous_response_id: first.id });
+	match(second.output_text, /5 messages \(3 user, 2 assistant/);
+	const third = await client.responses.create({ model: 'openclaw', input: '[test] /context', previous_response_id: second.id });
+	match(third.output_text, /7 messages/);
+	const other = await client.responses.create({ model: 'openclaw', input: '[test] /context' });
+	match(other.output_text, /1 messages/);
+	const lost = await client.responses.create({ model: 'openclaw', input: 'x', previous_response_id: 'resp_0' }).catch((e) => e);
+	equal([lost.status, lost.code], [404, 'previous_response_not_found']);
+});
+
+test('responses: functions of the client, flat and nested, as one answer and as a stream', async () => {
+	for (const tool of [weather, nested]) {
+		const r = await client.responses.create({ model: 'openclaw', input: call, tools: [tool] });
+		equal(r.output.map((o) => o.type), ['function_call']);
+		equal([r.output[0].name, JSON.parse(r.output[0].arguments)], ['get_weather', { city: 'Berlin' }]);
+		const after = await client.responses.create({ model: 'openclaw', previous_response_id: r.id, tools: [tool],
+			input: [{ type: 'function_call_output', call_id: r.output[0].call_id, output: '/echo {"t":20}' }] });
+		match(after.output_text, /"t":20/);
+	}
+	const items = [{ role: 'user', content: call }];
+	const end = await client.responses.stream({ model: 'openclaw', input: items, tools: [weather] }).finalResponse();
+	equal(end.output.map((o) => o.type), ['function_call']);
+	items.push(...end.output, { type: 'function_call_output', call_id: end.output[0].call_id, output: '/echo {"t":21}' });
+	const last = await client.responses.create({ model: 'openclaw', input: items, tools: [weather] });
+	match(last.output_text, /"t":21/);
+	const { messages } = await gw.rpc('session.history', { session: `openai:${last.id.slice(5, 41)}` });
+	equal(messages.map((m) => m.role), ['user', 'assistant', 'tool', 'user', 'assistant']);
+	match(messages[3].content[0].text, /^\[Result of get_weather, call [^\]]+\]\n.*"t":21/);
+});
+
+test('responses: what is wrong is said with its place', async () => {
+	const fails = async (body, status, pattern) => {
+		const error = await client.responses.create({ model: 'openclaw', input: 'x', ...body }).then(() => null, (e) => e);
+		ok(error, 'must fail');
+		equal(error.status, status, error.message);
+		match(error.message, pattern);
+	};
+	await fails({ input: undefined }, 400, /input must be/);
+	await fails({ input: [] }, 400, /must end with a user message/);
+	await fails({ input: [{ type: 'web_search_call' }] }, 400, /input\[0\]: items of type "web_search_call"/);
+	await fails({ input: [{ role: 'robot', content: 'x' }] }, 400, /"robot"/);
+	await fails({ input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'http://x/y.png' }] }] }, 400, /data: URL/);
+	await fails({ input: [{ type: 'function_call_output', output: 'x' }] }, 400, /call_id/);
+	await fails({ tools: [{ type: 'web_search' }] }, 400, /only functions/);
+	await fails({ tools: [{ type: 'function', name: 'exec' }] }, 400, /a tool "exec" of its own/);
+	await fails({ tools: [weather, weather] }, 400, /two of the name/);
+	await fails({ tools: [{ ...weather, name: 'a b' }] }, 400, /tools\[0\]\.name/);
+	await fails({ tools: [weather], tool_choice: { type: 'function', name: 'other' } }, 400, /none of the tools/);
+	await fails({ tool_choice: 'required' }, 400, /there are no tools/);
+	await fails({ model: 'gpt-9' }, 404, /no such model/);
+	await fails({ input: '/error auth' }, 502, /./);
+	const failed = [];
+	for await (const e of await client.responses.create({ model: 'openclaw', input: '/slow 400 5ms', stream: true })) {
+		failed.push(e.type);
+		if (failed.filter((t) => t.endsWith('delta')).length === 2)
+			break;
+	}
+	await until('the run to end', async () => (await gw.rpc('agent.status', {})).runs.length === 0, 5000);
+	const none = await client.responses.create({ model: 'openclaw', input: call, tools: [weather], tool_choice: 'none' });
+	equal(none.output.map((o) => o.type), ['message']);
+});
+
 test('an answer that the provider cut off is continued in the same stream', async () => {
 	const stream = client.chat.completions.stream({ model: 'openclaw', messages: user('/error cut') });
 	const text = await stream.finalContent();

@@ -492,78 +492,104 @@ static int module_disable(const oc_args *args)
 typedef struct doctor {
 	const char *only; /* one module */
 	cJSON *findings;
+	cJSON *running; /* as the gateway of this state folder has them; NULL: none runs */
 	unsigned seen, bad;
 } doctor;
 
-static void finding(doctor *d, const oc_module *m, const char *level, const char *message, const char *remedy)
+static void finding(doctor *d, const char *name, const char *path, const char *level, const char *message, const char *remedy)
 {
 	cJSON *o = cJSON_CreateObject();
 
 	if (o == NULL)
 		return;
-	(void)oc_json_set_str(o, "name", oc_module_name(m));
+	(void)oc_json_set_str(o, "name", name);
 	(void)oc_json_set_str(o, "level", level);
-	(void)oc_json_set_str(o, "path", oc_module_path(m));
+	(void)oc_json_set_str(o, "path", path);
 	(void)oc_json_set_str(o, "message", message);
 	(void)oc_json_set_str(o, "remedy", remedy);
 	(void)cJSON_AddItemToArray(d->findings, o);
 	d->bad += strcmp(level, "problem") == 0;
 }
 
+static bool in_state(const cJSON *row, const char *state)
+{
+	return strcmp(oc_json_str(row, "state", ""), state) == 0;
+}
+
+/* The gateway has something against it. */
+static bool ails(const cJSON *row)
+{
+	return oc_json_str(row, "reason", "")[0] != 0 && !in_state(row, "disabled") && !in_state(row, "started");
+}
+
+/* What the gateway knows of it, taken out of its list; the caller's. */
+static cJSON *take_row(doctor *d, const char *name, const char *path)
+{
+	cJSON *row;
+
+	cJSON_ArrayForEach(row, d->running)
+		if (strcmp(oc_json_str(row, "name", ""), name) == 0 && strcmp(oc_json_str(row, "path", ""), path) == 0)
+			return cJSON_DetachItemViaPointer(d->running, row);
+	return NULL;
+}
+
+static void tell_row(doctor *d, const cJSON *row)
+{
+	finding(d, oc_json_str(row, "name", ""), oc_json_str(row, "path", ""), "problem", oc_json_str(row, "reason", ""),
+		oc_json_str(row, "remedy", ""));
+}
+
+/* One answer of each: what happened to it in the gateway says most, then what is wrong with the file that lies there now. */
 static bool examine(void *arg, oc_module *m)
 {
 	doctor *d = arg;
+	const char *name = oc_module_name(m), *path = oc_module_path(m);
+	oc_module_state state = oc_module_get_state(m);
 	oc_err err = {0};
 
-	if (d->only != NULL && strcmp(oc_module_name(m), d->only) != 0)
+	if (d->only != NULL && strcmp(name, d->only) != 0)
 		return true;
 	d->seen++;
-	switch (oc_module_get_state(m)) {
-	case OC_MODULE_REFUSED:
-	case OC_MODULE_QUARANTINED:
-		finding(d, m, "problem", oc_module_reason(m), oc_module_remedy(m));
-		break;
-	case OC_MODULE_DISABLED:
-		finding(d, m, "note", oc_module_reason(m), oc_module_remedy(m));
-		break;
-	default:
-		/* As far as can be told without running it for real; and what gets a process of its own is not loaded into this one. */
-		if (oc_module_isolated(m))
-			finding(d, m, "ok", "in order as far as its manifest goes; it runs in a process of its own", "");
-		else if (oc_module_check(m, &err) != OC_OK)
-			finding(d, m, "problem", err.text, err.remedy);
-		else
-			finding(d, m, "ok", "in order", "");
-		break;
-	}
+	oc_auto_json cJSON *row = take_row(d, name, path);
+	if (ails(row))
+		tell_row(d, row);
+	else if (state == OC_MODULE_REFUSED || state == OC_MODULE_QUARANTINED)
+		finding(d, name, path, "problem", oc_module_reason(m), oc_module_remedy(m));
+	else if (state == OC_MODULE_DISABLED)
+		finding(d, name, path, "note", oc_module_reason(m), oc_module_remedy(m));
+	else if (in_state(row, "started"))
+		finding(d, name, path, "ok", oc_module_isolated(m) ? "runs, in a process of its own" : "runs", "");
+	else if (oc_module_isolated(m)) /* its code is not let into this process */
+		finding(d, name, path, "ok", "in order as far as its manifest goes; the gateway looks at its code, in a process of its own", "");
+	else if (oc_module_check(m, &err) != OC_OK) /* as far as can be told without running it for real */
+		finding(d, name, path, "problem", err.text, err.remedy);
+	else
+		finding(d, name, path, "ok", "in order", "");
 	return true;
 }
 
-/* What a running gateway had to complain about. */
 static void ask_gateway(doctor *d)
 {
 	oc_auto_json cJSON *result = NULL;
-	const cJSON *m;
 
-	if (!oc_remote_alive() || oc_remote_call("modules.doctor", NULL, 0, &result, NULL) != OC_OK)
-		return;
-	cJSON_ArrayForEach(m, oc_json_get(result, "modules")) {
-		const char *state = oc_json_str(m, "state", ""), *name = oc_json_str(m, "name", "");
-		cJSON *o;
+	if (oc_remote_alive() && oc_remote_call("modules.list", NULL, 0, &result, NULL) == OC_OK)
+		d->running = cJSON_DetachItemFromObjectCaseSensitive(result, "modules");
+}
 
-		if (strcmp(state, "disabled") == 0 || (d->only != NULL && strcmp(name, d->only) != 0))
+/* Those that only the gateway has: plugins, for one. */
+static void examine_rest(doctor *d)
+{
+	const cJSON *row;
+
+	cJSON_ArrayForEach(row, d->running) {
+		if (d->only != NULL && strcmp(oc_json_str(row, "name", ""), d->only) != 0)
 			continue;
-		o = cJSON_CreateObject();
-		if (o == NULL)
-			return;
-		(void)oc_json_set_str(o, "name", name);
-		(void)oc_json_set_str(o, "level", "problem");
-		(void)oc_json_set_str(o, "state", state);
-		(void)oc_json_set_str(o, "path", oc_json_str(m, "path", ""));
-		(void)oc_json_set_str(o, "message", oc_json_str(m, "reason", ""));
-		(void)oc_json_set_str(o, "remedy", oc_json_str(m, "remedy", ""));
-		(void)cJSON_AddItemToArray(d->findings, o);
-		d->bad++;
+		d->seen += d->only != NULL || ails(row);
+		if (ails(row))
+			tell_row(d, row);
+		else if (d->only != NULL)
+			finding(d, d->only, "", in_state(row, "disabled") ? "note" : "ok",
+				in_state(row, "disabled") ? oc_json_str(row, "reason", "") : "runs", oc_json_str(row, "remedy", ""));
 	}
 }
 
@@ -591,12 +617,14 @@ static int module_doctor(const oc_args *args)
 	int rc;
 
 	if (st == OC_OK) {
-		oc_modules_each(v.modules, examine, &d);
 		ask_gateway(&d);
+		oc_modules_each(v.modules, examine, &d);
+		examine_rest(&d);
 		if (d.only != NULL && d.seen == 0)
 			st = no_such_module(d.only, &err);
 	}
 	view_close(&v);
+	cJSON_Delete(d.running);
 	if (st != OC_OK) {
 		cJSON_Delete(d.findings);
 		return oc_cli_fail(&err);
@@ -685,10 +713,10 @@ static const oc_command disable_command = {
 static const oc_command reload_command = {
 	.name = "reload",
 	.args = "NAME",
-	.summary = "start a module anew, with its settings and file as they are now",
-	.help = "For a running gateway, which goes on.  A module in a process of its own gets a new process, and a quarantine ends.\n"
-		"One inside the gateway is handed its new settings; its code stays as it was loaded.  A file that was replaced runs\n"
-		"only after \"openclaw module enable NAME\".\n",
+	.summary = "let a module take its settings and file as they are now",
+	.help = "For a running gateway, which goes on.  A module is handed settings that are new, if it can take them as it runs;\n"
+		"without any, one in a process of its own gets a new process.  A quarantine ends.  The code of one inside the gateway\n"
+		"stays as it was loaded; a file that was replaced runs only after \"openclaw module enable NAME\".\n",
 	.opts = json_opt,
 	.min_args = 1,
 	.max_args = 1,
@@ -698,7 +726,8 @@ static const oc_command doctor_command = {
 	.name = "doctor",
 	.args = "[NAME]",
 	.summary = "what keeps modules from running, and what to do",
-	.help = "Checks files, manifests and hashes, and loads the code of enabled modules as far as their interfaces.\n"
+	.help = "Checks files, manifests and hashes, says what a running gateway has against a module, and loads the code of enabled\n"
+		"modules that run inside the gateway as far as their interfaces.\n"
 		"Exit code 1 when there is a problem.\n",
 	.opts = json_opt,
 	.max_args = 1,

@@ -139,7 +139,9 @@ static void run_posted(void *arg)
 		}
 		visit = oc_visit_begin(j.module);
 		began = j.module->trace != NULL ? oc_now_ns() : 0;
+		oc_visit_set_call("post");
 		j.fn(j.arg);
+		oc_visit_set_call(NULL);
 		watched(j.module, "post", began);
 		oc_visit_end(j.module, visit);
 	}
@@ -191,8 +193,10 @@ static void work_done(void *arg, oc_status status)
 	if (j.module->registry != NULL) {
 		visit = oc_visit_begin_untimed(j.module);
 		began = j.module->trace != NULL ? oc_now_ns() : 0;
+		oc_visit_set_call("work");
 		if (j.done != NULL)
 			j.done(j.arg, status);
+		oc_visit_set_call(NULL);
 		watched(j.module, "work", began);
 		oc_visit_end(j.module, visit);
 		j.module->n_works--;
@@ -277,7 +281,9 @@ static void time_passed(void *arg)
 	uint64_t began;
 
 	began = m->trace != NULL ? oc_now_ns() : 0;
+	oc_visit_set_call("timer");
 	w->on_time(w->arg); /* w may be gone */
+	oc_visit_set_call(NULL);
 	watched(m, "timer", began);
 	oc_visit_end(m, visit);
 }
@@ -290,7 +296,9 @@ static void fd_ready(void *arg, uint32_t events)
 	uint64_t began;
 
 	began = m->trace != NULL ? oc_now_ns() : 0;
+	oc_visit_set_call("fd");
 	w->on_fd(w->arg, events);
+	oc_visit_set_call(NULL);
 	watched(m, "fd", began);
 	oc_visit_end(m, visit);
 }

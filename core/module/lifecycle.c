@@ -159,7 +159,9 @@ static oc_status run_init(oc_module *m, oc_err *err)
 	m->inited = true; /* what it posts in init is for this instance */
 	began = oc_now_ns();
 	visit = oc_visit_begin(m);
+	oc_visit_set_call("init");
 	st = m->desc.init(oc_host_table(), m, oc_str_of(m->config), &m->inst);
+	oc_visit_set_call(NULL);
 	oc_visit_end(m, visit);
 	m->init_us = (oc_now_ns() - began) / 1000;
 	if (m->isolated)
@@ -312,7 +314,9 @@ static void finish(oc_module *m)
 	m->stop_timer = NULL;
 	m->fini_due = false;
 	visit = oc_visit_begin(m);
+	oc_visit_set_call("fini");
 	m->desc.fini(m->inst);
+	oc_visit_set_call(NULL);
 	oc_visit_end(m, visit);
 	oc_owner_sweep(m->owner);
 	m->state_event_waiting = false; /* the sweep took it */
@@ -635,7 +639,9 @@ oc_status oc_module_hand_settings(oc_module *m, char *text)
 
 	if (m->desc.reload != NULL) {
 		visit = oc_visit_begin(m);
+		oc_visit_set_call("reload");
 		st = m->desc.reload(m->inst, oc_str_of(text));
+		oc_visit_set_call(NULL);
 		oc_visit_end(m, visit);
 	}
 	if (st == OC_OK) {

@@ -14,7 +14,10 @@ const SOURCE = `
 #include <string.h>
 OC_MODULE_MANIFEST("module.json");
 static const oc_host_api *host;
-static oc_status init(const oc_host_api *h, oc_self *s, oc_str c, void **r) { (void)c; (void)s; host = h; *r = &host; return OC_OK; }
+static __attribute__((noinline)) void null(volatile int *p) { *p = 1; }
+static oc_self *self;
+static void on_time(void *arg) { (void)arg; null(NULL); }
+static oc_status init(const oc_host_api *h, oc_self *s, oc_str c, void **r) { self = s; if (strstr(c.p, "init")) null(NULL); host = h; *r = &host; return OC_OK; }
 static void fini(void *i) { (void)i; }
 static oc_str tools(void *i)
 {
@@ -22,13 +25,13 @@ static oc_str tools(void *i)
 	return OC_STR("[{\\"name\\":\\"crash\\",\\"description\\":\\"Crashes\\",\\"parameters\\":{\\"type\\":\\"object\\"}}]");
 }
 static __attribute__((noinline)) int deep(volatile char *p) { volatile char big[4096]; big[0] = *p; return deep(big) + big[1]; }
-static __attribute__((noinline)) void null(volatile int *p) { *p = 1; }
 static void invoke(void *i, oc_call *c, oc_str t, oc_str a, oc_str x)
 {
 	(void)i; (void)t; (void)x;
 	if (strstr(a.p, "segv")) null(NULL);
 	if (strstr(a.p, "stack")) { volatile char one = 0; deep(&one); }
 	if (strstr(a.p, "abort")) abort();
+	if (strstr(a.p, "timer")) (void)host->timer(self, 1, 0, on_time, NULL);
 	host->call_done(c, OC_OK, OC_STR("{\\"content\\":[{\\"type\\":\\"text\\",\\"text\\":\\"alive\\"}]}"));
 }
 static const oc_tool_vtbl v = {.struct_size = sizeof(v), .tools = tools, .invoke = invoke};
@@ -68,16 +71,31 @@ test('a crash ends the gateway, and a report names the module and the call', asy
 	match(gw.log, /module: crasher/);
 });
 
-test('also when its stack runs out, and when it aborts', async () => {
-	for (const [how, signal] of [['stack', 'SIGSEGV'], ['abort', 'SIGABRT']]) {
-		gw = await new Gateway().start();
-		equal((await gw.rpc('modules.info', { name: 'crasher' })).state, 'started');
-		await run(how);
+test('also when its stack runs out, when it aborts, in a timer and in its init', async () => {
+	for (const [how, signal, call] of [['stack', 'SIGSEGV', 'tool invoke'], ['abort', 'SIGABRT', 'tool invoke'], ['timer', 'SIGSEGV', 'timer'], ['init', 'SIGSEGV', 'init']]) {
+		equal(cli(['module', 'enable', 'crasher', '--yes']).code, 0); // or it would be in quarantine by now
+		equal(cli(['config', 'set', 'modules.entries.crasher.isolation', 'inprocess']).code, 0);
+		const seen = reports();
+		if (how === 'init') {
+			equal(cli(['config', 'set', 'modules.entries.crasher.config.at', 'init']).code, 0);
+			gw = new Gateway();
+			await gw.start().catch(() => {});
+		} else {
+			gw = await new Gateway().start();
+			equal((await gw.rpc('modules.info', { name: 'crasher' })).state, 'started');
+			await run(how);
+		}
 		equal((await gw.exited).signal, signal);
+		const fresh = reports().filter((name) => !seen.includes(name));
+		equal(fresh.length, 1);
+		match(fs.readFileSync(path.join(state, 'logs', fresh[0]), 'utf8'), new RegExp(`^module: crasher\ncall: ${call}\n`, 'm'));
 	}
-	equal(reports().length, 3);
-	for (const name of reports())
-		match(fs.readFileSync(path.join(state, 'logs', name), 'utf8'), /^module: crasher\n/m);
+	equal(cli(['config', 'unset', 'modules.entries.crasher.config']).code, 0);
+	for (const how of ['segv', 'abort']) { // the third within an hour, with that of init
+		gw = await new Gateway().start();
+		await run(how);
+		ok((await gw.exited).signal);
+	}
 });
 
 test('after three it is in quarantine, and the gateway runs without it', async () => {

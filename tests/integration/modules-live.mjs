@@ -24,6 +24,7 @@ const list = async () => (await gw.rpc('modules.list')).modules;
 const module = async (name) => (await list()).find((m) => m.name === name);
 const info = (name) => gw.rpc('modules.info', { name });
 const state_is = (name, wanted) => until(`${name} to be ${wanted}`, async () => (await module(name))?.state === wanted);
+const state_is_one_of = (wanted) => until(`rude to be ${wanted}`, async () => wanted.includes((await module('rude')).state));
 const rude = async (what) => gw.rpcRaw('tools.execute', { name: 'rude', arguments: { what } });
 
 test('bundled modules run', async () => {
@@ -77,31 +78,39 @@ test('the command line shows what the gateway sees', async () => {
 	match(cli(['module', 'info', 'rude']).out, /^calls +0 open, [1-9]/m);
 });
 
-test('breaking the contract degrades the module and nothing else', async () => {
-	for (const what of ['twice', 'after', 'late'])
+for (const mode of ['process', 'inprocess']) {
+if (mode === 'inprocess')
+	test('the same inside the gateway', async () => {
+		equal(cli(['config', 'set', 'modules.entries.rude.isolation', 'inprocess']).code, 0);
+		await until('it to run inside', async () => ((m) => m.isolation === 'inprocess' && m.state === 'started')(await info('rude')), 20000);
+	});
+
+test(`${mode}: breaking the contract degrades the module and nothing else`, async () => {
+	const before = (await info('rude')).violations;
+	for (const what of ['twice', 'after', 'late', 'owner'])
 		match(JSON.stringify((await rude(what)).result), /done/, what);
 	const m = await info('rude');
 	equal(m.state, 'degraded');
-	ok(m.violations >= 3, `${m.violations} violations`);
+	ok(m.violations >= before + 3, `${m.violations} violations`);
 	match(cli(['module', 'doctor', 'rude']).out, /problem +rude/);
 	equal((await module('offline')).state, 'started');
 });
 
-test('slow callbacks are counted', async () => {
+test(`${mode}: slow callbacks are counted`, async () => {
 	await rude('slow');
 	const m = await info('rude');
 	ok(m.callbacks.over100ms >= 1, JSON.stringify(m.callbacks));
 	ok(m.callbacks.maxMs >= 110);
 });
 
-test('memory is limited', async () => {
+test(`${mode}: memory is limited`, async () => {
 	match(JSON.stringify((await rude('greedy')).result), /got nothing/);
 	const m = await info('rude');
 	ok(m.memory.bytes < m.memory.limitBytes);
 	ok(m.memory.bytes > 0);
 });
 
-test('a flood of log lines is cut', async () => {
+test(`${mode}: a flood of log lines is cut`, async () => {
 	const before = gw.log.split('blah').length;
 	match(JSON.stringify((await rude('talk')).result), /done/);
 	await new Promise((r) => setTimeout(r, 100));
@@ -109,18 +118,45 @@ test('a flood of log lines is cut', async () => {
 	ok(lines >= 50 && lines <= 200, `${lines} lines`);
 });
 
-test('an answer that is no JSON is an error of the tool', async () => {
+test(`${mode}: an answer that is no JSON is an error of the tool`, async () => {
 	const r = await rude('nonsense');
 	ok(r.error !== undefined || r.result.isError === true, JSON.stringify(r));
 });
 
-test('a call that is never answered ends at its deadline', async () => {
+test(`${mode}: a call that is never answered ends at its deadline`, async () => {
 	const began = Date.now();
 	const r = await rude('never');
 	ok(r.error !== undefined || r.result.isError === true, JSON.stringify(r));
 	ok(Date.now() - began < 10000);
 	match(JSON.stringify(r), /rude/);
 });
+
+test(`${mode}: a call that is answered when it is given up, and then again, is told as given up, once`, async () => {
+	const before = (await info('rude')).violations;
+	const r = await rude('hold');
+	ok(r.error !== undefined || r.result.isError === true, JSON.stringify(r));
+	await until('the second answer to be counted', async () => (await rude('fine'), (await info('rude')).violations > before));
+	match(JSON.stringify((await rude('fine')).result), /done/);
+});
+
+test(`${mode}: a reply over the limit is an error of that call alone`, async () => {
+	const r = await rude('big');
+	ok(r.error !== undefined || r.result.isError === true, JSON.stringify(r).slice(0, 300));
+	match(JSON.stringify((await rude('fine')).result), /done/);
+});
+
+test(`${mode}: settings that it can take do not end it`, async () => {
+	await state_is_one_of(['started', 'degraded']);
+	const { pid, restarts } = await info('rude');
+	const seen = gw.log.split('calm from now on').length, kept = gw.log.split('refuses the new settings').length;
+	settings({ mood: 'calm' });
+	await until('it to take them', () => gw.log.split('calm from now on').length > seen);
+	settings({ mood: 'stubborn' });
+	await until('it to refuse', () => gw.log.split('refuses the new settings').length > kept);
+	equal([(await info('rude')).pid, (await info('rude')).restarts], [pid, restarts]);
+	match(JSON.stringify((await rude('fine')).result), /done/);
+});
+}
 
 test('new settings restart it; settings it refuses keep it from running', async () => {
 	settings({ mood: 'fine' });
@@ -132,7 +168,8 @@ test('new settings restart it; settings it refuses keep it from running', async 
 	await state_is('rude', 'started');
 });
 
-test('disabling takes effect too, also when its stop never ends', async () => {
+test('disabling takes effect too, also when its stop never ends and a thread of it stays', async () => {
+	match(JSON.stringify((await rude('thread')).result), /done/);
 	equal(cli(['module', 'disable', 'rude']).code, 0);
 	await until('it to be disabled', async () => (await module('rude')).state === 'disabled', 15000);
 	match(JSON.stringify(await rude('fine')), /no tool rude/i);

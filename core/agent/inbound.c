@@ -475,7 +475,7 @@ void oc_agent_inbound(oc_agent *agent, oc_str message_json, void (*committed)(vo
 		return;
 	if (status == OC_E_STATE)
 		status = OC_OK;
-	else if (status == OC_E_UNAVAILABLE || status == OC_E_NOMEM || oc_store_health(agent->store, NULL) != OC_OK)
+	else if (status == OC_E_UNAVAILABLE || status == OC_E_NOMEM || oc_store_admits(agent->store, NULL) != OC_OK)
 		status = OC_E_BUSY; /* later it may work */
 	else if (status != OC_E_BUSY)
 		oc_log_err(OC_LOG_WARN, "channel", "a message cannot be taken", &err);

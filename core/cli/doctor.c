@@ -210,6 +210,13 @@ static void check_store(struct doctor *d)
 		say(d, BAD, "store", err.remedy, "%s", err.text);
 	else
 		say(d, GOOD, "store", "", "%s, %lld sessions", path, (long long)oc_store_session_count(store));
+	oc_store_stats stats = {0};
+	if (store != NULL)
+		oc_store_get_stats(store, &stats);
+	if (stats.wal_bytes > OC_STORE_WAL_LARGE)
+		say(d, BAD, "store", OC_STORE_WAL_REMEDY,
+		    "the log beside it has %lld MiB and grows while another program reads; from %lld MiB on no new work is taken",
+		    (long long)(stats.wal_bytes >> 20), (long long)(OC_STORE_WAL_FULL >> 20));
 	oc_store_close(store);
 }
 

@@ -167,6 +167,9 @@ static void print_stats(const cJSON *s)
 	row("file", "%s, schema %" PRId64, oc_json_str(s, "path", ""), oc_json_i64(s, "schema", 0));
 	row("size", "%s, %s of it free; log %s", size_text(oc_json_i64(bytes, "file", 0), a, sizeof a),
 	    size_text(oc_json_i64(bytes, "free", 0), b, sizeof b), size_text(oc_json_i64(bytes, "log", 0), c, sizeof c));
+	if (oc_json_i64(bytes, "log", 0) > OC_STORE_WAL_LARGE)
+		row("", "%sthe log grows while another program reads; from %lld MiB on no new work is taken%s: %s", oc_red(),
+		    (long long)(OC_STORE_WAL_FULL >> 20), oc_plain(), OC_STORE_WAL_REMEDY);
 	printf("%s%-12s%s", oc_bold(), "rows", oc_plain());
 	cJSON_ArrayForEach(one, oc_json_get(s, "rows"))
 		printf("%s%.0f %s", one->prev != NULL && one->prev->next != NULL ? ", " : "", one->valuedouble, one->string);

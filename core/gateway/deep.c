@@ -280,13 +280,15 @@ static cJSON *findings(const struct deep *d, const oc_store_stats *store, const 
 	const oc_agent_timing *t = oc_agent_timings(gw->agent);
 	oc_loop_get_stats(gw->rt->loop, &loop);
 	double lag = ms(oc_hist_quantile(&gw->lag, 0.95)), busy = ms(oc_hist_quantile(&loop.busy, 0.99));
-	if (store->stalled_since_ms > 0)
+	oc_err why = {0};
+	if (oc_store_health(gw->rt->store, &why) != OC_OK)
 		finding(list, "store", "make room on the disk; it goes on by itself", "the disk refuses to take changes; %llu wait",
 			(unsigned long long)store->held);
 	if (store->wal_bytes > OC_STORE_WAL_LARGE)
-		finding(list, "store", "end what reads openclaw.db beside the gateway (`fuser openclaw.db`): a shell with an open transaction",
-			"another program has been reading the store for long: the log beside it has %lld MiB and grows until that ends",
-			(long long)(store->wal_bytes >> 20));
+		finding(list, "store", OC_STORE_WAL_REMEDY,
+			"another program has been reading the store for long: the log beside it has %lld MiB and grows until that ends;"
+			" from %lld MiB on nothing new is taken",
+			(long long)(store->wal_bytes >> 20), (long long)(OC_STORE_WAL_FULL >> 20));
 	find_dead(list, d->providers, "provider", "provider");
 	find_dead(list, d->channels, "channel", "channel");
 	oc_auto_json cJSON *keys = oc_agent_keys(gw->agent);

@@ -83,7 +83,7 @@ cJSON *oc_gateway_store_status(oc_gateway *gw)
 	oc_store_stats s = {0};
 	oc_err err = {0};
 	oc_store_get_stats(gw->rt->store, &s);
-	oc_status health = oc_store_health(gw->rt->store, &err);
+	oc_status health = oc_store_admits(gw->rt->store, &err);
 	cJSON *o = cJSON_CreateObject();
 	oc_json_set_bool(o, "ok", health == OC_OK);
 	if (health != OC_OK) {

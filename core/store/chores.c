@@ -25,7 +25,7 @@
 #define VACUUM_PAGES 128
 #define UNSYNCED_MAX 32 /* pieces */
 
-enum { STEP_NONE, STEP_OUTBOX, STEP_INBOX, STEP_RUNS, STEP_EVENTS, STEP_ARCHIVE, STEP_SESSIONS, STEP_MERGE, STEP_VACUUM, STEP_END };
+enum { STEP_NONE, STEP_OUTBOX, STEP_INBOX, STEP_RUNS, STEP_EVENTS, STEP_ARCHIVE, STEP_SESSIONS, STEP_INDEX, STEP_MERGE, STEP_VACUUM, STEP_END };
 
 /* ---- The search index ---- */
 
@@ -400,6 +400,25 @@ static oc_status vacuum_piece(oc_store *store, oc_err *err)
 	return status;
 }
 
+/* What was removed stays in the index's oldest part, with a mark in a newer one, until the two become one.  That writes the
+ * whole index anew: worth it when a quarter of it is gone, or when somebody asked for the space. */
+static oc_status look_at_index(oc_store *store, oc_err *err)
+{
+	oc_chores *ch = &store->chores;
+	int64_t most = 0; /* messages that may be left */
+	oc_status status = one_number(store, "SELECT coalesce(max(id) - min(id) + 1, 0) FROM messages", &most, err);
+	if (status == OC_OK && ch->unmerged > 0 && (ch->compact || ch->unmerged >= most / 4)) {
+		/* A negative number: all parts become one, in steps of so many pages, of which the others follow. */
+		status = oc_tx_run(&store->tx, oc_tx_stmt(&store->tx, "INSERT INTO messages_search(messages_search, rank) VALUES('merge', -64)",
+							  err), err);
+		if (status == OC_OK)
+			ch->unmerged = 0;
+	}
+	if (status == OC_OK)
+		ch->prune_step = STEP_MERGE;
+	return status;
+}
+
 /* Brings the index's parts together, a little at a time; when nothing changes any more it is done. */
 static oc_status merge_piece(oc_store *store, oc_err *err)
 {
@@ -419,6 +438,7 @@ static void publish(oc_store *store)
 	pthread_mutex_lock(&store->mutex);
 	store->stats.pruned_sessions += ch->pruned_sessions;
 	store->stats.pruned_messages += ch->pruned_messages;
+	ch->unmerged += (int64_t)ch->pruned_messages;
 	store->stats.pruned_events += ch->pruned_events;
 	store->stats.pruned_rows += ch->pruned_rows;
 	store->stats.rounds = ch->rounds;
@@ -525,12 +545,11 @@ static void checkpoint(oc_store *store)
 		store->chores.quiet_since_ms = oc_now_ms();
 		return;
 	}
-	sqlite3_busy_timeout(store->tx.stmts.db, 0); /* readers are not waited for: there is a next time */
-	int rc = sqlite3_wal_checkpoint_v2(store->tx.stmts.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-	sqlite3_busy_timeout(store->tx.stmts.db, oc_store_patience_ms(store));
-	pthread_mutex_lock(&store->mutex);
-	store->stats.checkpoints += rc == SQLITE_OK;
-	pthread_mutex_unlock(&store->mutex);
+	if (!oc_log_cut(store) && (stats.wal_bytes > OC_STORE_WAL_LARGE || oc_store_admits(store, NULL) != OC_OK)) {
+		/* Who keeps it may end at any time, and nobody writes while new work is refused. */
+		store->chores.checkpoint = true;
+		store->chores.quiet_since_ms = oc_now_ms();
+	}
 }
 
 static oc_status one_piece(oc_store *store, uint64_t now, oc_err *err)
@@ -540,6 +559,8 @@ static oc_status one_piece(oc_store *store, uint64_t now, oc_err *err)
 		ch->indexed_ms = now;
 		return oc_group_alone(store, index_piece, err);
 	}
+	if (ch->prune_step == STEP_INDEX)
+		return oc_group_alone(store, look_at_index, err);
 	if (ch->prune_step == STEP_MERGE)
 		return oc_group_alone(store, merge_piece, err);
 	if (ch->prune_step == STEP_VACUUM)
@@ -556,7 +577,7 @@ static oc_status one_piece(oc_store *store, uint64_t now, oc_err *err)
 		ch->prune_at_ms = ch->distrust_ms;
 		ch->postponed++;
 		if (ch->compact)
-			ch->prune_step = STEP_MERGE; /* space can be given back whatever the time is */
+			ch->prune_step = STEP_INDEX; /* space can be given back whatever the time is */
 		return OC_OK;
 	}
 	ch->checkpoint = false;

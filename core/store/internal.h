@@ -73,6 +73,7 @@ typedef struct oc_chores {
 	uint64_t prune_at_ms;	 /* the next round of retention; 0: none */
 	int prune_step;		 /* of the round; 0: no round */
 	int64_t prune_cursor;	 /* session id where the step stands */
+	int64_t unmerged;	 /* messages removed whose words are still in the search index */
 	int64_t sessions;	 /* how many there are, in the step that removes some; 0: not counted yet */
 	unsigned unsynced;	 /* pieces since the last sync */
 	int64_t now_ms;		 /* wall clock that the round goes by */
@@ -112,6 +113,8 @@ struct oc_store {
 	int log_pages, log_done_pages; /* the writer thread's own: in the log, and how many it had after the last time */
 	uint64_t log_retry_ms;
 	bool log_told; /* that somebody keeps it from beginning anew */
+	int64_t log_bytes_max; /* more: new work is refused */
+	int64_t log_full_since_ms; /* wall clock, under the mutex; 0: it is not */
 	/* The writer's connection: made on the thread that writes first, used by one thread at a time. */
 	oc_tx tx;
 	oc_chores chores; /* the writer thread's own */
@@ -202,6 +205,10 @@ void oc_chores_closing(oc_store *store);
 /* log.c: on the writer thread, without the mutex. Connected: a connection for writing is new. Wrote: after a commit. */
 void oc_log_connected(oc_store *store, sqlite3 *db);
 void oc_log_wrote(oc_store *store);
+/* Writes the rest back and cuts the log; false: a reader, who is not waited for, keeps it. */
+bool oc_log_cut(oc_store *store);
+/* The mutex is held: OC_OK, or why no new work is taken. */
+oc_status oc_log_full(const oc_store *store, oc_err *err);
 bool oc_log_busy(oc_store *store); /* it is being written back */
 void oc_log_stop(oc_store *store); /* when the writer is gone; waits */
 

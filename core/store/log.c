@@ -80,30 +80,83 @@ bool oc_log_busy(oc_store *store)
 	return busy;
 }
 
+static void began_anew(oc_store *store)
+{
+	store->log_done_pages = 0;
+	store->log_told = false;
+	pthread_mutex_lock(&store->mutex);
+	int64_t since = store->log_full_since_ms;
+	store->log_full_since_ms = 0;
+	pthread_mutex_unlock(&store->mutex);
+	if (since != 0)
+		oc_info("store", "the log began anew: work is taken again after %lld ms", (long long)(oc_wall_ms() - since));
+}
+
+bool oc_log_cut(oc_store *store)
+{
+	sqlite3 *db = store->tx.stmts.db;
+	sqlite3_busy_timeout(db, 0);
+	int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	sqlite3_busy_timeout(db, oc_store_patience_ms(store));
+	pthread_mutex_lock(&store->mutex);
+	store->stats.checkpoints += rc == SQLITE_OK;
+	pthread_mutex_unlock(&store->mutex);
+	if (rc == SQLITE_OK)
+		began_anew(store);
+	return rc == SQLITE_OK;
+}
+
 /* The other thread is done. */
 static void copied(oc_store *store)
 {
 	bool all = false;
 	(void)pthread_join(store->log_thread, NULL);
 	store->log_started = store->log_copied = false;
+	bool was_large = store->log_pages > LARGE_PAGES; /* a file of that size would look as if somebody still kept it */
 	store->log_done_pages = store->log_pages;
 	if (store->log_status != OC_OK)
 		store->log_retry_ms = oc_now_ms() + RETRY_MS;
-	else if (store->tx.stmts.db != NULL)
-		(void)copy(store, store->tx.stmts.db, &all, NULL);
+	else if (store->tx.stmts.db != NULL && copy(store, store->tx.stmts.db, &all, NULL) == OC_OK && all && was_large)
+		(void)oc_log_cut(store);
+}
+
+static void look_at_size(oc_store *store)
+{
+	pthread_mutex_lock(&store->mutex);
+	bool full = store->log_full_since_ms == 0 && (int64_t)store->log_pages * 4096 > store->log_bytes_max;
+	if (full)
+		store->log_full_since_ms = oc_wall_ms();
+	pthread_mutex_unlock(&store->mutex);
+	oc_err why = {0};
+	if (full && oc_log_full(store, &why) != OC_OK)
+		oc_log_err(OC_LOG_ERROR, "store", "no new work is taken until this is over", &why);
+}
+
+oc_status oc_log_full(const oc_store *store, oc_err *err)
+{
+	if (store->log_full_since_ms == 0)
+		return OC_OK;
+	return oc_fail(err, OC_E_BUSY, OC_STORE_WAL_REMEDY, "another program has been reading %s for so long that the log beside it has over %lld MiB",
+		       store->path, (long long)(store->log_bytes_max >> 20));
+}
+
+void oc_store_set_log_max(oc_store *store, int64_t bytes)
+{
+	store->log_bytes_max = bytes;
 }
 
 void oc_log_wrote(oc_store *store)
 {
-	if (store->mode != OC_STORE_OWNER || oc_log_busy(store))
+	if (store->mode != OC_STORE_OWNER)
+		return;
+	if (store->log_pages < store->log_done_pages)
+		began_anew(store);
+	look_at_size(store);
+	if (oc_log_busy(store))
 		return;
 	if (store->log_started) {
 		copied(store);
 		return;
-	}
-	if (store->log_pages < store->log_done_pages) {
-		store->log_done_pages = 0; /* it began anew */
-		store->log_told = false;
 	}
 	if (store->log_pages > LARGE_PAGES && !store->log_told) {
 		store->log_told = true;

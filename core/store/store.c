@@ -172,6 +172,8 @@ void oc_store_get_stats(oc_store *store, oc_store_stats *ret)
 	*ret = store->stats;
 	ret->queued = store->queue.n + store->in_work;
 	ret->queue_max = oc_store_queue_max(true);
+	if (ret->stalled_since_ms == 0)
+		ret->stalled_since_ms = store->log_full_since_ms;
 	pthread_mutex_unlock(&store->mutex);
 	struct stat st;
 	ret->file_bytes = stat(store->path, &st) == 0 ? (int64_t)st.st_size : 0;
@@ -186,6 +188,16 @@ oc_status oc_store_health(oc_store *store, oc_err *err)
 	oc_status status = store->stalled ? store->stall.code : OC_OK;
 	if (store->stalled && err != NULL)
 		*err = store->stall;
+	pthread_mutex_unlock(&store->mutex);
+	return status;
+}
+
+oc_status oc_store_admits(oc_store *store, oc_err *err)
+{
+	oc_status status = oc_store_health(store, err);
+	pthread_mutex_lock(&store->mutex);
+	if (status == OC_OK)
+		status = oc_log_full(store, err);
 	pthread_mutex_unlock(&store->mutex);
 	return status;
 }

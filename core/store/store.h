@@ -323,11 +323,18 @@ typedef struct oc_store_stats {
 } oc_store_stats;
 /* A log larger than this does not come of work: another program has been reading the store for long, which keeps the log. */
 #define OC_STORE_WAL_LARGE ((int64_t)64 << 20)
+/* From here on new work is refused, as with a full disk, which this would become: the log cannot begin anew before the other
+ * program ends.  What was accepted is still written. */
+#define OC_STORE_WAL_FULL ((int64_t)1 << 30)
+#define OC_STORE_WAL_REMEDY "end what reads openclaw.db beside the gateway (`fuser openclaw.db`): a shell with an open transaction"
+void oc_store_set_log_max(oc_store *store, int64_t bytes); /* for tests */
 void oc_store_get_stats(oc_store *store, oc_store_stats *ret);
 /* The time under which this share of the commits stayed, in microseconds, from the buckets (so: up to twice too much). */
 uint64_t oc_store_latency_us(const oc_store_stats *stats, double share);
 /* OC_OK: writing works as far as is known; else why it does not. */
 oc_status oc_store_health(oc_store *store, oc_err *err);
+/* The same for new work, which is refused too while the log is as long as it may be. */
+oc_status oc_store_admits(oc_store *store, oc_err *err);
 
 /* ---- Keeping it small ---------------------------------------------------------- */
 

@@ -51,6 +51,7 @@ void oc_writer_init(oc_store *store)
 	pthread_cond_init(&store->finished, NULL);
 	list_init(&store->queue);
 	list_init(&store->done);
+	store->log_bytes_max = OC_STORE_WAL_FULL;
 }
 
 /* ---- When the disk refuses ---- */
@@ -367,6 +368,8 @@ static oc_status enqueue(oc_store *store, oc_job *job, oc_err *err)
 		status = store->stall.code;
 		if (err != NULL)
 			*err = store->stall;
+	} else if (!job->hold && oc_log_full(store, err) != OC_OK) {
+		status = OC_E_BUSY;
 	} else if (!store->has_thread) {
 		int rc = pthread_create(&store->thread, NULL, writer_main, store);
 		store->has_thread = rc == 0;

@@ -198,6 +198,18 @@ test('gateway: a full disk is told, and over when there is space again', async (
 	ok(json(['store', 'check', '--json']).ok);
 });
 
+test('gateway: a log that is kept long is named, with its limit and the remedy', async () => {
+	await gateway.rpc('session.message', { session: 'log', text: 'hello', wait: true });
+	fs.truncateSync(path.join(state, 'openclaw.db-wal'), 70 << 20); // as long as a reader would have made it
+	const found = JSON.parse(cli(['status', '--deep', '--json']).out).deep.findings.find((f) => f.part === 'store');
+	match(found?.message, /the log beside it has 70 MiB .* from 1024 MiB on nothing new is taken/);
+	const said = /from 1024 MiB on no new work is taken/;
+	match(cli(['store', 'stats']).out, said);
+	match(cli(['doctor']).out, said);
+	await until('it to be cut', () => fs.statSync(path.join(state, 'openclaw.db-wal')).size < 1 << 20);
+	ok(!said.test(cli(['doctor']).out));
+});
+
 test('the gateway stops', async () => equal((await gateway.stop()).code, 0));
 
 test('restore puts the backup in place and keeps what was there', () => {

@@ -707,7 +707,7 @@ static bool log_is_small(fixture *f)
 {
 	oc_store_stats stats;
 	oc_store_get_stats(f->store, &stats);
-	return stats.wal_bytes < OC_STORE_WAL_LARGE / 2;
+	return stats.wal_bytes < OC_STORE_WAL_LARGE / 2 && stats.stalled_since_ms == 0;
 }
 
 /* A shell with an open transaction needs the log as it is: it grows, which is seen, and is cut when the shell ends. */
@@ -719,8 +719,25 @@ static void a_long_reader_is_seen(void **state)
 	assert_int_equal(sqlite3_open(f->path, &reader), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM sessions", NULL, NULL, NULL), SQLITE_OK);
 	assert_true(write_much(f, 80) > OC_STORE_WAL_LARGE);
+	assert_int_equal(oc_store_admits(f->store, NULL), OC_OK);
+	/* There is an end to it: no new work, said why; what was accepted is still written. */
+	oc_store_set_log_max(f->store, OC_STORE_WAL_LARGE);
+	say(f, KEY, "user", "the last");
+	oc_err err = {0};
+	assert_int_equal(oc_store_admits(f->store, &err), OC_E_BUSY);
+	assert_int_equal(oc_store_health(f->store, NULL), OC_OK);
+	assert_non_null(strstr(err.text, "another program has been reading"));
+	oc_batch *b = oc_batch_new(f->store);
+	oc_batch_inbox(b, "c", "a", "chat", "1", KEY, "run");
+	assert_int_equal(oc_batch_commit(b, on_done, f, &err), OC_E_BUSY);
+	say(f, KEY, "assistant", "what was accepted");
+	oc_store_stats stats;
+	oc_store_get_stats(f->store, &stats);
+	assert_true(stats.stalled_since_ms > 0);
 	assert_int_equal(sqlite3_close(reader), SQLITE_OK);
 	run_until(f, log_is_small);
+	assert_int_equal(oc_store_admits(f->store, NULL), OC_OK);
+	say(f, KEY, "user", "again");
 }
 
 static void the_file_stays_small(void **state)
@@ -732,6 +749,8 @@ static void the_file_stays_small(void **state)
 		char key[32];
 		oc_batch *b = oc_batch_new(f->store);
 		snprintf(key, sizeof key, "agent:main:s%d", i % 20);
+		for (int k = 0; k < 300; k++) /* words that no other message has */
+			text[8 * k + snprintf(text + 8 * k, 8, "%07x", 300 * i + k)] = ' ';
 		oc_batch_message(b, key, "message_received", &(oc_message){.role = "user", .text = text});
 		f->waiting++;
 		assert_int_equal(oc_batch_commit(b, on_done, f, NULL), OC_OK);
@@ -742,11 +761,15 @@ static void the_file_stays_small(void **state)
 		 (long long)(oc_wall_ms() - 2 * DAY));
 	run_sql(f->path, sql);
 	say(f, KEY, "user", "the newest");
+	run_until(f, is_indexed);
+	int64_t words = number(f, "SELECT sum(length(block)) FROM messages_search_data");
 	int64_t before = number(f, "PRAGMA page_count") * 4096;
 	assert_true(before > 8000000);
 	one_round(f, (oc_retention){.disk_bytes = 4000000, .disk_low_bytes = 2000000});
 	int64_t left = number(f, "SELECT count(*) FROM sessions");
 	assert_true(left > 1 && left < 12);
+	/* The words of what went are gone too, not only marked in the index. */
+	assert_true(number(f, "SELECT sum(length(block)) FROM messages_search_data") * 4 < words * 3);
 	assert_int_equal(number(f, "SELECT count(*) FROM sessions WHERE key = '" KEY "'"), 1);
 	int64_t after = number(f, "PRAGMA page_count") * 4096;
 	assert_true(after < 4000000);

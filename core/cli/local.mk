@@ -9,7 +9,7 @@ libocore_la_SOURCES += \
 	%D%/logs.c \
 	%D%/memory.c \
 	%D%/migrate.c %D%/migrate.h \
-	%D%/migrate_files.c %D%/migrate_sessions.c \
+	%D%/migrate_cron.c %D%/migrate_files.c %D%/migrate_sessions.c \
 	%D%/models.c \
 	%D%/models_auth.c \
 	%D%/module.c %D%/module_author.c %D%/module_trace.c \

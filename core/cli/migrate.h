@@ -26,6 +26,7 @@ void oc_migration_fail(oc_migration *m, const char *part, const char *name, cons
 
 void oc_migrate_files(oc_migration *m);	   /* configuration, .env, logins, workspace, skills, plugins */
 void oc_migrate_senders(oc_migration *m);  /* allow-lists */
+void oc_migrate_jobs(oc_migration *m);	   /* by the clock */
 void oc_migrate_sessions(oc_migration *m); /* of every agent */
 
 #endif

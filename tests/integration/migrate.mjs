@@ -89,13 +89,20 @@ put('agents/main/sessions/bbbb.jsonl', JSON.stringify({ type: 'message', message
 listed('agent:main:work', 'cccc');
 transcript('cccc', [user('about work'), reply('noted')]);
 listed('agent:main:never', 'dddd');
+put('cron/jobs.json', { version: 1, jobs: [
+	{ id: 'j-1', name: 'daily', enabled: true, createdAtMs: T0, updatedAtMs: T0, schedule: { kind: 'cron', expr: '0 8 * * *', tz: 'Europe/Berlin' },
+		sessionTarget: 'isolated', wakeMode: 'now', payload: { kind: 'agentTurn', message: 'weather' }, delivery: { mode: 'none' }, state: { lastRunAtMs: T0, lastStatus: 'ok', nextRunAtMs: T0 + 1 } },
+	{ id: 'j-2', name: 'off', enabled: false, schedule: { kind: 'every', everyMs: 60000 }, sessionTarget: 'main', payload: { kind: 'systemEvent', text: 'tick' } },
+	{ id: 'j-3', name: 'odd', enabled: true, schedule: { kind: 'cron', expr: '99 * * * *' }, sessionTarget: 'main', payload: { kind: 'systemEvent', text: 'x' } }] });
 
 test('a plan names everything and changes nothing', () => {
 	const before = tree(source);
 	const r = migrate('--dry-run');
-	equal(r.code, 0, r.said);
+	equal(r.code, 1, r.said); // one job cannot be taken over
+
 	match(r.out, /configuration openclaw\.json will be copied/);
 	match(r.out, /session +agent:main:main will be taken over, 6 messages, 1 line cannot be read/);
+	match(r.out, /job +daily will be taken over/);
 	match(r.out, /agent:main:channel:telegram:account:default:thread:-100\/7 will be taken over, 1 message/);
 	match(r.out, /1 links or other things that are no files/);
 	ok(!r.out.includes('agent:main:never'));
@@ -113,8 +120,11 @@ test('without a terminal it wants to be told', () => {
 test('what it takes over works here, and the source is as it was', () => {
 	const before = tree(source);
 	const r = migrate('--yes');
-	equal(r.code, 0, r.said);
+	equal(r.code, 1, r.said); // one job is none
+	match(r.out, /job +odd cannot be taken over: .*99/);
+	match(r.out, /job +off taken over: disabled/);
 	equal(tree(source), before);
+	put('cron/jobs.json', { version: 1, jobs: JSON.parse(fs.readFileSync(path.join(source, 'cron/jobs.json'))).jobs.slice(0, 2) });
 	equal(fs.readFileSync(path.join(state, 'openclaw.json'), 'utf8'), fs.readFileSync(path.join(source, 'openclaw.json'), 'utf8'));
 	for (const file of ['.env', 'workspace/MEMORY.md', 'skills/knit/SKILL.md', 'agents/main/agent/auth-profiles.json'])
 		equal(fs.statSync(path.join(state, file)).mode & 0o777, 0o600, file);
@@ -187,12 +197,20 @@ test('beside a running gateway it is refused, with the command to stop it', asyn
 	transcript('ffff', [user('late')]);
 	const gateway = new Gateway();
 	await gateway.start();
+	const { jobs } = await gateway.rpc('cron.list', { includeDisabled: true });
+	equal(jobs.map((j) => [j.id, j.name, j.enabled]).sort(), [['j-1', 'daily', true], ['j-2', 'off', false]]);
+	const daily = jobs.find((j) => j.id === 'j-1');
+	equal([daily.createdAtMs, daily.state.lastRunAtMs], [T0, T0]);
+	ok(daily.state.nextRunAtMs > Date.now());
+	await gateway.rpc('cron.remove', { id: 'j-2' });
 	const r = migrate('--yes');
 	equal(r.code, 1);
 	match(r.err, /a gateway is running.*\n.*gateway stop/);
 	equal(migrate('--dry-run').code, 0);
 	await gateway.stop();
-	equal(taken().of(':late').action, 'import');
+	const after = taken();
+	equal(after.of(':late').action, 'import');
+	equal(after.of('off').action, 'same');
 });
 
 test('the state folder itself is taken over in place', () => {

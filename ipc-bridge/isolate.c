@@ -20,7 +20,7 @@ enum {
 	END_MS = 100,		 /* from the end of its connection to that of its process, before it is killed */
 	RELOAD_MS = 5000,
 	WINDOW_MS = 100, SAID_MAX = 5000, /* messages in that time that answer nothing */
-	SLOW_MS = 20,		 /* not heard for so long, when somebody does not keep up with what it says */
+	SLOW_MS = 5, SLOW_MAX_MS = 100, /* not heard for so long, each time longer, when somebody does not keep up with what it says */
 };
 
 static void over(oc_isolate *iso, const char *how);
@@ -116,9 +116,12 @@ void oc_isolate_said(oc_isolate *iso, bool slow)
 		iso->said = 0;
 	}
 	bool flood = ++iso->said > SAID_MAX;
+	if (!slow && iso->deaf == NULL)
+		iso->slow_ms = SLOW_MS;
 	if ((!flood && !slow) || iso->deaf != NULL || iso->peer == NULL || iso->questions == NULL)
 		return;
-	uint64_t ms = flood ? WINDOW_MS - (now - iso->window_ms) + 1 : SLOW_MS;
+	uint64_t ms = flood ? WINDOW_MS - (now - iso->window_ms) + 1 : iso->slow_ms;
+	iso->slow_ms = iso->slow_ms * 2 < SLOW_MAX_MS ? iso->slow_ms * 2 : SLOW_MAX_MS;
 	iso->deaf = oc_timer_start(iso->owner, ms, 0, hear_again, iso);
 	if (iso->deaf == NULL)
 		return;
@@ -372,6 +375,7 @@ static void fini(void *inst)
 	iso->settings = iso->terms = iso->why = iso->start_text = NULL;
 	iso->started = iso->answered = iso->flooded = false;
 	iso->owed = iso->said = 0;
+	iso->slow_ms = SLOW_MS;
 	iso->during = 0;
 	memset(iso->figures, 0, sizeof(iso->figures));
 	iso->self = NULL;

@@ -48,7 +48,7 @@ struct oc_isolate {
 	oc_watch *patience;
 	/* Of what it says without being asked. */
 	oc_watch *deaf; /* it is not listened to until this is over */
-	uint64_t window_ms;
+	uint64_t window_ms, slow_ms;
 	bool flooded; /* that it sent too much was told */
 	unsigned said, owed; /* owed: figures that come with the answers of calls */
 	oc_fn during; /* a call that was open then; 0: none */

@@ -1,6 +1,7 @@
 // Each way to misbehave, in a process of its own: contained, named, recovered. (What is contained inside the gateway too is
 // asserted there by modules-live.mjs and module-crash.mjs.)
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { Gateway, bin, cli, done, equal, match, ok, state, test, until } from './lib.mjs';
 
@@ -27,6 +28,7 @@ test('a third-party module gets a process of its own', async () => {
 	equal([m.state, m.isolation, m.restarts], ['started', 'process', 0]);
 	ok(m.pid > 0);
 	match(await text('nothing'), /done/);
+	match(cli(['module', 'doctor', 'wild']).out, /^ok +wild: runs, in a process of its own\n1 module, 0 problems/m);
 	match(cli(['module', 'info', 'wild']).out, /^isolation +process$[^]*^process +\d+, started again 0 times/m);
 });
 
@@ -40,6 +42,35 @@ test('its queues are among the metrics, by whatever name, and not more than sixt
 
 test('it sees no file, no secret and no process that it was not granted', async () => {
 	match(await text('reach'), /shadow shut, root shut, secret -6, pid own/);
+});
+
+test('it sees the workspaces of all agents; of one that is new it gets to see with a new process', async () => {
+	const sees = async (folder) => /done/.test(JSON.stringify(await gw.rpcRaw('tools.execute', { name: 'wild', arguments: { what: 'read', path: path.join(state, folder) }, session: 'main' })));
+	equal([await sees('workspace'), await sees('workspace-second'), await sees('logs')], [true, false, false]);
+	const { pid } = await info();
+	equal(cli(['config', 'set', 'agents.list', '[{"id":"main","default":true},{"id":"second"}]']).code, 0);
+	await until('its next process', async () => ((m) => m.pid !== pid && m.state === 'started')(await info()));
+	equal([await sees('workspace'), await sees('workspace-second'), await sees('logs')], [true, true, false]);
+});
+
+test('who reads slowly makes it wait, and gets all of it', async () => {
+	const rss = () => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${gw.pid}/status`, 'utf8'))[1]);
+	const before = rss();
+	const [bytes, most] = await new Promise((resolve, reject) => {
+		const socket = net.connect(gw.port, '127.0.0.1', () => socket.write(`GET /wild HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${gw.token}\r\nConnection: close\r\n\r\n`));
+		let n = 0, most = 0;
+		socket.on('data', (d) => {
+			n += d.length;
+			if (n < 1 << 20) { // for a while hardly anything
+				socket.pause();
+				setTimeout(() => { most = Math.max(most, rss()); socket.resume(); }, 30);
+			}
+		});
+		socket.on('error', reject);
+		socket.on('close', () => resolve([n, most]));
+	});
+	ok(bytes > 24 << 20, `${bytes} bytes`);
+	ok(instrumented || most - before < 16 * 1024, `${most - before} KiB more`);
 });
 
 test('what it does wrong by the contract is counted against it', async () => {
@@ -110,7 +141,7 @@ test('again and again: quarantine, with the reason, until it is reloaded', async
 		return (await info()).state === 'quarantined';
 	}, 30000);
 	match((await info()).reason, /5 times in a row, at last: /);
-	match(cli(['module', 'doctor', 'wild']).out, /problem +wild: .*5 times in a row/);
+	match(cli(['module', 'doctor', 'wild']).out, /^problem +wild: .*5 times in a row.*\n +-> .*\n1 module, 1 problem$/m);
 	match(cli(['module', 'list']).out, /^wild +1 +quarantined/m);
 	// The next gateway knows, and so does a command without one.
 	equal((await gw.stop()).code, 0);
@@ -151,6 +182,24 @@ test('a new file runs once it is enabled, the gateway stays', async () => {
 	equal(cli(['module', 'enable', 'wild', '--yes']).code, 0);
 	await until('its next process', async () => (await info()).pid !== pid && (await info()).state === 'started');
 	match(await text('nothing'), /done/);
+});
+
+test('after the gateway\'s program was replaced, a process can begin all the same', async () => {
+	equal((await gw.stop()).code, 0);
+	const program = path.join(process.env.TMPDIR, 'openclaw');
+	fs.copyFileSync(bin, program);
+	gw = await new Gateway({ program, env: { OPENCLAW_SANDBOX_HELPER: path.join(process.env.OC_TOP_BUILDDIR, 'openclaw-sandbox') } }).start();
+	equal((await info()).state, 'started');
+	fs.rmSync(program);
+	fs.writeFileSync(program, 'another one', { mode: 0o755 });
+	const { pid } = await info();
+	equal(reload().code, 0);
+	await until('its next process', async () => ((m) => m.pid !== pid && m.state === 'started')(await info()));
+	match(await text('nothing'), /done/);
+	match(gw.log, /program was replaced: modules' processes run a copy/);
+	equal((await gw.stop()).code, 0);
+	equal(fs.existsSync(path.join(state, 'run/openclaw')), false);
+	gw = await new Gateway().start();
 });
 
 test('the gateway was the same all the time, and leaves no process behind', async () => {

@@ -144,6 +144,16 @@ static void invoke(void *inst, oc_call *call, oc_str tool, oc_str args, oc_str c
 	if (strcmp(what, "garbage") == 0 /* past the host table, on the line itself */
 	    && write(3, "this is no frame, nor is it meant to be one", 43) < 0)
 		_exit(4);
+	if (strcmp(what, "read") == 0) {
+		char path[500] = "";
+
+		if (ocj_get(args, "path", &value))
+			(void)ocj_text(value, path, sizeof(path));
+		if (access(path, R_OK) != 0) {
+			w->host->call_done(call, OC_E_NOT_FOUND, OC_STR("not to be seen"));
+			return;
+		}
+	}
 	if (strcmp(what, "reach") == 0) {
 		reach(w, call);
 		return;
@@ -156,8 +166,23 @@ static void invoke(void *inst, oc_call *call, oc_str tool, oc_str args, oc_str c
 	w->host->call_done(call, OC_OK, DONE);
 }
 
+/* 24 MiB, however slowly they are read. */
+static void request(void *inst, oc_call *call, const oc_http_request *request)
+{
+	const wild *w = inst;
+	static char piece[64 * 1024];
+
+	(void)request;
+	memset(piece, 'x', sizeof(piece));
+	(void)w->host->call_event(call, OC_EV_HTTP_HEAD, OC_STR("{\"status\":200,\"headers\":{\"content-type\":\"text/plain\"}}"));
+	for (int i = 0; i < 24 * 16; i++)
+		(void)w->host->call_event(call, OC_EV_HTTP_BODY, (oc_str){piece, sizeof(piece)});
+	w->host->call_done(call, OC_OK, OC_STR(""));
+}
+
+static const oc_http_vtbl http = {.struct_size = sizeof(http), .request = request};
 static const oc_tool_vtbl vtbl = {.struct_size = sizeof(vtbl), .tools = tools, .invoke = invoke};
-static const oc_iface ifaces[] = {{OC_KIND_TOOL, 1, 0, "wild", &vtbl}};
+static const oc_iface ifaces[] = {{OC_KIND_TOOL, 1, 0, "wild", &vtbl}, {OC_KIND_HTTP, 1, 0, "/wild", &http}};
 static const oc_module_desc desc = {
 	.magic = OC_MODULE_MAGIC,
 	.struct_size = sizeof(desc),
@@ -167,7 +192,7 @@ static const oc_module_desc desc = {
 	.name = "wild",
 	.version = "1",
 	.ifaces = ifaces,
-	.n_ifaces = 1,
+	.n_ifaces = 2,
 	.init = init,
 	.fini = fini,
 };

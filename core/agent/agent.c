@@ -194,6 +194,7 @@ void oc_agent_free(oc_agent *agent)
 	oc_waiters_free(agent);
 	oc_cron_free(agent);
 	oc_heartbeat_free(agent);
+	oc_hook_runs_free(agent);
 	oc_exchanges_free(agent);
 	oc_subagents_free(agent);
 	oc_outbound_free(agent->outbound);

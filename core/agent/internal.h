@@ -98,6 +98,7 @@ struct oc_agent {
 	oc_map fresh; /* sessions.c: sessions that were begun anew and had no turn since */
 	struct oc_cron *cron; /* cron.c; NULL: there is no job */
 	bool cron_read;
+	struct waiting *hook_waits; /* hookrun.c */
 	struct oc_heartbeat *heartbeat; /* heartbeat.c */
 	struct oc_http_client *http; /* for webhooks; NULL: there is none */
 	oc_map told; /* routed.c: what is told to sessions, until their next message */
@@ -192,6 +193,10 @@ void oc_agent_check_drained(oc_agent *agent);
 /* ---- usage.c ---- */
 
 int64_t oc_tokens_of(oc_str text);
+
+/* ---- hookrun.c ---- */
+
+void oc_hook_runs_free(oc_agent *agent);
 
 /* ---- hooks ---- */
 

@@ -47,6 +47,8 @@ libocore_la_SOURCES += \
 	%D%/fair.h \
 	%D%/import.c \
 	%D%/import.h \
+	%D%/hookrun.c \
+	%D%/hookrun.h \
 	%D%/inbound.c \
 	%D%/inbound.h \
 	%D%/internal.h \

@@ -271,6 +271,9 @@ static void end(struct oc_chats *all, struct run *r, const oc_agent_event *e)
 static void on_event(void *arg, const oc_agent_event *e)
 {
 	struct oc_chats *all = arg;
+	/* What happens by the clock is told as it is. */
+	if (e->type == OC_AGENT_EV_CRON || e->type == OC_AGENT_EV_HEARTBEAT)
+		oc_proto_send_json(all->gw, oc_agent_event_name(e->type), OC_SCOPE_READ, cJSON_Duplicate(e->data, true));
 	if (e->run[0] == 0)
 		return;
 	struct run *r = find(all, e->run);

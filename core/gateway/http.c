@@ -202,6 +202,8 @@ void oc_gateway_head(void *arg, oc_http_req *req)
 {
 	oc_gateway *gw = arg;
 	gw->requests++;
+	if (oc_gateway_hook_head(gw, req))
+		return;
 	const struct route *route = find(oc_http_path(req));
 	bool ours = route != NULL && route->run != front;
 	if (!ours && for_plugin(gw, req, true))
@@ -236,7 +238,7 @@ void oc_gateway_request(void *arg, oc_http_req *req)
 {
 	oc_gateway *gw = arg;
 	const struct route *route = oc_http_user(req);
-	if (oc_gateway_plugin_request(req))
+	if (oc_gateway_hook_request(gw, req) || oc_gateway_plugin_request(req))
 		return;
 	if (route == &proto_route || (route >= routes && route < routes + sizeof routes / sizeof *routes))
 		route->run(gw, req);

@@ -5,7 +5,7 @@ libocore_la_SOURCES += \
 	%D%/deep.c %D%/device.c %D%/device.h \
 	%D%/events.c %D%/events.h \
 	%D%/gateway.c %D%/gateway.h \
-	%D%/guest.c %D%/hello.c %D%/http.c \
+	%D%/guest.c %D%/hello.c %D%/hooks.c %D%/http.c \
 	%D%/jsonrpc.c %D%/jsonrpc.h \
 	%D%/method.c %D%/method.h \
 	%D%/logging.c %D%/logging.h \

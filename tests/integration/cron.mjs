@@ -9,6 +9,15 @@ writeConfig({
 	agents: { defaults: { model: { primary: 'offline/echo' }, skipBootstrap: true, heartbeat: { every: '1h', target: 'last' } } },
 	channels: { telegram: { botToken: tg.token, apiRoot: tg.url, dmPolicy: 'open', allowFrom: ['*'], streaming: 'off', streamMode: 'off' } },
 	cron: { maxConcurrentRuns: 2 },
+	hooks: {
+		enabled: true, token: 'hook-secret-1', presets: ['gmail'], allowedAgentIds: ['main', 'other'],
+		mappings: [
+			{ match: { path: 'door' }, action: 'wake', wakeMode: 'next-heartbeat', textTemplate: 'Door {{door.name}} {{list[1]}} {{headers.x-kind}} {{path}}{{nothing}}' },
+			{ match: { path: 'ci', source: 'builds' }, messageTemplate: '/echo build {{payload.id}} {{headers.authorization}}', name: 'CI', deliver: true,
+				channel: 'telegram', to: '11', allowUnsafeExternalContent: true },
+			{ match: { path: 'js' }, transform: { module: './x.js' } },
+		],
+	},
 });
 let gw = await new Gateway().start();
 
@@ -125,6 +134,60 @@ test('wake asks at once; heartbeats can be turned off', async () => {
 	await gw.rpc('set-heartbeats', { enabled: true });
 	ok((await gw.rpcRaw('wake', { mode: 'later', text: 'x' })).error);
 	ok((await gw.rpcRaw('set-heartbeats', {})).error);
+});
+
+const post = async (name, body, headers = {}) => {
+	const r = await fetch(`${gw.url}/hooks/${name}`, { method: 'POST', headers: { authorization: 'Bearer hook-secret-1', 'content-type': 'application/json', ...headers },
+		body: typeof body === 'string' ? body : JSON.stringify(body) });
+	const text = await r.text();
+	return [r.status, text.startsWith('{') ? JSON.parse(text) : text];
+};
+const mainText = async () => JSON.stringify((await gw.rpc('session.history', { session: 'main' })).messages);
+
+test('webhooks: who may, what is refused', async () => {
+	equal(await post('wake', { text: 'hook wake', mode: 'next-heartbeat' }), [200, { ok: true, mode: 'next-heartbeat' }]);
+	equal(await post('wake', { text: 'x', mode: 'later' }, { authorization: '', 'x-openclaw-token': 'hook-secret-1' }), [200, { ok: true, mode: 'now' }]);
+	equal(await post('wake', { text: 'x' }, { authorization: 'Bearer wrong' }), [401, 'Unauthorized']);
+	equal(await post('wake', { text: 'x' }, { authorization: `Bearer ${gw.token}` }), [401, 'Unauthorized']);
+	equal((await fetch(`${gw.url}/rpc`, { method: 'POST', headers: { authorization: 'Bearer hook-secret-1' }, body: '{}' })).status, 401);
+	match((await post('wake?token=hook-secret-1', { text: 'x' }))[1], /query parameters are not allowed/);
+	equal(await post('wake', {}), [400, { ok: false, error: 'text required' }]);
+	const [status, body] = await post('wake', '{bad');
+	equal([status, body.ok], [400, false]);
+	equal(await post('nope', {}), [404, 'Not Found']);
+	equal(await post('', {}), [404, 'Not Found']);
+	equal((await post('wake', { text: 'x'.repeat(300000) }))[0], 413);
+	const get = await fetch(`${gw.url}/hooks/wake`, { headers: { authorization: 'Bearer hook-secret-1' } });
+	equal([get.status, get.headers.get('allow')], [405, 'POST']);
+	equal(await post('agent', {}), [400, { ok: false, error: 'message required' }]);
+	match((await post('agent', { message: 'x', sessionKey: 'hook:custom' }))[1].error, /allowRequestSessionKey/);
+	match((await post('agent', { message: 'x', channel: 'nope' }))[1].error, /channel must be/);
+	match((await post('agent', { message: 'x', agentId: 'third' }))[1].error, /allowedAgentIds/);
+	equal((await post('js', {}))[0], 503);
+});
+
+test('webhooks: a run of its own tells the chat, or the main session; a mapping fills its template', async () => {
+	const [status, { runId }] = await post('agent', { message: '/echo from outside', deliver: false, wakeMode: 'next-heartbeat', name: 'Golden' }, { 'idempotency-key': 'k1' });
+	equal(status, 200);
+	equal((await post('agent', { message: '/echo from outside', deliver: false }, { 'idempotency-key': 'k1' }))[1].runId, runId, 'the same run again');
+	const session = await until('its session', async () => (await gw.rpc('session.list', {})).sessions.find((s) => /:hook:/.test(s.key)));
+	const history = JSON.stringify((await until('its answer', async () => {
+		const h = await gw.rpc('session.history', { session: session.key });
+		return h.messages.length > 1 && h;
+	})).messages);
+	match(history, /EXTERNAL [a-z2-7]{16}>>>/);
+	equal((await post('ci', { source: 'builds', id: 41 }))[0], 200);
+	await tg.until('the build', () => sent(/build 41 *$/).length === 1);
+	equal(sent(/build 41/)[0].chat.id, 11);
+	equal((await post('ci', { source: 'others' }))[0], 404);
+	equal(await post('door', { door: { name: 'front' }, list: [1, { a: 2 }] }, { 'x-kind': 'bell' }), [200, { ok: true, mode: 'next-heartbeat' }]);
+	await gw.rpc('session.message', { session: 'main', text: 'hi' });
+	await until('the events in the main session', async () => {
+		const text = await mainText();
+		return /Door front \{.{0,4}a.{0,4}:2\} bell door/.test(text) && /Hook Golden: .*from outside/.test(text);
+	});
+	equal((await post('gmail', { messages: [{ id: 'm1', from: 'a@b', subject: 'S', snippet: 's', body: 'B' }] }))[0], 200);
+	await until('the mail', async () => (await gw.rpc('session.list', {})).sessions.some((s) => /hook:gmail:m1/.test(s.key)));
 });
 
 test('killed at any moment, a run is neither lost nor made twice', async () => {

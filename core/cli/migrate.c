@@ -174,7 +174,7 @@ static void print_group(const oc_migration *m, const char *part, const char *act
 
 static void print_all(const oc_migration *m)
 {
-	static const char *const parts[] = {"configuration", "setting", "logins", "workspace", "skills", "plugins", "sender", "job", "session"};
+	static const char *const parts[] = {"configuration", "setting", "logins", "devices", "workspace", "skills", "plugins", "sender", "job", "session"};
 	printf("%s: %s%s\n", m->act ? "Taken over" : "Found", m->from, m->in_place ? " (the state folder itself: files stay where they are)" : "");
 	for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
 		for (size_t a = 0; a < sizeof words / sizeof *words; a++)
@@ -287,8 +287,8 @@ static int run_migrate(const oc_args *args)
 const oc_command oc_cmd_migrate = {
 	.name = "migrate",
 	.summary = "take over an installation of the TypeScript original",
-	.help = "Reads its state folder: configuration, .env, logins, workspaces, skills, plugins, senders who were let in, jobs\n"
-		"by the clock, and the sessions of every agent. Says what becomes of each, asks, and does it. The source is only read, and what is here\n"
+	.help = "Reads its state folder: configuration, .env, logins, paired devices, workspaces, skills, plugins, senders who were\n"
+		"let in, jobs by the clock, and the sessions of every agent. Says what becomes of each, asks, and does it. The source is only read, and what is here\n"
 		"already is not written over: when the original went on meanwhile, say it again for what is new.\n"
 		"Without --from it is the state folder itself, else ~/.openclaw, ~/.clawdbot or ~/.moltbot.\n",
 	.opts = (const oc_opt[]){{"from", 0, "DIR", "its state folder"},

@@ -1,6 +1,6 @@
 /*
- * What a TypeScript installation keeps in files that are used here under the same names: configuration, .env, logins, workspaces,
- * skills, plugins.  In place there is nothing to do but to look; from another folder they are copied, and what is here already
+ * What a TypeScript installation keeps in files that are used here under the same names: configuration, .env, logins, paired devices,
+ * workspaces, skills, plugins.  In place there is nothing to do but to look; from another folder they are copied, and what is here already
  * is never written over.
  */
 #include <dirent.h>
@@ -207,6 +207,7 @@ void oc_migrate_files(oc_migration *m)
 	take_config(m);
 	take(m, "configuration", ".env", ".env");
 	each_in(m, "agents", take_logins);
+	take(m, "devices", "devices/paired.json", "devices/paired.json");
 	each_in(m, "", take_workspace);
 	take(m, "skills", "skills", "skills");
 	take(m, "plugins", "extensions", "extensions");

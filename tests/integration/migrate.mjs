@@ -70,6 +70,7 @@ put('.env', 'SOME_KEY=secret\n');
 put('workspace/MEMORY.md', 'The cat is Minka.\n');
 put('skills/knit/SKILL.md', '---\nname: knit\ndescription: knitting\n---\nKnit.\n');
 put('agents/main/agent/auth-profiles.json', { version: 1, profiles: { 'openai:default': { type: 'api_key', provider: 'openai', key: 'sk-none' } } });
+put('devices/paired.json', {});
 put('credentials/telegram-allowFrom.json', { version: 1, allowFrom: ['42', 'telegram:43'] });
 put('credentials/nextcloud-talk-default-allowFrom.json', { version: 1, allowFrom: ['ada'] });
 fs.symlinkSync('/etc/passwd', path.join(source, 'workspace/link'));
@@ -126,7 +127,7 @@ test('what it takes over works here, and the source is as it was', () => {
 	equal(tree(source), before);
 	put('cron/jobs.json', { version: 1, jobs: JSON.parse(fs.readFileSync(path.join(source, 'cron/jobs.json'))).jobs.slice(0, 2) });
 	equal(fs.readFileSync(path.join(state, 'openclaw.json'), 'utf8'), fs.readFileSync(path.join(source, 'openclaw.json'), 'utf8'));
-	for (const file of ['.env', 'workspace/MEMORY.md', 'skills/knit/SKILL.md', 'agents/main/agent/auth-profiles.json'])
+	for (const file of ['.env', 'workspace/MEMORY.md', 'skills/knit/SKILL.md', 'agents/main/agent/auth-profiles.json', 'devices/paired.json'])
 		equal(fs.statSync(path.join(state, file)).mode & 0o777, 0o600, file);
 	ok(!fs.existsSync(path.join(state, 'workspace/link')));
 	equal(JSON.parse(cli(['pairing', 'list', '--allowed', '--json']).out).map((a) => `${a.channel} ${a.account} ${a.sender}`).sort(),

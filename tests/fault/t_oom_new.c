@@ -290,6 +290,71 @@ static oc_status make_tls(void)
 	return status == OC_E_INVALID && strstr(err.text, "Invalid key") != NULL ? OC_E_NOMEM : status;
 }
 
+/* A WebSocket over a stream that is never connected: what it says waits there. */
+typedef struct socket_test {
+	oc_net net;
+	oc_stream s;
+	oc_ws *ws;
+	int messages, closes, gone;
+	bool closed;
+} socket_test;
+
+static void on_ws_message(void *arg, oc_ws *ws, oc_str data, bool binary)
+{
+	socket_test *t = arg;
+	t->messages += oc_ws_send(ws, data, binary) == OC_OK;
+}
+
+static void on_ws_close(void *arg, oc_ws *ws, uint16_t code, oc_str reason)
+{
+	(void)ws;
+	(void)code;
+	(void)reason;
+	((socket_test *)arg)->closes++;
+}
+
+static void on_ws_gone(void *arg, bool open)
+{
+	socket_test *t = arg;
+	if (open)
+		oc_stream_close(&t->s, false);
+	t->gone++;
+}
+
+static void on_stream_closed(void *arg)
+{
+	((socket_test *)arg)->closed = true;
+}
+
+static oc_status make_ws(void)
+{
+	socket_test t = {0};
+	oc_ws_options o = {.on_message = on_ws_message, .on_close = on_ws_close, .arg = &t};
+	oc_status status = oc_net_init(&t.net, loop, "ws");
+	if (status != OC_OK)
+		return status;
+	status = oc_stream_init(&t.s, &t.net, true, on_stream_closed, &t);
+	t.closed = status != OC_OK;
+	if (status == OC_OK)
+		status = oc_ws_attach(&t.s, true, &o, on_ws_gone, &t, &t.ws);
+	if (status == OC_OK) {
+		/* "hello", masked, and a ping; a shortage in between ends the connection, and only that. */
+		oc_stream_cork(&t.s);
+		oc_ws_feed(t.ws, OC_STR("\x81\x85\x01\x01\x01\x01idmmn\x89\x80\x01\x01\x01\x01"));
+		oc_ws_feed_later(t.ws, OC_STR("\x81\x80\x01\x01\x01\x01"));
+		status = t.messages == 1 && t.s.error == OC_OK ? OC_OK : OC_E_NOMEM;
+		oc_ws_cut(t.ws);
+		assert_int_equal(t.closes, 1);
+		assert_int_equal(t.gone, 1);
+	} else if (!t.closed) {
+		oc_stream_close(&t.s, false);
+	}
+	while (!t.closed)
+		(void)uv_run(oc_loop_uv(loop), UV_RUN_NOWAIT);
+	oc_net_destroy(&t.net);
+	return status;
+}
+
 static oc_status make_certificate(void)
 {
 	oc_status status = oc_tls_self_signed(copy, copy_key, "localhost", &err);
@@ -452,6 +517,7 @@ static const struct {
 	{"oc_procs_new", make_procs},
 	{"oc_http_server_new", make_http_server},
 	{"oc_http_client_new", make_http_client},
+	{"oc_ws_attach, oc_ws_feed, oc_ws_send", make_ws},
 	{"oc_tls_server_new, oc_tls_accept", make_tls},
 	{"oc_tls_self_signed", make_certificate},
 	{"oc_bridge_new, oc_bridge_scan", make_bridge},

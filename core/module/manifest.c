@@ -198,6 +198,8 @@ oc_status oc_manifest_parse(oc_str text, oc_manifest **ret, oc_err *err)
 	st = oc_json_parse(text, &limits, &m->root, err);
 	if (st != OC_OK) {
 		(void)oc_err_prefix(err, "the manifest is not valid JSON");
+		if (err != NULL && st != OC_E_NOMEM)
+			memcpy(err->remedy, REMEDY, sizeof(REMEDY));
 	} else if (!cJSON_IsObject(m->root)) {
 		st = oc_fail(err, OC_E_INVALID, REMEDY, "the manifest must be a JSON object");
 	} else {

@@ -1,7 +1,7 @@
 # The face that modules see: the header, every offset, type and constant of it frozen, exported symbols, hardening.
-abi_tests = %D%/abidiff.test %D%/hardening.test %D%/header.test %D%/matrix.test %D%/symbols.test
+abi_tests = %D%/abidiff.test %D%/hardening.test %D%/header.test %D%/hostile.test %D%/matrix.test %D%/symbols.test
 TESTS += $(abi_tests)
-EXTRA_DIST += ABI.md $(abi_tests) %D%/freeze.sh %D%/frozen.c %D%/frozen_v1_0.h %D%/v1_0/openclaw/module.h
+EXTRA_DIST += ABI.md $(abi_tests) %D%/hostile.mjs %D%/freeze.sh %D%/frozen.c %D%/frozen_v1_0.h %D%/v1_0/openclaw/module.h
 
 # After a change of module.h on purpose, before its minor is released.
 abi-freeze:

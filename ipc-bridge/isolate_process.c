@@ -219,7 +219,7 @@ static oc_status spawn(oc_isolate *iso, terms *t, int fd, oc_err *err)
 	oc_proc_options options = {
 		.profile = {.level = t->level, .network = t->network, .read = t->read, .write = t->write, .cwd = "/", .argv = argv,
 			    .limits = {.memory_bytes = t->memory_bytes, .processes = THREADS_MAX, .cpu_seconds = UINT32_MAX}},
-		.flags = OC_PROC_MERGE, .pass_fd = fd, .on_output = oc_isolate_on_output, .on_exit = oc_isolate_on_exit, .arg = iso,
+		.flags = OC_PROC_MERGE, .yields = true, .pass_fd = fd, .on_output = oc_isolate_on_output, .on_exit = oc_isolate_on_exit, .arg = iso,
 	};
 	return oc_proc_spawn(iso->all->procs, iso->owner, &options, &iso->proc, err);
 }

@@ -370,6 +370,7 @@ oc_status oc_plugin_spawn(oc_plugin *plugin, const oc_plugin_launch *launch, oc_
 			    .cwd = launch->read != NULL ? launch->read : plugin->root, .argv = argv, .env = (const char *const *)permit.env,
 			    .limits = {.memory_bytes = UINT64_C(8) << 30}},
 		.flags = launch->flags,
+		.yields = (launch->flags & OC_PROC_TERMINAL) == 0,
 		.on_output = launch->on_output,
 		.on_exit = launch->on_exit,
 		.arg = launch->arg,

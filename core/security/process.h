@@ -48,6 +48,7 @@ typedef struct oc_proc_options {
 	oc_sandbox_profile profile;  /* level 0: the operator's; a lower one than the operator's is raised to it */
 	uint64_t timeout_ms;         /* then SIGTERM, five seconds later SIGKILL; 0: none */
 	bool env_exact;              /* profile.env is everything; else PATH, HOME, LANG, TERM, TMPDIR are added */
+	bool yields;                 /* the processor is everybody else's first; one that is idle is no slower for it */
 	int pass_fd;                 /* a descriptor the child gets as number 3 (-1 or 0: none); stays the caller's */
 	/* Output, at most 64 KiB a piece. stream 1: stdout, 2: stderr. May be NULL (read and dropped). */
 	void (*on_output)(void *arg, uint32_t stream, oc_str data);

@@ -21,6 +21,8 @@ static int make_args(const oc_proc_options *o, const oc_sandbox_profile *profile
 	oc_sbuf_add(&text, "--status-fd\0" "4", 14);
 	if (o->pass_fd > 0)
 		oc_sbuf_add(&text, "--keep-fd\0" "5", 12);
+	if (o->yields)
+		oc_sbuf_add(&text, "--nice\0" "5", 9);
 	if (oc_sandbox_encode(profile, &text, err) == OC_OK) {
 		fd = memfd_create("openclaw-sandbox", MFD_CLOEXEC);
 		if (fd < 0 || write(fd, text.p, text.n) != (ssize_t)text.n) {

@@ -115,6 +115,12 @@ static bool option(parser *p, const char *name, const char *value)
 		return add(p, &a->env, &a->n_env, value);
 	if (strcmp(name, "--status-fd") == 0)
 		return descriptor(p, value, &a->status_fd);
+	if (strcmp(name, "--nice") == 0) {
+		if (!number(p, value, 19, &n))
+			return false;
+		a->nice = (int)n;
+		return true;
+	}
 	if (strcmp(name, "--keep-fd") == 0)
 		return descriptor(p, value, &a->keep_fd);
 	return bad(p, "no such option", name);

@@ -165,6 +165,21 @@ static void lock_down(const sandbox_start *s)
 	need(s, sandbox_limit_memory(&a->limits), "limit the memory");
 }
 
+/*
+ * Outside of cgroups the kernel shares the processor among sessions first, and niceness counts only inside of one.  Everybody
+ * but root may say it once in a tenth of a second, all together.
+ */
+static void nice_session(int nice)
+{
+	char text[8];
+	int n = snprintf(text, sizeof text, "%d", nice), fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+
+	for (int tries = 0; fd >= 0 && write(fd, text, (size_t)n) < 0 && errno == EAGAIN && tries < 6; tries++)
+		(void)usleep(20000);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 static void run_command(const sandbox_start *s) __attribute__((noreturn));
 static void run_command(const sandbox_start *s)
 {
@@ -176,8 +191,10 @@ static void run_command(const sandbox_start *s)
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	(void)setsid();
-	if (s->shared->count)
-		(void)setpriority(PRIO_PROCESS, 0, s->shared->niceness);
+	if (s->shared->count || a->nice > 0)
+		(void)setpriority(PRIO_PROCESS, 0, s->shared->niceness + a->nice);
+	if (a->nice > 0)
+		nice_session(a->nice);
 	if (chdir(a->cwd) != 0) {
 		(void)oc_fail_errno(&err, errno, "the working folder %s is not there, or out of the sandbox's sight", a->cwd);
 		sandbox_die(a, &err);

@@ -475,7 +475,8 @@ static int help(void)
 		   "  --downgrade                  strict goes on without what the kernel lacks\n"
 		   "  --read PATH, --write PATH, --hide PATH\n"
 		   "  --cwd PATH, --env NAME=VALUE (the environment is empty otherwise)\n"
-		   "  --memory BYTES, --cpu SECONDS, --processes N, --file-size BYTES, --open-files N, --tmp-size BYTES\n"
+		   "  --memory BYTES, --cpu SECONDS, --processes N, --file-size BYTES, --open-files N, --tmp-size BYTES,\n"
+		   "  --nice N\n"
 		   "  --cgroup FOLDER, --status-fd N, --keep-fd N, --args-fd N (first: options NUL-separated in that file)\n"
 		   "  --probe                      print what this machine can enforce");
 	return 0;

@@ -50,6 +50,7 @@ typedef struct sandbox_args {
 	size_t n_read, n_write, n_hide, n_cgroups, n_env;
 	const char *cwd;
 	int status_fd, keep_fd; /* -1: none */
+	int nice;		/* more than ours */
 } sandbox_args;
 
 /* Shared between the supervisor and the process in the namespaces. */

@@ -54,7 +54,6 @@ const only = async (id) => {
 	equal(cli(['plugins', 'enable', id]).code, 0);
 	await until(`${id} to be loaded`, async () => (await gw.rpc('plugins.info', { id })).registered !== undefined);
 };
-const drop = (id) => equal(cli(['plugins', 'disable', id]).code, 0);
 const call = async (name, ms) => {
 	const answer = await gw.rpcRaw('tools.execute', { name, arguments: {}, session: 'main', ...(ms ? { timeoutMs: ms } : {}) });
 	return answer.error ? { error: answer.error.message } : { text: answer.result.content.map((part) => part.text).join('') };
@@ -62,6 +61,11 @@ const call = async (name, ms) => {
 const turn = async (text = 'hello') => {
 	const answer = await gw.rpcRaw('session.message', { session: 'main', text, wait: true });
 	return answer.error ? { error: answer.error.message } : answer.result;
+};
+// Whatever it did, a turn beside it ends.
+const drop = async (id) => {
+	ok((await turn('on and on')).text !== undefined, `no turn ends beside ${id}`);
+	equal(cli(['plugins', 'disable', id]).code, 0);
 };
 const findings = (id) => JSON.parse(cli(['plugins', 'doctor', id, '--json']).out);
 const kinds = (id) => findings(id).map((one) => one.kind);
@@ -74,14 +78,19 @@ test('one that never answers holds a turn for its time only, and rests then', as
 		ok((await turn()).text !== undefined);
 	ok(kinds('silent').includes('slow'));
 	match(gw.log, /rests for 60 s/);
-	drop('silent');
+	// The processor is the gateway's first.
+	const family = (pid) => [pid, ...fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).flatMap(family)];
+	const stat = (pid) => fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/.*\) /, '').split(' ');
+	const { pid } = await gw.rpc('plugins.info', { id: 'silent' }), own = Number(stat(gw.child.pid)[16]);
+	equal(Number(stat(family(pid).at(-1))[16]) - own, 5);
+	await drop('silent');
 });
 
 test('one that throws in every hook changes nothing', async () => {
 	await only('thrower');
 	ok((await turn()).text.length > 0);
 	await until('the findings', () => findings('thrower').some((one) => one.kind === 'hook' && /thrown in/.test(one.what)));
-	drop('thrower');
+	await drop('thrower');
 });
 
 test('one that ends at once is given up, named, and tried again when it is enabled again', async () => {
@@ -89,11 +98,11 @@ test('one that ends at once is given up, named, and tried again when it is enabl
 	await until('it to be given up', async () => (await gw.rpc('plugins.info', { id: 'quitter' })).status === 'error', 30000);
 	match((await gw.rpc('plugins.info', { id: 'quitter' })).error, /ended \d times in a row.*status 3/);
 	ok(findings('quitter').some((one) => one.severity === 'error'));
-	drop('quitter');
+	await drop('quitter');
 	await only('exiter');
 	ok((await turn()).text !== undefined);
 	await until('the findings', () => findings('exiter').some((one) => one.kind === 'crash' && /status 4/.test(one.what)));
-	drop('exiter');
+	await drop('exiter');
 });
 
 test('one that floods is heard for a while; an answer too large is an error', async () => {
@@ -103,19 +112,19 @@ test('one that floods is heard for a while; an answer too large is an error', as
 	await until('the finding', () => kinds('flooder').includes('flood'));
 	const lines = cli(['plugins', 'logs', 'flooder', '-n', '100000']).out.split('\n').filter((line) => /noise/.test(line)).length;
 	ok(lines > 0 && lines < 20000, String(lines));
-	drop('flooder');
+	await drop('flooder');
 	await only('huge');
 	await tools('huge_tool');
 	const huge = await call('huge_tool');
 	ok((huge.error ?? huge.text).length < 2 << 20);
 	match(findings('huge').find((one) => one.kind === 'limit').what, /a message of \d+ bytes/);
 	ok((await turn()).text !== undefined);
-	drop('huge');
+	await drop('huge');
 	await only('liar');
 	await tools('lie_tool');
 	await call('lie_tool');
 	await until('the finding', () => findings('liar').some((one) => one.kind === 'protocol' && /longer than may be/.test(one.what)));
-	drop('liar');
+	await drop('liar');
 });
 
 test('one that reads, and one that connects, where it may not: refused, and told how to grant it', async () => {
@@ -128,13 +137,13 @@ test('one that reads, and one that connects, where it may not: refused, and told
 	equal(cli(['config', 'set', 'plugins.entries.spy.env', JSON.stringify(['SPY_SECRET'])]).code, 0);
 	equal(cli(['config', 'set', 'plugins.entries.spy.read', JSON.stringify([secret])]).code, 0);
 	await until('the grants', async () => /hush.*crown jewels/.test((await call('spy_tool')).text ?? ''));
-	drop('spy');
+	await drop('spy');
 	await only('caller');
 	await tools('call_tool');
 	ok((await call('call_tool')).text !== 'in');
 	equal(reached, 0);
 	await until('the finding', () => kinds('caller').includes('network'));
-	drop('caller');
+	await drop('caller');
 });
 
 test('one that blocks its loop is ended, and the next call finds a new process', async () => {
@@ -144,7 +153,7 @@ test('one that blocks its loop is ended, and the next call finds a new process',
 	ok(Date.now() - before < 30000);
 	await until('the finding', () => kinds('blocker').includes('hung'), 20000);
 	ok((await turn('go on')).text !== undefined);
-	drop('blocker');
+	await drop('blocker');
 });
 
 test('one that eats memory is ended; one that forks has a bound', async () => {
@@ -152,13 +161,13 @@ test('one that eats memory is ended; one that forks has a bound', async () => {
 	await tools('eat_tool');
 	match((await call('eat_tool')).error ?? (await call('eat_tool')).text ?? '', /process|interrupted|retried|ended/i);
 	ok(kinds('eater').includes('memory'));
-	drop('eater');
+	await drop('eater');
 	await only('forker');
 	await tools('fork_tool');
 	const made = await call('fork_tool');
 	ok(made.error !== undefined || JSON.parse(made.text).n < 600, JSON.stringify(made));
 	await until('the finding', () => findings('forker').some((one) => one.kind === 'processes' && /had \d{3} processes/.test(one.what)));
-	drop('forker');
+	await drop('forker');
 	equal((await gw.stop()).code, 0);
 });
 

@@ -29,4 +29,7 @@ void oc_chat_tell_aborted(oc_gateway *gw, const oc_chat *chat, const char *reaso
 /* Calls fn with each that runs in the session. */
 void oc_chats_each(oc_gateway *gw, const char *session, void (*fn)(void *arg, const oc_chat *chat), void *arg);
 
+/* methods_chat.c: the full key of what a client calls its session, of that agent ("" the default one); false: answered. */
+bool oc_chat_session(oc_method_call *call, oc_str name, oc_str agent, char key[OC_SESSION_KEY_MAX]);
+
 #endif

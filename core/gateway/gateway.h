@@ -71,6 +71,9 @@ void oc_gateway_models(oc_gateway *gateway, oc_http_req *req);
 /* hooks.c: webhooks. head: in on_head; false: it is for somebody else. request: in on_request. */
 bool oc_gateway_hook_head(oc_gateway *gateway, oc_http_req *req);
 bool oc_gateway_hook_request(oc_gateway *gateway, oc_http_req *req);
+/* control_ui.c: the original's Control UI, when gateway.controlUi.root says where it is: whether the request is for it. */
+bool oc_gateway_ui_wants(const oc_gateway *gateway, const oc_http_req *req);
+void oc_gateway_ui(oc_gateway *gateway, oc_http_req *req);
 /* guest.c: requests for http modules. */
 void oc_gateway_guest(oc_gateway *gateway, oc_http_req *req, oc_guest *guest);
 /* plugins_http.c: requests for TypeScript plugins. head: in on_head; false: none of them answers this path. Then either

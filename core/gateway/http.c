@@ -141,6 +141,7 @@ static void front(oc_gateway *gw, oc_http_req *req)
 }
 
 static const struct route proto_route = {"/__openclaw__/ws", "GET", true, 0, oc_proto_open};
+static const struct route ui_route = {"/", "GET, HEAD", true, 0, oc_gateway_ui};
 
 static const struct route routes[] = {
 	{"/health", "GET, HEAD", true, 0, health},
@@ -220,6 +221,8 @@ void oc_gateway_head(void *arg, oc_http_req *req)
 		return;
 	if (!ours && is_upgrade(req))
 		route = &proto_route;
+	else if (!ours && oc_gateway_ui_wants(gw, req))
+		route = &ui_route;
 	if (route == NULL)
 		refuse(gw, req, 404, "not_found", "there is nothing at this path; see /rpc, /ws, /v1/chat/completions, /health");
 	else if (!allowed(route->allow, oc_http_method(req))) {
@@ -240,7 +243,7 @@ void oc_gateway_request(void *arg, oc_http_req *req)
 	const struct route *route = oc_http_user(req);
 	if (oc_gateway_hook_request(gw, req) || oc_gateway_plugin_request(req))
 		return;
-	if (route == &proto_route || (route >= routes && route < routes + sizeof routes / sizeof *routes))
+	if (route == &proto_route || route == &ui_route || (route >= routes && route < routes + sizeof routes / sizeof *routes))
 		route->run(gw, req);
 	else
 		oc_gateway_guest(gw, req, oc_http_user(req));

@@ -1,4 +1,6 @@
 /* agent.*, models.*, tools.*, channels.*, pairing.*, modules.*: what there is, and using one of it. */
+#include <string.h>
+
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/gateway/proto.h"
@@ -73,6 +75,21 @@ static void agent_status(oc_method_call *call, const cJSON *params)
 const oc_method oc_method_agent_status = {"agent.status", OC_SCOPE_READ, "the agent's model and what runs now",
 					  OBJECT(STRING("agent")), agent_status};
 
+/* OpenClaw's own clients have provider and id apart. */
+static void split_ids(cJSON *models)
+{
+	cJSON *one;
+	cJSON_ArrayForEach(one, models)
+	{
+		oc_auto_free char *id = oc_strdup(oc_json_str(one, "id", ""));
+		const char *slash = id != NULL ? strchr(id, '/') : NULL;
+		if (oc_json_get(one, "name") == NULL)
+			oc_json_opt(one, "name", slash != NULL ? slash + 1 : id);
+		if (slash != NULL)
+			(void)oc_json_set_str(one, "id", slash + 1);
+	}
+}
+
 static void models_list(oc_method_call *call, const cJSON *params)
 {
 	(void)params;
@@ -80,6 +97,8 @@ static void models_list(oc_method_call *call, const cJSON *params)
 	oc_err err = {0};
 	oc_status status = oc_agent_models(agent_of(call), &value, &err);
 	cJSON *result = status == OC_OK ? cJSON_CreateObject() : NULL;
+	if (oc_method_client(call)->protocol != 0)
+		split_ids(value);
 	if (result != NULL) {
 		oc_json_set(result, "models", value);
 		oc_json_set(result, "keys", oc_agent_keys(agent_of(call)));

@@ -11,8 +11,7 @@
 #define HISTORY_LIMIT 200
 #define FOREVER_MS (24ull * 3600 * 1000)
 
-/* The full key of what the client calls its session; false: answered. */
-static bool session_of(oc_method_call *call, oc_str name, oc_str agent, char key[OC_SESSION_KEY_MAX])
+bool oc_chat_session(oc_method_call *call, oc_str name, oc_str agent, char key[OC_SESSION_KEY_MAX])
 {
 	oc_err err = {0};
 	char id[65];
@@ -147,7 +146,7 @@ static void chat_abort(oc_method_call *call, const cJSON *params)
 	const char *name = oc_json_str(params, "runId", NULL);
 	struct aborting a = {gw, "rpc", NULL};
 	char session[OC_SESSION_KEY_MAX];
-	if (!session_of(call, oc_json_ostr(params, "sessionKey"), OC_STR_NONE, session))
+	if (!oc_chat_session(call, oc_json_ostr(params, "sessionKey"), OC_STR_NONE, session))
 		return;
 	const oc_chat *chat = name != NULL ? oc_chat_find(gw, name) : NULL;
 	if (chat != NULL && !chat->ended && strcmp(chat->session, session) != 0) {
@@ -183,7 +182,7 @@ static void chat_send(oc_method_call *call, const cJSON *params)
 	oc_err err = {0};
 	oc_run_ref ref;
 	char session[OC_SESSION_KEY_MAX];
-	if (!session_of(call, oc_json_ostr(params, "sessionKey"), OC_STR_NONE, session))
+	if (!oc_chat_session(call, oc_json_ostr(params, "sessionKey"), OC_STR_NONE, session))
 		return;
 	if (is_stop(oc_json_ostr(params, "message"))) {
 		struct aborting a = {gw, "stop", cJSON_CreateArray()};
@@ -280,7 +279,7 @@ static void chat_history(oc_method_call *call, const cJSON *params)
 	cJSON *rows = NULL, *result = cJSON_CreateObject();
 	oc_err err = {0};
 	char session[OC_SESSION_KEY_MAX];
-	if (!session_of(call, oc_json_ostr(params, "sessionKey"), OC_STR_NONE, session)) {
+	if (!oc_chat_session(call, oc_json_ostr(params, "sessionKey"), OC_STR_NONE, session)) {
 		cJSON_Delete(result);
 		return;
 	}
@@ -403,7 +402,7 @@ static void agent(oc_method_call *call, const cJSON *params)
 	char session[OC_SESSION_KEY_MAX];
 	const char *channel = oc_json_str(params, "channel", ""), *to = oc_json_str(params, "to", "");
 	oc_auto_json cJSON *target = NULL;
-	if (!session_of(call, oc_json_ostr(params, "sessionKey"), oc_json_ostr(params, "agentId"), session))
+	if (!oc_chat_session(call, oc_json_ostr(params, "sessionKey"), oc_json_ostr(params, "agentId"), session))
 		return;
 	if (oc_json_bool(params, "deliver", false) && channel[0] != 0 && strcmp(channel, "last") != 0 && to[0] != 0) {
 		target = cJSON_CreateObject();

@@ -157,6 +157,44 @@ const oc_method oc_method_auth_me = {"auth.me", OC_SCOPE_NONE, "what this connec
 
 /* ---- logs ---- */
 
+enum { LOG_WINDOW = 1 << 18 };
+
+/* For OpenClaw's own clients: the lines as they are, from a place in the file on. */
+static void tail_from(oc_method_call *call, const cJSON *params, FILE *f, const char *path)
+{
+	int64_t limit = oc_json_i64(params, "limit", 500), most = oc_json_i64(params, "maxBytes", LOG_WINDOW), cursor = oc_json_i64(params, "cursor", -1);
+	(void)fseek(f, 0, SEEK_END);
+	int64_t size = ftell(f), from = cursor >= 0 && cursor <= size ? cursor : 0;
+	bool reset = cursor > size, cut = size - from > most;
+	if (cut)
+		from = size - most;
+	oc_auto_free char *window = oc_alloc((size_t)most + 1);
+	(void)fseek(f, (long)from, SEEK_SET);
+	size_t n = window != NULL ? fread(window, 1, (size_t)most, f) : 0, whole = n;
+	while (whole > 0 && window[whole - 1] != '\n') /* the last one is being written */
+		whole--;
+	oc_str rest = {window, whole};
+	if (cut && whole > 0)
+		(void)oc_str_cut(&rest, '\n');
+	size_t lines = 0;
+	for (size_t i = 0; i < rest.n; i++)
+		lines += rest.p[i] == '\n';
+	cJSON *result = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(result, "lines");
+	for (; rest.p != NULL && rest.n > 0; lines--) {
+		oc_str line = oc_str_cut(&rest, '\n');
+		char *text = lines <= (size_t)limit ? oc_memdup(line.p, line.n) : NULL;
+		if (text != NULL)
+			cJSON_AddItemToArray(list, cJSON_CreateString(text));
+		oc_free(text);
+	}
+	oc_json_set_str(result, "file", path);
+	oc_json_set_i64(result, "cursor", from + (int64_t)whole);
+	oc_json_set_i64(result, "size", size);
+	oc_json_set_bool(result, "truncated", cut);
+	oc_json_set_bool(result, "reset", reset);
+	oc_method_reply(call, result);
+}
+
 static void logs_tail(oc_method_call *call, const cJSON *params)
 {
 	/* The last `limit` lines of the log file, read backwards from its end. */
@@ -167,12 +205,16 @@ static void logs_tail(oc_method_call *call, const cJSON *params)
 		oc_method_failf(call, OC_E_NOT_FOUND, NULL, "there is no log file yet");
 		return;
 	}
-	enum { WINDOW = 1 << 18 };
-	oc_auto_free char *window = oc_alloc(WINDOW + 1);
+	if (oc_method_client(call)->protocol != 0) {
+		tail_from(call, params, f, path);
+		fclose(f);
+		return;
+	}
+	oc_auto_free char *window = oc_alloc(LOG_WINDOW + 1);
 	fseek(f, 0, SEEK_END);
-	long size = ftell(f), from = size > WINDOW ? size - WINDOW : 0;
+	long size = ftell(f), from = size > LOG_WINDOW ? size - LOG_WINDOW : 0;
 	fseek(f, from, SEEK_SET);
-	size_t n = window != NULL ? fread(window, 1, WINDOW, f) : 0;
+	size_t n = window != NULL ? fread(window, 1, LOG_WINDOW, f) : 0;
 	fclose(f);
 	size_t start = n;
 	for (int64_t lines = 0; start > 0; start--)
@@ -191,4 +233,6 @@ static void logs_tail(oc_method_call *call, const cJSON *params)
 
 const oc_method oc_method_logs_tail = {
 	"logs.tail", OC_SCOPE_READ, "the last lines of the log",
-	OBJECT("\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}"), logs_tail};
+	OBJECT("\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":5000},\"cursor\":{\"type\":\"integer\",\"minimum\":0},"
+	       "\"maxBytes\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000}"),
+	logs_tail};

@@ -51,6 +51,7 @@ integration_tests += %D%/plugin-provider.test
 integration_tests += %D%/plugin-channels.test
 integration_tests += %D%/plugin-http.test
 integration_tests += %D%/protocol.test
+integration_tests += %D%/control-ui.test
 
 # Runs one channel module for a script; see there.
 check_PROGRAMS += %D%/channel_driver
@@ -81,7 +82,7 @@ EXTRA_DIST += %D%/modules-live.mjs
 EXTRA_DIST += %D%/openai-client.mjs
 EXTRA_DIST += %D%/plugins.mjs
 EXTRA_DIST += %D%/plugin-http.mjs
-EXTRA_DIST += %D%/claw.mjs %D%/mock-provider.mjs %D%/protocol.mjs %D%/replay.mjs
+EXTRA_DIST += %D%/chromium.mjs %D%/claw.mjs %D%/control-ui.mjs %D%/mock-provider.mjs %D%/protocol.mjs %D%/replay.mjs
 EXTRA_DIST += %D%/plugins.mjs %D%/firstparty.mjs %D%/bridge-sdk.mjs %D%/firstparty-work.mjs
 EXTRA_DIST += %D%/plugin-surface.mjs
 EXTRA_DIST += %D%/plugin-channels.mjs

@@ -11,6 +11,7 @@
 extern const oc_command oc_cmd_agent;
 extern const oc_command oc_cmd_completion;
 extern const oc_command oc_cmd_config;
+extern const oc_command oc_cmd_cron;
 extern const oc_command oc_cmd_daemon;
 extern const oc_command oc_cmd_doctor;
 extern const oc_command oc_cmd_gateway;
@@ -27,6 +28,7 @@ extern const oc_command oc_cmd_sessions;
 extern const oc_command oc_cmd_skills;
 extern const oc_command oc_cmd_status;
 extern const oc_command oc_cmd_store;
+extern const oc_command oc_cmd_system;
 
 /* Of openclaw models, in a file of its own. */
 extern const oc_command oc_cmd_models_auth;
@@ -53,6 +55,8 @@ extern const oc_command oc_cmd_module_pack;
 	&oc_cmd_store, \
 	&oc_cmd_memory, \
 	&oc_cmd_skills, \
+	&oc_cmd_cron, \
+	&oc_cmd_system, \
 	&oc_cmd_pairing, \
 	&oc_cmd_devices, \
 	&oc_cmd_migrate, \

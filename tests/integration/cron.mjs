@@ -1,6 +1,6 @@
 // Jobs by the clock and heartbeats, through the front door: methods, runs, delivery, what survives kill -9.
 import path from 'node:path';
-import { Gateway, cleanup, done, equal, match, ok, state, test, until, writeConfig } from './lib.mjs';
+import { Gateway, cleanup, done, equal, match, ok, spawnCli, state, test, until, writeConfig } from './lib.mjs';
 import { FakeTelegram } from './fake-telegram.mjs';
 
 const tg = await new FakeTelegram().start();
@@ -134,6 +134,34 @@ test('wake asks at once; heartbeats can be turned off', async () => {
 	await gw.rpc('set-heartbeats', { enabled: true });
 	ok((await gw.rpcRaw('wake', { mode: 'later', text: 'x' })).error);
 	ok((await gw.rpcRaw('set-heartbeats', {})).error);
+});
+
+test('the commands', async () => {
+	const run = async (...args) => {
+		const r = await spawnCli(args);
+		equal(r.code, 0, `${args.join(' ')}: ${r.err}`);
+		return args.includes('--json') ? JSON.parse(r.out) : r.out;
+	};
+	const job = await run('cron', 'add', '--name', 'news', '--cron', '0 8 * * 1-5', '--tz', 'Europe/Berlin', '--message', '/echo news', '--no-deliver', '--json');
+	equal([job.schedule, job.payload, job.delivery], [{ kind: 'cron', expr: '0 8 * * 1-5', tz: 'Europe/Berlin' }, { kind: 'agentTurn', message: '/echo news' }, { mode: 'none' }]);
+	const tea = await run('cron', 'add', '--name', 'tea', '--at', '20m', '--system-event', 'tea', '--disabled', '--json');
+	ok(Math.abs(Date.parse(tea.schedule.at) - Date.now() - 1200000) < 60000);
+	match(await run('cron', 'list', '--all'), /news[^\n]*Europe\/Berlin[\s\S]*tea[^\n]*disabled|tea[^\n]*disabled[\s\S]*news/);
+	equal((await run('cron', 'edit', tea.id, '--every', '2h', '--wake', 'next-heartbeat', '--json')).schedule.everyMs, 7200000);
+	equal((await run('cron', 'enable', tea.id, '--json')).enabled, true);
+	equal((await run('cron', 'disable', tea.id, '--json')).enabled, false);
+	match(await run('cron', 'run', job.id), /It runs/);
+	await finished(job.id);
+	match(await run('cron', 'runs', '--id', job.id), /ok +\d/);
+	match(await run('cron', 'status'), /are on/);
+	match(await run('cron', 'rm', tea.id), /removed/);
+	equal((await spawnCli(['cron', 'rm', tea.id])).code, 1);
+	equal((await spawnCli(['cron', 'add', '--name', 'x', '--message', 'x'])).code, 2);
+	match((await spawnCli(['cron', 'add', '--name', 'x', '--message', 'x', '--cron', 'x'])).err, /five fields/);
+	await run('system', 'event', '--text', 'told by a command');
+	match(await run('system', 'heartbeat', 'last'), /sent|skipped/);
+	equal((await run('system', 'heartbeat', 'disable', '--json')).enabled, false);
+	equal((await run('system', 'heartbeat', 'enable', '--json')).enabled, true);
 });
 
 const post = async (name, body, headers = {}) => {

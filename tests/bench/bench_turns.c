@@ -8,8 +8,12 @@
  * in one moment (after which they all would wait for each other in every round).
  * SESSIONS > 0 sends `user` with each request: that many sessions in turn.  FILE has the messages, one a line ("\n" begins
  * another line); without it there is one.  Prints: answers, errors, answers a second, p50, p99 and longest in microseconds.
+ *
+ * OC_BENCH_COMMITS in the environment, with one connection: after each answer the gateway's /metrics are asked how long its
+ * store has been committing so far, and p50 and p99 of what each answer took without its own commits are printed too.
  */
 #include <llhttp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,13 +30,18 @@ typedef struct conn {
 	char *request;
 	uint64_t began, wait_ms;
 	int failed; /* an error inside a stream */
+	int asked;  /* the metrics, not a turn */
 } conn;
 
 static const char *token = "", *lines[LINES_MAX] = {"How is everything?"};
 static size_t n_lines = 1, n_sessions, wanted, begun, ended, errors;
 static llhttp_settings_t settings;
 static char read_buf[65536];
-static uint64_t *took;
+static uint64_t *took, *beyond;
+static size_t n_beyond, metrics_n;
+static char metrics_text[1 << 20];
+static uint64_t commit_ns; /* of all commits until the last look */
+static bool per_turn;
 static int port;
 
 static void ask(conn *c);
@@ -46,6 +55,41 @@ static void on_written(uv_write_t *req, int status)
 		fprintf(stderr, "bench_turns: write: %s\n", uv_strerror(status));
 		exit(1);
 	}
+}
+
+static void send_request(conn *c, int all)
+{
+	uv_buf_t buf = uv_buf_init(c->request, (unsigned)all);
+	c->write.data = c;
+	uv_write(&c->write, (uv_stream_t *)&c->tcp, &buf, 1, on_written);
+}
+
+static void ask_commits(conn *c)
+{
+	c->asked = 1;
+	metrics_n = 0;
+	c->request = malloc(400);
+	if (c->request == NULL)
+		exit(1);
+	send_request(c, snprintf(c->request, 400, "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n\r\n", token));
+}
+
+/* The turn before has waited for its commits: they are in the sum by now. */
+static void take_commits(conn *c)
+{
+	static const char name[] = "\nopenclaw_store_commit_seconds_sum ";
+	metrics_text[metrics_n] = 0;
+	const char *at = strstr(metrics_text, name);
+	if (at == NULL) {
+		fprintf(stderr, "bench_turns: no store_commit_seconds among the metrics\n");
+		exit(1);
+	}
+	uint64_t sum = (uint64_t)(strtod(at + sizeof name - 1, NULL) * 1e9 + 0.5), own = sum - commit_ns;
+	if (ended > 0)
+		beyond[n_beyond++] = took[ended - 1] > own ? took[ended - 1] - own : 0;
+	commit_ns = sum;
+	c->asked = 0;
+	ask(c);
 }
 
 static void ask(conn *c)
@@ -69,16 +113,19 @@ static void ask(conn *c)
 	int all = snprintf(c->request, size,
 			   "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n"
 			   "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", token, n, body);
-	uv_buf_t buf = uv_buf_init(c->request, (unsigned)all);
 	c->failed = 0;
 	c->began = uv_hrtime();
-	c->write.data = c;
-	uv_write(&c->write, (uv_stream_t *)&c->tcp, &buf, 1, on_written);
+	send_request(c, all);
 }
 
 static int on_body(llhttp_t *parser, const char *at, size_t n)
 {
 	conn *c = parser->data;
+	if (c->asked && metrics_n + n < sizeof metrics_text) {
+		memcpy(metrics_text + metrics_n, at, n);
+		metrics_n += n;
+		return 0;
+	}
 	if (memmem(at, n, "\"error\":", 8) != NULL) {
 		if (errors + (size_t)c->failed < 3)
 			fprintf(stderr, "bench_turns: %.*s\n", (int)(n < 300 ? n : 300), at);
@@ -90,9 +137,16 @@ static int on_body(llhttp_t *parser, const char *at, size_t n)
 static int on_complete(llhttp_t *parser)
 {
 	conn *c = parser->data;
+	if (c->asked) {
+		take_commits(c);
+		return 0;
+	}
 	took[ended++] = uv_hrtime() - c->began;
 	errors += parser->status_code != 200 || c->failed;
-	ask(c);
+	if (per_turn)
+		ask_commits(c);
+	else
+		ask(c);
 	return 0;
 }
 
@@ -114,7 +168,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 static void on_start(uv_timer_t *timer)
 {
-	ask(timer->data);
+	if (per_turn)
+		ask_commits(timer->data);
+	else
+		ask(timer->data);
 }
 
 static void on_connected(uv_connect_t *req, int status)
@@ -169,7 +226,9 @@ int main(int argc, char **argv)
 	uint64_t spread = text != NULL ? strtoull(text, NULL, 10) : 0;
 	conn *conns = calloc(n, sizeof *conns);
 	took = calloc(wanted + 1, sizeof *took);
-	if (conns == NULL || took == NULL)
+	beyond = calloc(wanted + 1, sizeof *beyond);
+	per_turn = n == 1 && getenv("OC_BENCH_COMMITS") != NULL;
+	if (conns == NULL || took == NULL || beyond == NULL)
 		return 1;
 	llhttp_settings_init(&settings);
 	settings.on_body = on_body;
@@ -192,7 +251,11 @@ int main(int argc, char **argv)
 	qsort(took, ended, sizeof *took, by_size);
 	if (ended == 0)
 		return 1;
-	printf("%zu %zu %.1f %llu %llu %llu\n", ended, errors, (double)ended / seconds, (unsigned long long)took[ended / 2] / 1000,
+	printf("%zu %zu %.1f %llu %llu %llu", ended, errors, (double)ended / seconds, (unsigned long long)took[ended / 2] / 1000,
 	       (unsigned long long)took[ended * 99 / 100] / 1000, (unsigned long long)took[ended - 1] / 1000);
+	qsort(beyond, n_beyond, sizeof *beyond, by_size);
+	if (n_beyond > 0)
+		printf(" %llu %llu", (unsigned long long)beyond[n_beyond / 2] / 1000, (unsigned long long)beyond[n_beyond * 99 / 100] / 1000);
+	puts("");
 	return 0;
 }

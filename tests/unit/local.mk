@@ -53,6 +53,7 @@ unit_tests += %D%/t_sandbox
 unit_tests += %D%/t_queue
 unit_tests += %D%/t_registry
 unit_tests += %D%/t_import
+unit_tests += %D%/t_journal
 unit_tests += %D%/t_retention
 unit_tests += %D%/t_session
 unit_tests += %D%/t_sdk_json

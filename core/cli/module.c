@@ -740,6 +740,6 @@ const oc_command oc_cmd_module = {
 	.name = "module",
 	.summary = "list, enable, examine and write modules",
 	.help = "Modules are looked for in OPENCLAW_MODULE_PATH, modules.paths of the configuration, ~/.openclaw/modules and the\n"
-		"folder of bundled modules.  Bundled modules run unless disabled; all others only when they were enabled here.\n",
+		"system's folder of modules.  Those that OpenClaw comes with run unless disabled; all others only when they were enabled here.\n",
 	.subs = subs,
 };

@@ -219,15 +219,17 @@ static int run(char *const argv[])
 static int make(const oc_args *args, const char *target)
 {
 	const char *dir = args->n_pos > 0 ? args->pos[0] : ".";
-	oc_auto_free char *makefile = oc_path_join(dir, "Makefile"), *headers = sdk(true);
+	oc_auto_free char *makefile = oc_path_join(dir, "Makefile"), *headers = sdk(true), *configure = oc_path_join(dir, "configure.ac");
 	oc_auto_free char *flags = headers != NULL ? oc_asprintf("SDK_CFLAGS=-I%s", headers) : NULL;
 	char *argv[] = {(char[]){"make"}, (char[]){"-C"}, (char *)(uintptr_t)dir, flags, (char *)(uintptr_t)target, NULL};
 	oc_err err = {0};
 
-	if (makefile == NULL || flags == NULL)
+	if (makefile == NULL || flags == NULL || configure == NULL)
 		(void)oc_fail(&err, OC_E_NOMEM, NULL, "no memory");
 	else if (!oc_path_exists(makefile))
-		(void)oc_fail(&err, OC_E_NOT_FOUND, "name the module's folder, or make one with openclaw module new", "%s: there is no Makefile", dir);
+		(void)oc_fail(&err, OC_E_NOT_FOUND, oc_path_exists(configure) ? "there: autoreconf -i && ./configure"
+							: "name the module's folder, or make one with openclaw module new",
+			      "%s: there is no Makefile", dir);
 	else if (run(argv) == 0)
 		return OC_EXIT_OK;
 	else

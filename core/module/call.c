@@ -24,8 +24,7 @@ typedef struct oc_slot {
 	slot_state state;
 	oc_call_options caller;
 	oc_ticket *ticket; /* with the caller's owner */
-	oc_watch *timer;   /* deadline, then cancel's grace */
-	uint64_t deadline_at;
+	uint64_t deadline_at; /* or the end of cancel's grace; see due() */
 	oc_status status;
 	oc_buf *result;
 	char *copied; /* of a pending call's arguments */
@@ -45,13 +44,67 @@ void oc_calls_loop(oc_loop *loop)
 static void start_later(void *handle);
 static void deliver_later(void *handle);
 static void cancel_later(void *handle);
-static void on_timer(void *arg);
+
+/* ---- Deadlines: one timer for the calls of all modules, set to the first of them ---- */
+
+static void expire(oc_slot *slot);
+
+/* A call whose time has come; NULL: none, and when the next one's will. */
+static oc_slot *first_due(const oc_modules *modules, uint64_t now, uint64_t *ret_next)
+{
+	*ret_next = UINT64_MAX;
+	for (size_t i = 0; i < modules->n; i++)
+		for (oc_list *l = modules->list[i]->calls.next; l != &modules->list[i]->calls; l = l->next) {
+			oc_slot *slot = OC_OF(l, oc_slot, in_module);
+
+			if (slot->state == SLOT_ORPHAN)
+				continue;
+			if (slot->deadline_at <= now)
+				return slot;
+			if (slot->deadline_at < *ret_next)
+				*ret_next = slot->deadline_at;
+		}
+	return NULL;
+}
+
+static void on_deadline(void *arg)
+{
+	oc_modules *modules = arg;
+	uint64_t now = oc_now_ms(), next;
+	oc_slot *slot;
+
+	modules->next_deadline = UINT64_MAX;
+	/* Each look starts anew: whoever is told may begin calls, and end others. */
+	while ((slot = first_due(modules, now, &next)) != NULL)
+		expire(slot);
+	if (next == UINT64_MAX)
+		return;
+	modules->next_deadline = next;
+	oc_timer_again(modules->deadlines, next - now);
+}
+
+/* Calls that end in time, nearly all, never touch the timer: it goes off for the first deadline there was, and finds nothing. */
+static bool due(oc_slot *slot, uint64_t now, uint64_t ms)
+{
+	oc_modules *modules = slot->module->registry;
+
+	slot->deadline_at = now + ms;
+	if (modules->deadlines != NULL && slot->deadline_at >= modules->next_deadline)
+		return true;
+	if (modules->deadlines == NULL)
+		modules->deadlines = oc_timer_start(modules->owner, ms, 0, on_deadline, modules);
+	else
+		oc_timer_again(modules->deadlines, ms);
+	if (modules->deadlines == NULL)
+		return false;
+	modules->next_deadline = slot->deadline_at;
+	return true;
+}
 
 /* ---- The end of a call ---- */
 
 static void release(oc_slot *slot)
 {
-	oc_watch_end(slot->timer);
 	oc_owner_forget(slot->ticket);
 	oc_list_remove(&slot->in_module);
 	slot->module->n_calls--;
@@ -88,8 +141,6 @@ static void tell(oc_slot *slot, oc_status status, oc_str result, bool keep)
 	if (keep) {
 		slot->state = SLOT_ORPHAN;
 		slot->silent = true;
-		oc_watch_end(slot->timer);
-		slot->timer = NULL;
 		oc_owner_forget(slot->ticket);
 		slot->ticket = NULL;
 	} else {
@@ -108,11 +159,11 @@ static void deliver_later(void *handle)
 		tell(slot, slot->status, oc_buf_str(slot->result), false);
 }
 
-/* Completion is news for the next turn, never for the stack below. Without memory for that, the timer brings it. */
+/* Completion is news for the next turn, never for the stack below. Without memory for that, the timer of deadlines brings it. */
 static void defer(oc_slot *slot, void (*fn)(void *handle))
 {
 	if (oc_loop_defer(slot->module->registry->loop, NULL, fn, slot->handle) != OC_OK)
-		oc_timer_again(slot->timer, 0);
+		(void)due(slot, oc_now_ms(), 0);
 }
 
 /* ---- Starting ---- */
@@ -196,13 +247,11 @@ static oc_status make_slot(oc_module *module, const oc_call_options *options, ui
 	slot->module = module;
 	if (options != NULL)
 		slot->caller = *options;
-	slot->deadline_at = oc_now_ms() + deadline_ms;
 	oc_list_add(&module->calls, &slot->in_module);
 	module->n_calls++;
-	slot->timer = oc_timer_start(module->registry->owner, deadline_ms, 0, on_timer, slot);
 	if (slot->caller.owner != NULL)
 		slot->ticket = oc_owner_track(slot->caller.owner, owner_gone, slot->handle);
-	if (slot->timer == NULL || (slot->caller.owner != NULL && slot->ticket == NULL)) {
+	if (!due(slot, oc_now_ms(), deadline_ms) || (slot->caller.owner != NULL && slot->ticket == NULL)) {
 		release(slot);
 		return OC_E_NOMEM;
 	}
@@ -295,10 +344,8 @@ void oc_call_cancel(oc_call *call)
 	if (slot == NULL || slot->cancel_asked)
 		return;
 	if (slot->state == SLOT_PENDING || slot->state == SLOT_RUNNING) {
-		if (oc_call_remaining(call) > OC_CALL_CANCEL_GRACE_MS) {
-			slot->deadline_at = oc_now_ms() + OC_CALL_CANCEL_GRACE_MS;
-			oc_timer_again(slot->timer, OC_CALL_CANCEL_GRACE_MS);
-		}
+		if (oc_call_remaining(call) > OC_CALL_CANCEL_GRACE_MS)
+			(void)due(slot, oc_now_ms(), OC_CALL_CANCEL_GRACE_MS);
 		ask_cancel(slot);
 	}
 }
@@ -315,17 +362,14 @@ void oc_call_abandon(oc_call *call)
 	if (slot->state == SLOT_RUNNING) {
 		count(slot->module, OC_E_CANCELED);
 		slot->state = SLOT_ORPHAN;
-		oc_watch_end(slot->timer);
-		slot->timer = NULL;
 		ask_cancel(slot);
 	}
 	/* Pending and done ones end on their turn, in silence. */
 }
 
 /* The deadline, or the end of cancel's grace. */
-static void on_timer(void *arg)
+static void expire(oc_slot *slot)
 {
-	oc_slot *slot = arg;
 	oc_call *handle = slot->handle;
 	bool canceled = slot->cancel_asked;
 

@@ -223,6 +223,8 @@ void oc_tools_free(oc_modules *modules);
 struct oc_modules {
 	oc_loop *loop; /* NULL: only for looking */
 	oc_owner *owner;
+	oc_watch *deadlines; /* of calls; NULL: there was none yet */
+	uint64_t next_deadline; /* when it goes off; UINT64_MAX: it does not */
 	oc_config *config;
 	oc_hooks *hooks;
 	char *module_dir, *user_dir, *search_path;

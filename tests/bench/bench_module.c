@@ -20,7 +20,7 @@
 #include "ipc-bridge/modhost.h"
 #include "ipc-bridge/nng.h"
 
-enum { SMALL = 256, TRIPS = 20000, WARM = 2000, TURN = 256, CALLS = 2000 * TURN, PLAIN = 50 * 1000 * 1000, CRASHES = 20 };
+enum { SMALL = 256, TRIPS = 20000, WARM = 2000, TURN = 16, CALLS = 5000 * TURN, PLAIN = 5 * 1000 * 1000, ROUNDS = 9, CRASHES = 20 };
 
 typedef struct world {
 	oc_loop *loop;
@@ -166,30 +166,42 @@ static void events_done(void *arg, oc_status status, oc_str result)
 		die("a call was refused");
 }
 
-static double plain(void)
+static void plain(void)
 {
 	void (*volatile target)(void *, oc_call *, oc_str, oc_str, oc_str) = plain_target;
-	uint64_t from = oc_now_ns();
 	for (unsigned i = 0; i < PLAIN; i++)
 		target(NULL, NULL, OC_STR("bench_000"), (oc_str){payload, SMALL}, OC_STR("{}"));
-	return (double)(oc_now_ns() - from) / PLAIN;
+}
+
+/* The best of some rounds: what others do on the machine only ever adds. */
+static void least(double *best, uint64_t from, double n)
+{
+	double ns = (double)(oc_now_ns() - from) / n;
+	if (*best == 0 || ns < *best)
+		*best = ns;
 }
 
 static void in_process(void)
 {
 	world w = {0};
+	double bare = 0, call = 0, event = 0;
 	begin(&w);
-	drive d = {.w = &w, .guest = tool_of(&w, "bench_000"), .count = CALLS, .window = TURN};
-	double bare = plain();
-	uint64_t from = oc_now_ns();
-	(void)oc_loop_defer(w.loop, NULL, start_window, &d);
-	oc_loop_run(w.loop);
-	double call = (double)(oc_now_ns() - from) / CALLS;
-	d = (drive){.w = &w, .guest = d.guest, .count = 1000};
-	from = oc_now_ns();
-	events_done(&d, OC_OK, OC_STR(""));
-	oc_loop_run(w.loop);
-	double event = (double)(oc_now_ns() - from) / (double)(d.count - 1) / 1000;
+	oc_guest *guest = tool_of(&w, "bench_000");
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t from = oc_now_ns();
+		plain();
+		least(&bare, from, PLAIN);
+		drive d = {.w = &w, .guest = guest, .count = CALLS, .window = TURN};
+		from = oc_now_ns();
+		(void)oc_loop_defer(w.loop, NULL, start_window, &d);
+		oc_loop_run(w.loop);
+		least(&call, from, CALLS);
+		d = (drive){.w = &w, .guest = guest, .count = 1000};
+		from = oc_now_ns();
+		events_done(&d, OC_OK, OC_STR(""));
+		oc_loop_run(w.loop);
+		least(&event, from, (double)(d.count - 1) * 1000);
+	}
 	row("a plain indirect call", bare, " ns");
 	row("a module's call of the host (call_event)", event, " ns");
 	row("  over the plain call (limit 50 ns)", event - bare, " ns");

@@ -78,5 +78,4 @@ for child in $(ps -e -o pid=,args= | awk '/--modhost bench_/ && !/awk|openclaw-s
 	total=$((total + $(sum Private_Clean\|Private_Dirty "/proc/$child/smaps_rollup"))) n=$((n + 1))
 done
 row "private memory of an idle process (limit 2048 KiB)" "$((total / (n > 0 ? n : 1))) KiB ($n of them)"
-row "the gateway's, for each of these" "$((($(sum Private_Clean\|Private_Dirty "/proc/$pid/smaps_rollup") - without) / 20)) KiB"
 leave

@@ -204,6 +204,39 @@ static void cancel_may_come_too_late(void **state)
 	assert_int_equal(cancels, 0);
 }
 
+/* They share one timer: each ends at its own time, whenever it was begun. */
+static void deadlines_end_calls_in_their_order(void **state)
+{
+	static const uint64_t ms[] = {900000, 120, 40, 80};
+	fixture *f = *state;
+	oc_call_options o = options(f);
+	oc_call *calls[4];
+	uint64_t began = oc_now_ms();
+
+	for (int i = 0; i < 4; i++) {
+		o.deadline_ms = ms[i];
+		calls[i] = begin(f, hangs, o);
+	}
+	for (int i = 1, left[] = {0, 2, 3, 1}; i < 4; i++) {
+		held = calls[left[i]]; /* as the module's cancel expects */
+		run_ms(f, 2000);
+		assert_int_equal(f->done, i);
+		assert_int_equal(f->status, OC_E_TIMEOUT);
+		assert_false(oc_call_is_open(calls[left[i]]));
+		assert_true(oc_now_ms() - began >= ms[left[i]] - 5);
+	}
+	assert_true(oc_call_is_open(calls[0]));
+	assert_true(oc_now_ms() - began < 1500);
+	/* The timer has gone off for the last time it had reason to; it is set again. */
+	o.deadline_ms = 30;
+	f->done = 0;
+	begin(f, hangs, o);
+	run_ms(f, 2000);
+	assert_int_equal(f->done, 1);
+	held = calls[0];
+	oc_call_abandon(held);
+}
+
 static void cancel_that_is_not_heard(void **state)
 {
 	fixture *f = *state;
@@ -516,6 +549,7 @@ int main(void)
 		T(nonsense_becomes_an_error),
 		T(another_thread_may_not_answer),
 		T(deadline_ends_the_call),
+		T(deadlines_end_calls_in_their_order),
 		T(cancel_is_a_request),
 		T(cancel_may_come_too_late),
 		T(cancel_that_is_not_heard),

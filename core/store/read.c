@@ -323,11 +323,36 @@ oc_status oc_store_each_message(oc_store *store, const char *key, bool (*each)(v
 
 /* ---- Events ---- */
 
+/* Events of a session with what is asked of their messages, which begins with the role. */
+#define EVENTS_WITH(message)                                                                                  \
+	"SELECT e.seq, e.ts_ms, e.kind, e.run, e.data, m.role, " message                                      \
+	" FROM sessions s JOIN events e ON e.session = s.id AND e.seq > ?2"                                   \
+	" LEFT JOIN messages m ON m.session = e.session AND m.seq = e.seq WHERE s.key = ?1 ORDER BY e.seq LIMIT ?3"
+
+static oc_status event_rows(oc_store *store, const char *sql, const char *key, int64_t after_seq, int64_t limit,
+			    bool (*row)(cJSON *o, sqlite3_stmt *s), cJSON **ret_array, oc_err *err)
+{
+	sqlite3_stmt *s = oc_read_stmt(store, sql, err);
+	if (s == NULL)
+		return oc_read_failed(err);
+	oc_sql_bind(s, 1, key);
+	sqlite3_bind_int64(s, 2, after_seq);
+	sqlite3_bind_int64(s, 3, oc_read_limit(limit, 100, 1000));
+	return oc_read_rows(store, s, row, "cannot read the events", ret_array, err);
+}
+
+/* The event's own members; *ret_message: it has a message. */
+static bool event_head(cJSON *o, sqlite3_stmt *s, bool *ret_message)
+{
+	*ret_message = oc_sql_text(s, 5)[0] != 0;
+	return oc_row_i64(o, "seq", s, 0) && oc_row_i64(o, "ts", s, 1) && oc_row_str(o, "kind", s, 2) && oc_row_str(o, "run", s, 3) &&
+	       oc_row_json(o, "data", s, 4);
+}
+
 static bool event_row(cJSON *o, sqlite3_stmt *s)
 {
-	bool ok = oc_row_i64(o, "seq", s, 0) && oc_row_i64(o, "ts", s, 1) && oc_row_str(o, "kind", s, 2) &&
-		  oc_row_str(o, "run", s, 3) && oc_row_json(o, "data", s, 4);
-	if (!ok || oc_sql_text(s, 5)[0] == 0)
+	bool message, ok = event_head(o, s, &message);
+	if (!ok || !message)
 		return ok;
 	cJSON *data = cJSON_AddObjectToObject(o, "data");
 	return data != NULL && oc_row_str(data, "role", s, 5) && oc_json_set_str(data, "text", oc_sql_text(s, 6)) &&
@@ -336,28 +361,15 @@ static bool event_row(cJSON *o, sqlite3_stmt *s)
 
 oc_status oc_store_events(oc_store *store, const char *key, int64_t after_seq, int64_t limit, cJSON **ret_array, oc_err *err)
 {
-	sqlite3_stmt *s = oc_read_stmt(
-		store,
-		"SELECT e.seq, e.ts_ms, e.kind, e.run, e.data, m.role, m.text, m.tool_name"
-		" FROM sessions s JOIN events e ON e.session = s.id AND e.seq > ?2"
-		" LEFT JOIN messages m ON m.session = e.session AND m.seq = e.seq"
-		" WHERE s.key = ?1 ORDER BY e.seq LIMIT ?3",
-		err);
-	if (s == NULL)
-		return oc_read_failed(err);
-	oc_sql_bind(s, 1, key);
-	sqlite3_bind_int64(s, 2, after_seq);
-	sqlite3_bind_int64(s, 3, oc_read_limit(limit, 100, 1000));
-	return oc_read_rows(store, s, event_row, "cannot read the events", ret_array, err);
+	return event_rows(store, EVENTS_WITH("m.text, m.tool_name"), key, after_seq, limit, event_row, ret_array, err);
 }
 
 /* ---- What journals are made of ---- */
 
 static bool journal_row(cJSON *o, sqlite3_stmt *s)
 {
-	bool ok = oc_row_i64(o, "seq", s, 0) && oc_row_i64(o, "ts", s, 1) && oc_row_str(o, "kind", s, 2) &&
-		  oc_row_str(o, "run", s, 3) && oc_row_json(o, "data", s, 4);
-	if (!ok || oc_sql_text(s, 5)[0] == 0)
+	bool message, ok = event_head(o, s, &message);
+	if (!ok || !message)
 		return ok;
 	cJSON *m = cJSON_AddObjectToObject(o, "message");
 	return m != NULL && oc_row_str(m, "role", s, 5) && oc_row_json(m, "content", s, 6) && oc_row_str(m, "text", s, 7) &&
@@ -368,19 +380,9 @@ static bool journal_row(cJSON *o, sqlite3_stmt *s)
 
 oc_status oc_store_journal(oc_store *store, const char *key, int64_t after_seq, int64_t limit, cJSON **ret_array, oc_err *err)
 {
-	sqlite3_stmt *s = oc_read_stmt(
-		store,
-		"SELECT e.seq, e.ts_ms, e.kind, e.run, e.data, m.role, m.content, m.text, m.model, m.tool_call_id, m.tool_name,"
-		" m.is_error, m.meta, m.tokens FROM sessions s JOIN events e ON e.session = s.id AND e.seq > ?2"
-		" LEFT JOIN messages m ON m.session = e.session AND m.seq = e.seq"
-		" WHERE s.key = ?1 ORDER BY e.seq LIMIT ?3",
-		err);
-	if (s == NULL)
-		return oc_read_failed(err);
-	oc_sql_bind(s, 1, key);
-	sqlite3_bind_int64(s, 2, after_seq);
-	sqlite3_bind_int64(s, 3, oc_read_limit(limit, 100, 1000));
-	return oc_read_rows(store, s, journal_row, "cannot read the events", ret_array, err);
+	return event_rows(store,
+			  EVENTS_WITH("m.content, m.text, m.model, m.tool_call_id, m.tool_name, m.is_error, m.meta, m.tokens"), key,
+			  after_seq, limit, journal_row, ret_array, err);
 }
 
 int64_t oc_store_session_first(oc_store *store, const char *key)

@@ -265,10 +265,11 @@ static int run_uninstall(const oc_args *args)
 	if (record == NULL && !found)
 		status = err.code;
 	bool keep = linked || oc_arg_flag(args, "keep-files") || folder == NULL || folder[0] == 0;
-	if (status == OC_OK)
-		status = forget(config, id, record, &err);
+	/* First the files: a running gateway that sees only the settings gone starts it anew with none. */
 	if (status == OC_OK && !keep && extensions != NULL)
 		status = remove_folder(extensions, folder, &err);
+	if (status == OC_OK)
+		status = forget(config, id, record, &err);
 	oc_config_unref(config);
 	if (status != OC_OK)
 		return fail(args, &err);

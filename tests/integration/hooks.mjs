@@ -212,6 +212,9 @@ test('a block is final, both are asked, and every observer sees an error', async
 	const after = lines.find((l) => l.hook === 'after_tool_call').event;
 	match(after.error, /a blocks/);
 	match((await history()).findLast((m) => m.role === 'tool').content[0].text, /a blocks/);
+	const silent = await same('23-block-no-reason', '[[tool:probe_echo {"text":"x"}]]', { returns: { before_tool_call: { a: { block: true } } } });
+	ok(!silent.lines.some((l) => l.kind === 'tool'));
+	match(silent.lines.find((l) => l.hook === 'after_tool_call').event.error, /block/);
 });
 
 test('parameters are laid over the original ones; nobody sees the change of another', async () => {

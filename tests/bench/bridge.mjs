@@ -146,6 +146,15 @@ async function processes() {
 	row('PSS of their processes', `${mib(all.reduce((a, b) => a + b, 0))}, ${mib(quantile(all, 0.5))} each`);
 	row('PSS of the gateway beside them', mib(pss(gateway.child.pid)));
 	await gateway.stop();
+	const grouped = makeState('group', times(many, (i) => `api.registerService({ id: 's', start() {} }); ${TOOL(`echo_${i}`)}`),
+		{ plugins: { entries: times(many, () => ({ group: 'one' })) } });
+	gateway = await new Gateway().start(grouped);
+	while ((await gateway.known()).length < many)
+		await sleep(10);
+	await sleep(1500);
+	const [{ pid }] = await gateway.plugins();
+	row(`PSS of one process for all ${many} (group)`, mib(treePss(pid)));
+	await gateway.stop();
 }
 
 // ---- Installed and not needed ----

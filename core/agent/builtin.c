@@ -10,7 +10,7 @@
 static const oc_builtin_tool *const tools[] = {
 	&oc_tool_sessions_spawn, &oc_tool_sessions_yield, &oc_tool_subagents,	  &oc_tool_sessions_list, &oc_tool_sessions_history,
 	&oc_tool_sessions_send,	 &oc_tool_session_status, &oc_tool_agents_list,
-	&oc_tool_message,
+	&oc_tool_message,	 &oc_tool_cron,
 	&oc_tool_memory_search,
 	&oc_tool_memory_get,
 	NULL,

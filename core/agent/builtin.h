@@ -54,5 +54,6 @@ extern const oc_builtin_tool oc_tool_sessions_spawn, oc_tool_subagents, oc_tool_
 extern const oc_builtin_tool oc_tool_sessions_list, oc_tool_sessions_history, oc_tool_session_status, oc_tool_agents_list;
 extern const oc_builtin_tool oc_tool_sessions_send; /* session_send.c */
 extern const oc_builtin_tool oc_tool_message; /* message_tool.c */
+extern const oc_builtin_tool oc_tool_cron; /* cron_tool.c */
 
 #endif

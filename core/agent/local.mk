@@ -28,6 +28,7 @@ libocore_la_SOURCES += \
 	%D%/cron_job.c \
 	%D%/cron_job.h \
 	%D%/cron_run.c \
+	%D%/cron_tool.c \
 	%D%/culprits.c \
 	%D%/culprits.h \
 	%D%/dead.c \

@@ -101,7 +101,7 @@ static const char gateway_keys[] =
 	"	allowCommands string[]\n"
 	"	denyCommands string[]\n"
 	"	* any\n"
-	"tools object !bad={\"deny\":[\"*\"]} !none # No tool can be called over HTTP\n"
+	"tools object !bad={\"deny\":[\"*\"]} # Of POST /tools/invoke\n"
 	"	allow string[]\n"
 	"	deny string[]\n"
 	"push any !none\n"

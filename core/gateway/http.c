@@ -154,6 +154,7 @@ static const struct route routes[] = {
 	{"/v1/responses", "POST", false, OC_OPENAI_BODY_MAX, oc_gateway_responses},
 	{"/v1/models", "GET, HEAD", false, 0, oc_gateway_models},
 	{"/v1/models/", "GET, HEAD", false, 0, oc_gateway_models}, /* and what is below */
+	{"/tools/invoke", "POST", false, 2u << 20, oc_gateway_tools_invoke},
 	{"/metrics", "GET, HEAD", false, 0, metrics},
 	{"/", "GET, HEAD", true, 0, front},
 };

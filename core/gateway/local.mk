@@ -26,4 +26,5 @@ libocore_la_SOURCES += \
 	%D%/plugins_method.c \
 	%D%/proto.c %D%/proto.h \
 	%D%/responses.c %D%/rpc.c \
-	%D%/runtime.c %D%/runtime.h
+	%D%/runtime.c %D%/runtime.h \
+	%D%/tools_invoke.c

@@ -172,6 +172,47 @@ const post = async (name, body, headers = {}) => {
 };
 const mainText = async () => JSON.stringify((await gw.rpc('session.history', { session: 'main' })).messages);
 
+test('the agent\'s tool: the answer comes to where it was asked for; who may only talk sets up nothing', async () => {
+	const tool = async (args) => (await gw.rpc('tools.execute', { name: 'cron', arguments: args })).details;
+	const job = await tool({ action: 'add', job: { name: 'by tool', schedule: { kind: 'every', everyMs: 3600000 }, payload: { kind: 'systemEvent', text: 'x' } } });
+	equal([job.agentId, job.sessionTarget], ['main', 'main']);
+	equal((await tool({ action: 'list' })).jobs.some((j) => j.id === job.id), true);
+	equal((await tool({ action: 'update', jobId: job.id, patch: { enabled: false } })).enabled, false);
+	await tool({ action: 'remove', jobId: job.id });
+	equal(await find(job.id), undefined);
+	tg.say(7, `/tool cron ${JSON.stringify({ action: 'add', job: { name: 'asked', schedule: { kind: 'every', everyMs: 3600000 }, payload: { kind: 'agentTurn', message: '/echo x' } } })}`);
+	const asked = await until('the job', async () => (await gw.rpc('cron.list', { query: 'asked' })).jobs[0]);
+	equal(asked.delivery, { mode: 'announce', channel: 'telegram', to: '7', accountId: 'default' });
+	equal((await post('agent', { message: `/tool cron {"action":"remove","jobId":"${asked.id}"}`, deliver: false }))[0], 200);
+	await until('its refusal', async () => {
+		for (const { key } of (await gw.rpc('session.list', {})).sessions.filter((x) => /:hook:/.test(x.key)))
+			if (/may not set up/.test(JSON.stringify((await gw.rpc('session.history', { session: key })).messages)))
+				return true;
+		return false;
+	});
+	ok(await find(asked.id));
+});
+
+test('POST /tools/invoke', async () => {
+	const invoke = async (body, init = {}) => {
+		const r = await gw.fetch('/tools/invoke', { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body), ...init });
+		const text = await r.text();
+		return [r.status, text.startsWith('{') ? JSON.parse(text) : text];
+	};
+	const [status, good] = await invoke({ tool: 'session_status', args: {} });
+	equal([status, good.ok, good.result.content[0].type], [200, true, 'text']);
+	equal((await invoke({ tool: 'sessions_list', action: 'json', args: { limit: 1 } }))[0], 200);
+	const [bad, why] = await invoke({ tool: 'sessions_history', args: {} });
+	equal([bad, why.ok, why.error.type], [400, false, 'tool_error']);
+	for (const tool of ['no_such_tool', 'sessions_spawn', 'cron', 'exec'])
+		equal(await invoke({ tool, args: { command: 'echo hi' } }), [404, { ok: false, error: { type: 'not_found', message: `Tool not available: ${tool}` } }]);
+	equal(await invoke({ args: {} }), [400, { error: { type: 'invalid_request_error', message: 'tools.invoke requires body.tool' } }]);
+	equal((await invoke('{bad'))[1].error.type, 'invalid_request_error');
+	equal((await invoke({ tool: 'session_status' }, { headers: { authorization: 'Bearer wrong' } }))[0], 401);
+	equal(await invoke({ tool: 'session_status', dryRun: true }), [200, { ok: true, dryRun: true }]);
+	equal((await gw.fetch('/tools/invoke')).status, 405);
+});
+
 test('webhooks: who may, what is refused', async () => {
 	equal(await post('wake', { text: 'hook wake', mode: 'next-heartbeat' }), [200, { ok: true, mode: 'next-heartbeat' }]);
 	equal(await post('wake', { text: 'x', mode: 'later' }, { authorization: '', 'x-openclaw-token': 'hook-secret-1' }), [200, { ok: true, mode: 'now' }]);

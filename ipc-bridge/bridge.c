@@ -163,9 +163,6 @@ void oc_bridge_need(oc_bridge *bridge)
 	bridge->key = oc_plugins_key(bridge);
 	if (oc_bridge_scan(bridge, &err) != OC_OK)
 		oc_log_err(OC_LOG_ERROR, "plugins", "looking for them", &err);
-	/* Channels of plugins say what their settings may be. */
-	if (bridge->plugins != NULL && bridge->modules != NULL && oc_modules_refine(bridge->modules, bridge->config) != OC_OK)
-		oc_error("plugins", "no memory to check the settings of their channels");
 	if (bridge->started)
 		start_all(bridge);
 }
@@ -186,6 +183,10 @@ void oc_bridge_start(oc_bridge *bridge, int port)
 		start_all(bridge);
 	else if (!sleeps_on(bridge))
 		oc_bridge_need(bridge);
+	/* Channels of plugins say what their settings may be. Plugins with channels do not sleep: it is never later, when somebody
+	 * may hold on to a part of the configuration. */
+	if (bridge->plugins != NULL && bridge->modules != NULL && oc_modules_refine(bridge->modules, bridge->config) != OC_OK)
+		oc_error("plugins", "no memory to check the settings of their channels");
 }
 
 void oc_bridge_configure(oc_bridge *bridge, oc_config *config)

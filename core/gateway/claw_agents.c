@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/agent/skills.h"
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
@@ -257,6 +258,72 @@ static void tools_catalog(oc_method_call *call, const cJSON *params)
 
 const oc_method oc_method_tools_catalog = {"tools.catalog", OC_SCOPE_READ, "the tools there are, by group",
 					   OC_PARAMS(OC_STRING("agentId") "," OC_BOOLEAN("includePlugins")), tools_catalog};
+
+/* ---- skills.status ---- */
+
+static cJSON *skill_of(const oc_skill *s)
+{
+	cJSON *o = cJSON_CreateObject();
+	(void)oc_json_set_str(o, "name", s->name);
+	(void)oc_json_set_str(o, "description", s->description);
+	(void)oc_json_set_str(o, "source", s->source);
+	(void)oc_json_set_bool(o, "bundled", false);
+	(void)oc_json_set_str(o, "filePath", s->location);
+	(void)oc_json_set_str(o, "baseDir", s->dir);
+	(void)oc_json_set_str(o, "skillKey", s->key);
+	oc_json_opt(o, "primaryEnv", s->primary_env);
+	oc_json_opt(o, "emoji", s->emoji);
+	oc_json_opt(o, "homepage", s->homepage);
+	(void)oc_json_set_bool(o, "always", s->always);
+	(void)oc_json_set_bool(o, "disabled", !s->enabled);
+	(void)oc_json_set_bool(o, "blockedByAllowlist", false);
+	(void)oc_json_set_bool(o, "eligible", s->eligible);
+	static const char *const sets[] = {"requirements", "missing"}, *const kinds[] = {"bins", "anyBins", "env", "config", "os"};
+	for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+		cJSON *set = cJSON_CreateObject();
+		for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+			(void)oc_json_set(set, kinds[k], cJSON_CreateArray());
+		(void)oc_json_set(o, sets[i], set);
+	}
+	const char *why = s->problem[0] != 0 ? s->problem : s->missing;
+	if (why[0] != 0) /* in words: what is missing is not told apart by kind */
+		(void)cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(o, "missing"), "config"), cJSON_CreateString(why));
+	(void)oc_json_set(o, "configChecks", cJSON_CreateArray());
+	(void)oc_json_set(o, "install", cJSON_CreateArray());
+	return o;
+}
+
+static void skills_status(oc_method_call *call, const cJSON *params)
+{
+	oc_auto_json cJSON *agent = agent_of(call, oc_json_ostr(params, "agentId"));
+	oc_auto_free char *state = oc_path_state_dir(), *managed = oc_path_state("skills");
+	oc_arena *arena = agent != NULL ? oc_arena_new(0) : NULL;
+	oc_skills skills = {0};
+	oc_err err = {0};
+	if (agent == NULL)
+		return;
+	const char *workspace = oc_json_str(agent, "workspace", "");
+	if (arena == NULL || state == NULL || managed == NULL)
+		(void)oc_fail(&err, OC_E_NOMEM, NULL, "out of memory");
+	else
+		(void)oc_skills_load(oc_method_gateway(call)->rt->config, state, workspace, oc_json_str(agent, "id", "main"), arena, &skills, &err);
+	cJSON *result = cJSON_CreateObject(), *list = cJSON_CreateArray();
+	for (size_t i = 0; i < skills.n; i++)
+		(void)cJSON_AddItemToArray(list, skill_of(&skills.list[i]));
+	(void)oc_json_set_str(result, "workspaceDir", workspace);
+	(void)oc_json_set_str(result, "managedSkillsDir", managed != NULL ? managed : "");
+	(void)oc_json_set(result, "skills", list);
+	oc_arena_free(arena);
+	if (err.code == OC_OK) {
+		oc_method_reply(call, result);
+		return;
+	}
+	cJSON_Delete(result);
+	oc_method_fail(call, &err);
+}
+
+const oc_method oc_method_skills_status = {"skills.status", OC_SCOPE_READ, "the skills of an agent, and why some cannot be used",
+					   OC_PARAMS(OC_STRING("agentId")), skills_status};
 
 /* ---- Who is here ---- */
 

@@ -178,7 +178,7 @@ static bool auth_ok(struct handshake *h, oc_devices *book, const cJSON *paired)
 		refuse_auth(h, "missing");
 		return false;
 	}
-	oc_auth_failed(tries, h->gw->rt->config, peer->address, peer->is_loopback, oc_now_ms());
+	oc_auth_failed(tries, h->gw->rt->config, peer->address, h->local, oc_now_ms());
 	refuse_auth(h, "mismatch");
 	return false;
 }
@@ -358,7 +358,7 @@ static void run_connect(oc_method_call *call, const cJSON *params)
 		.client = oc_json_get(params, "client"), .auth = oc_json_get(params, "auth"), .device = oc_json_get(params, "device"),
 		.role = oc_json_str(params, "role", "operator"),
 		.scopes = scopes != NULL ? cJSON_Duplicate(scopes, true) : cJSON_CreateArray(),
-		.local = p->client.peer->is_loopback || p->client.peer->is_unix,
+		.local = p->local,
 	};
 	h.client_id = oc_json_str(h.client, "id", "");
 	h.mode = oc_json_str(h.client, "mode", "");

@@ -193,12 +193,15 @@ static int by_name(const void *a, const void *b)
 
 static cJSON *sorted(const cJSON *list)
 {
-	const char *names[32];
-	size_t n = 0;
+	size_t n = 0, most = (size_t)cJSON_GetArraySize(list);
+	const char **names = oc_alloc((most + 1) * sizeof *names);
 	const cJSON *one;
-	cJSON_ArrayForEach(one, list) if (n < 32 && cJSON_IsString(one)) names[n++] = one->valuestring;
-	qsort(names, n, sizeof *names, by_name);
-	return cJSON_CreateStringArray(names, (int)n);
+	cJSON_ArrayForEach(one, list) if (names != NULL && cJSON_IsString(one)) names[n++] = one->valuestring;
+	if (n > 0)
+		qsort(names, n, sizeof *names, by_name);
+	cJSON *result = names != NULL ? cJSON_CreateStringArray(names, (int)n) : NULL;
+	oc_free(names);
+	return result;
 }
 
 /* Admin contains every other scope, write contains read. */

@@ -31,7 +31,7 @@ char *oc_proto_presence_text(const oc_proto *p, const cJSON *params, const cJSON
 	cJSON *o = cJSON_CreateObject(), *roles = cJSON_CreateArray();
 	char text[700];
 	(void)oc_json_set_str(o, "host", name);
-	if (!p->client.peer->is_loopback && !p->client.peer->is_unix)
+	if (!p->local)
 		(void)oc_json_set_str(o, "ip", p->client.peer->address);
 	for (size_t i = 0; i < sizeof copied / sizeof *copied; i++)
 		oc_json_opt(o, copied[i], oc_json_str(client, copied[i], NULL));

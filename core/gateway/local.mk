@@ -1,7 +1,7 @@
 libocore_la_SOURCES += \
 	%D%/auth.c %D%/auth.h \
 	%D%/chat.c %D%/chat.h \
-	%D%/claw_agents.c %D%/claw_sessions.c \
+	%D%/claw_agents.c %D%/claw_config.c %D%/claw_sessions.c \
 	%D%/completions.c %D%/connect.c %D%/control_ui.c \
 	%D%/deep.c %D%/device.c %D%/device.h \
 	%D%/events.c %D%/events.h \

@@ -326,6 +326,16 @@ static char *header_copy(const oc_http_req *req, const char *name)
 	return value.n > 0 && value.n < 1024 ? oc_memdup(value.p, value.n) : NULL;
 }
 
+/* A proxy on this machine speaks for somebody who may be anywhere. */
+static bool is_forwarded(const oc_http_req *req)
+{
+	static const char *const names[] = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (oc_http_has_header(req, names[i]))
+			return true;
+	return false;
+}
+
 void oc_proto_open(oc_gateway *gw, oc_http_req *req)
 {
 	oc_proto *p = oc_protos_of(gw) != NULL ? oc_alloc(sizeof *p) : NULL;
@@ -335,6 +345,7 @@ void oc_proto_open(oc_gateway *gw, oc_http_req *req)
 	}
 	p->client = (oc_client){.gateway = gw, .refs = 1, .notify = send_text, .interim = on_interim, .protocol = OC_PROTO_MIN};
 	p->client.peer = oc_http_get_peer(req);
+	p->local = p->client.peer->is_unix || (p->client.peer->is_loopback && !is_forwarded(req));
 	p->close_code = OC_WS_POLICY;
 	p->origin = header_copy(req, "origin");
 	p->host = header_copy(req, "host");

@@ -30,6 +30,7 @@ struct oc_proto {
 	char id[37], nonce[37];
 	char *origin, *host; /* headers; until it is connected */
 	bool connected, slow, tool_events;
+	bool local; /* from this machine itself, not through a proxy on it */
 	uint16_t close_code;	/* when connect fails */
 	const char *error_code; /* and its error's code, when it is not the status's */
 	uint64_t seq;	     /* of its last event */

@@ -44,7 +44,7 @@ test('a tool call is shown', async () => {
 	await picture('chat-tool');
 });
 
-test('sessions, channels, agents, devices, instances, logs and cron are shown', async () => {
+test('sessions, channels, agents, devices, instances, logs, cron, skills and the configuration are shown', async () => {
 	await go('sessions', /agent:main:main/);
 	await go('channels', /Channel health/);
 	await go('agents', /main \(default\)/);
@@ -52,6 +52,8 @@ test('sessions, channels, agents, devices, instances, logs and cron are shown', 
 	await go('nodes', /roles: operator/);
 	await go('logs', /ready in/);
 	await go('cron', /No matching jobs/);
+	await go('config', /Gateway/);
+	await go('skills', /No skills found/);
 	await go('overview', /STATUS\s+OK/);
 });
 

@@ -168,7 +168,9 @@ oc_status oc_context_system(oc_turn *turn, oc_err *err)
 static oc_status build_history(oc_turn *turn, const oc_budget *budget, int64_t fixed, oc_err *err)
 {
 	oc_history h;
-	int64_t room = (budget->room - fixed) >> turn->shrunk;
+	int64_t room = budget->room - fixed;
+	if (turn->shrunk > 0 && turn->history_most < room)
+		room = turn->history_most;
 	/* What is pruned makes room for more. */
 	oc_status status = oc_history_collect(turn, oc_prune_on(turn) ? room * 2 : room, &h, err);
 	if (status == OC_OK) {

@@ -156,6 +156,7 @@ struct oc_turn {
 	unsigned attempts;	 /* of the current candidate in this step */
 	unsigned continued;	 /* broken answers that were completed */
 	unsigned shrunk;	 /* times the history was cut for a full window */
+	int64_t history_most;	 /* what it may have since, in tokens */
 	unsigned iterations;
 	unsigned empty;
 	oc_err model_err; /* why the last model call failed */

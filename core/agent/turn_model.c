@@ -642,6 +642,8 @@ static void failed(oc_turn *turn, oc_status status, uint64_t retry_after_ms)
 	if (status == OC_E_CONTEXT && !step->streamed && oc_compact_after_overflow(turn))
 		return;
 	if (status == OC_E_CONTEXT && !step->streamed && turn->shrunk < SHRINK_MAX && turn->history_bytes > 0) {
+		/* Of what was sent: where the window is smaller than it is said to be, half of that window may be more. */
+		turn->history_most = turn->history_tokens / 2;
 		turn->shrunk++;
 		turn->messages_model = turn->history_model = NULL;
 		oc_turn_notice(turn, "context", "the context of %s is full; leaving out older messages", turn->model.ref);

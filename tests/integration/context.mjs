@@ -173,6 +173,17 @@ test('the provider says that the context is full: summed up, asked again once, a
 	equal((await events('full')).filter((e) => e.kind === 'compaction').length, 1);
 });
 
+test('a window much smaller than configured: older messages are left out until it fits', async () => {
+	asked.length = 0;
+	overflowAbove = 45000;
+	const r = await send('full', 'hello once more');
+	equal(r.status, 'ok', JSON.stringify(r));
+	const sizes = asked.filter((a) => a.kind === 'talk').map((a) => a.raw.length);
+	ok(sizes.length >= 2 && sizes.at(-1) <= overflowAbove && sizes.at(-1) > 15000, `${sizes}`);
+	match(asked.at(-1).text, /hello once more/);
+	overflowAbove = 110000;
+});
+
 test('the context is full and stays so: an end in words', async () => {
 	answer = (a) => (a.kind === 'talk' ? { status: 413, body: { error: { message: 'too large' } } } : undefined);
 	const error = await send('full', 'hello again').catch((e) => e);

@@ -76,8 +76,10 @@ static void clock_back(struct oc_cron *cron, int64_t now)
 	for (oc_cron_job *job = cron->jobs; job != NULL; job = job->next) {
 		int64_t next = 0;
 		bool once = strcmp(oc_json_str(oc_json_get(job->doc, "schedule"), "kind", ""), "at") == 0;
-		if (!once && job->due_ms > now && oc_cron_job_next(job->doc, now, &next, NULL) == OC_OK && next > 0 && next < job->due_ms)
+		if (!once && job->due_ms > now && oc_cron_job_next(job->doc, now, &next, NULL) == OC_OK && next > 0 && next < job->due_ms) {
 			job->due_ms = next;
+			(void)oc_json_set_i64(cJSON_GetObjectItemCaseSensitive(job->doc, "state"), "nextRunAtMs", next);
+		}
 		job->not_before_ms = 0;
 	}
 }

@@ -168,6 +168,29 @@ test('a session begins anew when the clock says so, not because it was set back;
 	equal(events.filter((e) => e.kind === 'message_received').length, 7, 'all of it is still there');
 });
 
+test('jobs by the clock: a day ahead they run once, a day back they go on in their rhythm', async () => {
+	const add = (name, schedule) => gw.rpc('cron.add', { name, schedule, payload: { kind: 'agentTurn', message: `/echo ${name}` }, delivery: { mode: 'none' } });
+	const poke = async () => gw.rpc('cron.remove', { id: (await add('poke', { kind: 'every', everyMs: 9 * DAY })).id }); // else it is noticed within a minute
+	const next = async (id) => (await gw.rpc('cron.list')).jobs.find((j) => j.id === id).state.nextRunAtMs;
+	setClock(0);
+	const [hourly, noonly] = [await add('hourly', { kind: 'every', everyMs: HOUR }), await add('noonly', { kind: 'cron', expr: '0 13 * * *', tz: 'UTC' })];
+	const runs = async (job) => (await gw.rpc('cron.runs', { id: job.id })).entries.length;
+	setClock(3 * DAY + HOUR / 2);
+	await poke();
+	await until('both to run', async () => (await runs(hourly)) === 1 && (await runs(noonly)) === 1);
+	const ahead = Date.now() + now;
+	await until('the next', async () => Math.abs((await next(hourly.id)) - ahead) <= HOUR);
+	setClock(0);
+	await poke();
+	const there = Date.now() + now;
+	for (const [job, rhythm] of [[hourly, HOUR], [noonly, DAY]]) {
+		const due = await next(job.id);
+		ok(due > there - 60_000 && due <= there + rhythm + 60_000, `${job.name}: ${(due - there) / HOUR} hours from now`);
+		equal(await runs(job), 1, job.name);
+		await gw.rpc('cron.remove', { id: job.id });
+	}
+});
+
 test('a delivery that is tried again neither waits for the old time nor is made twice', async () => {
 	const refused = async () => network.refused >= 1;
 	network.refuse = 1;

@@ -13,7 +13,7 @@
 #include "core/module/call.h"
 
 /* One object holds so many events at most; one session is looked after at a time. */
-enum { EVENTS = 200, WAIT_MS = 60 * 1000, FIRST_MS = 1000, RETRY_MS = 2000, RETRY_MAX_MS = 5 * 60 * 1000, SESSIONS_MAX = 1000 };
+enum { EVENTS = 200, WAIT_MS = 60 * 1000, FIRST_MS = 1000, RETRY_MS = 300, RETRY_MAX_MS = 5 * 60 * 1000, SESSIONS_MAX = 1000 };
 enum { OBJECT_MAX = 32 << 20, SESSION_MAX_BYTES = 140, LOOK_BACK_MS = 7 * 24 * 3600 * 1000, ROUND_MS = 3600 * 1000 };
 
 static const char STORE_NAME[] = "core/journal"; /* no module's name has a slash */
@@ -75,19 +75,34 @@ typedef struct noted {
 	int64_t made_ms, upto, first;
 } noted;
 
+/* Digits up to a mark, which goes with them. */
+static bool take_number(oc_str *rest, const char *mark, int64_t *ret)
+{
+	char *end = NULL;
+	size_t n = strlen(mark);
+	if (rest->n == 0 || rest->p[0] < '0' || rest->p[0] > '9')
+		return false;
+	*ret = strtoll(rest->p, &end, 10);
+	size_t used = (size_t)(end - rest->p);
+	if (used + n > rest->n || memcmp(end, mark, n) != 0)
+		return false;
+	*rest = (oc_str){end + n, rest->n - used - n};
+	return true;
+}
+
 /* false: nothing, or into another storage. */
 static bool read_note(const journal *j, noted *ret, bool *ret_other)
 {
 	oc_buf *buf = NULL;
-	long long made = 0, upto = 0, first = 0;
-	int at = 0;
+	noted n = {0};
 	*ret_other = false;
 	if (oc_store_kv_get(j->agent->store, STORE_NAME, oc_str_of(j->session), &buf, NULL) != OC_OK)
 		return false;
-	bool good = sscanf(oc_buf_str(buf).p, "%lld:%lld:%lld:%n", &made, &upto, &first, &at) == 3 && at > 0;
-	bool same = good && strcmp(oc_buf_str(buf).p + at, j->storage) == 0;
+	oc_str rest = oc_buf_str(buf);
+	bool same = take_number(&rest, ":", &n.made_ms) && take_number(&rest, ":", &n.upto) && take_number(&rest, ":", &n.first) &&
+		    oc_str_eqz(rest, j->storage);
 	oc_buf_unref(buf);
-	*ret = (noted){made, upto, first};
+	*ret = n;
 	*ret_other = !same;
 	return same;
 }
@@ -144,21 +159,6 @@ bool oc_journal_folder(const char *session, char out[OC_JOURNAL_NAME_MAX + 1])
 		(void)snprintf(out, OC_JOURNAL_NAME_MAX + 1, "sessions/%s/", b.p);
 	oc_sbuf_free(&b);
 	return good;
-}
-
-/* Digits up to a mark, which goes with them. */
-static bool take_number(oc_str *rest, const char *mark, int64_t *ret)
-{
-	char *end = NULL;
-	size_t n = strlen(mark);
-	if (rest->n == 0 || rest->p[0] < '0' || rest->p[0] > '9')
-		return false;
-	*ret = strtoll(rest->p, &end, 10);
-	size_t used = (size_t)(end - rest->p);
-	if (used + n > rest->n || memcmp(end, mark, n) != 0)
-		return false;
-	*rest = (oc_str){end + n, rest->n - used - n};
-	return true;
 }
 
 bool oc_journal_object(oc_str name, oc_str *ret_folder, int64_t *ret_made_ms, int64_t *ret_first)

@@ -358,7 +358,7 @@ static oc_status ask_http(oc_isolate *iso, oc_str op, oc_unpack *u)
 		w->body_asked = false;
 		if (u->bad || said == OC_E_BUSY)
 			return OC_OK; /* nothing yet: asked again when it unpauses */
-		w->body_status = said;
+		w->body_status = said > 0 ? OC_E_PROTOCOL : said; /* a number above would be taken for bytes that are there */
 		oc_free(w->body);
 		w->body = oc_memdup(data.p, data.n);
 		w->body_n = w->body != NULL ? data.n : 0;

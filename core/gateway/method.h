@@ -51,7 +51,7 @@ typedef struct oc_method {
 	const char *name; /* "session.message", "chat.send": of either naming; all can be called over either protocol */
 	unsigned scope;   /* what the client must have; OC_SCOPE_NONE: no authentication needed */
 	const char *summary;
-	const char *params; /* JSON Schema of the parameters object; NULL: none are taken */
+	const char *params; /* JSON Schema of the parameters object; NULL: whatever comes is ignored */
 	void (*run)(oc_method_call *call, const cJSON *params); /* params: an object, never NULL */
 } oc_method;
 

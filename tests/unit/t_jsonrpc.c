@@ -56,9 +56,11 @@ static void the_table_is_sorted_and_its_schemas_are_schemas(void **state)
 			assert_true(strcmp(before->name, m->name) < 0);
 		oc_auto_json cJSON *schema = NULL;
 		oc_err err = {0};
+		assert_true(strlen(m->summary) > 5);
+		if (m->params == NULL) /* whatever comes is ignored */
+			continue;
 		assert_int_equal(oc_json_parse(oc_str_of(m->params), NULL, &schema, &err), OC_OK);
 		assert_int_equal(oc_schema_valid(schema, &err), OC_OK);
-		assert_true(strlen(m->summary) > 5);
 	}
 	assert_non_null(before);
 }

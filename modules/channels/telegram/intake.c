@@ -49,7 +49,8 @@ void tg_intake_tell(tg_module *m)
 	size_t most = 0;
 	for (const tg_account *a = m->accounts; a != NULL; a = a->next)
 		most = a->n_items > most ? a->n_items : most;
-	m->host->gauge(m->self, OC_STR("intake"), most < ITEMS_MAX ? most : ITEMS_MAX, ITEMS_MAX);
+	if (OC_HAS(m->host, gauge))
+		m->host->gauge(m->self, OC_STR("intake"), most < ITEMS_MAX ? most : ITEMS_MAX, ITEMS_MAX);
 }
 
 tg_item *tg_item_new(tg_account *a, tg_inbound *in)

@@ -50,7 +50,8 @@ static void ask(void *arg);
 
 void tg_media_tell(tg_module *m)
 {
-	m->host->gauge(m->self, OC_STR("media_bytes"), m->media_bytes, WAITING_MAX);
+	if (OC_HAS(m->host, gauge))
+		m->host->gauge(m->self, OC_STR("media_bytes"), m->media_bytes, WAITING_MAX);
 }
 
 static void count(tg_fetch *f)

@@ -1,14 +1,14 @@
 // The Control UI of the npm package openclaw@2026.3.13, unmodified, in headless Chromium against this gateway. Needs the
-// package's folder (OC_CONTROL_UI, or openclaw/dist/control-ui among the test packages) and Chromium.
+// package's folder (OC_CONTROL_UI, or the one among the test packages) and Chromium.
 import fs from 'node:fs';
 import path from 'node:path';
 import { Gateway, cleanup, done, equal, ok, skipAll, test, until, writeConfig } from './lib.mjs';
 import { chromium, Page } from './chromium.mjs';
 import { mockProvider } from './mock-provider.mjs';
 
-const root = process.env.OC_CONTROL_UI ?? path.join(process.env.OC_NPM ?? '/nowhere', 'openclaw/dist/control-ui');
+const root = process.env.OC_CONTROL_UI ?? path.join(process.env.OC_NPM ?? '/nowhere', '../plugins/2026.3.13/dist/control-ui');
 if (!fs.existsSync(path.join(root, 'index.html')))
-	skipAll('npm openclaw@2026.3.13 is not there (set OC_CONTROL_UI to its dist/control-ui)');
+	skipAll('needs npm packages (make npm-deps)');
 if (!chromium)
 	skipAll('there is no Chromium');
 

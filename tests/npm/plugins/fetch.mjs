@@ -1,6 +1,6 @@
 // usage: node fetch.mjs FOLDER
 //
-// Fetches published plugins, as they are, into FOLDER/<name>: the original's packages for the extensions in them, and some of
+// Fetches published plugins, as they are, into FOLDER/<name>: the original's packages for the extensions (and the Control UI) in them, and some of
 // other people's.  What they depend on is installed beside them (package-lock.json); the original itself is not.
 import { spawnSync } from 'node:child_process';
 import crypto from 'node:crypto';
@@ -12,7 +12,7 @@ const PACKAGES = [
 	['2026.1.29', 'openclaw@2026.1.29', 'sha512-CVUOAH83BCrlnD56I1JahGVpg0mjp4fjJPdJg9q6Pijn/YdOopsfdInDqSeIEZwGtu/+0w69/uJccY23C9I+vg==',
 		['package/extensions']],
 	['2026.3.13', 'openclaw@2026.3.13', 'sha512-/juSUb070Xz8K8CnShjaZQr7CVtRaW4FbR93lgr1hLepcRSbyz2PQR+V4w5giVWkea61opXWPA6Vb8dybaztFg==',
-		['package/extensions']],
+		['package/extensions', 'package/dist/control-ui']],
 	['kitchen-sink', '@openclaw/kitchen-sink@0.3.0', 'sha512-9sOxdZjRuX8ZFqP2OxWky8+4Z0LBEK/i94mnDJ8bIq/iGQKj223Csosg/w/ZEfNsZsUjgbQ/2kUkoEGDmyH56A==', []],
 	['hapi', '@twsxtd/hapi-openclaw@0.1.8', 'sha512-npR+ZYy1PDzDBqcrDwcsP2rNyiQkuCanEOxqwqyAKmJh+ber0CiesmmGF/hkgcCb1jD+/unl2IxgDkGaJPBZYg==', []],
 ];

@@ -71,7 +71,7 @@ static const char gateway_keys[] =
 	"	debounceMs integer 0..60000 =300 # Wait this long after the last change\n"
 	"	* any\n"
 	"controlUi object # The original's Control UI, served from a folder\n"
-	"	enabled boolean =true\n"
+	"	enabled boolean # On unless this is false\n"
 	"	basePath string # Path that it is served below; default: all that is nothing else's\n"
 	"	root string # Folder with its index.html (dist/control-ui of the npm package openclaw); not set: it is not served\n"
 	"	allowedOrigins string[] # Origins besides its own from which it may be used\n"

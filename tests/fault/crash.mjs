@@ -229,7 +229,8 @@ equal(cli(['module', 'enable', 'wire']).code, 0, 'the module of the test can be 
 const all = places();
 const migration = [...all.keys()].filter((name) => name.startsWith('migrate'));
 const drain = [...all.keys()].filter((name) => name.startsWith('drain'));
-const onTheWay = [...all.keys()].filter((name) => !migration.includes(name) && !drain.includes(name));
+const jobs = [...all.keys()].filter((name) => name.startsWith('cron'));
+const onTheWay = [...all.keys()].filter((name) => ![...migration, ...drain, ...jobs].includes(name));
 const share = Math.max(1, Math.floor(rounds / 2 / (onTheWay.length + drain.length)));
 let kills = 0;
 
@@ -342,6 +343,39 @@ test('commits that fail now and then', async () => {
 		equal(victim.exit, { code: 0, signal: null }, victim.log.slice(-2000));
 	}
 	await allAnswered();
+});
+
+test('killed at each named place of a job by the clock: each run is made and delivered once', async () => {
+	network.looseChats.add('jobs');
+	const ready = async (victim) => {
+		await until('it to be ready', () => /ready in/.test(victim.log));
+		return victim;
+	};
+	const stop = async (victim) => {
+		victim.kill('SIGTERM');
+		ok(await victim.ends(10000), 'it stops');
+	};
+	const maker = await ready(new Victim());
+	const added = cli(['cron', 'add', '--name', 'tick', '--every', '1s', '--session', 'isolated', '--message', '/echo tick', '--announce',
+		'--channel', 'wire', '--to', 'jobs', '--json']);
+	equal(added.code, 0, added.err);
+	await stop(maker);
+	for (const place of jobs) {
+		const victim = new Victim(`${place}:${1 + upTo(2)}:kill`);
+		ok(await victim.ends(20000), `${place} is passed`);
+		equal(victim.exit.signal, 'SIGKILL', victim.log);
+		kills++;
+	}
+	const heir = await ready(new Victim());
+	const runs = (what) => Number(sql(`SELECT count(*) FROM cron_runs WHERE ${what}`)[0][0]);
+	await until('some runs more', () => runs('ended_ms IS NOT NULL') > jobs.length + 2);
+	equal(cli(['cron', 'disable', JSON.parse(added.out).id]).code, 0);
+	await until('every run to be over', () => runs('ended_ms IS NULL') === 0);
+	await until('the outbox to be empty', () => sql(`SELECT count(*) FROM outbox WHERE state = 'pending'`)[0][0] === '0');
+	await stop(heir);
+	const sent = [...network.sent.values()].filter((s) => s.message.to === 'jobs').map((s) => s.message.text);
+	equal(sent, Array(runs(`status = 'ok'`)).fill('tick'), 'what was run is said once');
+	equal(network.problems, []);
 });
 
 test('the usual program has none of this', () => {

@@ -4,7 +4,7 @@
 # before the library, so its own copies of them are left out.  crash.test checks that no file is missing here.
 check_PROGRAMS += openclaw-fault %D%/sql
 openclaw_fault_SOURCES = core/main.c core/base/fault.c core/agent/agent.c core/agent/recover.c \
-	core/agent/compact.c core/agent/outbound.c core/agent/subagent.c core/agent/subagent_end.c core/agent/take.c \
+	core/agent/compact.c core/agent/cron_deliver.c core/agent/cron_run.c core/agent/outbound.c core/agent/subagent.c core/agent/subagent_end.c core/agent/take.c \
 	core/agent/toolrun.c core/agent/turn.c core/agent/turn_accept.c core/agent/turn_end.c \
 	core/agent/turn_model.c core/store/group.c core/store/schema.c core/store/store.c core/store/writer.c
 openclaw_fault_CPPFLAGS = $(openclaw_CPPFLAGS) -DOC_FAULT_POINTS

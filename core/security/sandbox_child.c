@@ -19,6 +19,8 @@
 #include "core/security/sandbox_int.h"
 
 #define COUNT_EVERY_MS 40
+#define NICE_EVERY_MS 20
+#define NICE_TRIES 150 /* many processes may begin at once */
 
 void sandbox_null_stdio(void)
 {
@@ -167,17 +169,14 @@ static void lock_down(const sandbox_start *s)
 
 /*
  * Outside of cgroups the kernel shares the processor among sessions first, and niceness counts only inside of one.  Everybody
- * but root may say it once in a tenth of a second, all together.
+ * but root may say it once in a tenth of a second, all together: false, it is to be said again later.
  */
-static void nice_session(int nice)
+static bool nice_session(int autogroup_fd, int nice)
 {
 	char text[8];
-	int n = snprintf(text, sizeof text, "%d", nice), fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+	int n = snprintf(text, sizeof text, "%d", nice);
 
-	for (int tries = 0; fd >= 0 && write(fd, text, (size_t)n) < 0 && errno == EAGAIN && tries < 6; tries++)
-		(void)usleep(20000);
-	if (fd >= 0)
-		(void)close(fd);
+	return write(autogroup_fd, text, (size_t)n) >= 0 || errno != EAGAIN;
 }
 
 static void run_command(const sandbox_start *s) __attribute__((noreturn));
@@ -193,8 +192,6 @@ static void run_command(const sandbox_start *s)
 	(void)setsid();
 	if (s->shared->count || a->nice > 0)
 		(void)setpriority(PRIO_PROCESS, 0, s->shared->niceness + a->nice);
-	if (a->nice > 0)
-		nice_session(a->nice);
 	if (chdir(a->cwd) != 0) {
 		(void)oc_fail_errno(&err, errno, "the working folder %s is not there, or out of the sandbox's sight", a->cwd);
 		sandbox_die(a, &err);
@@ -249,9 +246,15 @@ static bool reap(const sandbox_start *s, pid_t command)
 static void be_init(const sandbox_start *s, pid_t command) __attribute__((noreturn));
 static void be_init(const sandbox_start *s, pid_t command)
 {
-	const struct timespec tick = {.tv_nsec = COUNT_EVERY_MS * 1000000L};
+	const struct timespec tick = {.tv_nsec = COUNT_EVERY_MS * 1000000L}, soon = {.tv_nsec = NICE_EVERY_MS * 1000000L};
 	DIR *proc = s->shared->count ? opendir("/proc") : NULL;
 	sigset_t wanted;
+	char path[40];
+	int autogroup = -1, tries = NICE_TRIES;
+
+	(void)snprintf(path, sizeof path, "/proc/%d/autogroup", (int)command);
+	if (s->args->nice > 0)
+		autogroup = open(path, O_WRONLY | O_CLOEXEC); /* before either of us hides from the other */
 
 	sandbox_null_stdio();
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -262,12 +265,17 @@ static void be_init(const sandbox_start *s, pid_t command)
 	(void)sigaddset(&wanted, SANDBOX_SIGNAL);
 	for (;;) {
 		siginfo_t info;
-		int sig = sigtimedwait(&wanted, &info, proc != NULL ? &tick : NULL);
+		int sig = sigtimedwait(&wanted, &info, autogroup >= 0 ? &soon : proc != NULL ? &tick : NULL);
 
 		if (sig == SANDBOX_SIGNAL)
 			(void)kill(-1, info.si_value.sival_int > 0 ? info.si_value.sival_int : SIGKILL);
 		if (reap(s, command))
 			_exit(0);
+		/* Not before it has a session of its own: ours is the gateway's. */
+		if (autogroup >= 0 && getsid(command) == command && (nice_session(autogroup, s->args->nice) || --tries == 0)) {
+			(void)close(autogroup);
+			autogroup = -1;
+		}
 		if (count_processes(proc) > s->args->limits.processes + 1) {
 			s->shared->over_processes = 1;
 			_exit(0);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -490,6 +491,23 @@ static void test_pass_fd(void **state)
 	(void)close(fds[0]);
 }
 
+/* It begins at once; its session's share of the processor is said a moment later, when the kernel lets us. */
+static void test_yields(void **state)
+{
+	world *w = *state;
+	oc_proc_options o = {.yields = true, .timeout_ms = 20000};
+	char nicer[8];
+	int nice = getpriority(PRIO_PROCESS, 0) + 5;
+
+	(void)snprintf(nicer, sizeof(nicer), "%d\n", nice < 19 ? nice : 19);
+	if (access("/proc/self/autogroup", W_OK) != 0)
+		skip();
+	assert_int_equal(start_with(w, &o, "until grep -q 'nice 5$' /proc/self/autogroup; do sleep 0.02; done; nice"), OC_OK);
+	wait_end(w);
+	assert_int_equal(w->status, OC_OK);
+	assert_string_equal(out(w), nicer);
+}
+
 static char logged[500];
 static void on_log(void *arg, int level, oc_str line)
 {
@@ -693,7 +711,8 @@ int main(void)
 		ONE(test_exit),  ONE(test_not_there),     ONE(test_much_output), ONE(test_pause),
 		ONE(test_stdin), ONE(test_kill),          ONE(test_stubborn),    ONE(test_timeout),
 		ONE(test_nothing_stays), ONE(test_sweep), ONE(test_procs_free),        ONE(test_environment),
-		ONE(test_level_is_kept), ONE(test_too_many), ONE(test_pass_fd),  ONE(test_log_err),
+		ONE(test_level_is_kept), ONE(test_too_many), ONE(test_pass_fd),  ONE(test_yields),
+		ONE(test_log_err),
 		ONE(test_spec),  ONE(test_service),       ONE(test_no_memory),   ONE(test_cgroup_places),
 	};
 	oc_sandbox_report report;

@@ -496,7 +496,7 @@ static void test_yields(void **state)
 {
 	world *w = *state;
 	oc_proc_options o = {.yields = true, .timeout_ms = 20000};
-	char nicer[8];
+	char nicer[16];
 	int nice = getpriority(PRIO_PROCESS, 0) + 5;
 
 	(void)snprintf(nicer, sizeof(nicer), "%d\n", nice < 19 ? nice : 19);

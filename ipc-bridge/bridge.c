@@ -128,6 +128,8 @@ oc_status oc_bridge_scan(oc_bridge *bridge, oc_err *err)
 		oc_snapshot_load(p);
 		if (p->snapshot != NULL && bridge->modules != NULL && oc_plugin_present(p, &own) != OC_OK)
 			oc_plugin_refuse(p, NULL, "%s", own.text);
+		/* After that: what it guards stays guarded, by refusals. */
+		(void)oc_plugin_recall(p);
 	}
 	return status;
 }
@@ -189,6 +191,17 @@ void oc_bridge_start(oc_bridge *bridge, int port)
 		oc_error("plugins", "no memory to check the settings of their channels");
 }
 
+/* Its files and its part of the configuration are what they were. false: it is to begin anew all the same. */
+static bool stays(oc_plugin *p)
+{
+	bool was_in_quarantine = p->quarantine != NULL, is = p->failure == NULL && oc_plugin_recall(p);
+	if (p->failure != NULL)
+		oc_plugin_refuse(p, "see openclaw plugins logs", "%s", p->failure);
+	else if (!is && !was_in_quarantine)
+		oc_plugin_tell_config(p);
+	return is || !was_in_quarantine;
+}
+
 void oc_bridge_configure(oc_bridge *bridge, oc_config *config)
 {
 	oc_err err = {0};
@@ -206,15 +219,11 @@ void oc_bridge_configure(oc_bridge *bridge, oc_config *config)
 	oc_plugins_decide(bridge);
 	for (oc_plugin *p = bridge->plugins; p != NULL; p = p->next) {
 		oc_auto_free char *key = p->enabled ? oc_plugin_key(p) : NULL;
-		if (p->enabled && p->key != NULL && key != NULL && strcmp(key, p->key) == 0) {
-			if (p->failure != NULL)
-				oc_plugin_refuse(p, "see openclaw plugins logs", "%s", p->failure);
-			else
-				oc_plugin_tell_config(p);
-			continue; /* as before */
-		}
+		if (p->enabled && p->key != NULL && key != NULL && strcmp(key, p->key) == 0 && stays(p))
+			continue;
 		oc_free(p->failure);
-		p->failure = NULL;
+		oc_free(p->quarantine);
+		p->failure = p->quarantine = NULL;
 		if (!p->enabled) {
 			oc_plugin_withdraw(p);
 			oc_free(p->key);
@@ -228,7 +237,7 @@ void oc_bridge_configure(oc_bridge *bridge, oc_config *config)
 			oc_snapshot_load(p);
 			if (oc_plugin_known(p))
 				(void)oc_plugin_present(p, &err);
-			if (bridge->started && (!oc_plugin_known(p) || oc_plugin_must_run(p)))
+			if (!oc_plugin_recall(p) && bridge->started && (!oc_plugin_known(p) || oc_plugin_must_run(p)))
 				(void)oc_plugin_wake(p, NULL, NULL);
 		}
 	}

@@ -61,6 +61,8 @@ void oc_bridge_queues(const oc_bridge *bridge, oc_fill queues[OC_QUEUE_N]);
 oc_plugin *oc_bridge_find(oc_bridge *bridge, const char *id);
 cJSON *oc_plugin_describe(const oc_plugin *plugin, bool detail);
 const char *oc_plugin_id(const oc_plugin *plugin);
+/* Ends a plugin's quarantine: the operator wants it to be tried again. Without a bridge. */
+oc_status oc_plugin_forgive(const char *id, oc_err *err);
 /* The module that stands for it; NULL when it registered nothing that needs one. */
 oc_module *oc_plugin_module(const oc_plugin *plugin);
 /* The folder that is its own; oc_free it. */

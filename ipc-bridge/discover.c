@@ -47,7 +47,7 @@ void oc_plugin_free(oc_plugin *plugin)
 	cJSON_Delete(plugin->snapshot);
 	cJSON_Delete(plugin->missing);
 	cJSON_Delete(plugin->troubles);
-	char *texts[] = {plugin->id, plugin->name, plugin->version, plugin->root, plugin->entry, plugin->key, plugin->why, plugin->failure,
+	char *texts[] = {plugin->id, plugin->name, plugin->version, plugin->root, plugin->entry, plugin->key, plugin->why, plugin->failure, plugin->quarantine,
 			 plugin->remedy, plugin->module_name, plugin->tools_json, plugin->output.partial, plugin->ended, plugin->group};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		oc_free(texts[i]);
@@ -195,7 +195,7 @@ static void take_over(oc_plugin *p, oc_plugin *fresh)
 }
 
 /* "plugin." and the id in a module's letters; what that makes alike is told apart by a hash. */
-static char *module_name(const char *id)
+char *oc_plugin_module_name(const char *id)
 {
 	char out[65] = "plugin.";
 	size_t n = strlen(out);
@@ -235,7 +235,7 @@ static void add(oc_bridge *bridge, const char *origin, const char *id, const cha
 		return;
 	}
 	read_plugin(plugin, package);
-	plugin->module_name = module_name(plugin->id);
+	plugin->module_name = oc_plugin_module_name(plugin->id);
 	for (end = &bridge->plugins; *end != NULL; end = &(*end)->next)
 		n++;
 	plugin->seen = true;

@@ -19,6 +19,7 @@ libocore_la_SOURCES += \
 	%D%/plugin.h \
 	%D%/process.c \
 	%D%/proxy.c \
+	%D%/quarantine.c \
 	%D%/reads.c \
 	%D%/route.c \
 	%D%/service.c \

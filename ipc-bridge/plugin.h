@@ -43,6 +43,7 @@ struct oc_plugin {
 	char *why;	  /* it is disabled or in error: the reason; NULL */
 	char *remedy;	  /* NULL */
 	bool broken;	  /* the reason is an error */
+	char *quarantine; /* why it is left alone; NULL: it is not */
 	char *failure;	  /* why its code did not load, as long as nothing about it changed; NULL: it did, or was not tried */
 	bool probing, withdrawing;
 	bool seen, gone;  /* found by the last look; not there any more */
@@ -123,6 +124,16 @@ oc_status oc_plugins_discover(oc_bridge *bridge, oc_err *err);
 void oc_plugins_decide(oc_bridge *bridge);
 void oc_plugin_free(oc_plugin *plugin);
 void oc_plugin_refuse(oc_plugin *plugin, const char *remedy, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The name of the module that stands for a plugin; oc_free it. */
+char *oc_plugin_module_name(const char *id);
+
+/* ---- quarantine.c ---- */
+
+/* Refuses it until it is enabled anew, or its key is another. keep: in the next gateway, too; else, as it is not the plugin's
+ * fault, until any change of the configuration. */
+void oc_plugin_quarantine(oc_plugin *plugin, const char *reason, bool keep);
+/* Whether its key is still in quarantine: then it is refused (again). */
+bool oc_plugin_recall(oc_plugin *plugin);
 
 /* ---- group.c ---- */
 

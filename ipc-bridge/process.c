@@ -69,8 +69,8 @@ static void stopped(oc_plugin *plugin)
 		bridge->stop_done(bridge->stop_arg);
 }
 
-/* It failed: says so, and decides whether it is tried again. */
-static void failed(oc_plugin *plugin, const char *why)
+/* It failed, by itself or because it could not be started: says so, and decides whether it is tried again. */
+static void failed(oc_plugin *plugin, const char *why, bool by_itself)
 {
 	char text[512];
 	(void)snprintf(text, sizeof(text), "%s", why);
@@ -79,9 +79,10 @@ static void failed(oc_plugin *plugin, const char *why)
 	plugin->failures++;
 	oc_plugin_trouble(plugin, "crash", "%s", text);
 	if (plugin->failures >= FAILURES_MAX) {
-		oc_plugin_refuse(plugin, "see openclaw plugins logs, mend it and enable it again",
-				 "it ended %d times in a row, at last: %s", FAILURES_MAX, text);
-		oc_error("plugins", "%s: %s", plugin->id, plugin->why);
+		char reason[600];
+		(void)snprintf(reason, sizeof(reason), "it ended %d times in a row, at last: %s", FAILURES_MAX, text);
+		oc_plugin_quarantine(plugin, reason, by_itself);
+		oc_error("plugins", "%s: %s", plugin->id, reason);
 	} else {
 		uint64_t ms = backoff(plugin->failures);
 		oc_warn("plugins", "%s: %s; it may start again in %llu ms", plugin->id, text, (unsigned long long)ms);
@@ -125,7 +126,7 @@ static void gone(oc_plugin *plugin)
 		else
 			tell_waiting(plugin, OC_E_UNAVAILABLE, "it was stopped");
 	} else {
-		failed(plugin, why != NULL ? why : "its process ended");
+		failed(plugin, why != NULL ? why : "its process ended", true);
 	}
 }
 
@@ -481,7 +482,7 @@ static void try_again(void *arg)
 	if (!plugin->enabled || plugin->bridge->stopping)
 		tell_waiting(plugin, OC_E_UNAVAILABLE, plugin->why != NULL ? plugin->why : "the gateway stops");
 	else if (start(plugin, &err) != OC_OK)
-		failed(plugin, err.text);
+		failed(plugin, err.text, false);
 }
 
 oc_status oc_plugin_wake(oc_plugin *plugin, void (*fn)(void *arg, oc_status status, const char *why), void *arg)

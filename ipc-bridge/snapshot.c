@@ -163,7 +163,7 @@ void oc_plugins_note_quiet(const oc_bridge *bridge)
 	bool quiet = true;
 	oc_err err = {0};
 	for (const oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
-		quiet = quiet && (!p->enabled || (oc_plugin_known(p) && !oc_plugin_must_run(p)));
+		quiet = quiet && p->quarantine == NULL && (!p->enabled || (oc_plugin_known(p) && !oc_plugin_must_run(p)));
 	if (path == NULL || bridge->key == NULL || (quiet && oc_plugins_were_quiet(bridge, bridge->key)))
 		return;
 	if (!quiet)

@@ -253,6 +253,8 @@ static int set_enabled(const oc_args *args, bool enabled)
 	if (status == OC_OK && enabled && oc_plugins_lists(oc_config_get(config, "plugins.deny"), id))
 		status = oc_fail(&err, OC_E_DENIED, "take it out of plugins.deny first", "%s is in plugins.deny", id);
 	if (status == OC_OK && enabled)
+		status = oc_plugin_forgive(id, &err);
+	if (status == OC_OK && enabled)
 		oc_plugins_enable(&e, config, id, oc_json_get(info, "kind"));
 	else if (status == OC_OK)
 		oc_config_edits_set(&e, oc_plugins_path("entries", id, "enabled"), cJSON_CreateFalse());

@@ -113,6 +113,9 @@ static oc_status remember(const oc_config *config, const cJSON *got, bool link, 
 {
 	const char *id = oc_json_str(got, "id", "");
 	oc_config_edits e = {0};
+	oc_status status = oc_plugin_forgive(id, err);
+	if (status != OC_OK)
+		return status;
 	oc_config_edits_set(&e, oc_plugins_path("installs", id, ""), record_of(got));
 	if (link)
 		oc_config_edits_set(&e, oc_strdup("plugins.load.paths"),
@@ -270,6 +273,8 @@ static int run_uninstall(const oc_args *args)
 		status = remove_folder(extensions, folder, &err);
 	if (status == OC_OK)
 		status = forget(config, id, record, &err);
+	if (status == OC_OK)
+		status = oc_plugin_forgive(id, &err);
 	oc_config_unref(config);
 	if (status != OC_OK)
 		return fail(args, &err);

@@ -10,6 +10,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
 #include "core/base/str.h"
@@ -79,14 +80,17 @@ bool oc_crash_quarantined(const char *module, char **ret_mark, char **ret_reason
 	while (next_line(&rest, &e)) {
 		if (e.number != 0 || !oc_str_eqz(e.module, module))
 			continue;
-		oc_str mark = oc_str_cut(&e.more, ' ');
-		*ret_mark = oc_memdup(mark.p != NULL ? mark.p : "", mark.n);
-		*ret_reason = oc_memdup(e.more.p != NULL ? e.more.p : "", e.more.n);
-		if (*ret_mark != NULL && *ret_reason != NULL)
-			return true;
-		oc_free(*ret_mark);
-		oc_free(*ret_reason);
-		return false;
+		oc_str word = oc_str_cut(&e.more, ' ');
+		char *mark = oc_memdup(word.p != NULL ? word.p : "", word.n);
+		char *reason = oc_memdup(e.more.p != NULL ? e.more.p : "", e.more.n);
+		if (mark == NULL || reason == NULL) {
+			oc_free(mark);
+			oc_free(reason);
+			return false;
+		}
+		*ret_mark = mark;
+		*ret_reason = reason;
+		return true;
 	}
 	return false;
 }
@@ -118,16 +122,19 @@ static oc_status rewrite(const char *module, const char *line, oc_err *err)
 	return st == OC_OK ? oc_path_write(path, kept, strlen(kept), 0600, err) : st;
 }
 
-oc_status oc_crash_quarantine(const char *module, const char *mark, const char *reason, oc_err *err)
+bool oc_crash_quarantine(const char *module, const char *mark, const char *reason)
 {
 	oc_auto_free char *line = oc_asprintf("%lld 0 %s %s %s\n", (long long)time(NULL), module, mark[0] != 0 ? mark : "-", reason);
+	oc_err err = {0};
+	oc_status st = OC_OK;
 
-	if (line == NULL)
-		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for the list of crashes");
-	for (char *p = line; p[0] != 0 && p[1] != 0; p++)
+	for (char *p = line; p != NULL && p[0] != 0 && p[1] != 0; p++)
 		if (*p == '\n' || *p == '\r')
 			*p = ' ';
-	return rewrite(module, line, err);
+	st = line != NULL ? rewrite(module, line, &err) : oc_fail(&err, OC_E_NOMEM, NULL, "no memory for the list of crashes");
+	if (st != OC_OK)
+		oc_log_err(OC_LOG_WARN, "module", "the next gateway will not know of a quarantine", &err);
+	return st == OC_OK;
 }
 
 oc_status oc_crash_forgive(const char *module, oc_err *err)

@@ -23,8 +23,9 @@ enum {
 oc_status oc_crash_install(oc_err *err);
 /* How often the module crashed the gateway lately; ret_last (may be NULL) is the last signal's number. */
 unsigned oc_crash_count(const char *module, int *ret_last);
-/* Puts it into quarantine until it is forgiven, or what it is made of has another mark (the hash of its file; no spaces). */
-oc_status oc_crash_quarantine(const char *module, const char *mark, const char *reason, oc_err *err);
+/* Puts it into quarantine until it is forgiven, or what it is made of has another mark (the hash of its file; no spaces).
+ * false, after a warning: it could not be written down. */
+bool oc_crash_quarantine(const char *module, const char *mark, const char *reason);
 /* Whether it is: the reason and the mark, the caller's to free. */
 bool oc_crash_quarantined(const char *module, char **ret_mark, char **ret_reason);
 /* Forgets a module's crashes and its quarantine: the operator wants it to be tried again. */

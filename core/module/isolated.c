@@ -90,14 +90,11 @@ void oc_module_lost(oc_module *m, const char *reason, const char *remedy)
 void oc_module_quarantine(oc_module *m, const char *reason)
 {
 	char mark[65] = "";
-	oc_err err = {0};
 
 	oc_free(m->verdict);
 	m->verdict = oc_strdup(reason);
 	(void)oc_policy_mark(m, mark, NULL);
-	m->verdict_kept = oc_crash_quarantine(m->name, mark, reason, &err) == OC_OK;
-	if (!m->verdict_kept)
-		oc_log_err(OC_LOG_WARN, "module", "the next gateway will not know of a quarantine", &err);
+	m->verdict_kept = oc_crash_quarantine(m->name, mark, reason);
 	oc_policy_apply(m->registry, m->name);
 	oc_module_set_state(m, OC_MODULE_QUARANTINED, reason, "replace it by a version that is mended, then: openclaw module enable NAME");
 }

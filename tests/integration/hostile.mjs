@@ -22,7 +22,7 @@ const plugins = {
 	thrower: `for (const hook of ['message_received', 'before_model_resolve', 'before_prompt_build', 'before_agent_start', 'llm_input', 'llm_output', 'agent_end',
 		'tool_result_persist', 'before_message_write', 'session_start', 'session_end', 'message_sending', 'message_sent', 'before_compaction', 'after_compaction',
 		'before_reset', 'after_tool_call', 'subagent_spawning', 'subagent_spawned', 'subagent_ended', 'gateway_start', 'gateway_stop']) api.on(hook, () => { throw new Error('thrown in ' + hook); });`,
-	quitter: `api.registerService({ id: 'q', start: () => process.exit(3) });`,
+	quitter: `api.registerService({ id: 'q', start: () => process.exit(3) }); api.on('before_tool_call', () => {});`,
 	exiter: `api.on('before_prompt_build', () => process.exit(4));`,
 	flooder: `${tool('flood_tool', "for (let i = 0; i < 20000; i++) process.stdout.write('noise noise noise noise ' + i + '\\\\n'); return 'flooded';".replaceAll('\\\\', '\\'))}`,
 	huge: `${tool('huge_tool', "return 'x'.repeat(80 << 20);")}`,
@@ -49,6 +49,7 @@ entries.caller.network = false;
 entries.eater.memoryMb = 200;
 writeConfig({ gateway: { mode: 'local' }, agents: { defaults: { skipBootstrap: true } }, plugins: { entries } });
 
+const env = { SPY_SECRET: 'hush' };
 let gw;
 const only = async (id) => {
 	equal(cli(['plugins', 'enable', id]).code, 0);
@@ -72,7 +73,7 @@ const kinds = (id) => findings(id).map((one) => one.kind);
 const tools = async (name) => until(name, async () => JSON.stringify(await gw.rpc('tools.list', {})).includes(name));
 
 test('one that never answers holds a turn for its time only, and rests then', async () => {
-	gw = await new Gateway({ env: { SPY_SECRET: 'hush' } }).start();
+	gw = await new Gateway({ env }).start();
 	await only('silent');
 	for (let i = 0; i < 4; i++)
 		ok((await turn()).text !== undefined);
@@ -94,10 +95,28 @@ test('one that throws in every hook changes nothing', async () => {
 });
 
 test('one that ends at once is given up, named, and tried again when it is enabled again', async () => {
+	const quitter = () => gw.rpc('plugins.info', { id: 'quitter' });
+	const givenUp = async () => {
+		const { status, error } = await quitter();
+		equal(status, 'error');
+		match(error, /^it ended 5 times in a row, at last: .*status 3$/);
+		// What it was to guard is not left unguarded.
+		match((await call('agents_list')).error, /blocked.*ended 5 times in a row/);
+	};
 	await only('quitter');
-	await until('it to be given up', async () => (await gw.rpc('plugins.info', { id: 'quitter' })).status === 'error', 30000);
-	match((await gw.rpc('plugins.info', { id: 'quitter' })).error, /ended \d times in a row.*status 3/);
-	ok(findings('quitter').some((one) => one.severity === 'error'));
+	await until('it to be given up', async () => (await quitter()).status === 'error', 30000);
+	await givenUp();
+	match(findings('quitter').find((one) => one.severity === 'error').remedy, /openclaw plugins enable quitter$/);
+	// Neither is it tried again because something else changed, nor by the next gateway.
+	equal(cli(['config', 'set', 'plugins.entries.spy.memoryMb', '500']).code, 0);
+	await givenUp();
+	equal((await gw.stop()).code, 0);
+	match(cli(['plugins', 'list']).out, /^quitter .*ended 5 times in a row/m);
+	gw = await new Gateway({ env }).start();
+	await givenUp();
+	ok(!/quitter: its process/.test(gw.log));
+	equal(cli(['plugins', 'enable', 'quitter']).code, 0);
+	await until('it to be tried', () => /quitter: its process ended with status 3; it may start again in 500 ms/.test(gw.log));
 	await drop('quitter');
 	await only('exiter');
 	ok((await turn()).text !== undefined);

@@ -257,10 +257,10 @@ static bool if_fresh(const oc_turn *turn)
 	return turn->began_session || turn->after_reset;
 }
 
-/* Somebody's message: not what a program asked over HTTP, nor what the gateway tells its agents itself. */
+/* Somebody's message: not what a program asked over HTTP or by the method agent, nor what the gateway tells its agents itself. */
 static bool if_message(const oc_turn *turn)
 {
-	static const char *const others[] = {"http", "subagent", "sessions_send", "cron", "heartbeat"};
+	static const char *const others[] = {"http", "agent", "subagent", "sessions_send", "cron", "heartbeat"};
 	for (size_t i = 0; i < COUNT(others); i++)
 		if (turn->origin != NULL && strcmp(turn->origin, others[i]) == 0)
 			return false;

@@ -411,7 +411,7 @@ static void agent(oc_method_call *call, const cJSON *params)
 		(void)oc_json_set_str(target, "to", to);
 	}
 	oc_turn_input input = {
-		.origin = "rpc", .deliver = target, .extra_system = oc_json_ostr(params, "extraSystemPrompt"),
+		.origin = "agent", .deliver = target, .extra_system = oc_json_ostr(params, "extraSystemPrompt"),
 		.model = oc_json_ostr(params, "model"), .timeout_ms = (uint64_t)oc_json_i64(params, "timeout", 0) * 1000,
 	};
 	if (submit(call, params, session, &input, &ref, &err) != OC_OK) {

@@ -373,6 +373,17 @@ test('message_sending changes what is sent, and nobody sees the change of anothe
 	await sends('46-throw-message-sending', {}, 'original', { throws: { message_sending: 'a' } });
 });
 
+test('a client asks an agent for a turn, and has its answer sent', async () => {
+	const { lines, order: got, result } = await play('19-agent-deliver', () => gw.rpc('agent', { message: 'hello deliver', channel: 'probe', to: 'u1', deliver: true,
+		sessionKey: 'agent:main:main', idempotencyKey: 'a19' }), { last: '>message_sent.b' });
+	equal(got, wanted('19-agent-deliver'));
+	const [{ text }] = result.result.payloads, at = (hook) => lines.find((l) => l.hook === hook);
+	match(text, /^Mock answer/);
+	equal([sent(lines), at('message_sending').event.to, at('message_sent').event.content, at('before_model_resolve').ctx.trigger], [text, 'u1', text, 'user']);
+	const internal = () => internalsOf(calls().filter((l) => l.scenario === '19-agent-deliver')).join();
+	await until('the internal hooks', () => internal() === internals(recorded['19-agent-deliver']).join());
+});
+
 test('a cancel is final, and nothing is sent of an empty text', async () => {
 	for (const [name, returns] of [['28-message-sending-cancel', { a: { cancel: true } }], ['29-message-sending-cancel-then-false', { a: { cancel: true }, b: { cancel: false } }],
 		['30-message-sending-empty', { a: { content: '' } }]]) {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/agent/heartbeat.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/data/jpath.h"
@@ -197,6 +198,15 @@ static void system_event(const oc_plugin_asked *asked)
 		oc_bridge_answer(asked->ticket, OC_OK, OC_STR("true"));
 }
 
+/* args: [{"agentId"?}] */
+static void system_heartbeat(const oc_plugin_asked *asked)
+{
+	const char *agent = oc_json_str(oc_plugin_arg(asked, 0), "agentId", "");
+	if (agent[0] == 0 || oc_heartbeat_every_ms(asked->rt->config, agent) > 0)
+		oc_heartbeat_request(asked->rt->agent, agent, "plugin");
+	oc_bridge_answer(asked->ticket, OC_OK, OC_STR("true"));
+}
+
 /* ---- Tools of the gateway that plugins may offer as theirs ---- */
 
 static void tool_done(void *arg, oc_status status, const cJSON *result, const oc_err *err)
@@ -248,6 +258,7 @@ static const struct {
 	{"subagent.run", oc_plugin_subagent_run},
 	{"subagent.waitForRun", oc_plugin_subagent_wait},
 	{"system.event", system_event},
+	{"system.heartbeat", system_heartbeat},
 };
 
 static bool runtime(void *arg, oc_plugin_ticket ticket, const char *path, const cJSON *args)

@@ -5,6 +5,7 @@ import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import { test, done, Gateway, cleanup, cli, equal, ok, match, until, skipAll, state, writeConfig } from './lib.mjs';
+import { Claw, Device } from './claw.mjs';
 
 const packages = path.join(process.env.OC_NPM ?? '', '../plugins');
 if (!fs.existsSync(path.join(path.dirname(process.env.OC_BIN), 'bridge/vendor')))
@@ -115,6 +116,7 @@ writeConfig({
 		load: { paths: ids.filter((id) => !copied.includes(id) && id !== 'slack-stand-in').map((id) => path.join(extensions, id)) }, allow: ids, slots: { memory: 'memory-core' },
 		entries: { ...Object.fromEntries(ids.map((id) => [id, { enabled: true, fullConfig: true }])),
 			lobster: { enabled: true, env: ['PATH'] },
+			'device-pair': { enabled: true, fullConfig: true, gatewayMethods: ['device.pair.list', 'device.pair.approve'] },
 			'thread-ownership': { enabled: true, fullConfig: true, config: { forwarderUrl: `http://127.0.0.1:${port}/` } },
 			'voice-call': { enabled: true, fullConfig: true, config: { enabled: true, provider: 'mock', fromNumber: '+15550000001', toNumber: '+15550000002',
 				serve: { port: free, bind: '127.0.0.1', path: '/voice/webhook' } } } },
@@ -214,6 +216,12 @@ test('diffs: a page with what changed, on the gateway\'s own port', async () => 
 test('device-pair: what waits for approval', async () => {
 	match(await say('/pair status'), /No pending device pairing requests/);
 	match(await say('/pair'), /^Error: Gateway /); // nothing a phone could reach
+	const phone = await Claw.open(gw.port, { headers: { 'x-forwarded-for': '203.0.113.7' } });
+	const asked = await phone.connect({ token: gw.token, device: new Device(), client: { id: 'cli', version: '1', platform: 'ios', mode: 'cli', displayName: 'a phone' } });
+	equal(asked.error.code, 'NOT_PAIRED');
+	match(await say('/pair status'), /a phone/);
+	match(await say('/pair approve'), /Paired a phone \(ios\)/);
+	match(await say('/pair status'), /No pending device pairing requests/);
 	match(await say('/pair notify'), /^Pairing notifications are currently supported only on Telegram\./);
 	match(await say('/pair notify on'), /only on Telegram/);
 });

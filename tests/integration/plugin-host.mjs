@@ -164,7 +164,7 @@ export default function register(api: any) {
 
 	const events: any[] = [];
 	let wrote: any = null;
-	const tool = (name: string, run: (params: any) => Promise<unknown>) => api.registerTool({ name, description: name,
+	const tool = (name: string, run: (params: any) => Promise<unknown>, more = {}) => api.registerTool({ name, description: name, ...more,
 		parameters: { type: "object", properties: { a: {} } }, execute: async (_id: string, params: any) => {
 			const value = await run(params);
 			return { content: [{ type: "text", text: JSON.stringify(value ?? null) }], details: value };
@@ -185,6 +185,8 @@ export default function register(api: any) {
 	});
 	tool("rt_command", async ({ a }) => runtime.system.runCommandWithTimeout(a.argv, { timeoutMs: a.ms ?? 10000, input: a.input }));
 	tool("rt_event", async ({ a }) => runtime.system.enqueueSystemEvent(a.text, { sessionKey: a.session }));
+	tool("rt_owner", async () => "only you", { ownerOnly: true });
+	tool("rt_heartbeat", async ({ a }) => runtime.system.requestHeartbeatNow({ reason: "tea", ...a }) ?? "asked");
 	tool("rt_subagent", async () => {
 		const { runId } = await runtime.subagent.run({ sessionKey: "agent:main:helper", message: "/echo from a helper" });
 		const waited = await runtime.subagent.waitForRun({ runId, timeoutMs: 20000 });
@@ -393,6 +395,25 @@ test('a system event is read with the session\'s next message', async () => {
 	await until('the end', () => wire.sent.some((one) => one.over === '20'));
 	const history = JSON.stringify(await gw.rpc('session.history', { session: 'agent:main:channel:wire:dm:ada' }));
 	match(history, /System: \[[^\]]+\] the kettle boils/);
+});
+
+test('a tool that is for owners only is for nobody else', async () => {
+	const asks = async (id) => {
+		wire.say('default', { id, from: 'ada', name: 'Ada', text: '/tool rt_owner {}' });
+		await until('the end', () => wire.sent.some((one) => one.over === id));
+		return JSON.stringify(await gw.rpc('session.history', { session: 'agent:main:channel:wire:dm:ada' })).includes('only you');
+	};
+	equal([await asks('21'), await call('rt_owner')], [false, 'only you']);
+	writeConfig(config({}, { commands: { ownerAllowFrom: ['wire:ada'] } }));
+	await gw.rpc('system.reload', {});
+	ok(await asks('22'));
+});
+
+test('a plugin has the agent look what there is', async () => {
+	equal(await call('rt_heartbeat', { agentId: 'nobody' }), 'asked');
+	equal(await gw.rpc('last-heartbeat'), null);
+	equal(await call('rt_heartbeat', {}), 'asked');
+	await until('the heartbeat', async () => (await gw.rpc('last-heartbeat'))?.ts);
 });
 
 test('what is not there fails by name and is listed', async () => {

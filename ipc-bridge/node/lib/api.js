@@ -6,19 +6,22 @@ const path = require('node:path');
 const { outline, plainData } = require('./registry.js');
 
 const HOOKS = new Set([
-	// the gateway, its plugins and sessions
-	'gateway_start', 'gateway_stop', 'deactivate', 'before_install', 'cron_changed', 'cron_reconciled', 'session_start',
-	'session_end', 'before_reset', 'before_compaction', 'after_compaction',
+	// the gateway, sessions
+	'gateway_start', 'gateway_stop', 'session_start', 'session_end', 'before_reset', 'before_compaction', 'after_compaction',
 	// messages
-	'message_received', 'inbound_claim', 'before_dispatch', 'message_sending', 'message_sent', 'reply_dispatch',
-	'reply_payload_sending', 'before_message_write', 'channel_pairing_requested', 'heartbeat_prompt_contribution',
+	'message_received', 'inbound_claim', 'before_dispatch', 'message_sending', 'message_sent', 'before_message_write',
+	'channel_pairing_requested',
 	// runs and tools
-	'before_agent_run', 'before_agent_start', 'before_agent_reply', 'before_agent_finalize', 'agent_turn_prepare',
-	'agent_end', 'before_model_resolve', 'before_prompt_build', 'model_call_started', 'model_call_ended', 'llm_input',
-	'llm_output', 'before_tool_call', 'after_tool_call', 'tool_result_persist', 'resolve_exec_env',
-	// subagents and skills
+	'before_agent_start', 'agent_end', 'before_model_resolve', 'before_prompt_build', 'llm_input', 'llm_output',
+	'before_tool_call', 'after_tool_call', 'tool_result_persist',
+	// subagents
 	'subagent_spawning', 'subagent_spawned', 'subagent_delivery_target', 'subagent_progress', 'subagent_ended',
-	'skill_changed', 'skill_proposal_evaluate', 'skill_proposal_changed',
+]);
+// Those of later releases that this gateway does not call.
+const UNCALLED = new Set([
+	'deactivate', 'before_install', 'cron_changed', 'cron_reconciled', 'reply_dispatch', 'reply_payload_sending',
+	'heartbeat_prompt_contribution', 'before_agent_run', 'before_agent_reply', 'before_agent_finalize', 'agent_turn_prepare',
+	'model_call_started', 'model_call_ended', 'resolve_exec_env', 'skill_changed', 'skill_proposal_evaluate', 'skill_proposal_changed',
 ]);
 // Handlers of these answer at once in the original; a promise they return is not waited for.
 const SYNCHRONOUS = new Set(['tool_result_persist', 'before_message_write']);
@@ -84,7 +87,9 @@ function createApi(host) {
 		on(name, handler, options = {}) {
 			if (typeof handler !== 'function')
 				return refuse(`on("${name}"): the handler is no function`);
-			if (!HOOKS.has(name))
+			if (UNCALLED.has(name))
+				host.missing('api', `on("${name}")`);
+			else if (!HOOKS.has(name))
 				warn(`hook "${name}" is not one that OpenClaw fires; its handler is kept and never called`);
 			registry.keep('handler', { name, handler, synchronous: SYNCHRONOUS.has(name) }, 'hooks', {
 				name,

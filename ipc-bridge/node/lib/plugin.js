@@ -194,6 +194,7 @@ class Plugin {
 				return made.map(({ tool, ...description }) => description);
 			};
 			const made = ask({}, (level, message) => this.registry.diagnostic(level, message));
+			row.varies = made.some((one) => one.ownerOnly) || undefined;
 			if (row.fixed)
 				return made;
 			// Many offer less in a sandbox; who looks at the conversation is asked for each run.
@@ -203,7 +204,7 @@ class Plugin {
 			} catch {
 				// nothing, there
 			}
-			row.varies = looked || undefined;
+			row.varies ||= looked || undefined;
 			return made.map((one) => (inside.has(one.name) ? one : { ...one, sandboxed: false }));
 		} catch (error) {
 			this.registry.diagnostic('error', `${this.info.id}: a tool cannot be made: ${error?.message ?? error}`);
@@ -249,23 +250,29 @@ class Plugin {
 		return out;
 	}
 
+	// By commands.ownerAllowFrom; clients of the gateway are its operators.
+	#isOwner({ sender, channel }) {
+		const id = sender?.id ?? sender, names = ['*', id, `${channel}:${id}`];
+		return sender === undefined || [this.config.commands?.ownerAllowFrom ?? []].flat().some((one) => names.includes(String(one).trim()));
+	}
+
 	// What a factory is told of a run.
 	#toolContext(context) {
 		return { config: this.config, workspaceDir: context.workspace ?? this.params.workspaceDir, agentId: context.agent,
 			sessionKey: context.session, sessionId: context.sessionId, messageChannel: context.channel || 'webchat',
 			agentAccountId: context.account, requesterSenderId: context.sender?.id ?? context.sender ?? 'gateway-client',
-			senderIsOwner: context.sender === undefined, sandboxed: context.sandboxed === true,
+			senderIsOwner: this.#isOwner(context), sandboxed: context.sandboxed === true,
 			agentDir: path.join(this.params.stateDir, 'agents', context.agent ?? 'main', 'agent') };
 	}
 
 	// The names of the tools that there are in a run.
 	toolsOffered({ payload }) {
-		const names = [];
+		const names = [], ctx = this.#toolContext(payload ?? {});
 		for (const { factory, fixed, resolved } of this.snapshotTools)
 			try {
-				const made = fixed ? [] : this.tools.resolve(factory, this.#toolContext(payload ?? {}), () => {});
+				const made = fixed ? [] : this.tools.resolve(factory, ctx, () => {});
 				this.tools.release(made.map((one) => one.tool));
-				names.push(...(fixed ? resolved : made).map((one) => one.name));
+				names.push(...(fixed ? resolved : made).filter((one) => !one.ownerOnly || ctx.senderIsOwner).map((one) => one.name));
 			} catch (error) {
 				this.logger('tools').error(`${this.info.id}: a tool cannot be made: ${error?.message ?? error}`);
 			}
@@ -274,9 +281,10 @@ class Plugin {
 
 	// One call of a tool: made by its factory for this context, executed, forgotten.
 	async runTool({ factory, name, params, context }, call) {
-		const made = this.tools.make(factory, this.#toolContext(context), (level, message) => this.registry.diagnostic(level, message));
+		const ctx = this.#toolContext(context);
+		const made = this.tools.make(factory, ctx, (level, message) => this.registry.diagnostic(level, message));
 		const tool = made.find((one) => String(one.name) === name);
-		if (!tool)
+		if (!tool || (tool.ownerOnly === true && !ctx.senderIsOwner))
 			throw Object.assign(new Error(`${this.info.id} does not offer ${name} here`), { code: 'UNAVAILABLE' });
 		return this.tools.run(tool, context.callId ?? '', params, call);
 	}

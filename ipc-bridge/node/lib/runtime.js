@@ -20,8 +20,7 @@ function createRuntime(plugin, params) {
 		state: { resolveStateDir: () => params.stateDir },
 		system: {
 			enqueueSystemEvent: tell('system.event'),
-			// There are no heartbeats: what was told waits for the session's next message.
-			requestHeartbeatNow: () => void plugin.missing('runtime', 'system.requestHeartbeatNow'),
+			requestHeartbeatNow: (options) => void tell('system.heartbeat')(options ?? {}),
 			runCommandWithTimeout,
 			formatNativeDependencyHint: ({ packageName, manager = 'pnpm', approveBuildsCommand, rebuildCommand, downloadCommand }) => {
 				const steps = [approveBuildsCommand ?? (manager === 'pnpm' ? 'pnpm approve-builds' : undefined),

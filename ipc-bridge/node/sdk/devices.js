@@ -37,10 +37,10 @@ class AcpRuntimeError extends Error {
 }
 
 module.exports = (plugin) => {
-	const host = (path) => (...args) => plugin.link.call(path, args);
-	// A gateway that pairs no devices has none that wait.
-	const orNone = (path, none) => (...args) => plugin.link.call(path, args).catch((error) => {
-		if (error.code !== 'UNSUPPORTED')
+	const { callGateway } = require('./gateway.js')(plugin);
+	// none: what whoever may not ask (gatewayMethods), or asks for one that is not there, hears.
+	const orNone = (method, params, code, none) => callGateway({ method, params }).catch((error) => {
+		if (error.code !== code)
 			throw error;
 		return none;
 	});
@@ -49,9 +49,9 @@ module.exports = (plugin) => {
 		AcpRuntimeError,
 		runEmbeddedPiAgent: (params) => plugin.runtime.agent.runEmbeddedPiAgent(params),
 		resolveGatewayBindUrl, resolveTailnetHostWithRunner,
-		listDevicePairing: orNone('devices.listPairing', { pending: [], paired: [] }),
-		approveDevicePairing: orNone('devices.approvePairing', null),
-		issueDeviceBootstrapToken: host('devices.issueBootstrapToken'),
+		listDevicePairing: () => orNone('device.pair.list', {}, 'DENIED', { pending: [], paired: [] }),
+		approveDevicePairing: (requestId) => orNone('device.pair.approve', { requestId }, 'NOT_FOUND', null),
+		issueDeviceBootstrapToken: () => plugin.link.call('devices.issueBootstrapToken', []),
 		registerAcpRuntimeBackend: (backend) => {
 			if (!backend.id?.trim() || !backend.runtime)
 				throw new Error('an ACP runtime backend has an id and a runtime');

@@ -41,6 +41,7 @@
 #include "core/security/process.h"
 #include "core/store/store.h"
 #include "ipc-bridge/bridge.h"
+#include "ipc-bridge/isolate.h"
 #include "ipc-bridge/transport.h"
 #include "tests/fault/oom.h"
 #include "tests/unit/tree.h"
@@ -373,6 +374,21 @@ static oc_status make_bridge(void)
 	return status;
 }
 
+static oc_status make_isolates(void)
+{
+	oc_modules_options o = {.module_dir = "", .user_dir = dir, .search_path = "", .no_static = true};
+	oc_modules *m = NULL;
+	oc_isolates *all = NULL;
+	oc_status status = oc_modules_new(loop, config, &o, &m, &err);
+	if (status == OC_OK)
+		status = oc_isolates_new(loop, config, m, &all, &err);
+	if (status == OC_OK)
+		oc_isolates_configure(all, config);
+	oc_modules_free(m);
+	oc_isolates_free(all);
+	return status;
+}
+
 /* The whole gateway but its port: store, hooks, modules, agent, bridge. */
 static oc_status make_runtime(void)
 {
@@ -521,6 +537,7 @@ static const struct {
 	{"oc_tls_server_new, oc_tls_accept", make_tls},
 	{"oc_tls_self_signed", make_certificate},
 	{"oc_bridge_new, oc_bridge_scan", make_bridge},
+	{"oc_isolates_new, oc_isolates_configure", make_isolates},
 	{"oc_runtime_new", make_runtime},
 	{"oc_sse_new, oc_sse_feed", make_sse},
 	{"oc_url_parse", make_url},

@@ -38,6 +38,7 @@ unit_tests += %D%/t_map
 unit_tests += %D%/t_regex
 unit_tests += %D%/t_schema
 unit_tests += %D%/t_manifest
+unit_tests += %D%/t_memory_slot
 unit_tests += %D%/t_anthropic_request
 unit_tests += %D%/t_anthropic_stream
 unit_tests += %D%/t_offline_script

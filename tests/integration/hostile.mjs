@@ -101,7 +101,7 @@ test('one that ends at once is given up, named, and tried again when it is enabl
 		equal(status, 'error');
 		match(error, /^it ended 5 times in a row, at last: .*status 3$/);
 		// What it was to guard is not left unguarded.
-		match((await call('agents_list')).error, /blocked.*ended 5 times in a row/);
+		match(JSON.stringify(await call('agents_list')), /blocked.*ended 5 times in a row/);
 	};
 	await only('quitter');
 	await until('it to be given up', async () => (await quitter()).status === 'error', 30000);

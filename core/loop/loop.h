@@ -71,6 +71,7 @@ typedef struct oc_owner_stats {
 void oc_owner_get_stats(const oc_owner *owner, oc_owner_stats *ret);
 /* Brackets a callback into the owner's code (used by the wrapper itself and by core/module). Nests. */
 uint64_t oc_owner_enter(oc_owner *owner);
+uint64_t oc_owner_enter_at(oc_owner *owner, uint64_t now_ns); /* by a clock that was just read (oc_now_ns) */
 /* Functions told of every such callback, from whichever service it comes: core/module marks whose code runs. Set once, before
  * the owner has anything. */
 void oc_owner_set_guard(oc_owner *owner, void (*enter)(void *arg), void (*leave)(void *arg), void *arg);

@@ -178,8 +178,12 @@ void oc_owner_get_stats(const oc_owner *owner, oc_owner_stats *ret)
 
 uint64_t oc_owner_enter(oc_owner *owner)
 {
+	return oc_owner_enter_at(owner, oc_now_ns());
+}
+
+uint64_t oc_owner_enter_at(oc_owner *owner, uint64_t now)
+{
 	oc_loop *loop = owner->loop;
-	uint64_t now = oc_now_ns();
 
 	oc_owner_ref(owner);
 	if (loop != NULL) {

@@ -15,8 +15,12 @@ typedef enum slot_state {
 	SLOT_ORPHAN,      /* the caller is through with it; the guest still has it */
 } slot_state;
 
+/* So many are kept for the next calls, and so long an answer needs no memory of its own. */
+enum { SLOTS_KEPT = 32, SMALL_ANSWER = 512 };
+
 typedef struct oc_slot {
 	oc_list in_module;
+	struct oc_slot *next; /* of one that is kept */
 	oc_call *handle;
 	oc_module *module;
 	oc_guest *guest; /* NULL for start and stop */
@@ -26,12 +30,18 @@ typedef struct oc_slot {
 	oc_ticket *ticket; /* with the caller's owner */
 	uint64_t deadline_at; /* or the end of cancel's grace; see due() */
 	oc_status status;
-	oc_buf *result;
+	oc_str result; /* of one that is done */
+	oc_buf *large; /* it, when it does not fit into small */
 	char *copied; /* of a pending call's arguments */
 	oc_call_args args;
 	bool cancel_asked, silent, head_sent;
 	uint64_t traced_ns; /* when it began, of one that is watched */
+	char small[SMALL_ANSWER]; /* not cleared */
 } oc_slot;
+
+/* Calls come and go by the thousand: the next one takes the memory of the last. Only the loop thread looks here. */
+static oc_slot *kept;
+static unsigned n_kept;
 
 /* The loop thread; calls are made on no other. */
 static oc_loop *call_loop;
@@ -103,15 +113,54 @@ static bool due(oc_slot *slot, uint64_t now, uint64_t ms)
 
 /* ---- The end of a call ---- */
 
-static void release(oc_slot *slot)
+/* Nobody finds it any more; what it holds is still there. */
+static void detach(oc_slot *slot)
 {
 	oc_owner_forget(slot->ticket);
 	oc_list_remove(&slot->in_module);
 	slot->module->n_calls--;
 	oc_handle_free(slot->handle);
-	oc_buf_unref(slot->result);
+}
+
+static void give_back(oc_slot *slot)
+{
+	oc_buf_unref(slot->large);
 	oc_free(slot->copied);
-	oc_free(slot);
+	if (n_kept == SLOTS_KEPT) {
+		oc_free(slot);
+		return;
+	}
+	slot->next = kept;
+	kept = slot;
+	n_kept++;
+}
+
+static oc_slot *new_slot(void)
+{
+	oc_slot *slot = kept;
+
+	if (slot == NULL)
+		return oc_alloc(sizeof(*slot));
+	kept = slot->next;
+	n_kept--;
+	memset(slot, 0, offsetof(oc_slot, small));
+	return slot;
+}
+
+void oc_calls_trim(void)
+{
+	for (; kept != NULL; n_kept--) {
+		oc_slot *slot = kept;
+
+		kept = slot->next;
+		oc_free(slot);
+	}
+}
+
+static void release(oc_slot *slot)
+{
+	detach(slot);
+	give_back(slot);
 }
 
 static void count(oc_module *module, oc_status status)
@@ -133,7 +182,6 @@ static void tell(oc_slot *slot, oc_status status, oc_str result, bool keep)
 {
 	void (*on_done)(void *, oc_status, oc_str) = slot->silent ? NULL : slot->caller.on_done;
 	void *arg = slot->caller.arg;
-	oc_buf *held = oc_buf_ref(slot->result);
 
 	count(slot->module, status);
 	if (slot->traced_ns != 0 && slot->module->trace != NULL)
@@ -144,11 +192,12 @@ static void tell(oc_slot *slot, oc_status status, oc_str result, bool keep)
 		oc_owner_forget(slot->ticket);
 		slot->ticket = NULL;
 	} else {
-		release(slot);
+		detach(slot);
 	}
 	if (on_done != NULL)
 		on_done(arg, status, result);
-	oc_buf_unref(held);
+	if (!keep)
+		give_back(slot);
 }
 
 static void deliver_later(void *handle)
@@ -156,7 +205,7 @@ static void deliver_later(void *handle)
 	oc_slot *slot = oc_handle_get(handle, OC_HANDLE_CALL);
 
 	if (slot != NULL && slot->state == SLOT_DONE)
-		tell(slot, slot->status, oc_buf_str(slot->result), false);
+		tell(slot, slot->status, slot->result, false);
 }
 
 /* Completion is news for the next turn, never for the stack below. Without memory for that, the timer of deadlines brings it. */
@@ -199,13 +248,13 @@ static void owner_gone(void *handle)
 	oc_call_abandon(slot->handle);
 }
 
-static void run(oc_slot *slot)
+static void run(oc_slot *slot, uint64_t now_ns)
 {
 	oc_module *module = slot->module;
-	oc_visit visit = oc_visit_begin(module);
+	oc_visit visit = oc_visit_begin_at(module, now_ns);
 
 	const oc_call *handle = slot->handle;
-	uint64_t began = module->trace != NULL ? oc_now_ns() : 0;
+	uint64_t began = module->trace != NULL ? now_ns : 0;
 	oc_fn fn = slot->fn;
 	size_t bytes = 0;
 
@@ -230,18 +279,18 @@ static void start_later(void *handle)
 	else if (slot->guest != NULL && !slot->guest->running)
 		tell(slot, OC_E_UNAVAILABLE, OC_STR("the module stopped"), false);
 	else
-		run(slot);
+		run(slot, oc_now_ns());
 }
 
-static oc_status make_slot(oc_module *module, const oc_call_options *options, uint64_t deadline_ms, oc_slot **ret)
+static oc_status make_slot(oc_module *module, const oc_call_options *options, uint64_t now_ms, uint64_t deadline_ms, oc_slot **ret)
 {
-	oc_slot *slot = oc_alloc(sizeof(*slot));
+	oc_slot *slot = new_slot();
 
 	if (slot == NULL)
 		return OC_E_NOMEM;
 	slot->handle = oc_handle_new(OC_HANDLE_CALL, slot);
 	if (slot->handle == NULL) {
-		oc_free(slot);
+		give_back(slot);
 		return OC_E_NOMEM;
 	}
 	slot->module = module;
@@ -251,7 +300,7 @@ static oc_status make_slot(oc_module *module, const oc_call_options *options, ui
 	module->n_calls++;
 	if (slot->caller.owner != NULL)
 		slot->ticket = oc_owner_track(slot->caller.owner, owner_gone, slot->handle);
-	if (!due(slot, oc_now_ms(), deadline_ms) || (slot->caller.owner != NULL && slot->ticket == NULL)) {
+	if (!due(slot, now_ms, deadline_ms) || (slot->caller.owner != NULL && slot->ticket == NULL)) {
 		release(slot);
 		return OC_E_NOMEM;
 	}
@@ -277,7 +326,8 @@ oc_status oc_call_start(oc_module *module, oc_guest *guest, oc_fn fn, const oc_c
 	}
 	if (deadline_ms > OC_CALL_DEADLINE_MAX_MS)
 		deadline_ms = OC_CALL_DEADLINE_MAX_MS;
-	st = make_slot(module, options, deadline_ms != 0 ? deadline_ms : oc_callfn_deadline(fn), &slot);
+	uint64_t now_ns = oc_now_ns();
+	st = make_slot(module, options, now_ns / 1000000, deadline_ms != 0 ? deadline_ms : oc_callfn_deadline(fn), &slot);
 	if (st != OC_OK)
 		return st;
 	slot->guest = guest;
@@ -300,7 +350,7 @@ oc_status oc_call_start(oc_module *module, oc_guest *guest, oc_fn fn, const oc_c
 	}
 	if (ret != NULL)
 		*ret = slot->handle;
-	run(slot);
+	run(slot, now_ns);
 	return OC_OK;
 }
 
@@ -378,7 +428,7 @@ static void expire(oc_slot *slot)
 		tell(slot, canceled ? OC_E_CANCELED : OC_E_TIMEOUT, OC_STR("it was not started in time"), false);
 		break;
 	case SLOT_DONE:
-		tell(slot, slot->status, oc_buf_str(slot->result), false);
+		tell(slot, slot->status, slot->result, false);
 		break;
 	case SLOT_RUNNING: {
 		oc_auto_free char *text = NULL;
@@ -424,7 +474,7 @@ void oc_calls_end(oc_module *module, oc_status status, const char *message)
 		if (slot->state == SLOT_ORPHAN)
 			release(slot);
 		else if (slot->state == SLOT_DONE)
-			tell(slot, slot->status, oc_buf_str(slot->result), false);
+			tell(slot, slot->status, slot->result, false);
 		else
 			tell(slot, status, oc_str_of(message), false);
 	}
@@ -524,9 +574,17 @@ void oc_call_done(oc_call *call, oc_status status, oc_str result)
 		result = OC_STR("the module gave no answer");
 	}
 	slot->status = status;
-	slot->result = oc_buf_new(result);
-	if (slot->result == NULL)
-		slot->status = OC_E_NOMEM;
+	if (result.n < sizeof(slot->small)) {
+		if (result.n > 0)
+			memcpy(slot->small, result.p, result.n);
+		slot->small[result.n] = 0;
+		slot->result = (oc_str){slot->small, result.n};
+	} else {
+		slot->large = oc_buf_new(result);
+		slot->result = oc_buf_str(slot->large);
+		if (slot->large == NULL)
+			slot->status = OC_E_NOMEM;
+	}
 	slot->state = SLOT_DONE;
 	defer(slot, deliver_later);
 }

@@ -79,6 +79,7 @@ typedef struct oc_visit {
 } oc_visit;
 
 oc_visit oc_visit_begin(oc_module *module);           /* [loop] */
+oc_visit oc_visit_begin_at(oc_module *module, uint64_t now_ns); /* [loop] by a clock that was just read */
 oc_visit oc_visit_begin_untimed(oc_module *module);   /* [loop] for callbacks that core/loop times already */
 void oc_visit_end(oc_module *module, oc_visit visit); /* [loop] */
 oc_visit oc_visit_mark(const oc_module *module);      /* [any] the mark alone */
@@ -303,6 +304,7 @@ void oc_trace_add(oc_module *module, const char *what, const char *fn, const oc_
 /* Everything of a module that is still open ends now: callers get status. */
 void oc_calls_end(oc_module *module, oc_status status, const char *message);
 void oc_calls_cancel(oc_module *module);
+void oc_calls_trim(void); /* gives back what is kept for the next calls */
 /* Whether this is the loop thread; complains in the name of the module whose code runs. [any] */
 bool oc_call_thread(const char *what);
 

@@ -129,6 +129,7 @@ void oc_modules_free(oc_modules *m)
 	oc_free(m->search_path);
 	oc_free(m);
 	oc_handles_trim();
+	oc_calls_trim();
 }
 
 /* ---- Modules ---- */

@@ -1,4 +1,5 @@
 /* Which module's code runs now, on which thread, and for how long. */
+#include "core/base/clock.h"
 #include "core/module/internal.h"
 
 static _Thread_local const oc_module *current;
@@ -89,10 +90,15 @@ oc_visit oc_visit_begin_untimed(oc_module *module)
 
 oc_visit oc_visit_begin(oc_module *module)
 {
+	return oc_visit_begin_at(module, oc_now_ns());
+}
+
+oc_visit oc_visit_begin_at(oc_module *module, uint64_t now_ns)
+{
 	oc_visit visit = oc_visit_begin_untimed(module);
 
 	visit.timed = true;
-	visit.entered = oc_owner_enter(module->owner);
+	visit.entered = oc_owner_enter_at(module->owner, now_ns);
 	return visit;
 }
 

@@ -219,6 +219,12 @@ oc_status oc_agent_session_end(oc_agent *agent, oc_str session, const char *reas
 			       void *arg, oc_err *err);
 oc_status oc_agent_session_delete(oc_agent *agent, oc_str session, oc_agent_session_done done, void *arg, oc_err *err);
 
+/* Puts a message of the assistant's into a session that is there and where nothing runs (OC_E_BUSY). done: its number, 0 with
+ * err when it could not be written. */
+#define OC_AGENT_INJECTED "openclaw/gateway-injected" /* the model that stands in the history */
+oc_status oc_agent_inject(oc_agent *agent, oc_str session, const char *text, void (*done)(void *arg, int64_t seq, const oc_err *err),
+			  void *arg, oc_err *err);
+
 /* ---- Agents, models, tools --------------------------------------------------------- */
 
 /* {"defaultId","mainKey","agents":[{"id","name"?,"default":bool,"workspace","model","fallbacks":[…],"tools":n}]}. */

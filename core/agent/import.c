@@ -326,6 +326,13 @@ static cJSON *meta_of(const cJSON *message)
 	cJSON *meta = cJSON_CreateObject();
 	oc_json_opt(meta, "stopReason", oc_json_str(message, "stopReason", NULL));
 	oc_json_opt(meta, "error", oc_json_str(message, "errorMessage", NULL));
+	const cJSON *usage = oc_json_get(message, "usage");
+	if (cJSON_IsObject(usage)) {
+		oc_usage u = {.input = oc_json_i64(usage, "input", 0), .output = oc_json_i64(usage, "output", 0),
+			      .cache_read = oc_json_i64(usage, "cacheRead", 0), .cache_write = oc_json_i64(usage, "cacheWrite", 0),
+			      .cost = oc_json_num(oc_json_get(usage, "cost"), "total", 0)};
+		(void)oc_json_set(meta, "usage", oc_usage_json(&u));
+	}
 	return meta;
 }
 

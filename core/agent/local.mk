@@ -52,6 +52,7 @@ libocore_la_SOURCES += \
 	%D%/hookrun.h \
 	%D%/inbound.c \
 	%D%/inbound.h \
+	%D%/inject.c \
 	%D%/internal.h \
 	%D%/message_tool.c \
 	%D%/keyring.c \

@@ -69,6 +69,9 @@ void oc_models_free(oc_agent *agent);
 cJSON *oc_usage_json(const oc_usage *u);
 /* What an OC_EV_USAGE says, over what u has. */
 void oc_usage_read(oc_str payload, oc_usage *u);
+/* {"stopReason","usage":{…}} of the model call that just ended, for its message in the history; NULL when it does not fit. */
+#define OC_USAGE_META_MAX 320
+const char *oc_usage_meta(const oc_turn *turn, char out[OC_USAGE_META_MAX]);
 /* Counts the tokens of a model call that ended: event, store, figures. */
 void oc_usage_add(oc_turn *turn, const oc_usage *u);
 

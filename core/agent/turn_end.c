@@ -303,6 +303,7 @@ static void commit_end(oc_turn *turn, bool withheld)
 {
 	if (turn->state != OC_TURN_ENDING)
 		return;
+	char meta[OC_USAGE_META_MAX];
 	oc_batch *b = oc_batch_new(turn->agent->store);
 	oc_err err = {0};
 	unsigned long refused = oc_mem_refused();
@@ -313,7 +314,7 @@ static void commit_end(oc_turn *turn, bool withheld)
 			oc_batch_message(b, turn->session, "agent_response",
 					 &(oc_message){.role = "assistant", .content_json = turn->final_content,
 						       .text = turn->final_text, .run = turn->run, .model = turn->model.ref,
-						       .tokens = oc_tokens_of(oc_str_of(turn->final_content))});
+						       .meta_json = oc_usage_meta(turn, meta), .tokens = oc_tokens_of(oc_str_of(turn->final_content))});
 		oc_auto_json cJSON *result = result_json(turn, OC_OK, &err);
 		oc_auto_free char *json = oc_json_print(result);
 		oc_batch_run_state(b, turn->run, "done", json);

@@ -433,11 +433,12 @@ static void run_calls(oc_turn *turn, const char *stored)
 		run_tools(turn);
 		return;
 	}
+	char meta[OC_USAGE_META_MAX];
 	oc_batch *b = oc_batch_new(turn->agent->store);
 	if (b != NULL)
 		oc_batch_message(b, turn->session, "agent_response",
 				 &(oc_message){.role = "assistant", .content_json = stored, .text = text, .run = turn->run,
-					       .model = turn->model.ref, .tokens = oc_tokens_of(oc_str_of(stored))});
+					       .model = turn->model.ref, .meta_json = oc_usage_meta(turn, meta), .tokens = oc_tokens_of(oc_str_of(stored))});
 	oc_turn_store_then(turn, b, run_tools);
 }
 
@@ -462,11 +463,12 @@ static bool steered_on(oc_turn *turn, const char *json, const char *text)
 	if (!oc_take_steering_waits(turn) ||
 	    oc_context_add(turn, "assistant", json, turn->model.ref, NULL, NULL, false) == NULL)
 		return false;
+	char meta[OC_USAGE_META_MAX];
 	oc_batch *b = oc_batch_new(turn->agent->store);
 	if (b != NULL)
 		oc_batch_message(b, turn->session, "agent_response",
 				 &(oc_message){.role = "assistant", .content_json = json, .text = text, .run = turn->run,
-					       .model = turn->model.ref, .tokens = oc_tokens_of(oc_str_of(json))});
+					       .model = turn->model.ref, .meta_json = oc_usage_meta(turn, meta), .tokens = oc_tokens_of(oc_str_of(json))});
 	oc_turn_store(turn, b);
 	(void)oc_take_steering(turn);
 	if (turn->state == OC_TURN_RUNNING)

@@ -58,6 +58,18 @@ void oc_usage_read(oc_str payload, oc_usage *u)
 	u->cache_write = oc_json_i64(o, "cacheWrite", u->cache_write);
 }
 
+const char *oc_usage_meta(const oc_turn *turn, char out[OC_USAGE_META_MAX])
+{
+	const oc_usage *u = &turn->step.usage;
+	oc_auto_json cJSON *meta = cJSON_CreateObject();
+	cJSON *used = oc_usage_json(u);
+	cJSON_DeleteItemFromObjectCaseSensitive(used, "calls");
+	(void)oc_json_set(used, "cost", cJSON_CreateNumber(cost_of(&turn->model, u)));
+	oc_json_opt(meta, "stopReason", turn->stop_reason);
+	(void)oc_json_set(meta, "usage", used);
+	return meta != NULL && cJSON_PrintPreallocated(meta, out, OC_USAGE_META_MAX, false) ? out : NULL;
+}
+
 void oc_usage_add(oc_turn *turn, const oc_usage *used)
 {
 	oc_agent *agent = turn->agent;

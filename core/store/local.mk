@@ -16,4 +16,5 @@ libocore_la_SOURCES += \
 	%D%/search.c \
 	%D%/sql.c \
 	%D%/store.c %D%/store.h \
+	%D%/used.c \
 	%D%/writer.c

@@ -304,6 +304,25 @@ oc_status oc_store_cron_runs(oc_store *store, const oc_cron_run_filter *filter, 
  *  "byDay":[{"day":"2026-01-31",…}]}; key NULL: all sessions; days 0: all. */
 oc_status oc_store_usage(oc_store *store, const char *key_or_null, int64_t days, cJSON **ret_object, oc_err *err);
 
+/* By day and model, oldest first: [{"day","provider","model","calls",…,"cost"}]; the days are UTC, both included. */
+oc_status oc_store_used(oc_store *store, const char *from_day, const char *to_day, cJSON **ret_array, oc_err *err);
+
+/* What is known of each message of a session's present history besides its content, oldest first, until each returns false. */
+typedef struct oc_message_fact {
+	int64_t ts_ms;
+	const char *role, *model, *tool_name, *stop_reason; /* "" when absent; valid during the call */
+	bool is_error, used; /* used: usage says what the model's answer took */
+	oc_usage usage;
+	const char *text; /* "" unless asked for */
+} oc_message_fact;
+typedef struct oc_fact_filter {
+	int64_t from_ms, to_ms; /* to_ms 0: no upper bound */
+	bool texts;	 /* with texts the newest `limit`, else the oldest; limit 0: all */
+	int64_t limit;
+} oc_fact_filter;
+oc_status oc_store_each_fact(oc_store *store, const char *key, const oc_fact_filter *filter,
+			     bool (*each)(void *arg, const oc_message_fact *fact), void *arg, oc_err *err);
+
 /* Figures for metrics and status. */
 #define OC_STORE_LATENCY_BUCKETS 16
 typedef struct oc_store_stats {

@@ -12,6 +12,7 @@
 #include "core/cli/remote.h"
 #include "core/cli/status.h"
 #include "core/cli/service.h"
+#include "core/gateway/absent.h"
 #include "core/gateway/gateway.h"
 
 static int run_gateway(const oc_args *args)
@@ -150,13 +151,58 @@ static const oc_command call_command = {
 				 {"expect-final", 0, NULL, "for scripts made for OpenClaw in TypeScript: the last answer is waited for anyway"},
 				 {"json", 0, NULL, "the same"},
 				 {0}},
-	.help = "Methods: openclaw gateway call system.methods\n",
+	.help = "Methods: openclaw gateway methods\n",
 	.min_args = 1,
 	.max_args = 1,
 	.run = call_gateway,
 };
 
-static const oc_command *const subs[] = {&run_command, &status_command, &stop_command, &restart_command, &call_command, NULL};
+/* "key* limit": what is needed has a star. */
+static void print_params(const cJSON *params)
+{
+	const cJSON *one, *need;
+	const char *before = "    parameters: ";
+	cJSON_ArrayForEach(one, oc_json_get(params, "properties"))
+	{
+		bool needed = false;
+		cJSON_ArrayForEach(need, oc_json_get(params, "required")) needed = needed || strcmp(need->valuestring, one->string) == 0;
+		printf("%s%s%s", before, one->string, needed ? "*" : "");
+		before = " ";
+	}
+	if (before[1] == 0)
+		putchar('\n');
+}
+
+static int list_methods(const oc_args *args)
+{
+	cJSON *methods = oc_method_list(), *absent = oc_absent_list(), *all = cJSON_CreateObject();
+	const cJSON *one;
+	(void)oc_json_set(all, "methods", methods);
+	(void)oc_json_set(all, "unavailable", absent);
+	if (oc_arg_flag(args, "json"))
+		return oc_cli_print_json(all);
+	cJSON_ArrayForEach(one, methods)
+	{
+		printf("%s%s%s (%s)\n    %s\n", oc_bold(), oc_json_str(one, "name", ""), oc_plain(), oc_json_str(one, "scope", ""),
+		       oc_json_str(one, "summary", ""));
+		print_params(oc_json_get(one, "params"));
+	}
+	printf("\nOf the TypeScript gateway, but unavailable here:\n");
+	cJSON_ArrayForEach(one, absent) printf("%s%s%s (%s)\n    %s\n", oc_bold(), oc_json_str(one, "name", ""), oc_plain(),
+					       oc_json_str(one, "scope", ""), oc_json_str(one, "reason", ""));
+	cJSON_Delete(all);
+	return OC_EXIT_OK;
+}
+
+static const oc_command methods_command = {
+	.name = "methods",
+	.summary = "list the methods that can be called: scope, what they do, parameters",
+	.opts = (const oc_opt[]){{"json", 0, NULL, "print JSON, with the parameters' schemas"}, {0}},
+	.help = "Needs no running gateway. A star marks parameters that are needed. Those of plugins: openclaw gateway call system.methods\n",
+	.run = list_methods,
+};
+
+static const oc_command *const subs[] = {&run_command, &status_command, &stop_command, &restart_command, &call_command, &methods_command, NULL};
 
 const oc_command oc_cmd_gateway = {
 	.name = "gateway",

@@ -107,8 +107,7 @@ const oc_method oc_method_config_schema = {"config.schema", OC_SCOPE_READ, "the 
 
 /* ---- Writing ---- */
 
-/* path and one more name, as oc_json_path writes it. */
-static char *member_path(const char *path, const char *name)
+char *oc_config_member_path(const char *path, const char *name)
 {
 	bool plain = name[0] != 0 && strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-$") == strlen(name);
 	oc_sbuf b;
@@ -158,7 +157,7 @@ static void compare(oc_config_edits *edits, const char *path, const cJSON *befor
 	cJSON_ArrayForEach(one, now)
 	{
 		const cJSON *old = oc_json_get(before, one->string);
-		oc_auto_free char *at = member_path(path, one->string);
+		oc_auto_free char *at = oc_config_member_path(path, one->string);
 		if (at == NULL)
 			edits->failed = true;
 		else if (patch && cJSON_IsNull(one))
@@ -170,7 +169,7 @@ static void compare(oc_config_edits *edits, const char *path, const cJSON *befor
 	}
 	for (one = !patch && before != NULL ? before->child : NULL; one != NULL; one = one->next)
 		if (oc_json_get(now, one->string) == NULL)
-			oc_config_edits_remove(edits, member_path(path, one->string));
+			oc_config_edits_remove(edits, oc_config_member_path(path, one->string));
 }
 
 /* Checks the hash, compares, writes, takes it up, answers. */

@@ -84,6 +84,8 @@ static cJSON *row_of(const cJSON *s, const struct known *k)
 	oc_json_opt(o, "thinkingLevel", oc_json_str(s, "thinking", NULL));
 	(void)oc_json_set_i64(o, "inputTokens", input);
 	(void)oc_json_set_i64(o, "outputTokens", output);
+	(void)oc_json_set_i64(o, "cacheRead", oc_json_i64(usage, "cacheRead", 0));
+	(void)oc_json_set_i64(o, "cacheWrite", oc_json_i64(usage, "cacheWrite", 0));
 	(void)oc_json_set_i64(o, "totalTokens", input + output);
 	(void)oc_json_set_bool(o, "totalTokensFresh", true);
 	add_model(o, "modelProvider", "model", model[0] != 0 ? model : k->model);

@@ -157,10 +157,30 @@ static void on_config_read(void *arg, const oc_err *err)
 	size_t n = gw->n_reloads;
 	gw->n_reloads = 0;
 	for (size_t i = 0; i < n; i++) {
-		if (err == NULL)
-			oc_method_reply_text(gw->reloads[i], OC_STR("{\"ok\":true}"));
-		else
-			oc_method_fail(gw->reloads[i], err);
+		if (err == NULL) {
+			oc_method_reply(gw->reloads[i].call, gw->reloads[i].result);
+			continue;
+		}
+		cJSON_Delete(gw->reloads[i].result);
+		oc_method_fail(gw->reloads[i].call, err);
+	}
+}
+
+void oc_gateway_reload_then(oc_gateway *gw, bool secrets, oc_method_call *call, cJSON *result)
+{
+	bool deaf = gw->watch == NULL || gw->stopping;
+	if (!deaf && gw->n_reloads < sizeof gw->reloads / sizeof gw->reloads[0]) {
+		gw->reloads[gw->n_reloads].call = call;
+		gw->reloads[gw->n_reloads++].result = result;
+		oc_gateway_reload(gw, secrets);
+		return;
+	}
+	cJSON_Delete(result);
+	if (deaf) {
+		oc_method_failf(call, OC_E_UNAVAILABLE, "start it again", "the gateway does not read its configuration at the moment");
+	} else {
+		oc_queue_refused(OC_QUEUE_config_reloads);
+		oc_method_failf(call, OC_E_BUSY, "try again", "too many wait for the configuration to be read");
 	}
 }
 

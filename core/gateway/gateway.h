@@ -34,7 +34,10 @@ struct oc_gateway {
 	oc_watch *lag_timer;
 	uint64_t work_seen, work_trimmed, heap_trims; /* see give_back */
 	uint64_t status_class[6];                              /* answers by hundreds of the status */
-	oc_method_call *reloads[16]; /* that wait for the configuration to be read */
+	struct {
+		oc_method_call *call;
+		cJSON *result;
+	} reloads[16]; /* that wait for the configuration to be read */
 	size_t n_reloads;
 	oc_err config_error; /* of the last reload that failed; code OC_OK: none */
 	int exit_code;
@@ -55,6 +58,8 @@ int oc_gateway_run(const oc_gateway_options *options);
 void oc_gateway_stop(oc_gateway *gateway, const char *why);
 /* Reads the configuration file anew. */
 void oc_gateway_reload(oc_gateway *gateway, bool secrets);
+/* The same, and answers when what it says is in effect; takes result. */
+void oc_gateway_reload_then(oc_gateway *gateway, bool secrets, oc_method_call *call, cJSON *result);
 /* {"ok","version","uptimeMs",…}: health for people and probes. The caller's. */
 cJSON *oc_gateway_status(oc_gateway *gateway);
 
@@ -87,6 +92,8 @@ bool oc_gateway_plugin_request(oc_http_req *req);
 /* methods_store.c: what the writer does, and whether it can; where a backup goes (oc_free). */
 cJSON *oc_gateway_store_status(oc_gateway *gateway);
 char *oc_store_backup_name(void);
+/* claw_config.c: path and one more name, as oc_json_path writes it (oc_free); NULL: no memory. */
+char *oc_config_member_path(const char *path, const char *name);
 /* metrics.c */
 void oc_gateway_metrics(oc_gateway *gateway, oc_sbuf *out);
 uint64_t oc_gateway_resident_bytes(void);

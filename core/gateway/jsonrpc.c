@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/gateway/absent.h"
 
 #define MAX_ANSWER (64u << 20)
 #define MAX_NODES 100000
@@ -174,6 +175,11 @@ static void start(struct message *m, oc_client *client, const cJSON *request)
 	if (row < 0) {
 		if (oc_method_guest(client, oc_str_of(method->valuestring), cJSON_IsObject(params) ? params : NULL, on_answer, call))
 			return;
+		const oc_absent *absent = oc_absent_find(oc_str_of(method->valuestring));
+		if (absent != NULL) {
+			on_answer(call, oc_absent_refuse(absent, client, &err), OC_STR_NONE, &err);
+			return;
+		}
 		m->open--;
 		if (id != NULL)
 			add_error(m, id, -32601, err.text, oc_status_name(err.code), err.remedy);

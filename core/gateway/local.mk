@@ -1,18 +1,18 @@
 libocore_la_SOURCES += \
+	%D%/absent.c %D%/absent.h \
 	%D%/auth.c %D%/auth.h \
 	%D%/chat.c %D%/chat.h \
-	%D%/claw_agents.c %D%/claw_config.c %D%/claw_sessions.c \
+	%D%/claw_agents.c %D%/claw_config.c %D%/claw_changes.c %D%/claw_history.c %D%/claw_sessions.c %D%/claw_usage.c \
 	%D%/completions.c %D%/connect.c %D%/control_ui.c \
 	%D%/deep.c %D%/device.c %D%/device.h \
 	%D%/events.c %D%/events.h \
+	%D%/frame.c %D%/frame.h \
 	%D%/gateway.c %D%/gateway.h \
-	%D%/guest.c %D%/hello.c %D%/hooks.c %D%/http.c \
+	%D%/guest.c %D%/hello.c %D%/hooks.c %D%/http.c %D%/identity.c \
 	%D%/jsonrpc.c %D%/jsonrpc.h \
 	%D%/method.c %D%/method.h \
 	%D%/logging.c %D%/logging.h \
-	%D%/methods_agent.c %D%/methods_chat.c %D%/methods_device.c %D%/methods_health.c %D%/methods_memory.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
-	%D%/methods_agent.c %D%/methods_device.c %D%/methods_health.c %D%/methods_memory.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
-	%D%/methods_agent.c %D%/methods_cron.c %D%/methods_memory.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
+	%D%/methods_agent.c %D%/methods_chat.c %D%/methods_cron.c %D%/methods_device.c %D%/methods_health.c %D%/methods_memory.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
 	%D%/methods_system.c \
 	%D%/metrics.c \
 	%D%/notify.c %D%/notify.h \
@@ -27,4 +27,5 @@ libocore_la_SOURCES += \
 	%D%/proto.c %D%/proto.h \
 	%D%/responses.c %D%/rpc.c \
 	%D%/runtime.c %D%/runtime.h \
+	%D%/tally.c %D%/tally.h \
 	%D%/tools_invoke.c

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/data/schema.h"
 #include "core/gateway/events.h"
@@ -45,6 +46,21 @@ static int find(oc_str name)
 const oc_method *oc_method_row(size_t i)
 {
 	return i < N_METHODS ? table[i] : NULL;
+}
+
+cJSON *oc_method_list(void)
+{
+	cJSON *list = cJSON_CreateArray();
+	for (size_t i = 0; list != NULL && i < N_METHODS; i++) {
+		cJSON *row = cJSON_CreateObject();
+		(void)oc_json_set_str(row, "name", table[i]->name);
+		(void)oc_json_set_str(row, "scope", oc_scope_name(table[i]->scope));
+		(void)oc_json_set_str(row, "summary", table[i]->summary);
+		if (table[i]->params != NULL)
+			(void)oc_json_set(row, "params", cJSON_Parse(table[i]->params));
+		(void)cJSON_AddItemToArray(list, row);
+	}
+	return list;
 }
 
 void oc_method_cleanup(void)
@@ -232,6 +248,47 @@ oc_status oc_params_check(const cJSON *schema, const char *what, const cJSON *va
 	return status;
 }
 
+/* What is wrong with parameters besides members that nobody knows. */
+struct issues {
+	bool wrong;
+	char unknown[80]; /* the first such member */
+	char first[300];
+};
+
+static bool note_issue(void *arg, const oc_schema_issue *issue)
+{
+	struct issues *all = arg;
+	if (strcmp(issue->keyword, "additionalProperties") == 0) {
+		if (all->unknown[0] == 0)
+			(void)snprintf(all->unknown, sizeof all->unknown, "%s", issue->path);
+		return true;
+	}
+	if (!all->wrong)
+		(void)snprintf(all->first, sizeof all->first, "%s%s%s", issue->path, issue->path[0] != 0 ? " " : "", issue->message);
+	all->wrong = true;
+	return true;
+}
+
+/* Newer clients say things that we do not know; each is told of once, for whoever looks for a slip of the pen. */
+static void warn_unknown(const oc_method *m, const char *member)
+{
+	enum { TOLD = 64 };
+	static struct {
+		const oc_method *method;
+		char member[80];
+	} told[TOLD];
+	static size_t n;
+	for (size_t i = 0; i < n; i++)
+		if (told[i].method == m && strcmp(told[i].member, member) == 0)
+			return;
+	if (n == TOLD)
+		return;
+	told[n].method = m;
+	(void)snprintf(told[n++].member, sizeof told[0].member, "%s", member);
+	oc_warn("gateway", "%s: the parameter %s is not known and does nothing%s", m->name, member,
+		n == TOLD ? "; further ones are not told" : "");
+}
+
 static oc_status check_params(int i, const cJSON *params, bool pointers, oc_err *err)
 {
 	const oc_method *m = table[i];
@@ -241,13 +298,18 @@ static oc_status check_params(int i, const cJSON *params, bool pointers, oc_err 
 		return OC_OK;
 	if (schemas[i] == NULL && oc_json_parse(oc_str_of(m->params), NULL, &schemas[i], err) != OC_OK)
 		return oc_err_prefix(err, "schema of %s", m->name);
-	if (pointers) {
-		(void)snprintf(what, sizeof what, "%s params", m->name);
-		return oc_params_check(schemas[i], what, params, err);
-	}
-	if (oc_schema_check(schemas[i], params, err) == OC_OK)
+	if (oc_schema_check(schemas[i], params, NULL) == OC_OK)
 		return OC_OK;
-	return oc_err_prefix(err, "%s: params", m->name);
+	struct issues issues = {0};
+	oc_status status = oc_schema_report_all(schemas[i], params, NULL, note_issue, &issues);
+	if (status == OC_E_INVALID && !issues.wrong) {
+		warn_unknown(m, issues.unknown);
+		return OC_OK;
+	}
+	(void)snprintf(what, sizeof what, "%s params", m->name);
+	if (pointers)
+		return oc_params_check(schemas[i], what, params, err);
+	return oc_fail(err, status, "", "%s: params: %s", m->name, issues.wrong ? issues.first : oc_status_text(status));
 }
 
 static void refuse(oc_method_answer answer, void *arg, const oc_err *err)

@@ -108,26 +108,32 @@ oc_status oc_params_check(const cJSON *schema, const char *what, const cJSON *va
 
 /* The i-th method, sorted by name; NULL past the end. */
 const oc_method *oc_method_row(size_t i);
+/* [{"name","scope","summary","params"?}], the documentation of all; the caller's, NULL: no memory. */
+cJSON *oc_method_list(void);
 /* Frees the parsed schemas. */
 void oc_method_cleanup(void);
 
-/* The rows, by file. */
-#define OC_METHOD_LIST(X)                                                                                          \
-	X(agent) X(agent_get) X(agent_identity_get) X(agent_list) X(agent_status) X(agent_wait) \
-	X(agents_files_get) X(agents_files_list) X(agents_files_set) X(agents_list) X(auth_login) X(auth_me) X(channels_list) X(channels_probe)     \
-	X(channels_status) X(chat_abort) X(chat_history) X(chat_send) X(config_apply) X(config_get) X(config_patch) X(config_schema) X(config_set) X(connect) \
-	X(cron_add) X(cron_list) X(cron_remove) X(cron_run) X(cron_runs) X(cron_status) X(cron_update) \
-	X(device_pair_approve) X(device_pair_list) X(device_pair_reject) \
-	X(device_pair_remove) X(device_token_revoke) X(device_token_rotate) X(events_subscribe) X(events_unsubscribe) X(health) \
-	X(last_heartbeat) \
-	X(logs_tail) X(memory_index) X(memory_search) \
-	X(memory_status) X(models_list) X(models_retry) X(modules_doctor) X(modules_info) X(modules_list) X(modules_reload) X(modules_trace) X(node_list) X(pairing_approve) \
-	X(pairing_list) X(pairing_reject) X(pairing_revoke) X(plugins_info) X(plugins_list) X(session_cancel) X(session_create) \
-	X(session_delete) X(session_end) X(session_events) X(session_get) X(session_history) X(session_list)       \
-	X(session_message) X(session_reset) X(session_restore) X(session_search) X(session_stats) X(session_stored) \
-	X(sessions_delete) X(sessions_list) X(sessions_patch) X(sessions_preview) X(sessions_reset) X(sessions_resolve) X(set_heartbeats) X(skills_status) X(status) X(store_backup) X(store_check)    \
-	X(store_compact) X(store_dead) X(store_drop) X(store_retry) X(store_stats) X(system_event) X(system_presence) X(system_deep) X(system_health) X(system_methods)  \
-	X(system_reload) X(system_shutdown) X(system_status) X(system_version) X(tools_catalog) X(tools_execute) X(tools_list) X(wake)
+/* The rows, sorted by the methods' names. */
+#define OC_METHOD_LIST(X) \
+	X(agent) X(agent_get) X(agent_identity_get) X(agent_list) X(agent_status) X(agent_wait) X(agents_create) \
+	X(agents_delete) X(agents_files_get) X(agents_files_list) X(agents_files_set) X(agents_list) X(agents_update) \
+	X(auth_login) X(auth_me) X(channels_list) X(channels_probe) X(channels_status) X(chat_abort) X(chat_history) \
+	X(chat_inject) X(chat_send) X(config_apply) X(config_get) X(config_patch) X(config_schema) X(config_schema_lookup) \
+	X(config_set) X(connect) X(cron_add) X(cron_list) X(cron_remove) X(cron_run) X(cron_runs) X(cron_status) \
+	X(cron_update) X(device_pair_approve) X(device_pair_list) X(device_pair_reject) X(device_pair_remove) \
+	X(device_token_revoke) X(device_token_rotate) X(doctor_memory_status) X(events_subscribe) X(events_unsubscribe) X(gateway_identity_get) \
+	X(health) X(last_heartbeat) X(logs_tail) X(memory_index) X(memory_search) X(memory_status) X(models_list) \
+	X(models_retry) X(modules_doctor) X(modules_info) X(modules_list) X(modules_reload) X(modules_trace) X(node_list) \
+	X(pairing_approve) X(pairing_list) X(pairing_reject) X(pairing_revoke) X(plugins_info) X(plugins_list) \
+	X(secrets_reload) X(send) X(session_cancel) X(session_create) X(session_delete) X(session_end) X(session_events) \
+	X(session_get) X(session_history) X(session_list) X(session_message) X(session_reset) X(session_restore) \
+	X(session_search) X(session_stats) X(session_stored) X(sessions_compact) X(sessions_delete) X(sessions_get) \
+	X(sessions_list) X(sessions_patch) X(sessions_preview) X(sessions_reset) X(sessions_resolve) X(sessions_usage) \
+	X(sessions_usage_logs) X(sessions_usage_timeseries) X(set_heartbeats) X(skills_status) X(skills_update) X(status) \
+	X(store_backup) X(store_check) X(store_compact) X(store_dead) X(store_drop) X(store_retry) X(store_stats) \
+	X(system_event) X(system_presence) X(system_deep) X(system_health) X(system_methods) X(system_reload) \
+	X(system_shutdown) X(system_status) X(system_version) X(tools_catalog) X(tools_execute) X(tools_list) X(usage_cost) \
+	X(usage_status) X(wake)
 #define OC_METHOD_DECLARE(name) extern const oc_method oc_method_##name;
 OC_METHOD_LIST(OC_METHOD_DECLARE)
 #undef OC_METHOD_DECLARE

@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/gateway/chat.h"
+#include "core/gateway/tally.h"
 
 #define HISTORY_BYTES (6u << 20)
 #define HISTORY_LIMIT 200
@@ -213,22 +214,25 @@ const oc_method oc_method_chat_send = {
 
 /* ---- chat.history ---- */
 
-static cJSON *usage_of(const cJSON *usage)
+static cJSON *usage_of(const cJSON *models, const char *model, const cJSON *usage)
 {
+	static const char *const parts[] = {"input", "output", "cacheRead", "cacheWrite"};
+	oc_usage u = {1, oc_json_i64(usage, "input", 0), oc_json_i64(usage, "output", 0), oc_json_i64(usage, "cacheRead", 0),
+		      oc_json_i64(usage, "cacheWrite", 0), oc_json_num(usage, "cost", 0)};
+	oc_sums sums = oc_sums_of(models, model, &u);
 	cJSON *o = cJSON_CreateObject(), *cost = cJSON_CreateObject();
-	int64_t input = oc_json_i64(usage, "input", 0), output = oc_json_i64(usage, "output", 0);
-	(void)oc_json_set_i64(o, "input", input);
-	(void)oc_json_set_i64(o, "output", output);
-	(void)oc_json_set_i64(o, "totalTokens", input + output);
-	(void)oc_json_set_i64(o, "cacheRead", oc_json_i64(usage, "cacheRead", 0));
-	(void)oc_json_set_i64(o, "cacheWrite", oc_json_i64(usage, "cacheWrite", 0));
-	(void)oc_json_set(cost, "total", cJSON_CreateNumber(oc_json_num(usage, "cost", 0)));
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		(void)oc_json_set(o, parts[i], cJSON_CreateNumber(sums.v[OC_SUM_INPUT + i]));
+		(void)oc_json_set(cost, parts[i], cJSON_CreateNumber(sums.v[OC_SUM_COST_INPUT + i]));
+	}
+	(void)oc_json_set(o, "totalTokens", cJSON_CreateNumber(sums.v[OC_SUM_TOKENS]));
+	(void)oc_json_set(cost, "total", cJSON_CreateNumber(u.cost));
 	(void)oc_json_set(o, "cost", cost);
 	return o;
 }
 
 /* What the store knows of a message besides its role and content. */
-static void add_facts(cJSON *message, const cJSON *row)
+static void add_facts(cJSON *message, const cJSON *row, const cJSON *models)
 {
 	const char *model = oc_json_str(row, "model", ""), *slash = strchr(model, '/');
 	const char *role = oc_json_str(message, "role", "");
@@ -244,17 +248,21 @@ static void add_facts(cJSON *message, const cJSON *row)
 			(void)oc_json_set_str(message, "provider", provider);
 			(void)oc_json_set_str(message, "model", slash + 1);
 		}
-		if (oc_json_get(meta, "usage") != NULL)
-			(void)oc_json_set(message, "usage", usage_of(oc_json_get(meta, "usage")));
-		oc_json_opt(message, "stopReason", oc_json_str(meta, "stopReason", NULL));
+		const char *reason = oc_json_str(meta, "stopReason", "");
+		if (oc_json_get(meta, "usage") != NULL || strcmp(model, OC_AGENT_INJECTED) == 0)
+			(void)oc_json_set(message, "usage", usage_of(models, model, oc_json_get(meta, "usage")));
+		oc_json_opt(message, "stopReason", strcmp(reason, "tool_use") == 0 ? "toolUse" : reason);
 	}
 }
 
 /* The newest that fit. Takes the rows. */
-static cJSON *messages_of(cJSON *rows)
+static cJSON *messages_of(oc_gateway *gw, cJSON *rows)
 {
+	oc_auto_json cJSON *models = NULL;
+	oc_err err = {0};
 	cJSON *list = cJSON_CreateArray();
 	size_t bytes = 0;
+	(void)oc_agent_models(gw->agent, &models, &err); /* without them costs are not divided */
 	for (const cJSON *row = rows->child != NULL ? rows->child->prev : NULL; row != NULL; row = row == rows->child ? NULL : row->prev) {
 		cJSON *message = oc_transcript_message(oc_json_str(row, "role", "user"), oc_json_get(row, "content"), oc_json_i64(row, "ts", 0));
 		char *text = message != NULL ? oc_json_print(message) : NULL;
@@ -264,7 +272,7 @@ static cJSON *messages_of(cJSON *rows)
 			cJSON_Delete(message);
 			break;
 		}
-		add_facts(message, row);
+		add_facts(message, row, models);
 		(void)cJSON_InsertItemInArray(list, 0, message);
 	}
 	cJSON_Delete(rows);
@@ -287,7 +295,7 @@ static void chat_history(oc_method_call *call, const cJSON *params)
 	if (oc_agent_session(gw->agent, oc_str_of(session), &row, &err) == OC_OK)
 		oc_json_opt(result, "sessionId", oc_json_str(row, "sessionId", NULL));
 	if (row != NULL && oc_agent_history(gw->agent, oc_str_of(session), &filter, &rows, &err) == OC_OK)
-		(void)oc_json_set(result, "messages", messages_of(rows));
+		(void)oc_json_set(result, "messages", messages_of(gw, rows));
 	else
 		(void)oc_json_set(result, "messages", cJSON_CreateArray()); /* nobody said anything there yet */
 	(void)oc_json_set_str(result, "thinkingLevel", oc_json_str(row, "thinking", "off"));
@@ -297,6 +305,30 @@ static void chat_history(oc_method_call *call, const cJSON *params)
 const oc_method oc_method_chat_history = {
 	"chat.history", OC_SCOPE_READ, "the newest messages of a session, oldest first, in the original's form",
 	OC_PARAMS_REQ("\"sessionKey\"", OC_NAME("sessionKey") ",\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}"), chat_history};
+
+static void sessions_get(oc_method_call *call, const cJSON *params)
+{
+	oc_gateway *gw = oc_method_gateway(call);
+	oc_history_filter filter = {.limit = oc_json_i64(params, "limit", HISTORY_LIMIT)};
+	oc_str key = oc_str_trim(oc_json_ostr(params, oc_json_get(params, "key") != NULL ? "key" : "sessionKey"));
+	cJSON *rows = NULL, *result;
+	oc_err err = {0};
+	char session[OC_SESSION_KEY_MAX];
+	if (key.n == 0) {
+		oc_method_failf(call, OC_E_INVALID, "", "key required");
+		return;
+	}
+	if (!oc_chat_session(call, key, OC_STR_NONE, session))
+		return;
+	result = cJSON_CreateObject();
+	(void)oc_json_set(result, "messages", oc_agent_history(gw->agent, oc_str_of(session), &filter, &rows, &err) == OC_OK
+						      ? messages_of(gw, rows) : cJSON_CreateArray());
+	oc_method_reply(call, result);
+}
+
+const oc_method oc_method_sessions_get = {
+	"sessions.get", OC_SCOPE_READ, "the newest messages of a session, as chat.history has them",
+	OC_PARAMS(OC_STRING("key") "," OC_STRING("sessionKey") ",\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}"), sessions_get};
 
 /* ---- agent ---- */
 

@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
+#include "core/gateway/absent.h"
 #include "core/gateway/gateway.h"
 
 #define OBJECT(members) "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{" members "}}"
@@ -53,16 +54,8 @@ const oc_method oc_method_system_status = {"system.status", OC_SCOPE_READ,
 static void system_methods(oc_method_call *call, const cJSON *params)
 {
 	(void)params;
-	cJSON *result = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(result, "methods");
-	const oc_method *m;
-	for (size_t i = 0; list != NULL && (m = oc_method_row(i)) != NULL; i++) {
-		cJSON *row = cJSON_CreateObject();
-		oc_json_set_str(row, "name", m->name);
-		oc_json_set_str(row, "scope", oc_scope_name(m->scope));
-		oc_json_set_str(row, "summary", m->summary);
-		oc_json_set(row, "params", cJSON_Parse(m->params));
-		cJSON_AddItemToArray(list, row);
-	}
+	cJSON *result = cJSON_CreateObject(), *list = oc_method_list();
+	oc_json_set(result, "methods", list);
 	oc_plugin_method guest;
 	for (size_t i = 0; oc_bridge_method_row(oc_method_gateway(call)->rt->bridge, i, &guest); i++) {
 		cJSON *row = cJSON_CreateObject();
@@ -71,30 +64,42 @@ static void system_methods(oc_method_call *call, const cJSON *params)
 		oc_json_set_str(row, "plugin", guest.plugin);
 		cJSON_AddItemToArray(list, row);
 	}
+	cJSON *absent = oc_absent_list();
+	oc_json_set(result, "unavailable", absent);
 	oc_method_reply(call, result);
 }
 
-const oc_method oc_method_system_methods = {"system.methods", OC_SCOPE_READ, "every method, its scope and parameters",
+const oc_method oc_method_system_methods = {"system.methods", OC_SCOPE_READ, "every method, its scope and parameters; and those of the original that are unavailable, with the reason",
 					    OBJECT(""), system_methods};
+
+/* {"ok":true} */
+static cJSON *all_well(void)
+{
+	cJSON *result = cJSON_CreateObject();
+	oc_json_set_bool(result, "ok", true);
+	return result;
+}
 
 static void system_reload(oc_method_call *call, const cJSON *params)
 {
-	oc_gateway *gw = oc_method_gateway(call);
-	if (gw->watch == NULL || gw->stopping) {
-		oc_method_failf(call, OC_E_UNAVAILABLE, "start it again", "the gateway does not read its configuration at the moment");
-	} else if (gw->n_reloads == sizeof gw->reloads / sizeof gw->reloads[0]) {
-		oc_queue_refused(OC_QUEUE_config_reloads);
-		oc_method_failf(call, OC_E_BUSY, "try again", "too many wait for the configuration to be read");
-	} else {
-		gw->reloads[gw->n_reloads++] = call;
-		oc_gateway_reload(gw, oc_json_bool(params, "secrets", true));
-	}
+	oc_gateway_reload_then(oc_method_gateway(call), oc_json_bool(params, "secrets", true), call, all_well());
 }
 
 const oc_method oc_method_system_reload = {"system.reload", OC_SCOPE_ADMIN,
 					   "reads the configuration file again now, and answers when what it says is in effect",
 					   OBJECT("\"secrets\":{\"type\":\"boolean\",\"description\":\"ask the commands of secrets again (true)\"}"),
 					   system_reload};
+
+static void secrets_reload(oc_method_call *call, const cJSON *params)
+{
+	cJSON *result = all_well();
+	(void)params;
+	oc_json_set_i64(result, "warningCount", 0);
+	oc_gateway_reload_then(oc_method_gateway(call), true, call, result);
+}
+
+const oc_method oc_method_secrets_reload = {"secrets.reload", OC_SCOPE_ADMIN, "asks the commands of secrets again, as system.reload does", NULL,
+					    secrets_reload};
 
 static void system_shutdown(oc_method_call *call, const cJSON *params)
 {

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/base/log.h"
+#include "core/gateway/absent.h"
 #include "core/base/mem.h"
 #include "core/gateway/gateway.h"
 #include "core/gateway/plugin_host.h"
@@ -175,7 +176,11 @@ void oc_plugin_gateway_call(const oc_plugin_asked *asked)
 	int row = oc_method_find(method, &err);
 	if (row >= 0)
 		oc_method_start(&c->client, row, params, on_called, c);
-	else if (!oc_method_guest(&c->client, method, params, on_called, c))
+	else if (!oc_method_guest(&c->client, method, params, on_called, c)) {
+		const oc_absent *absent = oc_absent_find(method);
+		if (absent != NULL)
+			(void)oc_absent_refuse(absent, &c->client, &err);
 		on_called(c, err.code, OC_STR_NONE, &err);
+	}
 	oc_client_unref(&c->client);
 }

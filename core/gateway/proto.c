@@ -9,13 +9,12 @@
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/gateway/absent.h"
 
 #define HANDSHAKE_MS 15000
 #define HEALTH_MS 60000
 #define PRESENCE_MS 250 /* changes within it are told together */
 #define MAX_ANSWER (64u << 20)
-#define MAX_NODES 1000000
-#define USUAL_ANSWER 256
 
 /* ---- Frames out ---- */
 
@@ -26,21 +25,8 @@ static void send_text(oc_client *client, oc_str text)
 		p->slow = true;
 }
 
-static void begin_res(oc_sbuf *b, const cJSON *id, bool ok)
-{
-	oc_sbuf_init(b, MAX_ANSWER);
-	oc_sbuf_room(b, USUAL_ANSWER);
-	oc_sbuf_str(b, OC_STR("{\"type\":\"res\",\"id\":"));
-	if (id != NULL)
-		oc_json_add_to(b, id);
-	else
-		oc_sbuf_str(b, OC_STR("\"invalid\""));
-	oc_sbuf_z(b, ok ? ",\"ok\":true" : ",\"ok\":false");
-}
-
 static void send_res(oc_proto *p, oc_sbuf *b)
 {
-	oc_sbuf_char(b, '}');
 	if (b->error == OC_OK)
 		send_text(&p->client, oc_sbuf_view(b));
 	else
@@ -51,51 +37,16 @@ static void send_res(oc_proto *p, oc_sbuf *b)
 static void send_result(oc_proto *p, const cJSON *id, oc_str payload)
 {
 	oc_sbuf b;
-	begin_res(&b, id, true);
-	oc_sbuf_str(&b, OC_STR(",\"payload\":"));
-	oc_sbuf_str(&b, payload);
-	if (b.error == OC_E_LIMIT) {
-		oc_sbuf_free(&b);
-		begin_res(&b, id, false);
-		oc_sbuf_z(&b, ",\"error\":{\"code\":\"UNAVAILABLE\",\"message\":\"the answer is too large\"}");
-	}
+	oc_sbuf_init(&b, MAX_ANSWER);
+	oc_frame_result(&b, id, payload);
 	send_res(p, &b);
-}
-
-/* The protocol knows few codes: what the client can mend, and what may work later. */
-static const char *code_of(oc_status status)
-{
-	switch (status) {
-	case OC_E_INVALID:
-	case OC_E_NOT_FOUND:
-	case OC_E_AUTH:
-	case OC_E_DENIED:
-	case OC_E_BLOCKED:
-	case OC_E_EXISTS:
-	case OC_E_STATE:
-		return "INVALID_REQUEST";
-	default:
-		return "UNAVAILABLE";
-	}
 }
 
 static void send_error(oc_proto *p, const cJSON *id, const oc_err *err, oc_str details)
 {
 	oc_sbuf b;
-	begin_res(&b, id, false);
-	oc_sbuf_printf(&b, ",\"error\":{\"code\":\"%s\",\"message\":", p->error_code != NULL ? p->error_code : code_of(err->code));
-	oc_sbuf_json(&b, oc_str_of(err->text[0] != 0 ? err->text : oc_status_text(err->code)));
-	if (details.n > 0) {
-		oc_sbuf_z(&b, ",\"details\":");
-		oc_sbuf_str(&b, details);
-	} else if (err->remedy[0] != 0) {
-		oc_sbuf_z(&b, ",\"details\":{\"remedy\":");
-		oc_sbuf_json(&b, oc_str_of(err->remedy));
-		oc_sbuf_char(&b, '}');
-	}
-	if (err->code == OC_E_BUSY || err->code == OC_E_RETRY || err->code == OC_E_RATE_LIMIT)
-		oc_sbuf_z(&b, ",\"retryable\":true");
-	oc_sbuf_char(&b, '}');
+	oc_sbuf_init(&b, MAX_ANSWER);
+	oc_frame_error(&b, id, p->error_code, err, details);
 	send_res(p, &b);
 }
 
@@ -129,13 +80,13 @@ static void on_interim(void *arg, oc_str result)
 }
 
 /* Scope before existence: who may not do everything is not told what there is. */
-static bool may_call(const oc_proto *p, int row, oc_err *err)
+static bool may_call(const oc_proto *p, int row, const oc_absent *absent, oc_err *err)
 {
-	unsigned needs = row >= 0 ? oc_method_row((size_t)row)->scope : 0;
+	unsigned needs = row >= 0 ? oc_method_row((size_t)row)->scope : absent != NULL ? absent->scope : 0;
 	bool is_node = p->client.scopes == OC_SCOPE_NODE;
 	if (!p->connected)
 		return true;
-	if (is_node != (needs == OC_SCOPE_NODE) && (row >= 0 || is_node)) {
+	if (is_node != (needs == OC_SCOPE_NODE) && (row >= 0 || absent != NULL || is_node)) {
 		(void)oc_fail(err, OC_E_DENIED, "", "unauthorized role: %s", is_node ? "node" : "operator");
 		return false;
 	}
@@ -146,6 +97,7 @@ static void call_method(oc_proto *p, oc_arena *arena, const cJSON *id, const cha
 {
 	oc_err err = {0}, why = {0};
 	int row = oc_method_find(oc_str_of(name), &err);
+	const oc_absent *absent = row < 0 ? oc_absent_find(oc_str_of(name)) : NULL;
 	struct call *call = oc_arena_alloc(arena, sizeof *call);
 	if (call == NULL) {
 		oc_arena_free(arena);
@@ -154,12 +106,14 @@ static void call_method(oc_proto *p, oc_arena *arena, const cJSON *id, const cha
 	*call = (struct call){arena, p, id};
 	if (p->connected && row >= 0 && oc_method_row((size_t)row) == &oc_method_connect)
 		(void)oc_fail(&why, OC_E_INVALID, "", "connect is only valid as the first request");
-	if (why.code != OC_OK || !may_call(p, row, &why)) {
+	if (why.code != OC_OK || !may_call(p, row, absent, &why)) {
 		on_answer(call, why.code, OC_STR_NONE, &why);
 	} else if (row >= 0) {
 		oc_method_start(&p->client, row, params, on_answer, call);
 	} else if (!oc_method_guest(&p->client, oc_str_of(name), params, on_answer, call)) {
-		if ((p->client.scopes & OC_SCOPE_ADMIN) == 0)
+		if (absent != NULL)
+			oc_absent_refuse(absent, &p->client, &why);
+		else if ((p->client.scopes & OC_SCOPE_ADMIN) == 0)
 			(void)oc_fail(&why, OC_E_DENIED, "", "missing scope: operator.admin");
 		else
 			(void)oc_fail(&why, OC_E_INVALID, "", "unknown method: %.100s", name);
@@ -168,27 +122,6 @@ static void call_method(oc_proto *p, oc_arena *arena, const cJSON *id, const cha
 }
 
 /* ---- Frames in ---- */
-
-static const char frame_schema[] =
-	"{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"type\",\"id\",\"method\"],\"properties\":{"
-	"\"type\":{\"const\":\"req\"},\"id\":{\"type\":\"string\",\"minLength\":1},"
-	"\"method\":{\"type\":\"string\",\"minLength\":1},\"params\":{},\"traceparent\":{\"type\":\"string\"},"
-	"\"expectedProfileId\":{\"type\":\"string\"}}}";
-
-/* NULL: it is a request. Else what is wrong, in err. */
-static bool is_request(const cJSON *frame, oc_err *err)
-{
-	const cJSON *id = oc_json_get(frame, "id");
-	bool plain = cJSON_IsObject(frame) && strcmp(oc_json_str(frame, "type", ""), "req") == 0 && cJSON_IsString(id)
-		     && id->valuestring[0] != 0 && oc_json_str(frame, "method", "")[0] != 0;
-	for (const cJSON *member = plain ? frame->child : NULL; member != NULL; member = member->next)
-		plain = plain && (strcmp(member->string, "type") == 0 || strcmp(member->string, "id") == 0
-				  || strcmp(member->string, "method") == 0 || strcmp(member->string, "params") == 0);
-	if (plain)
-		return true;
-	oc_auto_json cJSON *schema = cJSON_Parse(frame_schema);
-	return oc_params_check(schema, "request frame", frame, err) == OC_OK;
-}
 
 static void refuse_early(oc_proto *p, const oc_err *err)
 {
@@ -200,31 +133,25 @@ static void take(oc_proto *p, oc_str text)
 {
 	oc_arena *arena = oc_arena_new(0);
 	oc_err err = {0};
-	const cJSON *frame = NULL;
-	oc_json_limits limits = {.max_bytes = OC_PROTO_BYTES, .max_depth = 64, .max_nodes = p->connected ? MAX_NODES : 10000};
-	bool parsed = arena != NULL && oc_json_parse_in(arena, text, &limits, &frame, &err) == OC_OK;
-	if (!parsed || !is_request(frame, &err)) {
-		if (!parsed)
-			(void)oc_err_prefix(&err, "invalid request frame");
+	oc_frame frame = {0};
+	if (oc_frame_parse(arena, text, !p->connected, &frame, &err) != OC_OK) {
 		if (p->connected)
-			send_error(p, parsed ? oc_json_get(frame, "id") : NULL, &err, OC_STR_NONE);
+			send_error(p, frame.id, &err, OC_STR_NONE);
 		else
 			refuse_early(p, &err);
 		oc_arena_free(arena);
 		return;
 	}
-	const cJSON *params = oc_json_get(frame, "params"), *id = oc_json_get(frame, "id");
-	const char *method = oc_json_str(frame, "method", "");
-	if (!p->connected && strcmp(method, "connect") != 0)
+	if (!p->connected && strcmp(frame.method, "connect") != 0)
 		(void)oc_fail(&err, OC_E_INVALID, "", "invalid handshake: first request must be connect");
-	else if (params != NULL && !cJSON_IsNull(params) && !cJSON_IsObject(params))
-		(void)oc_fail(&err, OC_E_INVALID, "", "invalid %.60s params: must be object", method);
+	else if (frame.params != NULL && !cJSON_IsNull(frame.params) && !cJSON_IsObject(frame.params))
+		(void)oc_fail(&err, OC_E_INVALID, "", "invalid %.60s params: must be object", frame.method);
 	if (err.code == OC_OK) {
-		(void)oc_trace_parse(oc_json_ostr(frame, "traceparent"), p->client.trace);
-		call_method(p, arena, id, method, cJSON_IsObject(params) ? params : NULL);
+		(void)oc_trace_parse(frame.traceparent, p->client.trace);
+		call_method(p, arena, frame.id, frame.method, cJSON_IsObject(frame.params) ? frame.params : NULL);
 		return;
 	}
-	send_error(p, id, &err, OC_STR_NONE);
+	send_error(p, frame.id, &err, OC_STR_NONE);
 	if (!p->connected)
 		oc_ws_close(p->ws, OC_WS_POLICY, oc_str_of(err.text));
 	oc_arena_free(arena);

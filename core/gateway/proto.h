@@ -8,13 +8,14 @@
 #define OC_GATEWAY_PROTO_H
 
 #include "core/gateway/device.h"
+#include "core/gateway/frame.h"
 #include "core/gateway/gateway.h"
 
 enum {
 	OC_PROTO_MIN = 3,
 	OC_PROTO_MAX = 4,
 	OC_PROTO_EARLY_BYTES = 64 * 1024, /* before it is known who it is */
-	OC_PROTO_BYTES = 25 << 20,
+	OC_PROTO_BYTES = OC_FRAME_BYTES,
 	OC_PROTO_QUEUE_BYTES = 50 << 20,
 	OC_PROTO_TICK_MS = 30000
 };

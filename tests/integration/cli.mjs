@@ -372,7 +372,7 @@ test('completion scripts are scripts and know the commands', () => {
 		words=(openclaw gateway ''); CURRENT=3; _openclaw; words=(openclaw agent -s x --mod); CURRENT=5; _openclaw
 		words=(openclaw logs ''); CURRENT=3; _openclaw`], { encoding: 'utf8' });
 	if (!zsh.error)
-		equal(zsh.stdout.replace(/--help.*--model.*/, '--help --model'), '-- run status stop restart call\n-- --help --model\nfiles\n', zsh.stderr);
+		equal(zsh.stdout.replace(/--help.*--model.*/, '--help --model'), '-- run status stop restart call methods\n-- --help --model\nfiles\n', zsh.stderr);
 	equal(cli(['completion', '--shell', 'tcsh']).code, 2);
 	equal(cli(['completion', 'bash']).out, r.out);
 	equal(JSON.parse(cli(['daemon', 'status', '--json']).out).unit, 'openclaw.service');

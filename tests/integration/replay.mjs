@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { Claw, Device } from './claw.mjs';
-import { until } from './lib.mjs';
+import { state, until } from './lib.mjs';
 
 const folder = path.join(process.env.OC_TOP_SRCDIR, 'tests/captures/protocol');
 const kind = (v) => (v === null ? 'null' : Array.isArray(v) ? 'array' : typeof v);
@@ -60,7 +60,7 @@ export class Replay {
 
 	async run(file) {
 		// Each version's runs and sessions are its own.
-		const text = fs.readFileSync(path.join(folder, this.version, `${file}.jsonl`), 'utf8').trim();
+		const text = fs.readFileSync(path.join(folder, this.version, `${file}.jsonl`), 'utf8').trim().replaceAll('<workspace>', path.join(state, 'recorded'));
 		const lines = (this.version === '2026.3.13' ? text : text.replaceAll('"run-', '"later-').replaceAll('agent:main:', 'agent:main:later-')).split('\n').map((line) => JSON.parse(line));
 		const open = new Map();
 		let note = '';

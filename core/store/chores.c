@@ -3,6 +3,9 @@
  *
  * Each piece is one short transaction, and the queue is looked at between any two.  They are written without a sync of
  * their own: losing the last ones in a power cut only means doing them again, and the log keeps their order.
+ *
+ * A gateway that commits without a pause would never be tidied: there the index gets a piece twice a second, and a round of
+ * retention that has waited for some minutes gets a small share of the time, until it is over.
  */
 #include <string.h>
 
@@ -16,6 +19,9 @@
 #define INDEX_BUSY_MS 500u	/* under load one piece in this time all the same */
 #define PRUNE_ROWS 256
 #define PRUNE_QUIET_MS 20u
+#define PRUNE_PATIENCE_MS 300000u /* that long a round that is due waits for quiet; then it goes on under load, */
+#define PRUNE_SHARE 50u		  /* with a piece of one millisecond in so many, */
+#define PRUNE_BUSY_MS 50u	  /* and never more often than this */
 #define HOUR_MS ((uint64_t)3600 * 1000)
 #define JUMP_PAUSE_MS (24 * HOUR_MS)
 #define DAY_MS ((int64_t)24 * 3600 * 1000)
@@ -528,9 +534,26 @@ uint64_t oc_chores_due(oc_store *store)
 	return due;
 }
 
+static bool round_due(const oc_chores *ch, uint64_t now)
+{
+	return ch->prune_step != STEP_NONE || (ch->prune_at_ms != 0 && now >= ch->prune_at_ms);
+}
+
+/* Somebody waits for what was asked for; the rest may wait a while, but not for ever. */
+static bool round_overdue(const oc_chores *ch, uint64_t now)
+{
+	uint64_t patience = ch->compact ? 0 : ch->retention.patience_ms > 0 ? (uint64_t)ch->retention.patience_ms : PRUNE_PATIENCE_MS;
+	return round_due(ch, now) && now >= ch->prune_at_ms + patience && now >= ch->prune_busy_ms;
+}
+
 bool oc_chores_overdue(const oc_store *store)
 {
-	return store->chores.behind && oc_now_ms() - store->chores.indexed_ms > INDEX_BUSY_MS && store->tx.stmts.db != NULL;
+	const oc_chores *ch = &store->chores;
+	uint64_t now = oc_now_ms();
+	if (store->tx.stmts.db == NULL || now < ch->retry_ms)
+		return false;
+	return (ch->behind && now - ch->indexed_ms > INDEX_BUSY_MS) || round_overdue(ch, now) || store->retention_new ||
+	       store->compact_now;
 }
 
 /* Writes the log back into the file, so that the next start need not, and cuts it. */
@@ -552,13 +575,10 @@ static void checkpoint(oc_store *store)
 	}
 }
 
-static oc_status one_piece(oc_store *store, uint64_t now, oc_err *err)
+/* The next piece of a round that is due, or its end. */
+static oc_status round_piece(oc_store *store, oc_err *err)
 {
 	oc_chores *ch = &store->chores;
-	if (ch->behind && now - ch->quiet_since_ms >= INDEX_QUIET_MS) {
-		ch->indexed_ms = now;
-		return oc_group_alone(store, index_piece, err);
-	}
 	if (ch->prune_step == STEP_INDEX)
 		return oc_group_alone(store, look_at_index, err);
 	if (ch->prune_step == STEP_MERGE)
@@ -571,15 +591,24 @@ static oc_status one_piece(oc_store *store, uint64_t now, oc_err *err)
 	}
 	if (ch->prune_step != STEP_NONE)
 		return oc_group_alone(store, prune_piece, err);
-	if (ch->prune_at_ms != 0 && now >= ch->prune_at_ms) {
-		if (clock_is_trusted(store))
-			return oc_group_alone(store, begin_round, err);
-		ch->prune_at_ms = ch->distrust_ms;
-		ch->postponed++;
-		if (ch->compact)
-			ch->prune_step = STEP_INDEX; /* space can be given back whatever the time is */
-		return OC_OK;
+	if (clock_is_trusted(store))
+		return oc_group_alone(store, begin_round, err);
+	ch->prune_at_ms = ch->distrust_ms;
+	ch->postponed++;
+	if (ch->compact)
+		ch->prune_step = STEP_INDEX; /* space can be given back whatever the time is */
+	return OC_OK;
+}
+
+static oc_status one_piece(oc_store *store, uint64_t now, oc_err *err)
+{
+	oc_chores *ch = &store->chores;
+	if (ch->behind && now - ch->quiet_since_ms >= INDEX_QUIET_MS) {
+		ch->indexed_ms = now;
+		return oc_group_alone(store, index_piece, err);
 	}
+	if (round_due(ch, now))
+		return round_piece(store, err);
 	ch->checkpoint = false;
 	checkpoint(store);
 	return OC_OK;
@@ -589,6 +618,21 @@ static void without_sync(oc_store *store, bool on)
 {
 	if (store->tx.stmts.db != NULL)
 		(void)oc_sql_exec(store->tx.stmts.db, on ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL", NULL);
+}
+
+static void finish_piece(oc_store *store, oc_status status, const oc_err *err)
+{
+	oc_chores *ch = &store->chores;
+	publish(store);
+	if (status == OC_OK) {
+		ch->failures = 0;
+		ch->retry_ms = 0;
+		return;
+	}
+	/* Nobody waits for it: later, and said once. */
+	if (ch->failures++ == 0)
+		oc_log_err(OC_LOG_WARN, "store", "keeping the store tidy", err);
+	ch->retry_ms = oc_now_ms() + (ch->failures < 6 ? (uint64_t)1000 << ch->failures : 60000);
 }
 
 void oc_chores_run(oc_store *store)
@@ -604,26 +648,28 @@ void oc_chores_run(oc_store *store)
 	if (status == OC_OK)
 		status = one_piece(store, oc_now_ms(), &err);
 	without_sync(store, false);
-	publish(store);
-	if (status == OC_OK) {
-		ch->failures = 0;
-		ch->retry_ms = 0;
-		return;
-	}
-	/* Nobody waits for it: later, and said once. */
-	if (ch->failures++ == 0)
-		oc_log_err(OC_LOG_WARN, "store", "keeping the store tidy", &err);
-	ch->retry_ms = oc_now_ms() + (ch->failures < 6 ? (uint64_t)1000 << ch->failures : 60000);
+	finish_piece(store, status, &err);
 }
 
 void oc_chores_busy(oc_store *store)
 {
 	oc_err err = {0};
+	oc_chores *ch = &store->chores;
+	oc_status status;
+	take_settings(store);
+	uint64_t began = oc_now_ms();
 	without_sync(store, true);
-	store->chores.indexed_ms = oc_now_ms();
-	(void)oc_group_alone(store, index_piece, &err);
-	store->chores.behind = true;
+	if (ch->behind && began - ch->indexed_ms > INDEX_BUSY_MS) {
+		ch->indexed_ms = began;
+		status = oc_group_alone(store, index_piece, &err);
+		ch->behind = true;
+	} else {
+		status = round_overdue(ch, began) ? round_piece(store, &err) : OC_OK;
+		uint64_t now = oc_now_ms(), pause = (now - began) * PRUNE_SHARE;
+		ch->prune_busy_ms = now + (pause > PRUNE_BUSY_MS ? pause : PRUNE_BUSY_MS);
+	}
 	without_sync(store, false);
+	finish_piece(store, status, &err);
 }
 
 /* A command that wrote a little leaves little for others to index. */

@@ -70,7 +70,8 @@ typedef struct oc_chores {
 	uint64_t quiet_since_ms; /* of the last group */
 	uint64_t indexed_ms;	 /* of the last piece of the index */
 	uint64_t retry_ms;	 /* after a failure */
-	uint64_t prune_at_ms;	 /* the next round of retention; 0: none */
+	uint64_t prune_at_ms;	 /* the next round of retention, or since when the present one is due; 0: none */
+	uint64_t prune_busy_ms;	 /* not before this is a piece of it done while others wait */
 	int prune_step;		 /* of the round; 0: no round */
 	int64_t prune_cursor;	 /* session id where the step stands */
 	int64_t unmerged;	 /* messages removed whose words are still in the search index */
@@ -198,7 +199,7 @@ uint64_t oc_chores_due(oc_store *store);
 void oc_chores_run(oc_store *store);
 void oc_chores_wrote(oc_store *store); /* after a group */
 /* Under load: the index must not be put off for ever. */
-bool oc_chores_overdue(const oc_store *store);
+bool oc_chores_overdue(const oc_store *store); /* with the mutex held */
 void oc_chores_busy(oc_store *store);
 void oc_chores_closing(oc_store *store);
 

@@ -357,7 +357,8 @@ oc_status oc_store_admits(oc_store *store, oc_err *err);
 
 /* ---- Keeping it small ---------------------------------------------------------- */
 
-/* What the writer removes when it has nothing else to do, a few rows at a time. 0 in a member: nothing is removed for it.
+/* What the writer removes when it has nothing else to do, a few rows at a time; where it always has, a piece now and then,
+ * for a fiftieth of its time. 0 in a member: nothing is removed for it.
  * Sessions with unfinished runs or undelivered messages are never removed, nor is any dead letter. */
 typedef struct oc_retention {
 	int64_t sessions_ms;   /* sessions without a message for so long */
@@ -367,6 +368,7 @@ typedef struct oc_retention {
 	int64_t done_ms;       /* what is known of received, delivered and finished, when it is so old */
 	int64_t disk_bytes, disk_low_bytes; /* above the first: sessions, the least recent first, down to the second */
 	int64_t first_ms, every_ms; /* the first round after opening, and the pause between rounds; 0: an hour */
+	int64_t patience_ms; /* a round that is due for so long does not wait for quiet any more; 0: five minutes */
 } oc_retention;
 void oc_store_set_retention(oc_store *store, const oc_retention *retention);
 

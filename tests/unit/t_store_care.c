@@ -812,6 +812,62 @@ static void the_file_stays_small(void **state)
 	assert_whole(f);
 }
 
+/* ---- A writer that is never idle ---- */
+
+static struct {
+	bool stop;
+	int n;
+} writer;
+
+static void write_again(void *arg, const oc_batch *b, oc_status status, const oc_err *err);
+
+static void write_one(fixture *f)
+{
+	oc_batch *b = oc_batch_new(f->store);
+	oc_batch_event(b, "agent:main:writer", "state_changed", NULL, "{}");
+	f->waiting++;
+	assert_int_equal(oc_batch_commit(b, write_again, f, NULL), OC_OK);
+}
+
+static void write_again(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
+{
+	fixture *f = arg;
+	(void)b;
+	(void)err;
+	assert_int_equal(status, OC_OK);
+	f->waiting--;
+	writer.n++;
+	if (!writer.stop)
+		write_one(f);
+}
+
+static void old_things_go_under_load(void **state)
+{
+	fixture *f = *state;
+	char sql[128];
+	oc_batch *b = oc_batch_new(f->store);
+	for (int i = 0; i < 1000; i++)
+		oc_batch_event(b, KEY, "state_changed", NULL, "{}");
+	commit(f, b);
+	snprintf(sql, sizeof sql, "UPDATE events SET ts_ms = %lld", (long long)(oc_wall_ms() - 40 * DAY));
+	run_sql(f->path, sql);
+	writer.stop = false;
+	writer.n = 0;
+	for (int i = 0; i < 8; i++)
+		write_one(f);
+	one_round(f, (oc_retention){.events_ms = 30 * DAY, .patience_ms = 1});
+	assert_true(writer.n > 20);
+	int64_t left = number(f, "SELECT count(*) FROM events e JOIN sessions s ON s.id = e.session WHERE s.key = '" KEY "'");
+	assert_true(left <= 1);
+	/* And what somebody asks for now. */
+	rounds_wanted = rounds(f) + 1;
+	assert_int_equal(oc_store_compact_live(f->store, NULL), OC_OK);
+	run_until(f, a_round_is_over);
+	writer.stop = true;
+	run_until(f, nothing_waits);
+	assert_whole(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -824,6 +880,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(backup_while_others_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(dead_letters, setup, teardown),
 		cmocka_unit_test_setup_teardown(old_things_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(old_things_go_under_load, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_log_stays_small, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_long_reader_is_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_file_stays_small, setup, teardown),

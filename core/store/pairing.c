@@ -11,6 +11,10 @@
 static const char CODE_ALPHABET[] = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 _Static_assert(sizeof CODE_ALPHABET == 33, "five bits a character");
 
+/* A clock that is set back must not make a code live for days: one from more than its life ahead counts no more. */
+#define LIVE(now) "(expires_ms > " now " AND expires_ms <= " now " + 7200000)"
+_Static_assert(OC_PAIRING_TTL_MS == 3600000, "twice that is in LIVE");
+
 static void make_code(char out[OC_PAIRING_CODE_LEN + 1])
 {
 	oc_random(out, OC_PAIRING_CODE_LEN);
@@ -38,7 +42,7 @@ bool oc_pairing_allowed(oc_store *store, const char *channel, const char *accoun
 oc_status oc_pairing_tx_request(oc_tx *tx, oc_pairing_ask *ask, oc_err *err)
 {
 	int64_t now = oc_tx_now_ms(tx);
-	sqlite3_stmt *old = oc_tx_stmt(tx, "DELETE FROM pairing WHERE expires_ms <= ?1", err);
+	sqlite3_stmt *old = oc_tx_stmt(tx, "DELETE FROM pairing WHERE NOT " LIVE("?1"), err);
 	if (old == NULL)
 		return err->code;
 	sqlite3_bind_int64(old, 1, now);
@@ -106,7 +110,7 @@ oc_status oc_pairing_list(oc_store *store, const char *channel, cJSON **ret_arra
 {
 	sqlite3_stmt *s = oc_read_stmt(store,
 				       "SELECT channel, account, sender, name, code, created_ms, expires_ms FROM pairing"
-				       " WHERE (?1 IS NULL OR channel = ?1) AND expires_ms > ?2 ORDER BY created_ms",
+				       " WHERE (?1 IS NULL OR channel = ?1) AND " LIVE("?2") " ORDER BY created_ms",
 				       err);
 	if (s == NULL)
 		return oc_read_failed(err);
@@ -179,7 +183,7 @@ static oc_status decide(oc_tx *tx, void *arg, oc_err *err)
 	decision *d = arg;
 	sqlite3_stmt *find = oc_tx_stmt(tx,
 					"SELECT channel, account, sender, name, code, created_ms, expires_ms FROM pairing"
-					" WHERE (?1 IS NULL OR channel = ?1) AND code = upper(?2) AND expires_ms > ?3",
+					" WHERE (?1 IS NULL OR channel = ?1) AND code = upper(?2) AND " LIVE("?3"),
 					err);
 	if (find == NULL)
 		return err->code;

@@ -63,7 +63,7 @@ writeConfig({
 	commands: { useAccessGroups: false },
 	channels: {
 		wire: { dmPolicy: 'open', replyToMode: 'all', socket: network.path },
-		...(hasTelegram ? { telegram: { botToken: tg.token, apiRoot: tg.url, dmPolicy: 'open', allowFrom: ['*'], streaming: 'off', streamMode: 'off' } } : {}),
+		...(hasTelegram ? { telegram: { botToken: tg.token, apiRoot: tg.url, dmPolicy: 'pairing', allowFrom: Array.from({ length: 20 }, (_, i) => 100 + i), streaming: 'off', streamMode: 'off' } } : {}),
 	},
 });
 equal(cli(['module', 'enable', 'wire']).code, 0);
@@ -188,6 +188,41 @@ test('jobs by the clock: a day ahead they run once, a day back they go on in the
 		ok(due > there - 60_000 && due <= there + rhythm + 60_000, `${job.name}: ${(due - there) / HOUR} hours from now`);
 		equal(await runs(job), 1, job.name);
 		await gw.rpc('cron.remove', { id: job.id });
+	}
+});
+
+test('the code of a stranger lives for an hour, and not for days when the clock is set back', async () => {
+	if (!hasTelegram)
+		return;
+	const asks = async () => (await gw.rpc('pairing.list', { channel: 'telegram' })).requests;
+	const says = async (text, offset) => {
+		setClock(offset);
+		const before = tg.shown(555).length;
+		tg.say(555, text);
+		await tg.until('an answer', () => tg.shown(555).length > before);
+	};
+	await says('let me in', 0);
+	const [{ code }] = await asks();
+	for (const step of [HOUR / 2, -HOUR / 2, 0]) {
+		setClock(step);
+		equal((await asks()).map((a) => a.code), [code], `at ${step / HOUR} hours`);
+	}
+	for (const step of [HOUR + 60_000, DAY, -2 * HOUR, -DAY]) {
+		setClock(step);
+		equal(await asks(), [], `at ${step / HOUR} hours`);
+		ok((await gw.rpcRaw('pairing.approve', { channel: 'telegram', code })).error);
+	}
+	await says('let me in again', -DAY);
+	const [again] = await asks();
+	ok(again.code !== code, 'a code of its own');
+	setClock(0);
+	equal(await asks(), []);
+	await says('and again', 0);
+	await gw.rpc('pairing.approve', { channel: 'telegram', code: (await asks())[0].code });
+	for (const step of [DAY, -DAY, 0]) {
+		setClock(step);
+		tg.say(555, `/echo let in at ${step}`);
+		await tg.until('it to be answered', () => tg.shown(555).includes(`let in at ${step}`));
 	}
 });
 

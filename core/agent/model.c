@@ -8,6 +8,7 @@
 #include "core/base/trace.h"
 
 #define CONTEXT_WINDOW_DEFAULT 128000
+#define IDLE_SECONDS_MAX 86400
 
 /* ---- The catalog: manifests of provider modules, with the configuration on top ---- */
 
@@ -67,7 +68,7 @@ static void add_configured(const oc_config *config, cJSON *catalog)
 			entry = cJSON_AddObjectToObject(catalog, p->string);
 		if (entry == NULL)
 			continue;
-		static const char *const members[] = {"api", "headers", "auth", "authHeader"};
+		static const char *const members[] = {"api", "headers", "auth", "authHeader", "timeoutSeconds"};
 		for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
 			const cJSON *value = oc_json_get(p, members[i]);
 			if (value != NULL)
@@ -175,6 +176,12 @@ static const char *headers_of(oc_arena *arena, const cJSON *provider, const cJSO
 	return text != NULL ? oc_arena_strdup(arena, text) : NULL;
 }
 
+static uint64_t idle_of(const cJSON *provider)
+{
+	int64_t seconds = oc_json_i64(provider, "timeoutSeconds", 0);
+	return seconds <= 0 ? 0 : (uint64_t)(seconds < IDLE_SECONDS_MAX ? seconds : IDLE_SECONDS_MAX) * 1000;
+}
+
 oc_status oc_model_find(oc_agent *agent, const oc_config *config, oc_arena *arena, const char *ref, oc_model *ret, oc_err *err)
 {
 	const char *slash = strchr(ref, '/');
@@ -201,6 +208,7 @@ oc_status oc_model_find(oc_agent *agent, const oc_config *config, oc_arena *aren
 		.base_url = oc_arena_strdup(arena, oc_json_str(provider, "baseUrl", "")),
 		.headers_json = headers_of(arena, provider, entry),
 		.tell_trace = oc_config_bool(config, "diagnostics.traceProviders", false),
+		.idle_ms = idle_of(provider),
 		.secret = oc_model_has_key(config, provider) || needs_key(provider)
 				  ? oc_arena_printf(arena, "models.providers.%s.apiKey", provider_id)
 				  : "",
@@ -354,6 +362,8 @@ void oc_model_endpoint(const oc_model *model, oc_sbuf *out)
 	} else {
 		oc_sbuf_printf(out, ",\"headers\":%s", model->headers_json);
 	}
+	if (model->idle_ms > 0)
+		oc_sbuf_printf(out, ",\"idleMs\":%llu", (unsigned long long)model->idle_ms);
 	if (model->secret[0] != 0) {
 		oc_sbuf_z(out, ",\"secret\":");
 		oc_sbuf_json(out, oc_str_of(model->secret));

@@ -12,6 +12,7 @@ typedef struct oc_model {
 	const char *base_url;
 	const char *headers_json; /* an object */
 	bool tell_trace;	  /* diagnostics.traceProviders: requests carry the trace */
+	uint64_t idle_ms;	  /* models.providers.<id>.timeoutSeconds: silence that ends a call; 0: as its module has it */
 	const char *secret;   /* the name of its key for the module, "" when it needs none */
 	const char *profile;  /* the name of its key for people, NULL when there is only one (keyring.h) */
 	int64_t context_window, max_tokens; /* max_tokens 0: not known */

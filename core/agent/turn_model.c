@@ -580,6 +580,16 @@ static void next_candidate(oc_turn *turn, uint64_t retry_after_ms)
 		oc_turn_call_model(turn);
 }
 
+/* How often the same model is asked again.  Silence has cost its time already: another model comes first; without one it is
+ * asked once more, when there is as much time left. */
+static unsigned retries_of(const oc_turn *turn, oc_status status, uint64_t retry_after_ms)
+{
+	if (status != OC_E_TIMEOUT || retry_after_ms > 0)
+		return RETRIES_MAX;
+	uint64_t took = (oc_now_ns() - turn->step.began_ns) / 1000000;
+	return turn->candidate + 1 >= turn->n_candidates && oc_turn_remaining(turn) > took ? 1 : 0;
+}
+
 /* The key was refused or is used up: the same call with another one, when there is one that does not rest. */
 static bool other_key(oc_turn *turn)
 {
@@ -663,7 +673,8 @@ static void failed(oc_turn *turn, oc_status status, uint64_t retry_after_ms)
 	}
 	if (!step->streamed && oc_keyring_blames_key(status) && other_key(turn))
 		return;
-	if (!step->streamed && oc_model_worth_retrying(status) && turn->attempts < RETRIES_MAX && retry_later(turn, retry_after_ms)) {
+	if (!step->streamed && oc_model_worth_retrying(status) && turn->attempts < retries_of(turn, status, retry_after_ms) &&
+	    retry_later(turn, retry_after_ms)) {
 		turn->attempts++;
 		turn->agent->stats.model_retries++;
 		oc_turn_notice(turn, "retry", "%.300s; trying again", turn->model_err.text);

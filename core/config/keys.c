@@ -305,7 +305,7 @@ static const char models_keys[] =
 	"			* secret\n"
 	"		authHeader boolean\n"
 	"		injectNumCtxForOpenAICompat boolean !none=false\n"
-	"		timeoutSeconds integer 1..\n"
+	"		timeoutSeconds integer 1.. # An answer that stands still for so long is given up (120; 300 at home)\n"
 	"		maxRetries integer 0..100 !none\n"
 	"		request any\n"
 	"		models object[]\n"

@@ -522,7 +522,7 @@ static oc_status explain(const oc_http_call *call, CURLcode result, oc_err *err)
 		return number != 0 ? oc_fail(err, OC_E_UNAVAILABLE, NULL, "%s:%u: nobody answers there (%s)", host, port, strerror((int)number))
 				   : oc_fail(err, OC_E_UNAVAILABLE, NULL, "%s:%u: nobody answers there", host, port);
 	case CURLE_OPERATION_TIMEDOUT:
-		return oc_fail(err, OC_E_TIMEOUT, NULL, "%s:%u: no connection in time", host, port);
+		return oc_fail(err, OC_E_UNAVAILABLE, NULL, "%s:%u: no connection in time", host, port);
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_ISSUER_ERROR:

@@ -42,6 +42,7 @@ const classes = {
 	malformed: { serve: (res) => { stream(res, 'data: {"choices":[{"index":0,"delta":{"content":\n\n'); res.end(); }, calls: 3, words: /understood|stream|JSON|cut off/i, rests: true },
 	// On a connection that was used before, the HTTP client itself asks again.
 	reset: { serve: (res) => res.destroy(), calls: [3, 99], words: /127\.0\.0\.1/, rests: true },
+	stalled: { serve: (res) => res.flushHeaders(), calls: 2, words: /no answer in time.*silent for 1 second/s, remedy: /again|fallback/, rests: true },
 	refusal: { serve: (res) => { stream(res, chunk({}, 'content_filter'), 'data: [DONE]\n\n'); res.end(); }, calls: 1, words: /declined/, remedy: /another/, rests: false, final: true },
 	empty: { serve: good(' '), calls: 2, words: /empty answer/, remedy: /another/, rests: false, final: true },
 };
@@ -59,9 +60,11 @@ const serving = new Map([['good', good('from the fallback')]]);
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
 cleanup(() => server.closeAllConnections());
 
-const names = [...Object.keys(classes), 'good', 'later', 'cut', 'twice', 'flaky'];
+const names = [...Object.keys(classes), 'good', 'later', 'cut', 'twice', 'flaky', 'mute', 'stuck'];
+const impatient = new Set(['stalled', 'mute', 'stuck']);
 const providers = Object.fromEntries(names.map((n) => [n, { api: 'openai-completions', apiKey: KEY,
-	baseUrl: `http://127.0.0.1:${server.address().port}/${n}/v1`, models: [{ id: 'm', contextWindow: 100000 }] }]));
+	baseUrl: `http://127.0.0.1:${server.address().port}/${n}/v1`, models: [{ id: 'm', contextWindow: 100000 }],
+	...(impatient.has(n) ? { timeoutSeconds: 1 } : {}) }]));
 writeConfig({ models: { providers }, logging: { level: 'debug' },
 	agents: { defaults: { skipBootstrap: true, maxConcurrent: 32 },
 		list: [{ id: 'main', default: true }, ...names.map((n) => ({ id: `b-${n.toLowerCase()}`, model: { primary: `${n}/m`, fallbacks: ['good/m'] } }))] } });
@@ -144,6 +147,16 @@ test('an answer cut in the middle is completed, and nothing is said twice', asyn
 	});
 	const r = await ask('cut/m');
 	equal(r.body.choices?.[0].message.content, 'The first half and the rest.', JSON.stringify(r.body));
+});
+
+test('an answer that stands still is given up after timeoutSeconds: at once another model, or it is gone on with', async () => {
+	let n = 0;
+	serving.set('mute', classes.stalled.serve);
+	serving.set('stuck', (res) => (++n > 1 ? good('and the rest.')(res) : stream(res, chunk({ content: 'The first half ' }))));
+	const [mute, stuck] = await Promise.all([ask('openclaw:b-mute'), ask('stuck/m')]);
+	equal(mute.body.choices?.[0].message.content, 'from the fallback', JSON.stringify(mute.body));
+	equal(counts.get('mute'), 1);
+	equal(stuck.body.choices?.[0].message.content, 'The first half and the rest.', JSON.stringify(stuck.body));
 });
 
 test('an empty answer is asked for once more', async () => {

@@ -337,6 +337,19 @@ static void falls_back_and_rests(void **state)
 	assert_string_equal(oc_json_str(f->done, "model", ""), "p/two");
 }
 
+/* Who said nothing for long is not asked to do so again while another can be. */
+static void silence_goes_to_the_next(void **state)
+{
+	fixture *f = *state;
+	static const answer script[] = {{.status = OC_E_TIMEOUT}, {.status = OC_E_TIMEOUT}, {.text = "second model"}};
+	f->script = script;
+	assert_string_equal(turn(f, "", "hi", "ok"), "second model");
+	assert_int_equal(noted_times("chat one"), 1);
+	assert_int_equal(noted_times("chat two"), 2);
+	assert_int_equal(noted_times("notice fallback"), 1);
+	assert_int_equal(noted_times("notice retry"), 1);
+}
+
 static void all_fail(void **state)
 {
 	fixture *f = *state;
@@ -874,7 +887,7 @@ int main(void)
 		T(one_turn), T(history_goes_on), T(bad_input_is_refused_at_once), T(a_key_is_one_run), T(waiting_for_runs),
 		T(detached_sinks_hear_nothing), T(subscriptions_are_filtered), T(one_at_a_time_in_a_session),
 		T_WITH(never_more_than_allowed, setup_narrow), T(canceling), T(canceling_a_whole_session), T(deadlines),
-		T(retries_before_falling_back), T(falls_back_and_rests), T(all_fail), T(broken_in_the_middle), T(empty_answers),
+		T(retries_before_falling_back), T(falls_back_and_rests), T(silence_goes_to_the_next), T(all_fail), T(broken_in_the_middle), T(empty_answers),
 		T(full_window), T(model_overrides), T_WITH(missing_key_tells_what_to_do, setup_locked),
 		T_WITH(history_within_the_budget, setup_small), T_WITH(calls_stay_with_their_results, setup_small),
 		T(given_history_replaces_the_stored_one), T(pictures_are_shown), T(thinking_stays_with_its_model),

@@ -301,7 +301,8 @@ static void test_errors(void **state)
 	assert_int_equal(last()->request.idle_ms, 5000);
 	fails(NULL, OC_OK, 503, "{}", "", OC_E_UNAVAILABLE, "HTTP 503");
 	fails(NULL, OC_E_UNAVAILABLE, 0, "{}", "cannot connect: refused", OC_E_UNAVAILABLE, "cannot connect: refused");
-	fails(NULL, OC_E_TIMEOUT, 0, "{}", "no byte for 5 s", OC_E_UNAVAILABLE, "no byte for 5 s");
+	fails(NULL, OC_E_TIMEOUT, 0, "{}", "silent for 5 seconds", OC_E_TIMEOUT, "no answer in time");
+	fails(TEXT("half"), OC_E_TIMEOUT, 200, "{}", "silent for 5 seconds", OC_E_TIMEOUT, "silent for 5 seconds");
 	fails(NULL, OC_E_DENIED, 0, "{}", "refused by the guard", OC_E_DENIED, "guard");
 	fails(TEXT("half"), OC_E_IO, 200, "{}", "connection reset", OC_E_RETRY, "connection reset");
 	fails(TEXT("half"), OC_OK, 200, "{}", "", OC_E_RETRY, "before the answer was complete");
@@ -486,6 +487,34 @@ static void test_anthropic(void **state)
 	unload();
 }
 
+static uint64_t silence_allowed(const char *base, const char *more)
+{
+	char request[400];
+	oc_call call;
+	snprintf(request, sizeof request,
+		 "{\"endpoint\":{\"provider\":\"p\",\"baseUrl\":\"%s\",\"secret\":\"k\"%s},\"model\":\"m\",\"messages\":[]}", base, more);
+	chat(&call, request);
+	uint64_t ms = last()->request.idle_ms;
+	done(OC_E_TIMEOUT, 0, "silent");
+	assert_int_equal(call.status, OC_E_TIMEOUT);
+	call_free(&call);
+	return ms;
+}
+
+/* The endpoint's own measure, else the module's, else by where it is. */
+static void test_silence(void **state)
+{
+	(void)state;
+	load("openai", "");
+	assert_int_equal(silence_allowed(FAR, ""), 120000);
+	assert_int_equal(silence_allowed("http://127.0.0.1:11434/v1", ""), 300000);
+	assert_int_equal(silence_allowed("http://box.local/v1", ",\"idleMs\":4000"), 4000);
+	assert_int_equal(desc->reload(inst, OC_STR("{\"idleTimeoutMs\":60000}")), OC_OK);
+	assert_int_equal(silence_allowed("http://127.0.0.1:11434/v1", ""), 60000);
+	assert_int_equal(silence_allowed(FAR, ",\"idleMs\":900000"), 900000);
+	unload();
+}
+
 static void test_config(void **state)
 {
 	static const char *const wrong[] = {"{", "{\"retries\":11}", "{\"retries\":-1}", "{\"idleTimeoutMs\":1}"};
@@ -579,7 +608,7 @@ int main(void)
 		cmocka_unit_test(test_errors),	       cmocka_unit_test(test_models),
 		cmocka_unit_test(test_embed),
 		cmocka_unit_test(test_anthropic),      cmocka_unit_test(test_config),
-		cmocka_unit_test(test_offline),
+		cmocka_unit_test(test_silence),	       cmocka_unit_test(test_offline),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

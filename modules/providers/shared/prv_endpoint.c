@@ -94,6 +94,8 @@ bool prv_endpoint_read(prv_json request, const char *default_base, prv_endpoint 
 		prv_fault_set(why, OC_E_INVALID, "the endpoint's provider, model, baseUrl or secret is too long");
 		return false;
 	}
+	int64_t idle = prv_json_i64(prv_json_get(endpoint, "idleMs"), 0);
+	ret->idle_ms = idle > 0 ? (uint64_t)idle : 0;
 	if (ret->base[0] == 0)
 		memcpy(ret->base, default_base, strlen(default_base) + 1);
 	return split_base(ret, why);

@@ -13,6 +13,7 @@ typedef struct prv_endpoint {
 	char query[256];   /* "?…" or "" */
 	char host[256];	   /* lower case, with the port when there is one */
 	char secret[192];  /* the name of the key, "" when none is used */
+	uint64_t idle_ms;  /* silence that ends a call, of this endpoint; 0: not told */
 	bool local;	   /* this machine or a private network: may well want no key */
 	prv_json headers;  /* the operator's own; borrowed from the document */
 } prv_endpoint;

@@ -17,7 +17,8 @@ enum {
 	MAX_LESSONS = 4,	  /* refusals one call learns from before it gives up */
 	DRAIN_MS = 2000,	  /* for the end of a connection whose answer is complete */
 	PAUSE_MS = 20,		  /* before a slow receiver is offered more */
-	DEFAULT_IDLE_MS = 300000, /* a local model loads, a reasoning model thinks */
+	IDLE_MS = 120000,	  /* a reasoning model thinks */
+	IDLE_LOCAL_MS = 300000,	  /* a model is loaded first, or reads a long prompt without a graphics card */
 	DEFAULT_RETRIES = 0	  /* the host tries again itself, and tells people */
 };
 
@@ -190,6 +191,17 @@ static bool get_client(prv_instance *inst, prv_fault *why)
 	return true;
 }
 
+/* How long it may stay without a byte of an answer. */
+static uint64_t idle_of(const exchange *x)
+{
+	const prv_endpoint *e = &x->endpoint;
+	if (e->idle_ms > 0)
+		return e->idle_ms;
+	if (x->inst->config.idle_ms > 0)
+		return x->inst->config.idle_ms;
+	return e->local ? IDLE_LOCAL_MS : IDLE_MS;
+}
+
 /* Builds and starts the request. False: nothing runs, why tells. */
 static bool ask(exchange *x, prv_fault *why)
 {
@@ -232,7 +244,7 @@ static bool ask(exchange *x, prv_fault *why)
 			.url = prv_text_view(&url),
 			.headers = prv_text_view(&headers),
 			.body = prv_text_view(&body),
-			.idle_ms = inst->config.idle_ms,
+			.idle_ms = idle_of(x),
 			.max_bytes = x->what == CHAT ? MAX_ANSWER : x->what == EMBED ? MAX_VECTORS : 0,
 			.retries = inst->config.retries,
 			.on_head = on_head,
@@ -464,6 +476,7 @@ static void on_broken(exchange *x, oc_status status, oc_str message)
 	case OC_E_INVALID:
 	case OC_E_LIMIT:
 	case OC_E_NOMEM:
+	case OC_E_TIMEOUT: /* which the host need not wait for a second time */
 		why.status = status;
 		break;
 	default:
@@ -528,12 +541,13 @@ void prv_exchange_cancel(void *arg, oc_call *call)
 static bool read_config(oc_str text, prv_config *ret)
 {
 	prv_json doc = {"", 0};
-	*ret = (prv_config){.retries = DEFAULT_RETRIES, .idle_ms = DEFAULT_IDLE_MS, .cache_ttl = "5m"};
+	*ret = (prv_config){.retries = DEFAULT_RETRIES, .cache_ttl = "5m"};
 	if (text.n > 0 && !prv_json_parse(text.p, text.n, &doc))
 		return false;
 	int64_t retries = prv_json_i64(prv_json_get(doc, "retries"), DEFAULT_RETRIES);
-	int64_t idle = prv_json_i64(prv_json_get(doc, "idleTimeoutMs"), DEFAULT_IDLE_MS);
-	if (retries < 0 || retries > 10 || idle < 1000 || idle > 3600000)
+	prv_json silence = prv_json_get(doc, "idleTimeoutMs");
+	int64_t idle = prv_json_i64(silence, 0);
+	if (retries < 0 || retries > 10 || (silence.n > 0 && (idle < 1000 || idle > 3600000)))
 		return false;
 	ret->retries = (uint32_t)retries;
 	ret->idle_ms = (uint64_t)idle;

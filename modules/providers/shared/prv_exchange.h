@@ -12,7 +12,7 @@
 /* The module's configuration. */
 typedef struct prv_config {
 	uint32_t retries;  /* of failed connections, 429 and 5xx before the first byte of an answer */
-	uint64_t idle_ms;  /* without a byte */
+	uint64_t idle_ms;  /* without a byte; 0: by the place of the endpoint */
 	char cache_ttl[8]; /* "" (off), "5m" or "1h"; of protocols that have it */
 } prv_config;
 

@@ -214,9 +214,10 @@ enum { OC_CHANNEL_EDITS = 1, OC_CHANNEL_MEDIA = 2, OC_CHANNEL_THREADS = 4, OC_CH
 typedef struct oc_provider_vtbl {
 	uint32_t struct_size; /* sizeof */
 	uint32_t flags; /* none yet: 0 */
-	/* * One model call. request: {"endpoint":{"provider":"openai","baseUrl":"…","headers":{…},"secret":"name"?},
+	/* * One model call. request: {"endpoint":{"provider":"openai","baseUrl":"…","headers":{…},"secret":"name"?,"idleMs":n?},
 	 *  "model":"gpt-…","system":"…","messages":[…],"tools":[{"name","description","parameters":{…}}]?,
 	 *  "maxTokens":n?,"temperature":x?,"thinking":"off|low|medium|high"?,"stop":["…"]?,"user":"…"?}
+	 * idleMs: an answer that brings nothing for so long is OC_E_TIMEOUT; without it the module's own measure.
 	 * messages: {"role":"user","content":[{"type":"text","text"},{"type":"image","mime","data":base64}]},
 	 *  {"role":"assistant","content":[text, {"type":"thinking","text","signature"},
 	 *                                 {"type":"tool_call","id","name","arguments":{…}}]},

@@ -86,6 +86,54 @@ static void broken_pages_are_read_all_the_same(void **state)
 	assert_string_equal(read_html("abcdefghij", true, 5), "abcde<CUT>");
 }
 
+static void what_is_empty_leaves_no_marks(void **state)
+{
+	(void)state;
+	MD("<p><i class=icon></i> Save <b></b>now</p>", "Save now");
+	MD("<a href=/x><i></i></a><b><b></b>xy</b> <b><i></i></b>z", "**xy** z");
+	MD("<table><tr><td>a<td>b<tr><td><td>c</table>", "a | b\n | c");
+	MD("<a href=/1>one<a href=/2>two</a>", "[one](https://example.com/1)[two](https://example.com/2)");
+	MD("<a href=' /x\n'>r</a>", "[r](https://example.com/x)");
+	MD("<a href='&#106;avascript:alert`1`'>j</a><a href=data:text/html,x>d</a><a href='x:y'>s</a>", "jds");
+	MD("<a href='?copy=1&copy=2&reg;=3&para=4'>p</a>", "[p](https://example.com/a/?copy=1&copy=2\xC2\xAE=3&para=4)");
+}
+
+static void what_is_not_to_be_shown(void **state)
+{
+	(void)state;
+	MD("&#147;quoted&#148; &#150; &#x80; &#129;<pre>\x1b[2J&#27;]0;x&#7;\xC2\x9B" "31m\tok&#155;</pre>",
+	   "\xE2\x80\x9Cquoted\xE2\x80\x9D \xE2\x80\x93 \xE2\x82\xAC\n\n```\n[2J]0;x31m\tok\xE2\x80\xBA\n```");
+	MD("a<!-->b<!--->c<!-- d -->e", "abce");
+	MD("<script>'</scripty>'</script>x<title/>y", "xy");
+	MD("<p title = \"a>b\">c</p>", "c");
+	MD("<svg><title>t</title></svg>z", "z");
+	assert_string_equal(title, "");
+}
+
+/* Marks alone: nothing but what the limit allows, and no failure. */
+static void marks_have_a_limit(void **state)
+{
+	static const char *const pieces[] = {"<li>", "<td>", "<hr>", "<b>", "<h6>", "<pre><pre></pre></pre>", "<a href=/x>y</a>", "<ol><li>",
+					     "<img alt='aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'>", "<blockquote><br>"};
+	(void)state;
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+		size_t n = strlen(pieces[i]), times = 400000 / n;
+		char *html = malloc(n * times + 1);
+		web_page page;
+		bool cut = false;
+		for (size_t k = 0; k < times; k++)
+			memcpy(html + k * n, pieces[i], n);
+		html[n * times] = 0;
+		if (!web_html_read(html, n * times, "https://example.com/", true, 1000, &page, &cut))
+			fail_msg("%s", pieces[i]);
+		if (page.body.n > 1000 + 4096)
+			fail_msg("%s: %zu bytes", pieces[i], page.body.n);
+		web_page_free(&page);
+		free(html);
+	}
+	assert_string_equal(read_html("<pre>abcdefghij</pre>", true, 8), "```\nabcd\n```<CUT>");
+}
+
 static void encodings(void **state)
 {
 	(void)state;
@@ -174,6 +222,9 @@ int main(void)
 		cmocka_unit_test(links_are_absolute),
 		cmocka_unit_test(what_is_not_content_is_left_out),
 		cmocka_unit_test(broken_pages_are_read_all_the_same),
+		cmocka_unit_test(what_is_empty_leaves_no_marks),
+		cmocka_unit_test(what_is_not_to_be_shown),
+		cmocka_unit_test(marks_have_a_limit),
 		cmocka_unit_test(encodings),
 		cmocka_unit_test(json_is_laid_out),
 		cmocka_unit_test(pages_are_kept_for_a_while),

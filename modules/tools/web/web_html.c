@@ -9,6 +9,12 @@
 
 enum block { NO_BREAK, LINE, PARAGRAPH };
 
+/* Something like <b>: how many are open, and where in out the mark of the last one ends. */
+struct style {
+	int open;
+	size_t at;
+};
+
 struct reader {
 	const char *p, *end, *base;
 	bool markdown, cut;
@@ -19,7 +25,9 @@ struct reader {
 	int skip_depth;          /* inside elements whose text is not for readers */
 	const char *only;        /* "main" or "article": take nothing else; NULL: everything but the frame of the page */
 	int only_depth;
-	int pre, code, quote, strong, emphasis;
+	int pre, quote;
+	bool fence; /* of a code block */
+	struct style code, strong, emphasis;
 	int lists[MAX_LISTS], n_lists; /* 0: bullets, else the next number */
 	char link[MAX_LINK];
 	size_t link_start; /* in out, after the "[" */
@@ -84,8 +92,18 @@ static const struct {
 	{"ensp", ' '},	     {"emsp", ' '},	  {"thinsp", ' '},     {"shy", 0},	    {"zwnj", 0},	 {"zwj", 0},
 };
 
-/* One character reference at p ('&'); returns its length and the character, 0 when it is none. */
-static size_t reference(const char *p, const char *end, uint32_t *ret_rune)
+/* &#128; to &#159; are meant as Windows has them, and mean that in every browser. */
+static uint32_t numbered(uint32_t v)
+{
+	static const uint16_t windows[32] = {0x20AC, 0x81,   0x201A, 0x192,  0x201E, 0x2026, 0x2020, 0x2021, 0x2C6,  0x2030, 0x160,
+					     0x2039, 0x152,  0x8D,   0x17D,  0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
+					     0x2013, 0x2014, 0x2DC,  0x2122, 0x161,  0x203A, 0x153,  0x9D,   0x17E,  0x178};
+	return v == 0 ? 0xFFFD : v >= 0x80 && v < 0xA0 ? windows[v - 0x80] : v;
+}
+
+/* One character reference at p ('&'); returns its length and the character, 0 when it is none. In an address "&copy=" is a
+ * parameter. */
+static size_t reference(const char *p, const char *end, bool in_value, uint32_t *ret_rune)
 {
 	size_t n = 1;
 	if (p + 2 < end && p[1] == '#') {
@@ -100,7 +118,7 @@ static size_t reference(const char *p, const char *end, uint32_t *ret_rune)
 				break;
 			v = v > 0x110000 ? v : v * (hex ? 16u : 10u) + (uint32_t)d;
 		}
-		*ret_rune = v == 0 ? 0xFFFD : v;
+		*ret_rune = numbered(v);
 		return n == (hex ? 3u : 2u) ? 0 : n + (p + n < end && p[n] == ';');
 	}
 	while (p + n < end && n < 10 && ((p[n] | 32) >= 'a' && (p[n] | 32) <= 'z'))
@@ -110,6 +128,8 @@ static size_t reference(const char *p, const char *end, uint32_t *ret_rune)
 	for (size_t i = 0; i < sizeof entities / sizeof *entities; i++) {
 		if (strlen(entities[i].name) != n - 1 || memcmp(entities[i].name, p + 1, n - 1) != 0)
 			continue;
+		if (in_value && p + n < end && p[n] == '=')
+			return 0;
 		*ret_rune = entities[i].rune;
 		return n + (p + n < end && p[n] == ';');
 	}
@@ -161,6 +181,8 @@ static void break_line(struct reader *r, enum block how)
 
 static void put_rune(struct reader *r, uint32_t rune)
 {
+	if (rune == 0x7F || (rune >= 0x80 && rune < 0xA0) || (rune < ' ' && strchr("\t\n\f\r", (int)rune) == NULL))
+		return; /* to a terminal these are orders */
 	if (r->in_title) {
 		if (r->title->n < 300)
 			tk_text_rune(r->title, rune <= ' ' ? ' ' : rune);
@@ -179,7 +201,7 @@ static void put_rune(struct reader *r, uint32_t rune)
 			begin_line(r);
 	} else if (rune <= ' ' || rune == 0xA0) {
 		r->space = true;
-	} else if (rune >= 0x7F || rune > ' ') {
+	} else {
 		flush_break(r);
 		tk_text_rune(r->out, rune);
 	}
@@ -248,7 +270,7 @@ static void add_value(tk_text *out, const char *p, size_t n)
 {
 	for (const char *end = p + n; p < end;) {
 		uint32_t rune;
-		size_t len = *p == '&' ? reference(p, end, &rune) : 0;
+		size_t len = *p == '&' ? reference(p, end, true, &rune) : 0;
 		if (len == 0 && (len = tk_utf8(p, (size_t)(end - p), &rune)) == 0) {
 			len = 1;
 			rune = 0xFFFD;
@@ -259,30 +281,6 @@ static void add_value(tk_text *out, const char *p, size_t n)
 			tk_text_char(out, ' ');
 		p += len;
 	}
-}
-
-static void open_link(struct reader *r, const struct tag *t)
-{
-	size_t n;
-	const char *href = attribute(t, "href", &n);
-	r->has_link = false;
-	if (!r->markdown || !taking(r) || href == NULL || n == 0 || n >= MAX_LINK || href[0] == '#'
-	    || (n > 11 && strncasecmp(href, "javascript:", 11) == 0))
-		return;
-	tk_text plain, full;
-	tk_text_init(&plain, MAX_LINK);
-	tk_text_init(&full, MAX_LINK - 1);
-	add_value(&plain, href, n);
-	web_url_join(&full, r->base, plain.p != NULL ? plain.p : "", plain.n);
-	if (!full.failed && full.n > 0 && strpbrk(full.p, " ()<>") == NULL) {
-		memcpy(r->link, full.p, full.n + 1);
-		flush_break(r);
-		tk_text_char(r->out, '[');
-		r->link_start = r->out->n;
-		r->has_link = true;
-	}
-	tk_text_free(&plain);
-	tk_text_free(&full);
 }
 
 static void close_link(struct reader *r)
@@ -297,6 +295,43 @@ static void close_link(struct reader *r)
 	tk_text_z(r->out, "](");
 	tk_text_z(r->out, r->link);
 	tk_text_char(r->out, ')');
+}
+
+/* What a reader can go to; "javascript:", "data:" and the like are nothing to read. */
+static bool leads_somewhere(const char *url)
+{
+	static const char *const schemes[] = {"http://", "https://", "mailto:", "tel:", "ftp://"};
+	bool known = url[strcspn(url, ":/?#")] != ':'; /* none at all */
+	for (size_t i = 0; i < sizeof schemes / sizeof *schemes && !known; i++)
+		known = strncasecmp(url, schemes[i], strlen(schemes[i])) == 0;
+	return known && strpbrk(url, " ()<>") == NULL;
+}
+
+static void open_link(struct reader *r, const struct tag *t)
+{
+	size_t n;
+	const char *href = attribute(t, "href", &n);
+	close_link(r); /* there is no link in a link */
+	while (href != NULL && n > 0 && (unsigned char)href[0] <= ' ')
+		href++, n--;
+	while (href != NULL && n > 0 && (unsigned char)href[n - 1] <= ' ')
+		n--;
+	if (!r->markdown || !taking(r) || href == NULL || n == 0 || n >= MAX_LINK || href[0] == '#')
+		return;
+	tk_text plain, full;
+	tk_text_init(&plain, MAX_LINK);
+	tk_text_init(&full, MAX_LINK - 1);
+	add_value(&plain, href, n);
+	web_url_join(&full, r->base, plain.p != NULL ? plain.p : "", plain.n);
+	if (!full.failed && full.n > 0 && leads_somewhere(full.p)) {
+		memcpy(r->link, full.p, full.n + 1);
+		flush_break(r);
+		tk_text_char(r->out, '[');
+		r->link_start = r->out->n;
+		r->has_link = true;
+	}
+	tk_text_free(&plain);
+	tk_text_free(&full);
 }
 
 static void show_image(struct reader *r, const struct tag *t)
@@ -342,9 +377,11 @@ static void on_pre(struct reader *r, const struct tag *t)
 		if (r->pre++ == 0 && r->markdown && taking(r)) {
 			flush_break(r);
 			tk_text_z(r->out, "```\n");
+			r->fence = true;
 		}
 	} else if (r->pre > 0 && --r->pre == 0) {
-		if (r->markdown && taking(r)) {
+		if (r->fence) {
+			r->fence = false;
 			if (r->out->n > 0 && r->out->p[r->out->n - 1] != '\n')
 				tk_text_char(r->out, '\n');
 			tk_text_z(r->out, "```");
@@ -353,15 +390,20 @@ static void on_pre(struct reader *r, const struct tag *t)
 	}
 }
 
-static void on_inline(struct reader *r, const struct tag *t, int *open, const char *text)
+static void on_inline(struct reader *r, const struct tag *t, struct style *style, const char *text)
 {
-	if (t->closing && *open > 0) {
-		(*open)--;
-		mark(r, text);
+	if (t->closing && style->open > 0) {
+		style->open--;
+		if (r->markdown && r->out->n == style->at && taking(r))
+			tk_text_cut(r->out, style->at - strlen(text)); /* nothing in it: an icon */
+		else
+			mark(r, text);
+		style->at = 0;
 	} else if (!t->closing && taking(r)) {
 		flush_break(r);
-		(*open)++;
+		style->open++;
 		mark(r, text);
+		style->at = r->out->n;
 	}
 }
 
@@ -378,9 +420,11 @@ static void on_heading(struct reader *r, const struct tag *t)
 
 static void on_cell(struct reader *r, const struct tag *t)
 {
-	if (!t->closing && r->cells++ > 0 && taking(r))
-		tk_text_z(r->out, " | ");
 	r->space = false;
+	if (!t->closing && r->cells++ > 0 && taking(r)) {
+		flush_break(r); /* of the row, when its first cell is empty */
+		tk_text_z(r->out, " | ");
+	}
 }
 
 /* What is not for readers, or is the page's frame rather than its content. */
@@ -402,7 +446,7 @@ static void on_tag(struct reader *r, const struct tag *t)
 		return;
 	}
 	if (is(t, "title"))
-		r->in_title = !t->closing && r->title->n == 0;
+		r->in_title = !t->closing && !t->empty && r->skip_depth == 0 && r->title->n == 0;
 	else if (t->name[0] == 'h' && t->name[1] >= '1' && t->name[1] <= '6' && t->name[2] == 0)
 		on_heading(r, t);
 	else if (is(t, "a"))
@@ -447,7 +491,8 @@ static const char *skip_raw(const char *p, const char *end, const char *name)
 {
 	size_t n = strlen(name);
 	for (; p < end; p++)
-		if (*p == '<' && (size_t)(end - p) > n + 2 && p[1] == '/' && strncasecmp(p + 2, name, n) == 0)
+		if (*p == '<' && (size_t)(end - p) > n + 2 && p[1] == '/' && strncasecmp(p + 2, name, n) == 0
+		    && strchr(" \t\r\n\f/>", p[n + 2]) != NULL)
 			return p;
 	return end;
 }
@@ -466,11 +511,13 @@ static void read_tag(struct reader *r)
 	while (p < r->end && n < sizeof t.name - 1 && (((*p | 32) >= 'a' && (*p | 32) <= 'z') || (*p >= '0' && *p <= '9') || *p == '-'))
 		t.name[n++] = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p), p++;
 	t.attrs = p;
-	for (char quote = 0; p < r->end && (quote != 0 || *p != '>'); p++) {
+	char quote = 0, before = 0; /* but white space */
+	for (; p < r->end && (quote != 0 || *p != '>'); p++) {
 		if (quote != 0)
 			quote = *p == quote ? 0 : quote;
-		else if ((*p == '"' || *p == '\'') && p > t.attrs && p[-1] == '=')
+		else if ((*p == '"' || *p == '\'') && before == '=')
 			quote = *p;
+		before = (unsigned char)*p > ' ' ? *p : before;
 	}
 	t.attrs_end = p;
 	t.empty = p > t.attrs && p[-1] == '/';
@@ -483,7 +530,7 @@ static void read_tag(struct reader *r)
 static void read_text(struct reader *r)
 {
 	uint32_t rune = 0;
-	size_t n = *r->p == '&' ? reference(r->p, r->end, &rune) : 0;
+	size_t n = *r->p == '&' ? reference(r->p, r->end, false, &rune) : 0;
 	if (n == 0)
 		n = tk_utf8(r->p, (size_t)(r->end - r->p), &rune);
 	if (n == 0) {
@@ -496,11 +543,11 @@ static void read_text(struct reader *r)
 
 static void read_all(struct reader *r)
 {
-	while (r->p < r->end && !r->out->failed) {
+	while (r->p < r->end && !r->out->failed && !r->cut) {
 		bool tag = *r->p == '<' && r->p + 1 < r->end;
 		char next = tag ? r->p[1] : 0;
 		if (tag && next == '!')
-			r->p = r->end - r->p > 4 && memcmp(r->p, "<!--", 4) == 0 ? find(r->p + 4, r->end, "-->")
+			r->p = r->end - r->p > 4 && memcmp(r->p, "<!--", 4) == 0 ? find(r->p + 2, r->end, "-->") /* "<!-->" is one */
 										 : find(r->p, r->end, ">");
 		else if (tag && next == '?')
 			r->p = find(r->p, r->end, ">");
@@ -509,8 +556,10 @@ static void read_all(struct reader *r)
 			read_tag(r);
 		else
 			read_text(r);
+		/* Marks without any text count too. */
+		r->cut = r->cut || r->out->n > r->max;
 	}
-	if (r->pre > 0 && r->markdown && taking(r))
+	if (r->fence)
 		tk_text_z(r->out, "\n```");
 	close_link(r);
 }

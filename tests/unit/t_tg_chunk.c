@@ -78,6 +78,8 @@ static void short_text_is_one(void **state)
 	EXPECT("hello **you**", 4096, "hello <b>you</b>");
 	parts none = split(" \n \n", 100);
 	assert_int_equal(none.n, 0);
+	none = split("\xe2\x80\x8b&nbsp;\xef\xbb\xbf \xe2\xa0\x80", 100); /* Telegram refuses what nobody can see */
+	assert_int_equal(none.n, 0);
 }
 
 static void borders(void **state)
@@ -135,6 +137,19 @@ static void characters_stay_whole(void **state)
 	p = split("aaaaaaaaaaaa👨‍👩‍👧‍👦", 16);
 	assert_int_equal(p.n, 2);
 	assert_string_equal(p.text[0], "aaaaaaaaaaaa");
+	end(&p);
+	/* flags are pairs of letters, or a black flag with the letters of a region behind it */
+	p = split("aaaaaaaaaaaaa🇩🇪", 16);
+	assert_int_equal(p.n, 2);
+	assert_string_equal(p.text[1], "🇩🇪");
+	end(&p);
+	p = split("🇩🇪🇫🇷🇮🇹🇪🇸🇵🇱", 18);
+	assert_int_equal(p.n, 2);
+	assert_string_equal(p.text[0], "🇩🇪🇫🇷🇮🇹🇪🇸");
+	end(&p);
+	p = split("aaaa🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", 16);
+	assert_int_equal(p.n, 2);
+	assert_string_equal(p.text[0], "aaaa");
 	end(&p);
 	p = split("aaaaaaaaaaaaaaae\xcc\x81", 16); /* e with a combining accent */
 	assert_int_equal(p.n, 2);

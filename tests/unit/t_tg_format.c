@@ -103,6 +103,7 @@ static void links(void **state)
 {
 	(void)state;
 	is("[a](https://x.y)", "<a href=\"https://x.y\">a</a>");
+	is("[a](HTTPS://x.y)", "<a href=\"HTTPS://x.y\">a</a>");
 	is("[a](<https://x.y/z z>)", "<a href=\"https://x.y/z z\">a</a>");
 	is("[a](https://x.y \"title\")", "<a href=\"https://x.y\">a</a>");
 	is("[a](https://x.y/?a=1&b=\"2\")", "<a href=\"https://x.y/?a=1&amp;b=&quot;2&quot;\">a</a>");
@@ -242,6 +243,14 @@ static void hostile_input(void **state)
 		free(convert(text, strlen(text), TG_TABLES_CODE));
 		free(text);
 	}
+	/* Blank lines inside an indented block. */
+	char *blank = repeat("\n", 400000);
+	memcpy(blank, "    a", 5);
+	memcpy(blank + 400000 - 5, "    b", 5);
+	char *html = convert(blank, 400000, TG_TABLES_CODE);
+	assert_int_equal(strlen(html), 400000 - 8 + strlen("<pre></pre>"));
+	free(html);
+	free(blank);
 }
 
 static void too_long(void **state)

@@ -28,6 +28,19 @@ static bool is_white(char c)
 	return c == ' ' || c == '\n' || c == '\t';
 }
 
+/* What Telegram takes for nothing: a message of nothing else is refused. */
+static bool is_seen(uint32_t c)
+{
+	static const struct {
+		uint32_t from, to;
+	} unseen[] = {{0, ' '},		{0xa0, 0xa0},	  {0x1680, 0x1680}, {0x180e, 0x180e}, {0x2000, 0x200f}, {0x2028, 0x202f},
+		      {0x205f, 0x205f}, {0x2800, 0x2800}, {0x3000, 0x3000}, {0xfeff, 0xfeff}, {0xfffc, 0xfffc}, {0xe0000, 0xe007f}};
+	for (size_t i = 0; i < sizeof unseen / sizeof unseen[0]; i++)
+		if (c >= unseen[i].from && c <= unseen[i].to)
+			return false;
+	return true;
+}
+
 static int by_from(const void *a, const void *b)
 {
 	const tg_span *x = *(const tg_span *const *)a, *y = *(const tg_span *const *)b;
@@ -38,8 +51,11 @@ static oc_status add(split *s, size_t from, size_t to)
 {
 	const char *p = s->doc->text.p;
 	bool visible = false;
-	for (size_t i = from; i < to && !visible; i++)
-		visible = !is_white(p[i]);
+	for (size_t i = from; i < to && !visible;) {
+		uint32_t c;
+		i += tg_utf8_next(p + i, to - i, &c);
+		visible = is_seen(c);
+	}
 	if (!visible)
 		return OC_OK;
 	if (s->n == s->cap) {
@@ -52,6 +68,21 @@ static oc_status add(split *s, size_t from, size_t to)
 	}
 	s->pieces[s->n++] = (tg_piece){from, to};
 	return OC_OK;
+}
+
+static bool is_flag_half(uint32_t c)
+{
+	return c >= 0x1f1e6 && c <= 0x1f1ff;
+}
+
+/* Whether a border at `at`, between two halves of flags, cuts one: they pair from the first on. */
+static bool cuts_flag(const char *p, size_t from, size_t at)
+{
+	size_t halves = 0;
+	uint32_t c;
+	for (; at >= from + 4 && tg_utf8_next(p + at - 4, 4, &c) == 4 && is_flag_half(c); at -= 4)
+		halves++;
+	return halves % 2 == 1;
 }
 
 /* Moves a character border back out of a sequence that shows as one sign (accents, joined emoji, flags keep whole pairs). */
@@ -68,7 +99,8 @@ static size_t grapheme_border(const char *p, size_t from, size_t at, size_t to)
 		tg_utf8_next(p + prev, best - prev, &before);
 		bool joined = (after >= 0x300 && after <= 0x36f) || after == 0x200d || before == 0x200d
 			      || (after >= 0xfe00 && after <= 0xfe0f) || (after >= 0x1f3fb && after <= 0x1f3ff)
-			      || (after >= 0x20d0 && after <= 0x20ff);
+			      || (after >= 0x20d0 && after <= 0x20ff) || (after >= 0xe0020 && after <= 0xe007f)
+			      || (is_flag_half(after) && is_flag_half(before) && cuts_flag(p, from, best));
 		if (!joined)
 			return best;
 		best = prev;

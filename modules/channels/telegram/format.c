@@ -368,6 +368,8 @@ static oc_status take_indented(block *b)
 				next++;
 			if (next == b->n_lines || indent_of(b->lines[next]) < 4)
 				break;
+			for (; b->at + 1 < next; b->at++) /* all at once: each looks for the end only once */
+				tg_sb_char(out(b), '\n');
 		}
 		line l = skip_indent(b->lines[b->at++], 4);
 		tg_sb_add(out(b), l.p, l.n);

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define LINK_DEST_MAX 2048
 #define CODE_RUN_MAX 32
@@ -576,7 +577,7 @@ static bool has_scheme(const char *p, size_t n)
 	static const char *const good[] = {"http://", "https://", "tg://", "mailto:", "tel:", "ton://"};
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
 		size_t len = strlen(good[i]);
-		if (n > len && strncmp(p, good[i], len) == 0)
+		if (n > len && strncasecmp(p, good[i], len) == 0)
 			return true;
 	}
 	return false;

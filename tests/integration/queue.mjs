@@ -92,6 +92,42 @@ test('steer: it becomes part of the answer that is under way', async () => {
 	equal(await metric('turns_queued_total{as="steered"}'), 1);
 });
 
+test('followup with a cap: each message is a turn of its own, and the oldest of too many are dropped', async () => {
+	tg.messages.clear();
+	tg.say(7, '/queue followup debounce:1ms cap:3 drop:old');
+	await shown(7, 1);
+	tg.say(7, '/slow 1200 50ms');
+	await running();
+	const { run } = (await gw.rpc('agent.status', {})).runs.find((r) => r.state === 'running');
+	for (let i = 1; i <= 5; i++)
+		tg.say(7, `/echo number ${i}`);
+	await until('two to be dropped', async () => (await metric('turns_queued_total{as="dropped"}')) === 2, 55000);
+	equal((await gw.rpc('session.cancel', { runId: run })).canceled, 1);
+	await tg.until('the last', () => tg.shown(7).includes('number 5'), 20000);
+	await running(0);
+	equal(tg.shown(7).filter((t) => /^number/.test(t)), ['number 3', 'number 4', 'number 5']);
+});
+
+test('debounce: what is said in one breath is one message, though nothing runs', async () => {
+	await spawnCli(['config', 'set', 'messages.inbound.debounceMs', '400']);
+	tg.messages.clear();
+	tg.say(7, '/echo one');
+	tg.say(7, '/echo breath');
+	await tg.until('both in one', () => /^one\s+breath$/.test(tg.shown(7)[0] ?? ''));
+	await running(0);
+	equal(tg.shown(7).length, 1);
+	await spawnCli(['config', 'unset', 'messages.inbound.debounceMs']);
+});
+
+test('the commands that change or show what no other test here does', async () => {
+	const answers = { '/verbose on': /Tool calls are shown/, '/reasoning on': /Reasoning is shown/, '/compact': /compact/i, '/commands': /Slash commands.*\/subagents/s,
+		'/subagents': /sub-agents/i, '/whoami': /Channel: telegram/, '/verbose off': /not shown/, '/no-such-command': /no-such-command/ };
+	await Promise.all(Object.entries(answers).map(([text, answer], i) => {
+		tg.say(31 + i, text); // a chat gets a message a second
+		return tg.until(text, () => tg.shown(31 + i).some((t) => answer.test(t)));
+	}));
+});
+
 test('over RPC: each request is a turn unless it says otherwise', async () => {
 	const slow = gw.rpc('session.message', { session: 'rpc', text: '/slow 12 50ms' });
 	await running();
@@ -114,11 +150,14 @@ test('a flood in one chat is summed up, and others are answered meanwhile', asyn
 	tg.messages.clear();
 	await gw.stop();
 	await start(config({ cap: 5 }, { agents: { defaults: { model: { primary: 'offline/echo' }, maxConcurrent: 1 } } }));
-	tg.say(21, '/slow 30 50ms');
+	tg.say(21, '/slow 1200 50ms'); // until all of the flood is there, however long that takes
 	await running();
+	const { run } = (await gw.rpc('agent.status', {})).runs.find((r) => r.state === 'running');
 	for (let i = 0; i < 60; i++)
 		tg.say(21, `/echo flood ${i}`);
 	tg.say(22, '/echo not lost in the crowd');
+	await until('the flood to be taken', async () => (await metric('turns_queued_total{as="summarized"}')) === 55, 55000);
+	equal((await gw.rpc('session.cancel', { runId: run })).canceled, 1);
 	await tg.until('the other one', () => tg.shown(22).includes('not lost in the crowd'), 20000);
 	await tg.until('the flood', () => tg.shown(21).some((t) => /flood 59/.test(t)), 20000);
 	await running(0);

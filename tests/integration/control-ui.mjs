@@ -57,6 +57,13 @@ test('sessions, channels, agents, devices, instances, logs, cron, skills and the
 	await go('overview', /STATUS\s+OK/);
 });
 
+test('usage is shown: tokens, models, tools and agents', async () => {
+	await go('usage', /v0\.1\.0[^]*Select a date range/); // the version is known when it is connected
+	await page.run(`(() => { deep('button').find((one) => /^Refresh$/.test(one.innerText.trim())).click(); return 1; })()`);
+	await page.shows(/Top Models\s+mock-1[^]*Top Tools\s+read\s+1\s+calls/);
+	await picture('usage');
+});
+
 test('the page is public, but leads nowhere else', async () => {
 	const get = (target, init) => fetch(gw.url + target, init);
 	equal((await get('/')).headers.get('content-type'), 'text/html; charset=utf-8');

@@ -179,10 +179,10 @@ static void agents_files_set(oc_method_call *call, const cJSON *params)
 	const char *name;
 	cJSON *file;
 	oc_auto_json cJSON *agent = file_of(call, params, &name, &file);
-	oc_str content = oc_json_ostr(params, "content");
 	oc_err err = {0};
-	if (agent == NULL)
+	if (agent == NULL) /* answered: the parameters are gone too */
 		return;
+	oc_str content = oc_json_ostr(params, "content");
 	oc_auto_free char *path = oc_strdup(oc_json_str(file, "path", ""));
 	cJSON_Delete(file);
 	if (oc_path_write(path, content.p, content.n, 0600, &err) != OC_OK) {

@@ -545,8 +545,8 @@ static bool add_log(void *arg, const oc_message_fact *fact)
 
 static void logs(oc_method_call *call, const cJSON *params)
 {
-	oc_auto_json cJSON *session = session_of(call, params, "logs", NULL);
 	int64_t limit = oc_json_i64(params, "limit", USUAL_LOGS);
+	oc_auto_json cJSON *session = session_of(call, params, "logs", NULL); /* when it answers, the parameters are gone */
 	oc_fact_filter filter = {.texts = true, .limit = limit < MOST_LOGS ? limit : MOST_LOGS};
 	oc_err err = {0};
 	if (session == NULL)

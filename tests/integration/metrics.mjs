@@ -130,8 +130,9 @@ test('the figures count what happened', async () => {
 });
 
 test('the manual has every bounded queue with its bound, and nothing else', async () => {
+	const from = process.env.OC_STATIC_MODULES ? 'static' : 'bundled';
 	const table = [...fs.readFileSync(path.join(process.env.OC_TOP_SRCDIR, 'contrib/man/openclaw.1'), 'utf8').matchAll(/^\.It Li (\w+) No (?:of (\w+) )?\( ([\d,]+) \)$/gm)]
-		.map(([, queue, module, bound]) => [module ? `module="${module}",from="bundled",queue="${queue}"` : `queue="${queue}"`, Number(bound.replaceAll(',', '')), module]);
+		.map(([, queue, module, bound]) => [module ? `module="${module}",from="${from}",queue="${queue}"` : `queue="${queue}"`, Number(bound.replaceAll(',', '')), module]);
 	for (const [family, own] of [['openclaw_queue_', false], ['openclaw_module_queue_', true]])
 		for (const what of ['depth', 'capacity', ...(own ? [] : ['depth_all', 'refused_total'])]) {
 			const rows = table.filter((row) => Boolean(row[2]) === own);

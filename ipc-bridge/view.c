@@ -106,17 +106,14 @@ bool oc_plugin_owns(const oc_plugin *plugin, const char *path)
 
 oc_status oc_plugin_may_call(oc_plugin *plugin, const char *method, oc_err *err)
 {
-	const cJSON *row, *granted;
+	const cJSON *row;
 	cJSON_ArrayForEach(row, oc_json_get(plugin->snapshot, "gatewayMethods"))
 	{
 		if (strcmp(oc_json_str(row, "method", ""), method) == 0)
 			return OC_OK;
 	}
-	cJSON_ArrayForEach(granted, oc_json_get(entry_of(plugin), "gatewayMethods"))
-	{
-		if (cJSON_IsString(granted) && (strcmp(granted->valuestring, method) == 0 || strcmp(granted->valuestring, "*") == 0))
-			return OC_OK;
-	}
+	if (oc_json_names(oc_json_get(entry_of(plugin), "gatewayMethods"), method))
+		return OC_OK;
 	oc_plugin_lacks(plugin, "method", method);
 	return oc_fail(err, OC_E_DENIED, "add its name to plugins.entries.<id>.gatewayMethods to let it (\"*\": all of them)",
 		       "the plugin %s may not call the gateway's method %s", plugin->id, method);

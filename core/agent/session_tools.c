@@ -131,11 +131,7 @@ static const char *kind_of(const cJSON *row)
 
 static bool wanted_kind(const cJSON *kinds, const char *kind)
 {
-	const cJSON *one;
-	if (cJSON_GetArraySize(kinds) == 0)
-		return true;
-	cJSON_ArrayForEach(one, kinds) if (cJSON_IsString(one) && strcmp(one->valuestring, kind) == 0) return true;
-	return false;
+	return cJSON_GetArraySize(kinds) == 0 || oc_json_has_str(kinds, kind);
 }
 
 /* The messages of a session as others may read them: words, no pictures, no thoughts, no secrets of the transport. */

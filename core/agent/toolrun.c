@@ -362,10 +362,7 @@ static void on_done(void *arg, oc_status status, oc_str result)
 
 static bool needs(const oc_tool_info *tool, const char *capability)
 {
-	const cJSON *one;
-	cJSON_ArrayForEach(one, oc_json_get(tool->spec, "capabilities")) if (cJSON_IsString(one) &&
-									     strcmp(one->valuestring, capability) == 0) return true;
-	return false;
+	return oc_json_has_str(oc_json_get(tool->spec, "capabilities"), capability);
 }
 
 /* Skills outside the workspace may be read, and programs get the variables of skills. */

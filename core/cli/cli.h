@@ -63,6 +63,10 @@ int oc_cli_main(int argc, char **argv);
 /* The top commands, ending with NULL (for completion and the man page). */
 const oc_command *const *oc_cli_commands(void);
 
+/* Whether somebody agrees: --yes, else the answer on the terminal to the question. Without a terminal: no, and `refused` and --yes
+ * are named on stderr. The command must have the option yes. */
+bool oc_cli_agreed(const oc_args *args, const char *refused, const char *question_format, ...) __attribute__((format(printf, 3, 4)));
+
 /* ---- Output ---- */
 
 /* "openclaw: text" and, on a second line, the remedy; on stderr. Returns OC_EXIT_FAILED. */

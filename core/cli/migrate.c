@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/base/mem.h"
 #include "core/base/path.h"
@@ -96,13 +95,11 @@ static char *find_source(const oc_args *args, const char *to, oc_err *err)
 
 static oc_config *source_config(const char *from)
 {
-	static const char *const names[] = {"openclaw.json", "clawdbot.json", "moltbot.json"};
+	const char *name = oc_migrate_config_name(from);
+	oc_auto_free char *path = name != NULL ? oc_path_join(from, name) : NULL;
 	oc_config *config = NULL;
-	for (size_t i = 0; config == NULL && i < sizeof names / sizeof *names; i++) {
-		oc_auto_free char *path = oc_path_join(from, names[i]);
-		if (path != NULL && oc_path_exists(path))
-			(void)oc_config_load(path, &config, NULL);
-	}
+	if (path != NULL)
+		(void)oc_config_load(path, &config, NULL);
 	return config;
 }
 
@@ -193,20 +190,6 @@ static bool changes_something(const oc_migration *m)
 	return false;
 }
 
-static bool agreed(const oc_args *args)
-{
-	char answer[16] = "";
-	if (oc_arg_flag(args, "yes"))
-		return true;
-	if (!isatty(0)) {
-		fprintf(stderr, "openclaw: nothing was changed\n  -> say --yes to carry this out\n");
-		return false;
-	}
-	printf("The source is not changed. Go on? [y/N] ");
-	fflush(stdout);
-	return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 /* ---- Doing it ---- */
 
 static int print_json(oc_migration *m)
@@ -249,7 +232,7 @@ static int carry_out(oc_migration *m, const oc_args *args, const char *database)
 		(void)oc_fail(&err, OC_E_BUSY, "openclaw gateway stop, then openclaw migrate again", "a gateway is running on %s", m->to);
 		return oc_cli_fail(&err);
 	}
-	if (!agreed(args))
+	if (!oc_cli_agreed(args, "nothing was changed", "The source is not changed. Go on?"))
 		return OC_EXIT_FAILED;
 	if (oc_path_mkdirs(m->to, 0700, &err) != OC_OK || open_store(m, database, true, &err) != OC_OK)
 		return oc_cli_fail(&err);

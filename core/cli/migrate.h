@@ -24,6 +24,11 @@ cJSON *oc_migration_note(oc_migration *m, const char *part, const char *name, co
 	__attribute__((format(printf, 5, 6)));
 void oc_migration_fail(oc_migration *m, const char *part, const char *name, const oc_err *err);
 
+/* What its configuration is called there, by release; NULL: there is none. */
+const char *oc_migrate_config_name(const char *from);
+/* Calls each(m, name) for what a folder of the source holds, in order of names; what begins with a dot is left out. */
+void oc_migrate_each(oc_migration *m, const char *folder, void (*each)(oc_migration *m, const char *name));
+
 void oc_migrate_files(oc_migration *m);	   /* configuration, .env, logins, workspace, skills, plugins */
 void oc_migrate_senders(oc_migration *m);  /* allow-lists */
 void oc_migrate_jobs(oc_migration *m);	   /* by the clock */

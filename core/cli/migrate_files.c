@@ -146,19 +146,26 @@ static void note_problems(oc_migration *m)
 		oc_migration_note(m, "setting", "", "skip", "and %zu more: openclaw doctor names them all", n - PROBLEMS_SHOWN);
 }
 
-static void take_config(oc_migration *m)
+const char *oc_migrate_config_name(const char *from)
 {
 	static const char *const names[] = {"openclaw.json", "clawdbot.json", "moltbot.json"};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		oc_auto_free char *path = oc_path_join(m->from, names[i]);
-		if (path == NULL || !oc_path_exists(path))
-			continue;
-		take(m, "configuration", names[i], "openclaw.json");
-		if (!m->in_place && m->config != NULL && oc_json_get(oc_config_source(m->config), "$include") != NULL)
-			oc_migration_note(m, "configuration", "$include", "skip", "the files it includes are not copied");
-		note_problems(m);
-		return;
+		oc_auto_free char *path = oc_path_join(from, names[i]);
+		if (path != NULL && oc_path_exists(path))
+			return names[i];
 	}
+	return NULL;
+}
+
+static void take_config(oc_migration *m)
+{
+	const char *name = oc_migrate_config_name(m->from);
+	if (name == NULL)
+		return;
+	take(m, "configuration", name, "openclaw.json");
+	if (!m->in_place && m->config != NULL && oc_json_get(oc_config_source(m->config), "$include") != NULL)
+		oc_migration_note(m, "configuration", "$include", "skip", "the files it includes are not copied");
+	note_problems(m);
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -166,8 +173,7 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* Calls each(m, name) for what a folder of the source holds, in order of names. */
-static void each_in(oc_migration *m, const char *folder, void (*each)(oc_migration *m, const char *name))
+void oc_migrate_each(oc_migration *m, const char *folder, void (*each)(oc_migration *m, const char *name))
 {
 	oc_auto_free char *path = oc_path_join(m->from, folder);
 	struct dirent **list = NULL;
@@ -206,9 +212,9 @@ void oc_migrate_files(oc_migration *m)
 {
 	take_config(m);
 	take(m, "configuration", ".env", ".env");
-	each_in(m, "agents", take_logins);
+	oc_migrate_each(m, "agents", take_logins);
 	take(m, "devices", "devices/paired.json", "devices/paired.json");
-	each_in(m, "", take_workspace);
+	oc_migrate_each(m, "", take_workspace);
 	take(m, "skills", "skills", "skills");
 	take(m, "plugins", "extensions", "extensions");
 	note_database(m);
@@ -282,5 +288,5 @@ static void take_senders(oc_migration *m, const char *file)
 
 void oc_migrate_senders(oc_migration *m)
 {
-	each_in(m, "credentials", take_senders);
+	oc_migrate_each(m, "credentials", take_senders);
 }

@@ -4,8 +4,6 @@
  * What was taken over of a session is kept beside it (kv "migrate"), so that a second run adds what is new in the source and
  * leaves alone what went on here.  Rows go in by pieces, each with its note of how far it came: a run that was cut goes on there.
  */
-#include <dirent.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/agent/import.h"
@@ -279,23 +277,16 @@ static void one_agent(oc_migration *m, const char *agent, const char *dir)
 	cJSON_ArrayForEach(entry, index) if (cJSON_IsObject(entry)) one_session(m, agent, dir, entry);
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b)
+static void agent_folder(oc_migration *m, const char *name)
 {
-	return strcmp((*a)->d_name, (*b)->d_name);
+	char agent[65];
+	oc_auto_free char *dir = oc_asprintf("%s/agents/%s/sessions", m->from, name);
+	oc_agent_id_normalize(oc_str_of(name), agent);
+	if (dir != NULL)
+		one_agent(m, agent, dir);
 }
 
 void oc_migrate_sessions(oc_migration *m)
 {
-	oc_auto_free char *agents = oc_asprintf("%s/agents", m->from);
-	struct dirent **list = NULL;
-	int n = agents != NULL ? scandir(agents, &list, NULL, by_name) : 0;
-	for (int i = 0; i < n; i++) {
-		char agent[65];
-		oc_auto_free char *dir = oc_asprintf("%s/%s/sessions", agents, list[i]->d_name);
-		oc_agent_id_normalize(oc_str_of(list[i]->d_name), agent);
-		if (dir != NULL && list[i]->d_name[0] != '.')
-			one_agent(m, agent, dir);
-		free(list[i]);
-	}
-	free(list);
+	oc_migrate_each(m, "agents", agent_folder);
 }

@@ -1,4 +1,5 @@
 /* What commands print: errors with remedies, JSON, colour, tables. */
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,6 +53,24 @@ int oc_cli_fail(const oc_err *err)
 	if (err->remedy[0] != 0)
 		fprintf(stderr, "  -> %s\n", err->remedy);
 	return OC_EXIT_FAILED;
+}
+
+bool oc_cli_agreed(const oc_args *args, const char *refused, const char *format, ...)
+{
+	char answer[16] = "";
+	va_list list;
+	if (oc_arg_flag(args, "yes"))
+		return true;
+	if (!isatty(0)) {
+		fprintf(stderr, "openclaw: %s\n  -> say --yes\n", refused);
+		return false;
+	}
+	va_start(list, format);
+	vprintf(format, list);
+	va_end(list);
+	fputs(" [y/N] ", stdout);
+	fflush(stdout);
+	return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
 int oc_cli_print_json(cJSON *tree)

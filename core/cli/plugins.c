@@ -250,7 +250,7 @@ static int set_enabled(const oc_args *args, bool enabled)
 	oc_status status = oc_plugins_info(id, &info, &err);
 	if (status == OC_OK)
 		status = oc_config_load(NULL, &config, &err);
-	if (status == OC_OK && enabled && oc_plugins_lists(oc_config_get(config, "plugins.deny"), id))
+	if (status == OC_OK && enabled && oc_json_has_str(oc_config_get(config, "plugins.deny"), id))
 		status = oc_fail(&err, OC_E_DENIED, "take it out of plugins.deny first", "%s is in plugins.deny", id);
 	if (status == OC_OK && enabled)
 		status = oc_plugin_forgive(id, &err);

@@ -17,8 +17,7 @@ oc_status oc_plugins_wait(const char *id, oc_err *err);
 /* What makes a plugin run: its entry, the list of those allowed where there is one, the slot that its kind fills (else it would
  * stay out). */
 void oc_plugins_enable(oc_config_edits *e, const oc_config *config, const char *id, const cJSON *kind);
-/* Lists of names: whether one is in it, a copy with it, a copy without it. */
-bool oc_plugins_lists(const cJSON *list, const char *text);
+/* Lists of names: a copy with it, a copy without it. */
 cJSON *oc_plugins_with(const cJSON *list, const char *text);
 cJSON *oc_plugins_without(const cJSON *list, const char *text);
 /* The path of plugins.<map>.<id>[.<member>] in the configuration, whatever the id's letters; oc_free it. */

@@ -5,17 +5,10 @@
 #include "core/cli/plugins.h"
 #include "core/data/jpath.h"
 
-bool oc_plugins_lists(const cJSON *list, const char *text)
-{
-	const cJSON *item;
-	cJSON_ArrayForEach(item, list) if (cJSON_IsString(item) && strcmp(item->valuestring, text) == 0) return true;
-	return false;
-}
-
 cJSON *oc_plugins_with(const cJSON *list, const char *text)
 {
 	cJSON *copy = cJSON_IsArray(list) ? cJSON_Duplicate(list, true) : cJSON_CreateArray();
-	if (!oc_plugins_lists(copy, text))
+	if (!oc_json_has_str(copy, text))
 		(void)cJSON_AddItemToArray(copy, cJSON_CreateString(text));
 	return copy;
 }
@@ -45,14 +38,14 @@ char *oc_plugins_path(const char *map, const char *id, const char *member)
 /* kind of a manifest: one name, or a list of them. */
 static bool is_kind(const cJSON *kind, const char *name)
 {
-	return (cJSON_IsString(kind) && strcmp(kind->valuestring, name) == 0) || oc_plugins_lists(kind, name);
+	return (cJSON_IsString(kind) && strcmp(kind->valuestring, name) == 0) || oc_json_has_str(kind, name);
 }
 
 void oc_plugins_enable(oc_config_edits *e, const oc_config *config, const char *id, const cJSON *kind)
 {
 	const cJSON *allow = oc_config_get(config, "plugins.allow");
 	oc_config_edits_set(e, oc_plugins_path("entries", id, "enabled"), cJSON_CreateTrue());
-	if (cJSON_GetArraySize(allow) > 0 && !oc_plugins_lists(allow, id))
+	if (cJSON_GetArraySize(allow) > 0 && !oc_json_has_str(allow, id))
 		oc_config_edits_set(e, oc_strdup("plugins.allow"), oc_plugins_with(allow, id));
 	if (is_kind(kind, "memory"))
 		oc_config_edits_set(e, oc_strdup("plugins.slots.memory"), cJSON_CreateString(id));

@@ -236,11 +236,11 @@ static oc_status forget(const oc_config *config, const char *id, const cJSON *re
 	oc_config_edits e = {0};
 	oc_config_edits_remove(&e, oc_plugins_path("entries", id, ""));
 	oc_config_edits_remove(&e, oc_plugins_path("installs", id, ""));
-	if (oc_plugins_lists(allow, id))
+	if (oc_json_has_str(allow, id))
 		oc_config_edits_set(&e, oc_strdup("plugins.allow"), oc_plugins_without(allow, id));
-	if (oc_plugins_lists(deny, id))
+	if (oc_json_has_str(deny, id))
 		oc_config_edits_set(&e, oc_strdup("plugins.deny"), oc_plugins_without(deny, id));
-	if (oc_plugins_lists(paths, folder))
+	if (oc_json_has_str(paths, folder))
 		oc_config_edits_set(&e, oc_strdup("plugins.load.paths"), oc_plugins_without(paths, folder));
 	if (strcmp(oc_config_str(config, "plugins.slots.memory", ""), id) == 0)
 		oc_config_edits_remove(&e, oc_strdup("plugins.slots.memory"));

@@ -1,7 +1,6 @@
 /* openclaw sessions: what conversations there are, what was said in them, and ending them. */
 #include <string.h>
 
-#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/mem.h"
@@ -278,26 +277,11 @@ static int run_search(const oc_args *args)
 
 /* ---- reset and delete ---- */
 
-/* What cannot be taken back is asked for, or said with --yes. */
-static bool agreed(const oc_args *args, const char *name)
-{
-	char answer[16] = "";
-	if (oc_arg_flag(args, "yes"))
-		return true;
-	if (!isatty(0)) {
-		fprintf(stderr, "openclaw: deleting cannot be taken back\n  -> say --yes\n");
-		return false;
-	}
-	printf("Delete %s and everything that was said in it? [y/N] ", name);
-	fflush(stdout);
-	return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 static int run_change(const oc_args *args, bool delete)
 {
 	oc_err err = {0};
 	oc_session_source *source = NULL;
-	if (delete && !agreed(args, args->pos[0]))
+	if (delete && !oc_cli_agreed(args, "deleting cannot be taken back", "Delete %s and everything that was said in it?", args->pos[0]))
 		return OC_EXIT_FAILED;
 	oc_status status = oc_session_source_open(true, &source, &err);
 	if (status == OC_OK)

@@ -297,6 +297,18 @@ static bool equal(const cJSON *a, const cJSON *b, unsigned depth)
 	}
 }
 
+bool oc_json_has_str(const cJSON *array, const char *text)
+{
+	const cJSON *one;
+	cJSON_ArrayForEach(one, array) if (cJSON_IsString(one) && strcmp(one->valuestring, text) == 0) return true;
+	return false;
+}
+
+bool oc_json_names(const cJSON *array, const char *name)
+{
+	return oc_json_has_str(array, "*") || oc_json_has_str(array, name);
+}
+
 bool oc_json_equal(const cJSON *a, const cJSON *b)
 {
 	return equal(a, b, 0);

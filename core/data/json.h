@@ -47,6 +47,10 @@ bool oc_json_set(cJSON *obj, const char *name, cJSON *value);
 bool oc_json_set_str(cJSON *obj, const char *name, const char *value);
 bool oc_json_set_i64(cJSON *obj, const char *name, int64_t value);
 bool oc_json_set_bool(cJSON *obj, const char *name, bool value);
+/* Whether an array has that text; false when it is none. */
+bool oc_json_has_str(const cJSON *array, const char *text);
+/* The same of a list in which "*" stands for every name. */
+bool oc_json_names(const cJSON *array, const char *name);
 /* Deep equality; order of members does not matter. */
 bool oc_json_equal(const cJSON *a, const cJSON *b);
 

@@ -25,16 +25,6 @@ static int place_of(const oc_config *config, const char *id)
 	return -1;
 }
 
-/* The file as it is; NULL: answered. */
-static oc_config *load(oc_method_call *call)
-{
-	oc_config *config = NULL;
-	oc_err err = {0};
-	if (oc_config_load(NULL, &config, &err) != OC_OK)
-		oc_method_fail(call, &err);
-	return config;
-}
-
 static cJSON *named(const char *name, const char *value)
 {
 	cJSON *o = cJSON_CreateObject();
@@ -86,7 +76,7 @@ static void agents_create(oc_method_call *call, const cJSON *params)
 	oc_config_edits edits = {0};
 	oc_err err = {0};
 	oc_agent_id_normalize(oc_str_trim(oc_json_ostr(params, "name")), id);
-	oc_config *config = load(call);
+	oc_config *config = oc_method_config(call);
 	if (config == NULL)
 		return;
 	int n = cJSON_GetArraySize(oc_json_path(oc_config_source(config), "agents.list")), at = place_of(config, id);
@@ -140,7 +130,7 @@ static void agents_update(oc_method_call *call, const cJSON *params)
 	} members[] = {{"name", "name"}, {"name", "identity.name"}, {"model", "model"}, {"emoji", "identity.emoji"}, {"avatar", "identity.avatar"}};
 	oc_config_edits edits = {0};
 	char id[65];
-	oc_config *config = load(call);
+	oc_config *config = oc_method_config(call);
 	int at = config != NULL ? known_agent(call, config, params, id) : -1;
 	oc_config_unref(config);
 	if (at < 0)
@@ -192,7 +182,7 @@ static void agents_delete(oc_method_call *call, const cJSON *params)
 {
 	oc_config_edits edits = {0};
 	char id[65];
-	oc_config *config = load(call);
+	oc_config *config = oc_method_config(call);
 	if (config == NULL)
 		return;
 	oc_agent_id_normalize(oc_json_ostr(params, "agentId"), id);

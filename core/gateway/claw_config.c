@@ -33,16 +33,6 @@ static void hash_of(const char *path, char hex[65])
 	oc_free(text);
 }
 
-/* The file as it is now, which may be newer than what the gateway goes by; NULL: answered. */
-static oc_config *load(oc_method_call *call)
-{
-	oc_config *config = NULL;
-	oc_err err = {0};
-	if (oc_config_load(NULL, &config, &err) != OC_OK)
-		oc_method_fail(call, &err);
-	return config;
-}
-
 static cJSON *redacted(const cJSON *tree)
 {
 	cJSON *copy = tree != NULL ? cJSON_Duplicate(tree, true) : cJSON_CreateObject();
@@ -68,7 +58,7 @@ static void add_problems(const oc_config *config, cJSON *result)
 
 static void config_get(oc_method_call *call, const cJSON *params)
 {
-	oc_config *config = load(call);
+	oc_config *config = oc_method_config(call);
 	char hash[65];
 	(void)params;
 	if (config == NULL)
@@ -175,7 +165,7 @@ static void compare(oc_config_edits *edits, const char *path, const cJSON *befor
 /* Checks the hash, compares, writes, takes it up, answers. */
 static void write_config(oc_method_call *call, const cJSON *params, bool patch)
 {
-	oc_config *config = load(call);
+	oc_config *config = oc_method_config(call);
 	oc_auto_json cJSON *now = NULL;
 	oc_config_edits edits = {0};
 	oc_err err = {0};
@@ -204,7 +194,7 @@ static void write_config(oc_method_call *call, const cJSON *params, bool patch)
 		return;
 	}
 	oc_gateway_reload(oc_method_gateway(call), false);
-	config = load(call);
+	config = oc_method_config(call);
 	if (config == NULL)
 		return;
 	cJSON *result = cJSON_CreateObject();

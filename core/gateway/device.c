@@ -165,17 +165,10 @@ void oc_devices_free(oc_devices *d)
 
 /* ---- Lists of names ---- */
 
-static bool has(const cJSON *list, const char *name)
-{
-	const cJSON *one;
-	cJSON_ArrayForEach(one, list) if (cJSON_IsString(one) && strcmp(one->valuestring, name) == 0) return true;
-	return false;
-}
-
 static void add_all(cJSON *list, const cJSON *more)
 {
 	const cJSON *one;
-	cJSON_ArrayForEach(one, more) if (cJSON_IsString(one) && !has(list, one->valuestring))
+	cJSON_ArrayForEach(one, more) if (cJSON_IsString(one) && !oc_json_has_str(list, one->valuestring))
 		(void)cJSON_AddItemToArray(list, cJSON_CreateString(one->valuestring));
 }
 
@@ -212,7 +205,7 @@ static bool within(const cJSON *granted, const cJSON *asked)
 	{
 		const char *name = cJSON_IsString(one) ? one->valuestring : "";
 		bool read = strcmp(name, "operator.read") == 0;
-		if (!has(granted, name) && !has(granted, "operator.admin") && !(read && has(granted, "operator.write")))
+		if (!oc_json_has_str(granted, name) && !oc_json_has_str(granted, "operator.admin") && !(read && oc_json_has_str(granted, "operator.write")))
 			return false;
 	}
 	return true;

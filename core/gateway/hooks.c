@@ -137,21 +137,10 @@ bool oc_gateway_hook_head(oc_gateway *gw, oc_http_req *req)
 
 /* ---- What may be asked for ---- */
 
-static bool listed(const cJSON *list, const char *text)
-{
-	const cJSON *item;
-	cJSON_ArrayForEach(item, list)
-	{
-		if (cJSON_IsString(item) && (strcmp(item->valuestring, "*") == 0 || strcmp(item->valuestring, text) == 0))
-			return true;
-	}
-	return false;
-}
-
 static bool agent_allowed(const oc_config *config, const char *agent)
 {
 	const cJSON *list = oc_config_get(config, "hooks.allowedAgentIds");
-	return agent[0] == 0 || !cJSON_IsArray(list) || listed(list, agent);
+	return agent[0] == 0 || !cJSON_IsArray(list) || oc_json_names(list, agent);
 }
 
 static bool prefix_allowed(const oc_config *config, const char *session)
@@ -274,7 +263,7 @@ static const cJSON *mapping_for(const oc_config *config, oc_str name, const cJSO
 		if (matches(mapping, name, payload))
 			return mapping;
 	}
-	if (!listed(oc_config_get(config, "hooks.presets"), "gmail"))
+	if (!oc_json_names(oc_config_get(config, "hooks.presets"), "gmail"))
 		return NULL;
 	*ret_own = cJSON_Parse(gmail_preset);
 	if (oc_config_bool(config, "hooks.gmail.allowUnsafeExternalContent", false))

@@ -174,6 +174,15 @@ void oc_method_reply(oc_method_call *call, cJSON *result)
 	oc_free(text);
 }
 
+oc_config *oc_method_config(oc_method_call *call)
+{
+	oc_config *config = NULL;
+	oc_err err = {0};
+	if (oc_config_load(NULL, &config, &err) != OC_OK)
+		oc_method_fail(call, &err);
+	return config;
+}
+
 void oc_method_fail(oc_method_call *call, const oc_err *err)
 {
 	finish(call, err->code != OC_OK ? err->code : OC_E_INTERNAL, OC_STR_NONE, err);

@@ -13,6 +13,7 @@
 #include "core/base/err.h"
 #include "core/base/str.h"
 #include "core/base/trace.h"
+#include "core/config/config.h"
 #include "core/data/json.h"
 
 typedef struct oc_gateway oc_gateway;
@@ -80,6 +81,8 @@ void oc_client_gone(oc_client *client);
 
 oc_gateway *oc_method_gateway(const oc_method_call *call);
 oc_client *oc_method_client(const oc_method_call *call);
+/* The configuration's file as it is now, which may be newer than what the gateway goes by; the caller's. NULL: the call is answered. */
+oc_config *oc_method_config(oc_method_call *call);
 /* Exactly one of these. reply takes the tree (NULL: answered as out of memory); reply_text copies a JSON text. */
 void oc_method_reply(oc_method_call *call, cJSON *result);
 void oc_method_reply_text(oc_method_call *call, oc_str json);

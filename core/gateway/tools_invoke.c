@@ -53,26 +53,15 @@ static void not_available(oc_gateway *gw, oc_http_req *req, const char *tool)
 	fail(gw, req, 404, "not_found", message != NULL ? message : "Tool not available");
 }
 
-static bool listed(const cJSON *list, const char *tool)
-{
-	const cJSON *item;
-	cJSON_ArrayForEach(item, list)
-	{
-		if (cJSON_IsString(item) && (strcmp(item->valuestring, "*") == 0 || strcmp(item->valuestring, tool) == 0))
-			return true;
-	}
-	return false;
-}
-
 static bool denied(const oc_config *config, const char *tool)
 {
 	static const char *const names[] = {"sessions_spawn", "sessions_send", "cron",	"gateway", "whatsapp_login", "exec",
 					    "process",	      "read",	       "write", "edit",	   "apply_patch",    NULL};
-	if (listed(oc_config_get(config, "gateway.tools.deny"), tool))
+	if (oc_json_names(oc_config_get(config, "gateway.tools.deny"), tool))
 		return true;
 	for (const char *const *n = names; *n != NULL; n++)
 		if (strcmp(*n, tool) == 0)
-			return !listed(oc_config_get(config, "gateway.tools.allow"), tool);
+			return !oc_json_names(oc_config_get(config, "gateway.tools.allow"), tool);
 	return false;
 }
 

@@ -202,7 +202,7 @@ mkdir -p "$build/static"
 cd "$build/static" || exit 1
 if counted_step 300 "static: configure" "$src/configure" -q "${gcc[@]}" --enable-static-modules &&
 	counted_step 1200 "static: build" make -j"$jobs"; then
-	quietly 600 "static: check" make -k -j"$check_jobs" check-integration
+	quietly 600 "static: check" make -k -j"$check_jobs" check-bundled
 	count "$build/static" $?
 fi
 

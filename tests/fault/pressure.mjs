@@ -105,20 +105,32 @@ test('a disk that refuses: nothing is confirmed to Telegram that is not stored, 
 test('a full queue of the store: Telegram keeps its messages, a client is told to come back, and what was accepted is done', async () => {
 	const before = said, more = answers().length - said;
 	const gw = await new Gateway({ program, env: { OPENCLAW_FAULT: 'store-commit:1+:slow', OPENCLAW_FAULT_QUEUE: '12' } }).start();
-	const asked = Array.from({ length: 60 }, (_, i) => gw.rpcRaw('session.message', { session: `rpc-${i}`, text: `/echo number ${i}.` }));
+	const ask = (i) => gw.rpcRaw('session.message', { session: `rpc-${i}`, text: `/echo number ${i}.` });
+	const sessions = async () => (await gw.rpc('session.list', { limit: 200 })).sessions.filter((s) => /rpc-/.test(s.key)).length;
+	const asked = Array.from({ length: 60 }, (_, i) => ask(i));
 	say(60);
-	const answered = await Promise.all(asked);
-	const refused = answered.filter((a) => a.error);
-	ok(refused.length >= 10 && refused.length < 60, `${refused.length} of 60 were refused`);
-	for (const { error } of refused) {
-		equal(error.code, -32006, JSON.stringify(error));
-		match(error.message, /changes wait to be written/);
-		match(error.data.remedy, /try again/);
-	}
-	answered.forEach((a, i) => a.error || equal([a.result.status, a.result.text], ['ok', `number ${i}.`]));
+	// How many are refused is the machine's affair: with Telegram's messages first it can be all.
+	const refused = [];
+	const see = (a, i) => {
+		if (!a.error)
+			return equal([a.result.status, a.result.text], ['ok', `number ${i}.`]);
+		equal(a.error.code, -32006, JSON.stringify(a.error));
+		match(a.error.message, /changes wait to be written/);
+		match(a.error.data.remedy, /try again/);
+		refused.push(i);
+	};
+	(await Promise.all(asked)).forEach(see);
+	console.log(`# ${refused.length} of 60 were refused`);
+	ok(refused.length >= 10, `${refused.length} of 60 were refused`);
 	await until('all answers', () => answers().length === said + more, 60000);
 	equal(answers().filter((n) => n >= before).sort((a, b) => a - b), Array.from({ length: 60 }, (_, i) => before + i), 'each once');
-	equal((await gw.rpc('session.list', { limit: 200 })).sessions.filter((s) => /rpc-/.test(s.key)).length, 60 - refused.length, 'what was refused left nothing');
+	equal(await sessions(), 60 - refused.length, 'what was refused left nothing');
+	await until('those told to come back to have come back', async () => {
+		for (const i of refused.splice(0))
+			see(await ask(i), i);
+		return refused.length === 0;
+	}, 60000);
+	equal(await sessions(), 60);
 	await gw.stop();
 	const check = JSON.parse(cli(['store', 'check', '--json'], { timeout: 30000 }).out);
 	equal(check.problems, []);

@@ -243,7 +243,7 @@ test('killed while it makes its store', async () => {
 		equal(victim.exit.signal, 'SIGKILL', victim.log);
 		kills++;
 		const again = new Victim();
-		await until('the next one to be ready', () => /ready in/.test(again.log) || again.exit, 10000);
+		await until('the next one to be ready', () => /ready in/.test(again.log) || again.exit);
 		ok(!again.exit, again.log);
 		again.kill('SIGTERM');
 		ok(await again.ends(10000));

@@ -72,7 +72,7 @@ test('one that may ask no more for now makes room for the next at once, and rest
 	const began = Date.now();
 	const r = await turn('hello');
 	equal(r.text, 'by key-two', JSON.stringify(r));
-	ok(Date.now() - began < 2000);
+	ok(Date.now() - began < 30000, 'not after the rest of 40 s');
 	asked.length = 0;
 	equal((await turn('again')).text, 'by key-two');
 	equal(asked.map((a) => a.key), ['key-two'], 'it is not asked while it rests');

@@ -198,7 +198,7 @@ test('responses: what is wrong is said with its place', async () => {
 		if (failed.filter((t) => t.endsWith('delta')).length === 2)
 			break;
 	}
-	await until('the run to end', async () => (await gw.rpc('agent.status', {})).runs.length === 0, 5000);
+	await until('the run to end', async () => (await gw.rpc('agent.status', {})).runs.length === 0);
 	const none = await client.responses.create({ model: 'openclaw', input: call, tools: [weather], tool_choice: 'none' });
 	equal(none.output.map((o) => o.type), ['message']);
 });
@@ -217,7 +217,7 @@ test('closing the connection cancels the turn', async () => {
 		break;
 	}
 	stream.controller.abort();
-	await until('the run to end', async () => (await gw.rpc('agent.status', {})).runs.length === 0, 5000);
+	await until('the run to end', async () => (await gw.rpc('agent.status', {})).runs.length === 0);
 });
 
 test('fifty at once', async () => {

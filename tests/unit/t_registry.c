@@ -731,26 +731,6 @@ static void the_error_hook_hears_of_it(void **state)
 	assert_non_null(strstr(f->reason, "bad: oc_module_v1 returned nothing"));
 }
 
-static void loading_is_quick(void **state)
-{
-	fixture *f = *state;
-	uint64_t began, took;
-
-	put("good_tool", f->bundled, "good_tool.so");
-	put("good_kinds", f->bundled, "good_kinds.so");
-	began = oc_now_ns();
-	open_registry(f);
-	took = oc_now_ns() - began;
-	print_message("# scan of 2 modules: %llu us\n", (unsigned long long)(took / 1000));
-	began = oc_now_ns();
-	start(f);
-	took = oc_now_ns() - began;
-	print_message("# load and start of 2 modules: %llu us\n", (unsigned long long)(took / 1000));
-	assert_int_equal(f->done, 20);
-	assert_true(took < 500u * 1000000u);
-	stop(f);
-}
-
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -775,7 +755,6 @@ int main(void)
 		T(a_file_enabled_while_the_gateway_runs),
 		T(failures_are_told),
 		T(the_error_hook_hears_of_it),
-		T(loading_is_quick),
 	};
 
 	return cmocka_run_group_tests_name("registry", tests, NULL, NULL);

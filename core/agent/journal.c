@@ -198,6 +198,29 @@ static void went_well(journal *j)
 	soon(j, 0); /* the same session again, until nothing is left to do for it */
 }
 
+static void noted_now(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
+{
+	journal *j = arg;
+	(void)b;
+	if (status == OC_OK)
+		went_well(j);
+	else
+		went_wrong(j, err);
+}
+
+/* The errand is over when its note is in the store: the next one begins by reading it. */
+static void commit_note(journal *j, oc_batch *b)
+{
+	oc_err err = {0};
+	j->busy = true;
+	if (b == NULL)
+		(void)oc_fail(&err, OC_E_NOMEM, NULL, "no memory for a session's journal");
+	else
+		oc_batch_lazy(b);
+	if (b == NULL || oc_batch_commit(b, noted_now, j, &err) != OC_OK)
+		went_wrong(j, &err);
+}
+
 /* ---- Removing ---- */
 
 static void remove_next(journal *j);
@@ -222,8 +245,7 @@ static void remove_next(journal *j)
 	oc_call_options options = {.deadline_ms = WAIT_MS, .owner = j->agent->owner, .on_done = removed, .arg = j};
 	oc_err err = {0};
 	if (name == NULL) {
-		commit_lazily(j->made_ms != 0 ? note_copied(j) : note(j->agent, j->session, NULL));
-		went_well(j);
+		commit_note(j, j->made_ms != 0 ? note_copied(j) : note(j->agent, j->session, NULL));
 		return;
 	}
 	oc_status status = guest == NULL ? OC_E_UNAVAILABLE : oc_storage_remove(guest, oc_str_of(name->valuestring), &options, NULL);
@@ -302,22 +324,11 @@ static void copied_now(void *arg, oc_status status, oc_str result)
 	journal *j = arg;
 	oc_err err = {0};
 	if (status == OC_OK) {
-		commit_lazily(note_copied(j));
-		went_well(j);
+		commit_note(j, note_copied(j));
 		return;
 	}
 	oc_call_error(status, result, &err, NULL);
 	went_wrong(j, &err);
-}
-
-static void noted_before(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
-{
-	journal *j = arg;
-	(void)b;
-	if (status == OC_OK)
-		went_well(j);
-	else
-		went_wrong(j, err);
 }
 
 static void add_line(oc_sbuf *b, cJSON *line)
@@ -371,13 +382,7 @@ static bool copy(journal *j, oc_guest *guest, cJSON *session, int64_t from)
 static bool note_first(journal *j)
 {
 	j->upto = 0;
-	j->busy = true;
-	oc_batch *b = note_copied(j);
-	oc_err err = {0};
-	if (b == NULL)
-		(void)oc_fail(&err, OC_E_NOMEM, NULL, "no memory for a session's journal");
-	if (b == NULL || oc_batch_commit(b, noted_before, j, &err) != OC_OK)
-		went_wrong(j, &err);
+	commit_note(j, note_copied(j));
 	return true;
 }
 

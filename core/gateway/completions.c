@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/gateway/openai.h"
 
@@ -294,10 +295,17 @@ void oc_gateway_completions(oc_gateway *gw, oc_http_req *req)
 
 /* ---- GET /v1/models, /v1/models/ID: what may be named as model ---- */
 
-static void add_model(const oc_gateway *gw, oc_sbuf *b, const char *id)
+static void add_model(const oc_gateway *gw, oc_sbuf *b, const char *id, bool anthropic)
 {
 	oc_sbuf_z(b, "{\"id\":");
 	oc_sbuf_json(b, oc_str_of(id));
+	if (anthropic) {
+		char at[40];
+		oc_sbuf_z(b, ",\"type\":\"model\",\"display_name\":");
+		oc_sbuf_json(b, oc_str_of(id));
+		oc_sbuf_printf(b, ",\"created_at\":\"%s\"}", oc_wall_format(gw->started_wall_ms, at, sizeof at));
+		return;
+	}
 	oc_sbuf_printf(b, ",\"object\":\"model\",\"created\":%" PRId64 ",\"owned_by\":\"openclaw\"}", gw->started_wall_ms / 1000);
 }
 
@@ -313,21 +321,27 @@ void oc_gateway_models(oc_gateway *gw, oc_http_req *req)
 		return;
 	}
 	const cJSON *agent = NULL, *all = oc_json_get(agents, "agents");
+	bool anthropic = oc_openai_is_anthropic(req);
 	oc_sbuf b, found;
 	oc_sbuf_init(&b, 1u << 20);
 	oc_sbuf_init(&found, 4096);
-	oc_sbuf_z(&b, "{\"object\":\"list\",\"data\":[");
+	oc_sbuf_z(&b, anthropic ? "{\"has_more\":false,\"first_id\":\"openclaw\",\"data\":[" : "{\"object\":\"list\",\"data\":[");
 	char id[100] = "openclaw";
 	for (bool first = true; first || agent != NULL; first = false) {
 		oc_sbuf_z(&b, first ? "" : ",");
-		add_model(gw, &b, id);
+		add_model(gw, &b, id, anthropic);
 		if (oc_str_eqz(one, id))
-			add_model(gw, &found, id);
+			add_model(gw, &found, id, anthropic);
 		agent = first ? (all != NULL ? all->child : NULL) : agent->next;
 		if (agent != NULL)
 			snprintf(id, sizeof id, "openclaw/%s", oc_json_str(agent, "id", "main"));
 	}
-	oc_sbuf_z(&b, "]}");
+	oc_sbuf_char(&b, ']');
+	if (anthropic) {
+		oc_sbuf_z(&b, ",\"last_id\":");
+		oc_sbuf_json(&b, oc_str_of(id));
+	}
+	oc_sbuf_char(&b, '}');
 	if (one.n > 0 && found.n == 0) {
 		oc_openai_refuse(gw, req, 404, "invalid_request_error", "model", "model_not_found", "no such model: GET /v1/models lists them");
 	} else {

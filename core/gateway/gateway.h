@@ -71,6 +71,7 @@ void oc_gateway_rpc(oc_gateway *gateway, oc_http_req *req, unsigned scopes);
 void oc_gateway_ws(oc_gateway *gateway, oc_http_req *req, unsigned scopes);
 /* completions.c: POST /v1/chat/completions, GET /v1/models and /v1/models/ID; responses.c: POST /v1/responses. */
 void oc_gateway_responses(oc_gateway *gateway, oc_http_req *req);
+void oc_gateway_messages(oc_gateway *gateway, oc_http_req *req);
 void oc_gateway_completions(oc_gateway *gateway, oc_http_req *req);
 void oc_gateway_models(oc_gateway *gateway, oc_http_req *req);
 /* tools_invoke.c: POST /tools/invoke. */

@@ -91,6 +91,8 @@ static bool authorized(oc_gateway *gw, oc_http_req *req)
 	if (peer->is_unix && (peer->uid == geteuid() || peer->uid == 0))
 		return true;
 	oc_str header = oc_http_header(req, "authorization");
+	if (header.n == 0) /* as Anthropic's clients send it */
+		header = oc_http_header(req, "x-api-key");
 	if (header.n == 0 || locked_ms(gw, req) > 0)
 		return false;
 	bool ok = oc_auth_header_ok(&gw->auth, header);
@@ -113,7 +115,7 @@ static void refuse_auth(oc_gateway *gw, oc_http_req *req)
 	}
 	oc_http_add_header(req, "www-authenticate", OC_STR("Bearer realm=\"openclaw\""));
 	refuse(gw, req, 401, "unauthorized",
-	       oc_http_has_header(req, "authorization")
+	       oc_http_has_header(req, "authorization") || oc_http_has_header(req, "x-api-key")
 		       ? "wrong token; `openclaw status` shows where the right one is"
 		       : "send `Authorization: Bearer TOKEN`; `openclaw status` shows where the token is");
 }
@@ -137,7 +139,8 @@ static void front(oc_gateway *gw, oc_http_req *req)
 			OC_STR("The OpenClaw gateway is running.\n\n"
 			       "Talk to it:  openclaw agent -m \"hello\"\n"
 			       "Its state:   openclaw status\n"
-			       "For clients: POST /rpc, /ws (JSON-RPC 2.0), /v1/chat/completions, /v1/responses (OpenAI's APIs)\n"));
+			       "For clients: POST /rpc, /ws (JSON-RPC 2.0), /v1/chat/completions, /v1/responses (OpenAI's APIs),\n"
+			       "             /v1/messages (Anthropic's)\n"));
 }
 
 static const struct route proto_route = {"/__openclaw__/ws", "GET", true, 0, oc_proto_open};
@@ -152,6 +155,7 @@ static const struct route routes[] = {
 	{"/ws", "GET", true, 0, ws},
 	{"/v1/chat/completions", "POST", false, OC_OPENAI_BODY_MAX, oc_gateway_completions},
 	{"/v1/responses", "POST", false, OC_OPENAI_BODY_MAX, oc_gateway_responses},
+	{"/v1/messages", "POST", false, OC_OPENAI_BODY_MAX, oc_gateway_messages},
 	{"/v1/models", "GET, HEAD", false, 0, oc_gateway_models},
 	{"/v1/models/", "GET, HEAD", false, 0, oc_gateway_models}, /* and what is below */
 	{"/tools/invoke", "POST", false, 2u << 20, oc_gateway_tools_invoke},

@@ -25,7 +25,7 @@ libocore_la_SOURCES += \
 	%D%/plugins_http.c \
 	%D%/plugins_method.c \
 	%D%/proto.c %D%/proto.h \
-	%D%/responses.c %D%/rpc.c \
+	%D%/messages.c %D%/responses.c %D%/rpc.c \
 	%D%/runtime.c %D%/runtime.h \
 	%D%/tally.c %D%/tally.h \
 	%D%/tools_invoke.c

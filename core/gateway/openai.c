@@ -11,6 +11,11 @@
 #define TOOLS_MAX 128
 #define NAME_MAX_CHARS 64 /* of a function, as OpenAI has it */
 
+bool oc_openai_is_anthropic(const oc_http_req *req)
+{
+	return oc_http_has_header(req, "anthropic-version") || oc_str_eqz(oc_http_path(req), "/v1/messages");
+}
+
 /* ---- Errors ---- */
 
 void oc_openai_refuse(oc_gateway *gw, oc_http_req *req, int status, const char *type, const char *param, const char *code,
@@ -18,15 +23,19 @@ void oc_openai_refuse(oc_gateway *gw, oc_http_req *req, int status, const char *
 {
 	oc_sbuf b;
 	oc_sbuf_init(&b, 8192);
-	oc_sbuf_z(&b, "{\"error\":{\"message\":");
+	bool anthropic = oc_openai_is_anthropic(req);
+	oc_sbuf_z(&b, anthropic ? "{\"type\":\"error\",\"error\":{\"message\":" : "{\"error\":{\"message\":");
 	oc_sbuf_json(&b, oc_str_of(message));
-	oc_sbuf_printf(&b, ",\"type\":\"%s\",\"param\":", type);
-	if (param != NULL)
-		oc_sbuf_json(&b, oc_str_of(param));
-	else
-		oc_sbuf_z(&b, "null");
-	oc_sbuf_z(&b, ",\"code\":");
-	oc_sbuf_json(&b, oc_str_of(code));
+	oc_sbuf_printf(&b, ",\"type\":\"%s\"", anthropic && status == 404 ? "not_found_error" : type);
+	if (!anthropic) {
+		oc_sbuf_z(&b, ",\"param\":");
+		if (param != NULL)
+			oc_sbuf_json(&b, oc_str_of(param));
+		else
+			oc_sbuf_z(&b, "null");
+		oc_sbuf_z(&b, ",\"code\":");
+		oc_sbuf_json(&b, oc_str_of(code));
+	}
 	oc_sbuf_z(&b, "}}");
 	gw->status_class[status / 100]++;
 	oc_http_respond(req, status, "application/json", oc_sbuf_view(&b));
@@ -222,6 +231,18 @@ bool oc_openai_read_model(oc_gateway *gw, oc_http_req *req, const char *model, o
 	return false;
 }
 
+cJSON *oc_openai_media(const char *type, const char *mime, const char *data, const char *name, oc_err *err)
+{
+	cJSON *media = cJSON_CreateObject();
+	bool ok = media != NULL && oc_json_set_str(media, "type", type) && oc_json_set_str(media, "mime", mime) &&
+		  oc_json_set_str(media, "data", data) && (name[0] == 0 || oc_json_set_str(media, "name", name));
+	if (ok)
+		return media;
+	cJSON_Delete(media);
+	oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
+	return NULL;
+}
+
 /* "data:image/png;base64,…" as a media part. */
 static cJSON *media_of(const char *type, oc_str url, const char *name, oc_err *err)
 {
@@ -235,14 +256,7 @@ static cJSON *media_of(const char *type, oc_str url, const char *name, oc_err *e
 	}
 	char mime[128];
 	snprintf(mime, sizeof mime, "%.*s", (int)(head.n - 5 - 7), head.p + 5);
-	cJSON *media = cJSON_CreateObject();
-	bool ok = media != NULL && oc_json_set_str(media, "type", type) && oc_json_set_str(media, "mime", mime) &&
-		  oc_json_set_str(media, "data", comma + 1) && (name[0] == 0 || oc_json_set_str(media, "name", name));
-	if (ok)
-		return media;
-	cJSON_Delete(media);
-	oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
-	return NULL;
+	return oc_openai_media(type, mime, comma + 1, name, err);
 }
 
 /* {"image_url":"…"} or {"image_url":{"url":"…"}}; {"filename","file_data"}, itself or in {"file":…}. NULL: err says why. */

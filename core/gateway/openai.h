@@ -1,5 +1,6 @@
 /*
- * What OpenAI's two APIs in front of the agent share: /v1/chat/completions (completions.c) and /v1/responses (responses.c).
+ * What the APIs of others in front of the agent share: OpenAI's /v1/chat/completions (completions.c) and /v1/responses
+ * (responses.c), Anthropic's /v1/messages (messages.c).
  *
  * The model is "openclaw" (the default agent), "openclaw:ID", "openclaw/ID" or "agent:ID" (that agent), or "provider/model" (the
  * default agent with that model).  Each request becomes one turn.  Its own tools are the agent's; those of the client are offered
@@ -15,7 +16,7 @@
 
 typedef struct oc_openai oc_openai;
 
-/* How one of the two writes its answers. */
+/* How one of them writes its answers. */
 typedef struct oc_openai_form {
 	const char *prefix; /* of its ids */
 	void (*text)(oc_openai *o, oc_str piece);	/* of a stream */
@@ -33,7 +34,7 @@ struct oc_openai {
 	int64_t created; /* seconds */
 	bool stream, include_usage, head_sent, client_gone;
 	char item[64];	 /* responses.c: the message's id */
-	int64_t events;	 /* responses.c: sent so far */
+	int64_t events;	 /* responses.c: sent so far; messages.c: blocks ended so far */
 	oc_sbuf said;	 /* responses.c: the text of the stream */
 };
 
@@ -48,7 +49,9 @@ typedef struct oc_openai_input {
 void oc_openai_input_init(oc_openai_input *in);
 void oc_openai_input_free(oc_openai_input *in);
 
-/* {"error":{"message","type","param","code"}}. */
+/* By its path, or by the header that Anthropic's clients send. */
+bool oc_openai_is_anthropic(const oc_http_req *req);
+/* {"error":{"message","type","param","code"}}; Anthropic's: {"type":"error","error":{"message","type"}}. */
 void oc_openai_refuse(oc_gateway *gw, oc_http_req *req, int status, const char *type, const char *param, const char *code,
 		      const char *message);
 /* The same with the status that fits. */
@@ -62,6 +65,8 @@ bool oc_openai_read_model(oc_gateway *gw, oc_http_req *req, const char *model, o
 oc_status oc_openai_read_tools(oc_gateway *gw, const cJSON *body, oc_openai_input *in, oc_err *err);
 /* Content, a text or parts, split into its text and its media (an array; NULL: only text is allowed). */
 oc_status oc_openai_read_content(const cJSON *content, oc_sbuf *text, cJSON *media, oc_err *err);
+/* A part of media: image or file. NULL: err says why. */
+cJSON *oc_openai_media(const char *type, const char *mime, const char *data, const char *name, oc_err *err);
 /* A message of the history. Takes media. */
 oc_status oc_openai_add_history(oc_openai_input *in, const char *role, oc_str text, cJSON *media, const char *call_id, oc_err *err);
 /* A call in the last message of the history, or one of its own; arguments: a JSON text. */

@@ -227,4 +227,82 @@ test('fifty at once', async () => {
 	await sleep(10);
 });
 
+// Anthropic's API, with Anthropic's client: the same agent behind it.
+const Anthropic = (await load('@anthropic-ai/sdk')).default;
+const claude = new Anthropic({ apiKey: gw.token, baseURL: gw.url, maxRetries: 0 });
+const ask = (content, more) => ({ model: 'openclaw', max_tokens: 1000, messages: user(content), ...more });
+const weatherOf = { name: 'get_weather', description: 'weather', input_schema: weather.parameters };
+
+test('messages: a text, its usage, the history, the models', async () => {
+	const r = await claude.messages.create(ask('/echo plain words', { system: [{ type: 'text', text: 'Be brief.' }] }));
+	equal([r.type, r.role, r.model, r.content.length, r.content[0].type, r.stop_reason], ['message', 'assistant', 'openclaw', 1, 'text', 'end_turn']);
+	match(r.content[0].text, /plain words/);
+	match(r.id, /^msg_/);
+	ok(r.usage.input_tokens > 0 && r.usage.output_tokens > 0);
+	const h = await claude.messages.create({ ...ask('x'), messages: [{ role: 'user', content: 'one' },
+		{ role: 'assistant', content: [{ type: 'thinking', thinking: 'hm', signature: 'x' }, { type: 'text', text: 'two' }] },
+		{ role: 'user', content: [{ type: 'text', text: '/echo three' }, { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'iVBORw0KGgo=' } }] }] });
+	match(h.content[0].text, /three/);
+	const ids = [];
+	for await (const m of claude.models.list())
+		ids.push([m.type, m.id]);
+	ok(ids.some(([type, id]) => type === 'model' && id === 'openclaw/main'), JSON.stringify(ids));
+	equal((await claude.models.retrieve('openclaw')).display_name, 'openclaw');
+});
+
+test('messages: a stream, and closing it ends the turn', async () => {
+	const stream = claude.messages.stream(ask('/slow 5 20ms'));
+	const types = [];
+	stream.on('streamEvent', (e) => types.push(e.type));
+	const end = await stream.finalMessage();
+	ok(end.content[0].text.split(/\s+/).length >= 5, end.content[0].text);
+	equal([types[0], types[1], types.at(-3), types.at(-2), types.at(-1)],
+		['message_start', 'content_block_start', 'content_block_stop', 'message_delta', 'message_stop']);
+	ok(types.filter((t) => t === 'content_block_delta').length > 1, 'in pieces');
+	ok(end.usage.input_tokens > 0 && end.usage.output_tokens > 0, JSON.stringify(end.usage));
+	const long = await claude.messages.create(ask('/slow 400 50ms', { stream: true }));
+	for await (const event of long) {
+		ok(event);
+		if (event.type === 'content_block_delta')
+			break;
+	}
+	long.controller.abort();
+	await until('the run to end', async () => (await gw.rpc('agent.status', {})).runs.length === 0);
+});
+
+test('messages: a tool of the client, whole and streamed', async () => {
+	const tools = [weatherOf], messages = user(call);
+	const r = await claude.messages.create({ ...ask(''), messages, tools });
+	equal(r.stop_reason, 'tool_use');
+	const use = r.content.find((b) => b.type === 'tool_use');
+	equal([use.name, use.input], ['get_weather', { city: 'Berlin' }]);
+	messages.push({ role: 'assistant', content: r.content }, { role: 'user', content: [
+		{ type: 'tool_result', tool_use_id: use.id, content: [{ type: 'text', text: '/echo {"t":20}' }] }, { type: 'text', text: 'thanks' }] });
+	const after = await claude.messages.create({ ...ask(''), messages, tools });
+	match(after.content[0].text, /"t":20/);
+	messages.push({ role: 'assistant', content: after.content }, { role: 'user', content: '/echo and on' });
+	match((await claude.messages.create({ ...ask(''), messages, tools })).content[0].text, /and on/);
+	const streamed = await claude.messages.stream(ask(call, { tools, tool_choice: { type: 'any' } })).finalMessage();
+	equal([streamed.stop_reason, streamed.content.at(-1).input], ['tool_use', { city: 'Berlin' }]);
+	const none = await claude.messages.create(ask('/echo only words', { tools, tool_choice: { type: 'none' } }));
+	equal(none.content.map((b) => b.type), ['text']);
+});
+
+test('messages: errors have the status and the shape that the client knows', async () => {
+	const fails = async (body, status, type, pattern) => {
+		const error = await claude.messages.create(body).then(() => null, (e) => e);
+		ok(error, 'must fail');
+		equal([error.status, error.error.type, error.error.error.type], [status, 'error', type], error.message);
+		match(error.error.error.message, pattern);
+	};
+	await fails(ask('x', { model: 'claude-9' }), 404, 'not_found_error', /no such model/);
+	await fails({ ...ask('x'), messages: [] }, 400, 'invalid_request_error', /must end with a user message/);
+	await fails({ ...ask('x'), messages: [{ role: 'user', content: 'x' }, { role: 'assistant', content: 'y' }] }, 400, 'invalid_request_error', /messages\[1\]: the last message/);
+	await fails(ask([{ type: 'video' }]), 400, 'invalid_request_error', /"video"/);
+	await fails(ask('x', { tools: [{ type: 'web_search_20250305', name: 'web_search' }] }), 400, 'invalid_request_error', /web_search_20250305/);
+	await fails(ask('/error auth'), 502, 'api_error', /./);
+	const wrong = new Anthropic({ apiKey: 'wrong', baseURL: gw.url, maxRetries: 0 });
+	equal((await wrong.messages.create(ask('x')).catch((e) => e)).status, 401);
+});
+
 await done();

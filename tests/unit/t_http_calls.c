@@ -12,7 +12,7 @@ typedef struct app {
 	oc_http_client *client;
 	oc_http_call *call;
 	oc_http_req *held;
-	int served, done, heads, pieces, nested, left;
+	int served, done, heads, pieces, nested, left, streams;
 	oc_status status, status2;
 	int http;
 	size_t n;
@@ -57,10 +57,12 @@ static void step(void *arg)
 	char *piece = calloc(1, 20000);
 
 	/* A client that went away is told by OC_E_STATE. */
-	if (a.left-- == 0 || oc_http_write(req, oc_str_make(piece, 20000)) == OC_E_STATE)
+	if (a.left-- == 0 || oc_http_write(req, oc_str_make(piece, 20000)) == OC_E_STATE) {
 		oc_http_end(req);
-	else
+		a.streams--;
+	} else {
 		(void)oc_timer_start(a.f->owner, 1, 0, step, req);
+	}
 	free(piece);
 }
 
@@ -90,6 +92,7 @@ static void on_request(void *arg, oc_http_req *req)
 	snprintf(a.seen_key, sizeof(a.seen_key), "%s", oc_http_header(req, "x-api-key").p);
 	if (oc_str_eqz(path, "/stream")) {
 		a.left = 20;
+		a.streams++;
 		(void)oc_http_respond_head(req, 200, "text/plain", -1);
 		step(req);
 	} else if (oc_str_eqz(path, "/held")) {
@@ -132,6 +135,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	oc_http_client_free(a.client);
+	NET_UNTIL(a.f, a.streams == 0); /* they notice by their next piece that nobody reads */
 	net_teardown(*state);
 	return 0;
 }

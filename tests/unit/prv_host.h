@@ -26,7 +26,7 @@ struct oc_watch {
 	uint64_t ms;
 	void (*cb)(void *arg);
 	void *arg;
-	bool used;
+	bool used, repeats;
 };
 
 struct oc_call {
@@ -95,10 +95,9 @@ static oc_status host_secret(oc_self *self, oc_str name, oc_buf **ret)
 static oc_watch *host_timer(oc_self *self, uint64_t ms, uint64_t repeat_ms, void (*cb)(void *arg), void *arg)
 {
 	(void)self;
-	assert_int_equal(repeat_ms, 0);
 	for (size_t i = 0; i < sizeof(host.timers) / sizeof(host.timers[0]); i++)
 		if (!host.timers[i].used) {
-			host.timers[i] = (struct oc_watch){.ms = ms, .cb = cb, .arg = arg, .used = true};
+			host.timers[i] = (struct oc_watch){.ms = ms, .cb = cb, .arg = arg, .used = true, .repeats = repeat_ms > 0};
 			return &host.timers[i];
 		}
 	fail_msg("too many timers");
@@ -113,22 +112,28 @@ static void host_unwatch(oc_watch *watch)
 	watch->used = false;
 }
 
+static struct oc_watch *timer_of(bool repeats)
+{
+	for (size_t i = 0; i < sizeof(host.timers) / sizeof(host.timers[0]); i++)
+		if (host.timers[i].used && host.timers[i].repeats == repeats)
+			return &host.timers[i];
+	return NULL;
+}
+
 /* Fires one timer that waits; false when there is none. */
 static bool fire(void)
 {
-	for (size_t i = 0; i < sizeof(host.timers) / sizeof(host.timers[0]); i++)
-		if (host.timers[i].used) {
-			host.timers[i].cb(host.timers[i].arg);
-			return true;
-		}
-	return false;
+	struct oc_watch *t = timer_of(false);
+	if (t != NULL)
+		t->cb(t->arg);
+	return t != NULL;
 }
 
 static size_t timers(void)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < sizeof(host.timers) / sizeof(host.timers[0]); i++)
-		n += host.timers[i].used ? 1 : 0;
+		n += host.timers[i].used && !host.timers[i].repeats ? 1 : 0;
 	return n;
 }
 
@@ -267,6 +272,7 @@ static void unload(void)
 {
 	desc->fini(inst);
 	assert_int_equal(timers(), 0);
+	assert_null(timer_of(true));
 	assert_int_equal(host.bufs, 0);
 	for (size_t i = 0; i < host.n_http; i++) {
 		assert_false(host.http[i].open);

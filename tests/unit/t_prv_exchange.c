@@ -515,6 +515,43 @@ static void test_silence(void **state)
 	unload();
 }
 
+/* Signs of life alone: a server whose model hangs sends those for ever. */
+static void test_wordless(void **state)
+{
+	(void)state;
+	oc_call call;
+	load("openai", "{\"idleTimeoutMs\":60000}");
+	chat(&call, REQUEST(FAR, ""));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(timer_of(true)->ms, 60000);
+		timer_of(true)->cb(timer_of(true)->arg);
+		sse("PROCESSING");
+	}
+	sse(TEXT("a word"));
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(call.done, 0);
+		sse("PROCESSING");
+		timer_of(true)->cb(timer_of(true)->arg);
+	}
+	assert_int_equal(call.status, OC_E_TIMEOUT);
+	assert_non_null(strstr(call.result, "llm.example.com: the connection is alive, but no word came for 180 seconds"));
+	assert_true(last()->cancelled);
+	call_free(&call);
+	/* It may also be we who do not listen. */
+	chat(&call, REQUEST(FAR, ""));
+	call.answer = OC_E_BUSY;
+	sse(TEXT("a word"));
+	for (int i = 0; i < 4; i++)
+		timer_of(true)->cb(timer_of(true)->arg);
+	assert_int_equal(call.done, 0);
+	assert_true(fire());
+	sse(STOP);
+	done(OC_OK, 200, "");
+	assert_int_equal(call.status, OC_OK);
+	call_free(&call);
+	unload();
+}
+
 static void test_config(void **state)
 {
 	static const char *const wrong[] = {"{", "{\"retries\":11}", "{\"retries\":-1}", "{\"idleTimeoutMs\":1}"};
@@ -608,7 +645,9 @@ int main(void)
 		cmocka_unit_test(test_errors),	       cmocka_unit_test(test_models),
 		cmocka_unit_test(test_embed),
 		cmocka_unit_test(test_anthropic),      cmocka_unit_test(test_config),
-		cmocka_unit_test(test_silence),	       cmocka_unit_test(test_offline),
+		cmocka_unit_test(test_silence),
+		cmocka_unit_test(test_wordless),
+		cmocka_unit_test(test_offline),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

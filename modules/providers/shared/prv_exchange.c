@@ -19,6 +19,7 @@ enum {
 	PAUSE_MS = 20,		  /* before a slow receiver is offered more */
 	IDLE_MS = 120000,	  /* a reasoning model thinks */
 	IDLE_LOCAL_MS = 300000,	  /* a model is loaded first, or reads a long prompt without a graphics card */
+	WORDLESS = 3,		  /* such times with signs of life alone: servers whose model hangs send those for ever */
 	DEFAULT_RETRIES = 0	  /* the host tries again itself, and tells people */
 };
 
@@ -59,6 +60,8 @@ struct exchange {
 	void *stream;
 	oc_watch *timer; /* resumes a paused answer, or ends a drain */
 	bool paused;
+	oc_watch *patience; /* of a chat */
+	unsigned wordless;  /* times it came to its end since the model's last word */
 };
 
 /* ---- Small parts ---- */
@@ -122,6 +125,8 @@ static void exchange_free(exchange *x)
 		}
 	if (x->timer != NULL)
 		host->unwatch(x->timer);
+	if (x->patience != NULL)
+		host->unwatch(x->patience);
 	if (x->stream != NULL)
 		x->proto->stream_free(x->stream);
 	if (x->key != NULL)
@@ -174,6 +179,7 @@ static bool fetch_key(exchange *x, prv_fault *why)
 	return false;
 }
 
+static void on_wordless(void *arg);
 static void on_head(void *arg, int32_t http_status, oc_str headers);
 static void on_sse(void *arg, oc_str event, oc_str data, oc_str id);
 static void on_done(void *arg, oc_status status, int32_t http_status, oc_str body);
@@ -289,6 +295,8 @@ static void begin(prv_instance *inst, const prv_proto *proto, oc_call *call, oc_
 		prv_fault_set(&why, OC_E_INVALID, "the request is no valid JSON");
 	else if (prv_endpoint_read(x->request, proto->default_base, &x->endpoint, &why)) {
 		x->quirks = recall(inst, &x->endpoint);
+		if (what == CHAT)
+			x->patience = inst->host->timer(inst->self, idle_of(x), idle_of(x), on_wordless, x);
 		ok = get_client(inst, &why) && fetch_key(x, &why) && ask(x, &why);
 	}
 	if (!ok) {
@@ -334,6 +342,7 @@ static void on_resume(void *arg)
 static void sink(void *arg, uint32_t type, oc_str payload)
 {
 	exchange *x = arg;
+	x->wordless = 0;
 	if (x->call == NULL)
 		return;
 	oc_status status = x->inst->host->call_event(x->call, type, payload);
@@ -345,6 +354,21 @@ static void sink(void *arg, uint32_t type, oc_str payload)
 		if (x->paused)
 			x->inst->http->pause(x->http, 1);
 	}
+}
+
+/* Bytes came, or the connection would have been given up; words did not. A receiver that is slow is not the model's fault. */
+static void on_wordless(void *arg)
+{
+	exchange *x = arg;
+	prv_fault why;
+	if (x->call == NULL || x->paused || ++x->wordless < WORDLESS)
+		return;
+	prv_fault_clear(&why);
+	prv_fault_set(&why, OC_E_TIMEOUT, "%.200s: the connection is alive, but no word came for %llu seconds", x->endpoint.host,
+		      (unsigned long long)(WORDLESS * idle_of(x) / 1000));
+	x->inst->http->cancel(x->http);
+	fail(x, &why);
+	exchange_free(x);
 }
 
 static bool begin_stream(exchange *x)

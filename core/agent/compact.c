@@ -338,6 +338,7 @@ static void on_done(void *arg, oc_status status, oc_str result)
 	uint64_t retry_after_ms = 0;
 	c->call = NULL;
 	oc_usage_add(c->turn, &c->usage);
+	oc_usage_settle(c->turn);
 	c->usage = (oc_usage){0};
 	if (status == OC_OK) {
 		take_answer(c);
@@ -555,7 +556,6 @@ static bool automatic(oc_turn *turn, const char *trigger, bool over)
 
 bool oc_compact_if_due(oc_turn *turn)
 {
-	oc_budget budget;
 	if (turn->aside != NULL || turn->compaction != NULL)
 		return false;
 	if (turn->history_over) {
@@ -564,12 +564,15 @@ bool oc_compact_if_due(oc_turn *turn)
 		turn->compact_tried = true;
 		return automatic(turn, "threshold", true);
 	}
-	if (turn->flush_tried || turn->history_flushed || !flush_on(turn))
+	if (turn->flush_tried || turn->history_flushed)
 		return false;
-	oc_budget_of(turn, &budget);
 	/* Of a small window the threshold is not to be all. */
-	int64_t soft = soft_threshold(turn) < budget.trigger / 10 ? soft_threshold(turn) : budget.trigger / 10;
-	if (turn->request_tokens <= budget.trigger - soft)
+	int64_t soft = turn->trigger / 10;
+	if (turn->request_tokens <= turn->trigger - soft)
+		return false;
+	if (soft_threshold(turn) < soft)
+		soft = soft_threshold(turn);
+	if (turn->request_tokens <= turn->trigger - soft || !flush_on(turn))
 		return false;
 	turn->flush_tried = true;
 	return automatic(turn, "threshold", false);

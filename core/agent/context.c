@@ -160,6 +160,7 @@ oc_status oc_context_system(oc_turn *turn, oc_err *err)
 	if (system == NULL)
 		return oc_fail(err, OC_E_LIMIT, "shorten the files of the workspace", "the system prompt is too long");
 	turn->system = oc_turn_text(turn, system);
+	turn->system_tokens = oc_tokens_of(oc_str_of(turn->system)) + oc_tokens_of(oc_str_of(turn->tools_json));
 	turn->system_model = turn->model.ref;
 	return OC_OK;
 }
@@ -216,7 +217,7 @@ oc_status oc_context_build(oc_turn *turn, oc_err *err)
 	if (status != OC_OK)
 		return status;
 	oc_budget_of(turn, &budget);
-	int64_t fixed = oc_tokens_of(oc_str_of(turn->system)) + oc_tokens_of(oc_str_of(turn->tools_json));
+	int64_t fixed = turn->system_tokens;
 	oc_arena *arena = oc_arena_new(OWN_BYTES_MAX);
 	status = own_records(turn, arena, &budget, fixed, &own, &own_tokens, err);
 	fixed += own_tokens;
@@ -237,6 +238,7 @@ oc_status oc_context_build(oc_turn *turn, oc_err *err)
 		return status;
 	turn->messages_model = turn->model.ref;
 	turn->request_tokens = fixed + turn->history_tokens;
+	turn->trigger = budget.trigger;
 	turn->history_over = turn->history_cut || turn->request_tokens > budget.trigger;
 	return OC_OK;
 }

@@ -129,6 +129,7 @@ libocore_la_SOURCES += \
 	%D%/turn.c \
 	%D%/turn.h \
 	%D%/turn_accept.c \
+	%D%/turn_choose.c \
 	%D%/turn_end.c \
 	%D%/turn_hooks.c \
 	%D%/turn_model.c \

@@ -70,10 +70,12 @@ void oc_models_free(oc_agent *agent);
 cJSON *oc_usage_json(const oc_usage *u);
 /* What an OC_EV_USAGE says, over what u has. */
 void oc_usage_read(oc_str payload, oc_usage *u);
-/* {"stopReason","usage":{…}} of the model call that just ended, for its message in the history; NULL when it does not fit. */
-#define OC_USAGE_META_MAX 320
-const char *oc_usage_meta(const oc_turn *turn, char out[OC_USAGE_META_MAX]);
-/* Counts the tokens of a model call that ended: event, store, figures. */
+/* {"stopReason","usage":{…}} of the model call that just ended, for its message in the history; oc_free it. */
+char *oc_usage_meta(const oc_turn *turn);
+/* Counts the tokens of a model call that ended: event, figures, and turn->owed, which goes into the store with the turn's next
+ * commit (put), or by itself when there is none soon (settle). */
 void oc_usage_add(oc_turn *turn, const oc_usage *u);
+void oc_usage_put(const oc_turn *turn, oc_batch *batch);
+void oc_usage_settle(oc_turn *turn);
 
 #endif

@@ -53,6 +53,7 @@ void oc_turn_unref(oc_turn *turn)
 	cJSON_Delete(turn->early_start);
 	cJSON_Delete(turn->ended);
 	cJSON_Delete(turn->settings);
+	cJSON_Delete(turn->result);
 	oc_sbuf_free(&turn->thoughts);
 	oc_sbuf_free(&turn->summary);
 	oc_config_unref(turn->config);

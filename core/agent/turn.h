@@ -174,7 +174,9 @@ struct oc_turn {
 	const char *messages_model; /* the model they were written for */
 	const char *history_model;  /* the model the history at the beginning of messages was written for; NULL: none is there */
 	size_t history_bytes;	    /* of messages */
+	int64_t system_tokens;	    /* of prompt and tools */
 	int64_t history_tokens, request_tokens; /* estimates */
+	int64_t trigger;	    /* above so many tokens the history is compacted */
 	bool history_cut;	    /* older messages did not fit */
 	bool history_flushed;	    /* the memory was written down since the last summary */
 	bool history_over;	    /* above the threshold: it should be compacted */
@@ -200,6 +202,8 @@ struct oc_turn {
 	const char *final_content, *final_text; /* its last message, for the history; NULL when there is none */
 	const char *stop_reason;
 	oc_usage usage;
+	oc_usage owed; /* the part of it that is not in the store yet */
+	cJSON *result; /* as it was stored */
 	oc_preview *preview;
 	char outbox_key[80], files_key[80], thoughts_key[80];
 	/* what the chat is shown besides it (shown.c) */
@@ -280,17 +284,26 @@ bool oc_turn_input_hooks(oc_turn *turn);
 /* An answer of the model came, as it came. */
 void oc_turn_model_said(oc_turn *turn, const char *json, const char *text);
 
-/* ---- turn_model.c ---- */
+/* ---- turn_choose.c ---- */
 
 /* The model of the turn, when it has none yet: what the message, the session or the configuration says. */
 oc_status oc_turn_choose_model(oc_turn *turn, oc_err *err);
+/* The first candidate from `from` on that can be used and does not rest; when all rest, the one that rests shortest. */
+oc_status oc_turn_use_model(oc_turn *turn, size_t from, oc_err *err);
 /* Looks up the turn's model and writes its prompt and tools while its message is on its way to the store. Nobody sees any of
  * it; oc_turn_prepare takes what still holds. */
 void oc_turn_foresee(oc_turn *turn);
 /* Model, prompt and history, then the first model call. */
 void oc_turn_prepare(oc_turn *turn);
+
+/* ---- turn_model.c ---- */
+
 /* One model call with what the turn has. */
 void oc_turn_call_model(oc_turn *turn);
+/* The tools that turn->calls asks for, then the next model call. */
+void oc_turn_run_calls(oc_turn *turn);
+/* The answer of the model that just came, for the history, and what it took. */
+void oc_turn_put_answer(oc_turn *turn, oc_batch *batch, const char *content_json, const char *text);
 /* The texts among content parts as one; oc_free it. */
 char *oc_turn_text_of_parts(const cJSON *content);
 

@@ -94,7 +94,9 @@ void oc_turn_close(oc_turn *turn, oc_status status, const oc_err *err)
 	oc_agent *agent = turn->agent;
 	OC_TRACE(turn->trace);
 	oc_take_release(turn);
-	cJSON *result = result_json(turn, status, err);
+	cJSON *result = status == OC_OK && turn->result != NULL ? turn->result : result_json(turn, status, err);
+	if (result == turn->result)
+		turn->result = NULL;
 	count(agent, turn, status);
 	oc_owner_sweep(turn->owner);
 	tell_log(turn, status, err);
@@ -303,7 +305,6 @@ static void commit_end(oc_turn *turn, bool withheld)
 {
 	if (turn->state != OC_TURN_ENDING)
 		return;
-	char meta[OC_USAGE_META_MAX];
 	oc_batch *b = oc_batch_new(turn->agent->store);
 	oc_err err = {0};
 	unsigned long refused = oc_mem_refused();
@@ -311,12 +312,12 @@ static void commit_end(oc_turn *turn, bool withheld)
 	if (b != NULL) {
 		const char *text = turn->reply.p != NULL ? turn->reply.p : "";
 		if (turn->model.ref != NULL && turn->final_content != NULL)
-			oc_batch_message(b, turn->session, "agent_response",
-					 &(oc_message){.role = "assistant", .content_json = turn->final_content,
-						       .text = turn->final_text, .run = turn->run, .model = turn->model.ref,
-						       .meta_json = oc_usage_meta(turn, meta), .tokens = oc_tokens_of(oc_str_of(turn->final_content))});
-		oc_auto_json cJSON *result = result_json(turn, OC_OK, &err);
-		oc_auto_free char *json = oc_json_print(result);
+			oc_turn_put_answer(turn, b, turn->final_content, turn->final_text);
+		else
+			oc_usage_put(turn, b);
+		cJSON_Delete(turn->result);
+		turn->result = result_json(turn, OC_OK, &err);
+		oc_auto_free char *json = oc_json_print(turn->result);
 		oc_batch_run_state(b, turn->run, "done", json);
 		if (!withheld) {
 			oc_auto_free char *more = oc_shown_reply(turn, text);
@@ -432,6 +433,7 @@ static void commit_failure(oc_turn *turn)
 			oc_turn_put_user(turn, b);
 		oc_take_put(turn, b);
 		store_partial(turn, b);
+		oc_usage_put(turn, b);
 		oc_auto_json cJSON *data = cJSON_CreateObject();
 		oc_json_opt(data, "code", oc_status_name(status));
 		oc_json_opt(data, "message", turn->model_err.text);
@@ -534,8 +536,10 @@ static void commit_suspension(oc_turn *turn)
 		return;
 	oc_batch *b = oc_batch_new(turn->agent->store);
 	oc_err err = {0};
-	if (b != NULL)
+	if (b != NULL) {
 		oc_batch_run_state(b, turn->run, "suspended", NULL);
+		oc_usage_put(turn, b);
+	}
 	oc_turn_ref(turn);
 	if (oc_batch_commit(b, suspended, turn, &err) != OC_OK) {
 		/* It is still "running" there, which is as good but for the count of attempts. */

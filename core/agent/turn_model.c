@@ -10,9 +10,7 @@
 #include "core/agent/compact.h"
 #include "core/agent/culprits.h"
 #include "core/agent/keyring.h"
-#include "core/agent/recover.h"
 #include "core/agent/shown.h"
-#include "core/agent/skills.h"
 #include "core/agent/take.h"
 #include "core/agent/toolrun.h"
 #include "core/base/clock.h"
@@ -22,175 +20,7 @@
 #define RETRIES_MAX 2	   /* of one model, when it failed before it said anything */
 #define CONTINUE_MAX 2	   /* answers that broke off in the middle */
 #define SHRINK_MAX 3	   /* halvings of the history when the window is full after all */
-#define FORESEEN_MS 1000   /* what was looked up before is taken so long; files may have changed since */
 #define ARGUMENTS_MAX ((size_t)4 << 20)
-
-static void next_candidate(oc_turn *turn, uint64_t retry_after_ms);
-static void run_tools(oc_turn *turn);
-
-/* ---- Choosing ---- */
-
-/* Makes candidate i the model of the turn. */
-static oc_status use_candidate(oc_turn *turn, size_t i, oc_err *err)
-{
-	oc_model model;
-	oc_status status = oc_model_find(turn->agent, turn->config, turn->arena, turn->candidates[i], &model, err);
-	if (status == OC_OK)
-		(void)oc_keyring_choose(turn->agent, turn->arena, turn->agent_id, turn->session, turn->profile, &model);
-	if (status == OC_OK)
-		status = oc_model_usable(turn->agent, turn->config, &model, err);
-	if (status != OC_OK)
-		return status;
-	turn->candidate = i;
-	turn->model = model;
-	turn->attempts = 0;
-	turn->messages_model = NULL;
-	return OC_OK;
-}
-
-/* The first candidate from `from` on that can be used and does not rest; when all rest, the one that rests shortest. */
-static oc_status choose(oc_turn *turn, size_t from, oc_err *err)
-{
-	oc_err first = {0}, why = {0};
-	size_t resting = turn->n_candidates;
-	uint64_t shortest = UINT64_MAX;
-	for (size_t i = from; i < turn->n_candidates; i++) {
-		uint64_t rest = oc_model_resting(turn->agent, turn->candidates[i], NULL);
-		if (turn->profile == NULL) {
-			uint64_t keys = oc_keyring_resting(turn->agent, turn->agent_id, turn->candidates[i]);
-			rest = keys > rest ? keys : rest;
-		}
-		if (rest > 0) {
-			if (rest < shortest) {
-				shortest = rest;
-				resting = i;
-			}
-			continue;
-		}
-		why = (oc_err){0};
-		if (use_candidate(turn, i, &why) == OC_OK)
-			return OC_OK;
-		if (first.code == OC_OK)
-			first = why;
-	}
-	if (resting < turn->n_candidates) {
-		why = (oc_err){0};
-		if (use_candidate(turn, resting, &why) == OC_OK)
-			return OC_OK;
-		if (first.code == OC_OK)
-			first = why;
-	}
-	if (first.code == OC_OK)
-		return turn->model_err.code != OC_OK ? turn->model_err.code
-						     : oc_fail(err, OC_E_UNAVAILABLE, NULL, "no model can be used");
-	*err = first;
-	return first.code;
-}
-
-/* "/name …": somebody asks for a skill by name, also for one that the model is not told of. */
-static void call_skill(oc_turn *turn)
-{
-	oc_arena *arena = turn->text[0] == '/' ? oc_arena_new(0) : NULL;
-	oc_skills skills;
-	const oc_skill *s = NULL;
-	if (arena != NULL && oc_skills_load(turn->config, turn->agent->state_dir, turn->workspace, turn->agent_id, arena, &skills,
-					    NULL) == OC_OK)
-		s = oc_skills_called(&skills, oc_str_of(turn->text));
-	if (s != NULL) {
-		oc_auto_free char *words = oc_asprintf("%s%s(The user calls the skill \"%s\": read %s and do as it says. What follows "
-						       "the name is its input.)",
-						       turn->hook_before, turn->hook_before[0] != 0 ? "\n\n" : "", s->name, s->location);
-		turn->hook_before = words != NULL ? oc_turn_text(turn, words) : turn->hook_before;
-	}
-	oc_arena_free(arena);
-}
-
-static oc_status add_user(oc_turn *turn, oc_err *err)
-{
-	call_skill(turn);
-	oc_auto_free char *content = oc_context_user_content(turn, false);
-	if (content == NULL || oc_context_add(turn, "user", content, NULL, NULL, NULL, false) == NULL)
-		return oc_fail(err, OC_E_LIMIT, "send less at once", "the message with its attachments is too large");
-	return OC_OK;
-}
-
-/* What the session prefers, unless the message says otherwise. */
-static void session_settings(oc_turn *turn)
-{
-	oc_auto_json cJSON *session = NULL;
-	if (turn->new_session || oc_store_session(turn->agent->store, turn->session, &session, NULL) != OC_OK)
-		return;
-	if (turn->model_override[0] == 0) {
-		turn->model_override = oc_turn_text(turn, oc_json_str(session, "model", ""));
-		turn->model_strict = true;
-	}
-	if (turn->thinking[0] == 0)
-		turn->thinking = oc_turn_text(turn, oc_json_str(session, "thinking", ""));
-	oc_shown_begin(turn, session);
-}
-
-static oc_status find_model(oc_turn *turn, oc_err *err)
-{
-	const char *profile = oc_keyring_named(turn->agent, turn->agent_id, turn->model_override);
-	if (profile != NULL) {
-		char *ref = oc_arena_memdup(turn->arena, turn->model_override, (size_t)(profile - 1 - turn->model_override));
-		if (ref == NULL)
-			return oc_fail(err, OC_E_NOMEM, NULL, "cannot choose a model");
-		turn->profile = profile;
-		turn->model_override = ref;
-	}
-	oc_status status = oc_model_candidates(turn->agent, turn->config, turn->arena, turn->agent_id, turn->model_override,
-					       turn->model_strict, &turn->candidates, &turn->n_candidates, err);
-	return status == OC_OK ? choose(turn, 0, err) : status;
-}
-
-/* The loop would stand still until the commit is there, which no message may overtake; its prompt may. */
-void oc_turn_foresee(oc_turn *turn)
-{
-	oc_err err = {0};
-	if (oc_turn_settle_workspace(turn, &err) != OC_OK || find_model(turn, &err) != OC_OK ||
-	    oc_context_system(turn, &err) != OC_OK)
-		return; /* and will be told to somebody when it fails again */
-	turn->foreseen_ms = oc_now_ms();
-	turn->foreseen_for = turn->model_override;
-}
-
-/* It had to wait after all, or something was said that it did not know. */
-static bool foreseen(const oc_turn *turn)
-{
-	return turn->foreseen_ms != 0 && oc_now_ms() - turn->foreseen_ms < FORESEEN_MS &&
-	       strcmp(turn->foreseen_for, turn->model_override) == 0;
-}
-
-oc_status oc_turn_choose_model(oc_turn *turn, oc_err *err)
-{
-	session_settings(turn);
-	if (foreseen(turn))
-		return OC_OK;
-	turn->system_model = NULL;
-	return find_model(turn, err);
-}
-
-void oc_turn_prepare(oc_turn *turn)
-{
-	oc_err err = {0};
-	oc_status status = oc_turn_choose_model(turn, &err);
-	if (status == OC_OK)
-		status = turn->resumed ? oc_recover_messages(turn, &err) : add_user(turn, &err);
-	if (status != OC_OK) {
-		oc_turn_fail(turn, status, &err);
-		return;
-	}
-	cJSON *data = cJSON_CreateObject();
-	oc_json_opt(data, "model", turn->model.ref);
-	oc_turn_emit_data(turn, OC_AGENT_EV_START, data);
-	if (turn->state != OC_TURN_RUNNING)
-		return;
-	if (turn->calls != NULL)
-		run_tools(turn); /* which the last process did not get to the end of */
-	else
-		oc_engine_begin(turn, oc_turn_call_model);
-}
 
 /* ---- The request ---- */
 
@@ -403,6 +233,16 @@ static void prepend_partial(oc_turn *turn, cJSON *content)
 	oc_context_drop_transient(turn);
 }
 
+void oc_turn_put_answer(oc_turn *turn, oc_batch *b, const char *content_json, const char *text)
+{
+	oc_auto_free char *meta = oc_usage_meta(turn);
+	oc_batch_message(b, turn->session, "agent_response",
+			 &(oc_message){.role = "assistant", .content_json = content_json, .text = text, .run = turn->run,
+				       .model = turn->model.ref, .meta_json = meta,
+				       .tokens = oc_tokens_of(oc_str_of(content_json))});
+	oc_usage_put(turn, b);
+}
+
 static void out_of_memory(oc_turn *turn)
 {
 	oc_err err = {0};
@@ -410,7 +250,7 @@ static void out_of_memory(oc_turn *turn)
 	oc_turn_fail(turn, OC_E_NOMEM, &err);
 }
 
-static void run_tools(oc_turn *turn)
+void oc_turn_run_calls(oc_turn *turn)
 {
 	oc_auto_json cJSON *content = turn->calls;
 	turn->calls = NULL;
@@ -430,16 +270,14 @@ static void run_calls(oc_turn *turn, const char *stored)
 		return;
 	}
 	if (stored == NULL) {
-		run_tools(turn);
+		oc_turn_run_calls(turn);
 		return;
 	}
-	char meta[OC_USAGE_META_MAX];
 	oc_batch *b = oc_batch_new(turn->agent->store);
 	if (b != NULL)
-		oc_batch_message(b, turn->session, "agent_response",
-				 &(oc_message){.role = "assistant", .content_json = stored, .text = text, .run = turn->run,
-					       .model = turn->model.ref, .meta_json = oc_usage_meta(turn, meta), .tokens = oc_tokens_of(oc_str_of(stored))});
-	oc_turn_store_then(turn, b, run_tools);
+		oc_turn_put_answer(turn, b, stored, text);
+	turn->owed = (oc_usage){0};
+	oc_turn_store_then(turn, b, oc_turn_run_calls);
 }
 
 /* Tools are asked for. */
@@ -463,12 +301,10 @@ static bool steered_on(oc_turn *turn, const char *json, const char *text)
 	if (!oc_take_steering_waits(turn) ||
 	    oc_context_add(turn, "assistant", json, turn->model.ref, NULL, NULL, false) == NULL)
 		return false;
-	char meta[OC_USAGE_META_MAX];
 	oc_batch *b = oc_batch_new(turn->agent->store);
 	if (b != NULL)
-		oc_batch_message(b, turn->session, "agent_response",
-				 &(oc_message){.role = "assistant", .content_json = json, .text = text, .run = turn->run,
-					       .model = turn->model.ref, .meta_json = oc_usage_meta(turn, meta), .tokens = oc_tokens_of(oc_str_of(json))});
+		oc_turn_put_answer(turn, b, json, text);
+	turn->owed = (oc_usage){0};
 	oc_turn_store(turn, b);
 	(void)oc_take_steering(turn);
 	if (turn->state == OC_TURN_RUNNING)
@@ -528,6 +364,8 @@ static void answered(oc_turn *turn, oc_str result)
 	oc_model_worked(turn->agent, turn->model.ref);
 	oc_keyring_worked(turn->agent, &turn->model);
 	count_usage(turn);
+	if (turn->state != OC_TURN_RUNNING || turn->aside != NULL)
+		oc_usage_settle(turn);
 	if (turn->state != OC_TURN_RUNNING)
 		return;
 	if (turn->aside != NULL) {
@@ -570,7 +408,7 @@ static void next_candidate(oc_turn *turn, uint64_t retry_after_ms)
 	oc_err err = {0}, last = turn->model_err;
 	if (turn->model.profile == NULL || !oc_keyring_blames_key(last.code))
 		oc_model_failed(turn->agent, turn->model.ref, last.code, retry_after_ms);
-	if (turn->candidate + 1 >= turn->n_candidates || choose(turn, turn->candidate + 1, &err) != OC_OK) {
+	if (turn->candidate + 1 >= turn->n_candidates || oc_turn_use_model(turn, turn->candidate + 1, &err) != OC_OK) {
 		oc_turn_fail(turn, last.code, &last);
 		return;
 	}
@@ -642,8 +480,10 @@ static void failed(oc_turn *turn, oc_status status, uint64_t retry_after_ms)
 {
 	oc_turn_step *step = &turn->step;
 	turn->agent->stats.model_errors++;
-	if (step->usage.output > 0 || step->usage.input > 0)
+	if (step->usage.output > 0 || step->usage.input > 0) {
 		count_usage(turn); /* it was paid for */
+		oc_usage_settle(turn);
+	}
 	oc_keyring_failed(turn->agent, &turn->model, status, retry_after_ms);
 	if (turn->state != OC_TURN_RUNNING)
 		return;
@@ -745,6 +585,7 @@ static oc_status begin_step(oc_turn *turn, oc_err *err)
 	if (turn->iterations++ >= OC_TURN_ITERATIONS_MAX)
 		return oc_fail(err, OC_E_LIMIT, "ask for a smaller piece of the work", "the turn needed more than %d model calls",
 			       OC_TURN_ITERATIONS_MAX);
+	oc_usage_settle(turn);
 	cJSON_Delete(step->content);
 	step->content = cJSON_CreateArray();
 	oc_sbuf_clear(&step->text);

@@ -58,16 +58,31 @@ void oc_usage_read(oc_str payload, oc_usage *u)
 	u->cache_write = oc_json_i64(o, "cacheWrite", u->cache_write);
 }
 
-const char *oc_usage_meta(const oc_turn *turn, char out[OC_USAGE_META_MAX])
+char *oc_usage_meta(const oc_turn *turn)
 {
 	const oc_usage *u = &turn->step.usage;
-	oc_auto_json cJSON *meta = cJSON_CreateObject();
-	cJSON *used = oc_usage_json(u);
-	cJSON_DeleteItemFromObjectCaseSensitive(used, "calls");
-	(void)oc_json_set(used, "cost", cJSON_CreateNumber(cost_of(&turn->model, u)));
-	oc_json_opt(meta, "stopReason", turn->stop_reason);
-	(void)oc_json_set(meta, "usage", used);
-	return meta != NULL && cJSON_PrintPreallocated(meta, out, OC_USAGE_META_MAX, false) ? out : NULL;
+	const cJSON cost = {.type = cJSON_Number, .valuedouble = cost_of(&turn->model, u)};
+	oc_sbuf b;
+	oc_sbuf_init(&b, 4096);
+	oc_sbuf_z(&b, "{\"stopReason\":");
+	oc_sbuf_json(&b, oc_str_of(turn->stop_reason));
+	oc_sbuf_printf(&b, ",\"usage\":{\"input\":%lld,\"output\":%lld,\"cacheRead\":%lld,\"cacheWrite\":%lld,\"cost\":",
+		       (long long)u->input, (long long)u->output, (long long)u->cache_read, (long long)u->cache_write);
+	oc_json_add_to(&b, &cost);
+	oc_sbuf_z(&b, "}}");
+	char *out = oc_sbuf_take(&b);
+	oc_sbuf_free(&b);
+	return out;
+}
+
+static void add_up(oc_usage *to, const oc_usage *u)
+{
+	to->calls += u->calls;
+	to->input += u->input;
+	to->output += u->output;
+	to->cache_read += u->cache_read;
+	to->cache_write += u->cache_write;
+	to->cost += u->cost;
 }
 
 void oc_usage_add(oc_turn *turn, const oc_usage *used)
@@ -76,12 +91,8 @@ void oc_usage_add(oc_turn *turn, const oc_usage *used)
 	oc_usage u = *used;
 	u.calls = 1;
 	u.cost = cost_of(&turn->model, &u);
-	turn->usage.calls++;
-	turn->usage.input += u.input;
-	turn->usage.output += u.output;
-	turn->usage.cache_read += u.cache_read;
-	turn->usage.cache_write += u.cache_write;
-	turn->usage.cost += u.cost;
+	add_up(&turn->usage, &u);
+	add_up(&turn->owed, &u);
 	agent->stats.input_tokens += (uint64_t)u.input;
 	agent->stats.output_tokens += (uint64_t)u.output;
 	agent->stats.cache_read_tokens += (uint64_t)u.cache_read;
@@ -92,9 +103,22 @@ void oc_usage_add(oc_turn *turn, const oc_usage *used)
 	oc_json_opt(data, "provider", turn->model.provider);
 	oc_json_opt(data, "model", turn->model.id);
 	oc_turn_emit_data(turn, OC_AGENT_EV_USAGE, data);
-	oc_batch *b = oc_batch_new(agent->store);
+}
+
+void oc_usage_put(const oc_turn *turn, oc_batch *b)
+{
+	if (turn->owed.calls > 0)
+		oc_batch_usage(b, turn->session, turn->model.provider, turn->model.id, &turn->owed);
+}
+
+void oc_usage_settle(oc_turn *turn)
+{
+	if (turn->owed.calls == 0)
+		return;
+	oc_batch *b = oc_batch_new(turn->agent->store);
 	if (b != NULL)
-		oc_batch_usage(b, turn->session, turn->model.provider, turn->model.id, &u);
+		oc_usage_put(turn, b);
+	turn->owed = (oc_usage){0};
 	oc_batch_lazy(b); /* nobody waits for a sum */
 	oc_turn_store(turn, b);
 }

@@ -159,14 +159,34 @@ void oc_json_add_to(oc_sbuf *b, const cJSON *node)
 
 /* ---- Reading ---- */
 
+/* Configurations are asked some hundred times a turn: no calls for names that differ in the first letter. */
+static const cJSON *member(const cJSON *obj, const char *name, size_t n)
+{
+	if (obj == NULL || (obj->type & 0xFF) != cJSON_Object)
+		return NULL;
+	for (const cJSON *c = obj->child; c != NULL; c = c->next)
+		if (c->string != NULL && c->string[0] == name[0] && strncmp(c->string, name, n) == 0 && c->string[n] == 0)
+			return c;
+	return NULL;
+}
+
 const cJSON *oc_json_get(const cJSON *obj, const char *name)
 {
-	return cJSON_IsObject(obj) ? cJSON_GetObjectItemCaseSensitive(obj, name) : NULL;
+	return member(obj, name, strlen(name));
 }
 
 const cJSON *oc_json_path(const cJSON *root, const char *path)
 {
 	oc_jpath it;
+	const cJSON *at = root;
+	const char *name = path;
+	/* Nearly all are plain names. */
+	for (size_t n = strcspn(name, ".[]\""); n > 0 && (name[n] == 0 || name[n] == '.'); n = strcspn(name, ".[]\"")) {
+		at = member(at, name, n);
+		if (name[n] == 0 || at == NULL)
+			return at;
+		name += n + 1;
+	}
 	oc_jpath_begin(&it, path);
 	oc_status status;
 	while ((status = oc_jpath_next(&it)) == OC_OK && root != NULL) {

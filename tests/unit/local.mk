@@ -60,6 +60,7 @@ unit_tests += %D%/t_session
 unit_tests += %D%/t_sdk_json
 unit_tests += %D%/t_store
 unit_tests += %D%/t_store_care
+unit_tests += %D%/t_store_prune
 unit_tests += %D%/t_tg_chunk
 unit_tests += %D%/t_tg_format
 unit_tests += %D%/t_tg_inbound
@@ -82,7 +83,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 EXTRA_DIST += $(unit_tests:=.c) %D%/probe_module.h %D%/tree.h
-EXTRA_DIST += %D%/agent_fake.h %D%/bridge_peer.js
+EXTRA_DIST += %D%/agent_fake.h %D%/store_care.h %D%/bridge_peer.js
 
 # Exports its own getaddrinfo, so that libcurl asks the test for addresses.
 tests_unit_t_http_calls_LDFLAGS = $(AM_LDFLAGS) -Wl,--export-dynamic

@@ -319,10 +319,8 @@ static void on_usage(oai_stream *s, prv_json usage)
 static bool on_error(oai_stream *s, prv_json doc)
 {
 	prv_fault fault;
-	int kind = prv_json_kind(prv_json_get(doc, "error"));
-	bool told = kind == PRV_JSON_OBJECT || kind == PRV_JSON_STRING;
 	prv_fault_clear(&fault);
-	if ((!told && prv_json_get(doc, "choices").n > 0) || !prv_fault_read(&fault, doc))
+	if (!prv_fault_read(&fault, doc))
 		return false;
 	prv_fault_classify(&fault);
 	fault.retry_after_ms = prv_retry_after((prv_json){"", 0}, fault.message, 0);
@@ -352,34 +350,39 @@ static void on_finish(oai_stream *s, prv_json reason, prv_json choice)
 
 static void on_choice(oai_stream *s, prv_json choice)
 {
-	prv_json key, call;
-	prv_json delta = prv_json_get(choice, "delta");
+	enum { DELTA, MESSAGE, FINISH, CHOICE_N };
+	enum { CONTENT, FIELD, REASONING, DETAILS, REFUSAL, CALLS, CALL, DELTA_N };
+	static const char *const in_choice[CHOICE_N] = {"delta", "message", "finish_reason"};
+	static const char *const in_delta[DELTA_N] = {"content", "reasoning_content", "reasoning",    "reasoning_details",
+						      "refusal", "tool_calls",	      "function_call"};
+	prv_json key, call, of[CHOICE_N], m[DELTA_N];
 	size_t at = 0;
-	if (prv_json_kind(delta) != PRV_JSON_OBJECT)
-		delta = prv_json_get(choice, "message"); /* an answer that was not streamed */
-	prv_json content = prv_json_get(delta, "content"), reasoning = prv_json_get(delta, "reasoning_content");
-	if (prv_json_full(reasoning))
-		on_reasoning(s, reasoning, true);
+	prv_json_members(choice, in_choice, CHOICE_N, of);
+	/* A message: an answer that was not streamed. */
+	prv_json_members(prv_json_kind(of[DELTA]) == PRV_JSON_OBJECT ? of[DELTA] : of[MESSAGE], in_delta, DELTA_N, m);
+	if (prv_json_full(m[FIELD]))
+		on_reasoning(s, m[FIELD], true);
 	else
-		on_reasoning(s, prv_json_get(delta, "reasoning"), false);
-	oai_echo_details(&s->echo, prv_json_get(delta, "reasoning_details"));
-	if (prv_json_kind(content) == PRV_JSON_ARRAY)
-		on_parts(s, content);
+		on_reasoning(s, m[REASONING], false);
+	oai_echo_details(&s->echo, m[DETAILS]);
+	if (prv_json_kind(m[CONTENT]) == PRV_JSON_ARRAY)
+		on_parts(s, m[CONTENT]);
 	else
-		on_text(s, decoded(s, content));
-	if (prv_json_full(prv_json_get(delta, "refusal"))) {
-		on_text(s, decoded(s, prv_json_get(delta, "refusal")));
+		on_text(s, decoded(s, m[CONTENT]));
+	if (prv_json_full(m[REFUSAL])) {
+		on_text(s, decoded(s, m[REFUSAL]));
 		s->base.stop = "refusal";
 	}
-	prv_json calls = prv_json_get(delta, "tool_calls");
-	while (prv_json_kind(calls) == PRV_JSON_ARRAY && !s->base.over && prv_json_next(calls, &at, &key, &call))
+	while (prv_json_kind(m[CALLS]) == PRV_JSON_ARRAY && !s->base.over && prv_json_next(m[CALLS], &at, &key, &call))
 		on_call(s, call);
-	on_function_call(s, prv_json_get(delta, "function_call"));
-	on_finish(s, prv_json_get(choice, "finish_reason"), choice);
+	on_function_call(s, m[CALL]);
+	on_finish(s, of[FINISH], choice);
 }
 
 void oai_stream_event(oai_stream *s, oc_str data)
 {
+	enum { ERROR, MODEL, CHOICES, USAGE, GROQ, DOC_N };
+	static const char *const names[DOC_N] = {"error", "model", "choices", "usage", "x_groq"};
 	prv_json doc, choice;
 	while (data.n > 0 && (unsigned char)*data.p <= ' ')
 		data = prv_str_sub(data, 1, data.n);
@@ -400,18 +403,20 @@ void oai_stream_event(oai_stream *s, oc_str data)
 		prv_stream_fail(&s->base, OC_E_PROTOCOL, "a piece of the stream is no valid JSON");
 		return;
 	}
-	if (on_error(s, doc))
+	prv_json m[DOC_N];
+	prv_json_members(doc, names, DOC_N, m);
+	int kind = prv_json_kind(m[ERROR]);
+	if ((kind == PRV_JSON_OBJECT || kind == PRV_JSON_STRING || m[CHOICES].n == 0) && on_error(s, doc))
 		return;
 	if (s->base.model[0] == 0)
-		prv_stream_model(&s->base, prv_json_get(doc, "model"));
-	prv_json choices = prv_json_get(doc, "choices");
-	choice = prv_json_at(choices, 0);
+		prv_stream_model(&s->base, m[MODEL]);
+	choice = prv_json_at(m[CHOICES], 0);
 	if (choice.n > 0 && prv_json_i64(prv_json_get(choice, "index"), 0) == 0)
 		on_choice(s, choice);
 	if (s->base.over)
 		return;
-	on_usage(s, prv_json_get(doc, "usage"));
-	on_usage(s, prv_json_path(doc, "x_groq.usage"));
+	on_usage(s, m[USAGE]);
+	on_usage(s, prv_json_get(m[GROQ], "usage"));
 }
 
 /* ---- The end ---- */

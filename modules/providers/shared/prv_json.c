@@ -20,22 +20,23 @@ static int hex_value(char c)
 	return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef uint64_t words2 __attribute__((vector_size(16)));
 
-/* Over what in a string stands for itself, eight bytes at a time: to a quote, a backslash, a control character or, with
+/* Over what in a string stands for itself, sixteen bytes at a time: to a quote, a backslash, a control character or, with
  * `ascii`, a byte that is none. Prompts are long, and nearly all of it is such. */
 static const char *skip_plain(const char *p, const char *end, bool ascii)
 {
-	const uint64_t high = EACH_BYTE(0x80);
-	for (; end - p >= 8; p += 8) {
-		uint64_t w;
-		memcpy(&w, p, 8);
-		uint64_t quote = w ^ EACH_BYTE('"'), slash = w ^ EACH_BYTE('\\');
-		uint64_t stop = ((quote - EACH_BYTE(1)) & ~quote) | ((slash - EACH_BYTE(1)) & ~slash) | ((w - EACH_BYTE(0x20)) & ~w);
-		stop = (ascii ? stop | w : stop) & high;
-		if (stop != 0) {
+	for (; end - p >= 16; p += 16) {
+		bytes16 v;
+		memcpy(&v, p, 16);
+		bytes16 stop = (bytes16)(v == '"') | (bytes16)(v == '\\') | (bytes16)(v < 0x20);
+		if (ascii)
+			stop |= (bytes16)(v >= 0x80);
+		words2 w = (words2)stop;
+		if ((w[0] | w[1]) != 0) {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-			return p + __builtin_ctzll(stop) / 8; /* the first is never a false one */
+			return w[0] != 0 ? p + __builtin_ctzll(w[0]) / 8 : p + 8 + __builtin_ctzll(w[1]) / 8;
 #else
 			break;
 #endif
@@ -202,17 +203,9 @@ int prv_json_kind(prv_json v)
 
 static const char *skip_string(const char *p, const char *end)
 {
-	/* Prompts are long strings that are passed over again and again: by their quotes, not by their letters. */
-	const char *from = ++p;
-	while (p < end && (p = memchr(p, '"', (size_t)(end - p))) != NULL) {
-		const char *slash = p;
-		while (slash > from && slash[-1] == '\\')
-			slash--;
-		p++;
-		if ((p - 1 - slash) % 2 == 0)
-			return p;
-	}
-	return end;
+	for (p = skip_plain(p + 1, end, false); p < end && *p != '"'; p = skip_plain(p, end, false))
+		p += *p == '\\' && end - p > 1 ? 2 : 1;
+	return p < end ? p + 1 : end;
 }
 
 static const char *skip_value(const char *p, const char *end)
@@ -402,11 +395,12 @@ char *prv_json_dup(prv_json v)
 bool prv_json_is(prv_json v, const char *text)
 {
 	size_t n = strlen(text);
-	if (prv_json_kind(v) != PRV_JSON_STRING)
+	if (prv_json_kind(v) != PRV_JSON_STRING || v.n - 2 < n)
 		return false;
-	if (memchr(v.p, '\\', v.n) == NULL)
-		return v.n == n + 2 && memcmp(v.p + 1, text, n) == 0;
-	if (v.n - 2 < n || v.n - 2 > n * 12)
+	/* Escapes make it longer. */
+	if (v.n - 2 == n)
+		return memcmp(v.p + 1, text, n) == 0;
+	if (v.n - 2 > n * 12 || memchr(v.p, '\\', v.n) == NULL)
 		return false;
 	char *decoded = prv_json_dup(v);
 	bool same = decoded != NULL && strcmp(decoded, text) == 0;

@@ -82,6 +82,15 @@ typedef struct oc_frame {
 	uint64_t start_ns, child_ns;
 } oc_frame;
 
+/* The processor's tick counter beside the clock: time is the anchor's, plus the ticks since then. now.c */
+typedef struct oc_pace {
+	bool usable; /* it counts at one speed, whatever the processor does */
+	uint64_t anchor_ns, anchor_ticks; /* of this turn; ticks 0: none */
+	uint64_t base_ns, base_ticks;	  /* from where the speed is taken next */
+	uint64_t ns_per_tick;		  /* times 2^32; 0: not known */
+} oc_pace;
+void oc_pace_init(oc_pace *pace);
+
 struct oc_loop {
 	uv_loop_t uv;
 	uv_async_t async;
@@ -105,6 +114,7 @@ struct oc_loop {
 	unsigned depth;
 	unsigned n_jobs; /* in the pool */
 	uint64_t woke_ns; /* 0: it sleeps, or never slept yet */
+	oc_pace pace;
 	oc_hist busy;
 };
 

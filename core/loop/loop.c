@@ -47,6 +47,7 @@ oc_status oc_loop_new(oc_loop **ret, oc_err *err)
 	loop->post_tail = &loop->post_head;
 	oc_link_init(&loop->deferred);
 	oc_link_init(&loop->owners);
+	oc_pace_init(&loop->pace);
 	atomic_store(&loop->thread, pthread_self());
 	*ret = loop;
 	return OC_OK;
@@ -232,7 +233,8 @@ oc_status oc_loop_defer(oc_loop *loop, oc_owner *owner, void (*fn)(void *arg), v
 	if (task != NULL) {
 		loop->free_tasks = task->next;
 		loop->n_free_tasks--;
-		memset(task, 0, sizeof(*task));
+		task->item.owner = NULL;
+		task->wake = NULL;
 	} else {
 		task = oc_alloc(sizeof(*task));
 		if (task == NULL)
@@ -302,7 +304,7 @@ static void on_prepare(uv_prepare_t *prepare)
 
 	run_deferred(loop);
 	if (loop->woke_ns != 0)
-		oc_hist_add_ns(&loop->busy, oc_now_ns() - loop->woke_ns);
+		oc_hist_add_ns(&loop->busy, oc_loop_now_ns(loop) - loop->woke_ns);
 	loop->woke_ns = 0;
 }
 
@@ -312,7 +314,7 @@ static void on_check(uv_check_t *check)
 
 	/* The first callback of an owner has noted when the loop woke up; what has no owner is short. */
 	if (loop->woke_ns == 0 && loop->deferred.next != &loop->deferred)
-		loop->woke_ns = oc_now_ns();
+		loop->woke_ns = oc_loop_now_ns(loop);
 	run_deferred(loop);
 }
 

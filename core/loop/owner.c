@@ -176,12 +176,21 @@ void oc_owner_get_stats(const oc_owner *owner, oc_owner_stats *ret)
 	*ret = owner->stats;
 }
 
-uint64_t oc_owner_enter(oc_owner *owner)
+static uint64_t now_of(const oc_owner *owner)
 {
-	return oc_owner_enter_at(owner, oc_now_ns());
+	return owner->loop != NULL ? oc_loop_now_ns(owner->loop) : oc_now_ns();
 }
 
-uint64_t oc_owner_enter_at(oc_owner *owner, uint64_t now)
+uint64_t oc_owner_enter(oc_owner *owner)
+{
+	uint64_t entered = oc_owner_clock_in(owner, now_of(owner));
+
+	if (owner->guard_enter != NULL)
+		owner->guard_enter(owner->guard_arg);
+	return entered;
+}
+
+uint64_t oc_owner_clock_in(oc_owner *owner, uint64_t now)
 {
 	oc_loop *loop = owner->loop;
 
@@ -193,8 +202,6 @@ uint64_t oc_owner_enter_at(oc_owner *owner, uint64_t now)
 			loop->frames[loop->depth] = (oc_frame){.owner = owner, .start_ns = now};
 		loop->depth++;
 	}
-	if (owner->guard_enter != NULL)
-		owner->guard_enter(owner->guard_arg);
 	return now;
 }
 
@@ -216,19 +223,30 @@ static void report_slow(oc_owner *owner, uint64_t ns)
 		(unsigned long long)(ns / MS_NS));
 }
 
+/* Two readings on either side of a correction may be a few nanoseconds the wrong way round. */
+static uint64_t since(uint64_t now, uint64_t then)
+{
+	return now > then ? now - then : 0;
+}
+
 void oc_owner_leave(oc_owner *owner, uint64_t entered)
 {
-	oc_loop *loop = owner->loop;
-	uint64_t ns = oc_now_ns() - entered;
-	oc_owner_stats *st = &owner->stats;
-
 	if (owner->guard_leave != NULL)
 		owner->guard_leave(owner->guard_arg);
+	oc_owner_clock_out(owner, entered);
+}
+
+void oc_owner_clock_out(oc_owner *owner, uint64_t entered)
+{
+	oc_loop *loop = owner->loop;
+	uint64_t now = now_of(owner), ns = since(now, entered);
+	oc_owner_stats *st = &owner->stats;
+
 	/* An owner pays for its own time, not for that of another it called into. */
 	if (loop != NULL && loop->depth > 0) {
 		loop->depth--;
 		if (loop->depth < OC_FRAMES_MAX) {
-			uint64_t own = ns - loop->frames[loop->depth].child_ns;
+			uint64_t own = since(ns, loop->frames[loop->depth].child_ns);
 
 			if (loop->depth > 0)
 				loop->frames[loop->depth - 1].child_ns += ns;

@@ -84,8 +84,17 @@ oc_visit oc_visit_begin_untimed(oc_module *module);   /* [loop] for callbacks th
 void oc_visit_end(oc_module *module, oc_visit visit); /* [loop] */
 oc_visit oc_visit_mark(const oc_module *module);      /* [any] the mark alone */
 /* The name of the vtable function that runs on this thread now; NULL: another callback. For crash reports. */
-const char *oc_visit_call(void);
-void oc_visit_set_call(const char *name); /* static */
+extern _Thread_local const char *oc_visit_name; /* static */
+static inline const char *oc_visit_call(void)
+{
+	return oc_visit_name;
+}
+
+static inline void oc_visit_set_call(const char *name)
+{
+	oc_visit_name = name;
+}
+
 void oc_visit_unmark(oc_visit visit);
 /* Host code that a module called runs now: for its time nobody is marked. */
 oc_visit oc_visit_host(void);

@@ -3,7 +3,7 @@
 #include "core/module/internal.h"
 
 static _Thread_local const oc_module *current;
-static _Thread_local const char *call_name;
+_Thread_local const char *oc_visit_name;
 static unsigned depth; /* module functions on the loop thread's stack */
 
 enum { KEPT = 64 };
@@ -12,16 +12,6 @@ static const oc_module *before[KEPT]; /* whose code ran before each of the first
 const oc_module *oc_module_current(void)
 {
 	return current;
-}
-
-const char *oc_visit_call(void)
-{
-	return call_name;
-}
-
-void oc_visit_set_call(const char *name)
-{
-	call_name = name;
 }
 
 oc_visit oc_visit_mark(const oc_module *module)
@@ -90,7 +80,7 @@ oc_visit oc_visit_begin_untimed(oc_module *module)
 
 oc_visit oc_visit_begin(oc_module *module)
 {
-	return oc_visit_begin_at(module, oc_now_ns());
+	return oc_visit_begin_at(module, oc_loop_now_ns(module->registry->loop));
 }
 
 oc_visit oc_visit_begin_at(oc_module *module, uint64_t now_ns)
@@ -98,14 +88,14 @@ oc_visit oc_visit_begin_at(oc_module *module, uint64_t now_ns)
 	oc_visit visit = oc_visit_begin_untimed(module);
 
 	visit.timed = true;
-	visit.entered = oc_owner_enter_at(module->owner, now_ns);
+	visit.entered = oc_owner_clock_in(module->owner, now_ns);
 	return visit;
 }
 
 void oc_visit_end(oc_module *module, oc_visit visit)
 {
 	if (visit.timed)
-		oc_owner_leave(module->owner, visit.entered);
+		oc_owner_clock_out(module->owner, visit.entered);
 	depth--;
 	oc_visit_unmark(visit);
 }

@@ -20,7 +20,7 @@
 #include "ipc-bridge/modhost.h"
 #include "ipc-bridge/nng.h"
 
-enum { SMALL = 256, TRIPS = 20000, WARM = 2000, TURN = 16, CALLS = 5000 * TURN, PLAIN = 5 * 1000 * 1000, ROUNDS = 9, CRASHES = 20 };
+enum { SMALL = 256, TRIPS = 20000, WARM = 2000, TURN = 16, MANY = 32, CALLS = 80 * MANY, TURNS = 20000, PLAIN = 5 * 1000 * 1000, ROUNDS = 9, CRASHES = 20 };
 
 typedef struct world {
 	oc_loop *loop;
@@ -120,6 +120,7 @@ typedef struct drive {
 	world *w;
 	oc_guest *guest;
 	size_t begun, done, count, window;
+	uint64_t calling; /* how long it took to begin them */
 	unsigned long events;
 	uint64_t stamp;
 } drive;
@@ -142,9 +143,11 @@ static void start_window(void *arg)
 {
 	drive *d = arg;
 	oc_call_options options = {.on_done = window_done, .arg = d};
+	uint64_t from = oc_now_ns();
 	for (size_t i = 0; i < d->window; i++, d->begun++)
 		if (oc_tool_invoke(d->guest, OC_STR("bench_000"), (oc_str){payload, SMALL}, OC_STR("{}"), &options, NULL) != OC_OK)
 			die("a call was refused");
+	d->calling += oc_now_ns() - from;
 }
 
 static oc_status on_event(void *arg, uint32_t type, oc_str text)
@@ -181,32 +184,67 @@ static void least(double *best, uint64_t from, double n)
 		*best = ns;
 }
 
+/* Calls, so many a turn of the loop: until the module has returned, and until the caller is told the answer. */
+static void measure_calls(world *w, size_t window, double *best_returned, double *best)
+{
+	drive d = {.w = w, .guest = tool_of(w, "bench_000"), .count = CALLS, .window = window};
+	uint64_t from = oc_now_ns();
+	(void)oc_loop_defer(w->loop, NULL, start_window, &d);
+	oc_loop_run(w->loop);
+	least(best, from, CALLS);
+	least(best_returned, oc_now_ns() - d.calling, CALLS);
+}
+
+static void measure_events(world *w, double *best)
+{
+	drive d = {.w = w, .guest = tool_of(w, "bench_000"), .count = 1000};
+	uint64_t from = oc_now_ns();
+	events_done(&d, OC_OK, OC_STR(""));
+	oc_loop_run(w->loop);
+	least(best, from, (double)(d.count - 1) * 1000);
+}
+
+static void next_turn(void *arg)
+{
+	drive *d = arg;
+	if (d->done++ == d->count)
+		oc_loop_stop(d->w->loop);
+	else if (oc_loop_defer(d->w->loop, NULL, next_turn, d) != OC_OK)
+		die("no memory");
+}
+
+/* What is deferred runs before the loop looks for events and after it: two of these are a turn. */
+static void measure_turns(world *w, double *best)
+{
+	drive d = {.w = w, .count = 2 * TURNS};
+	uint64_t from = oc_now_ns();
+	next_turn(&d);
+	oc_loop_run(w->loop);
+	least(best, from, TURNS);
+}
+
 static void in_process(void)
 {
 	world w = {0};
-	double bare = 0, call = 0, event = 0;
+	double bare = 0, few = 0, many = 0, returned = 0, event = 0, turn = 0;
 	begin(&w);
-	oc_guest *guest = tool_of(&w, "bench_000");
 	for (int i = 0; i < ROUNDS; i++) {
 		uint64_t from = oc_now_ns();
 		plain();
 		least(&bare, from, PLAIN);
-		drive d = {.w = &w, .guest = guest, .count = CALLS, .window = TURN};
-		from = oc_now_ns();
-		(void)oc_loop_defer(w.loop, NULL, start_window, &d);
-		oc_loop_run(w.loop);
-		least(&call, from, CALLS);
-		d = (drive){.w = &w, .guest = guest, .count = 1000};
-		from = oc_now_ns();
-		events_done(&d, OC_OK, OC_STR(""));
-		oc_loop_run(w.loop);
-		least(&event, from, (double)(d.count - 1) * 1000);
+		measure_calls(&w, TURN, &returned, &few);
+		measure_calls(&w, MANY, &returned, &many);
+		measure_events(&w, &event);
+		measure_turns(&w, &turn);
 	}
 	row("a plain indirect call", bare, " ns");
 	row("a module's call of the host (call_event)", event, " ns");
 	row("  over the plain call (limit 50 ns)", event - bare, " ns");
-	row("a call of a module, begun to answered", call, " ns");
-	row("  over the plain call (limit 50 ns)", call - bare, " ns");
+	row("a call of a module, until it has returned", returned, " ns");
+	row("  over the plain call (limit 50 ns)", returned - bare, " ns");
+	row("  until its answer is told, 32 in a turn of the loop", many, " ns");
+	row("  when only 16 of them share a turn of the loop", few, " ns");
+	row("a turn of the loop in which nothing happens", turn, " ns");
 	end(&w);
 }
 

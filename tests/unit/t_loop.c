@@ -14,7 +14,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/mem.h"
-#include "core/loop/loop.h"
+#include "core/loop/internal.h"
 
 typedef struct fixture {
 	oc_loop *loop;
@@ -595,6 +595,56 @@ static void t_time_is_charged_to_the_owner_that_spent_it(void **state)
 	oc_owner_free(inner);
 }
 
+/* Between two readings of the clock, but for what a speed taken over ten milliseconds is wrong in this time. */
+static void compare_clocks(oc_loop *loop)
+{
+	const uint64_t wrong = 100 * 1000;
+	uint64_t before = oc_now_ns(), now = oc_loop_now_ns(loop), after = oc_now_ns();
+
+	assert_true(now + wrong >= before && now <= after + wrong);
+}
+
+static void t_the_cheap_clock_goes_with_the_other(void **state)
+{
+	fixture *f = *state;
+	oc_pace *pace = &f->loop->pace;
+	uint64_t last = 0;
+
+	/* Known or not: the speed is taken when a turn begins, from the second one on that is late enough. */
+	for (int turn = 0; turn < 4; turn++) {
+		f->loop->woke_ns = 0;
+		f->loop->woke_ns = oc_loop_now_ns(f->loop);
+		for (int i = 0; i < 1000; i++) {
+			uint64_t now = oc_loop_now_ns(f->loop);
+
+			assert_true(now >= last || last - now < 100 * 1000);
+			last = now;
+		}
+		spin(12);
+		compare_clocks(f->loop);
+	}
+	if (!pace->usable) {
+		assert_int_equal(pace->anchor_ticks, 0);
+		return; /* this processor's counter is not read */
+	}
+	assert_true(pace->ns_per_tick != 0 && pace->anchor_ticks != 0);
+	/* A second later, and after a sleep in which the counter stood still or began anew, the clock is asked. */
+	pace->anchor_ticks -= UINT64_C(1) << 31;
+	pace->anchor_ns = 0;
+	compare_clocks(f->loop);
+	pace->anchor_ticks += UINT64_C(1) << 40;
+	pace->anchor_ns = 0;
+	compare_clocks(f->loop);
+	/* A wrong speed does not last. */
+	pace->ns_per_tick = 1;
+	spin(12);
+	f->loop->woke_ns = 0;
+	(void)oc_loop_now_ns(f->loop);
+	f->loop->woke_ns = 1;
+	spin(5);
+	compare_clocks(f->loop);
+}
+
 static void t_nothing_is_taken_after_out_of_memory(void **state)
 {
 	fixture *f = *state;
@@ -637,6 +687,7 @@ int main(void)
 		T(t_work_outlives_its_owner),
 		T(t_loop_free_waits_for_work),
 		T(t_time_is_charged_to_the_owner_that_spent_it),
+		T(t_the_cheap_clock_goes_with_the_other),
 		T(t_nothing_is_taken_after_out_of_memory),
 	};
 

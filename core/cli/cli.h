@@ -67,6 +67,10 @@ const oc_command *const *oc_cli_commands(void);
  * are named on stderr. The command must have the option yes. */
 bool oc_cli_agreed(const oc_args *args, const char *refused, const char *question_format, ...) __attribute__((format(printf, 3, 4)));
 
+/* One answer on stdin, the fallback for an empty one; what is typed is not shown when it is a secret. NULL when there are no more,
+ * or no memory; else the caller's (wipe a secret). */
+char *oc_cli_ask(const char *question, const char *fallback, bool secret);
+
 /* ---- Output ---- */
 
 /* "openclaw: text" and, on a second line, the remedy; on stderr. Returns OC_EXIT_FAILED. */

@@ -8,6 +8,7 @@
 #include "core/cli/cli.h"
 
 /* clang-format off */
+extern const oc_command oc_cmd_admin;
 extern const oc_command oc_cmd_agent;
 extern const oc_command oc_cmd_completion;
 extern const oc_command oc_cmd_config;
@@ -59,6 +60,7 @@ extern const oc_command oc_cmd_module_pack;
 	&oc_cmd_system, \
 	&oc_cmd_pairing, \
 	&oc_cmd_devices, \
+	&oc_cmd_admin, \
 	&oc_cmd_migrate, \
 	&oc_cmd_daemon, \
 	&oc_cmd_logs, \

@@ -1,5 +1,5 @@
 libocore_la_SOURCES += \
-	%D%/agent.c \
+	%D%/admin.c %D%/agent.c %D%/ask.c \
 	%D%/cli.c %D%/cli.h %D%/commands.h \
 	%D%/completion.c \
 	%D%/config.c %D%/cron.c \

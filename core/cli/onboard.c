@@ -4,11 +4,9 @@
  * bundled offline provider.
  */
 #include <arpa/inet.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "core/base/log.h"
@@ -154,57 +152,6 @@ static void set_text(struct onboard *o, const char *path, const char *text)
 
 /* ---- Asking ---- */
 
-static struct termios terminal; /* as it was, while what is typed is hidden */
-
-static void show_again(int signum)
-{
-	tcsetattr(0, TCSAFLUSH, &terminal);
-	signal(signum, SIG_DFL);
-	raise(signum);
-}
-
-static bool hide_typing(void)
-{
-	if (tcgetattr(0, &terminal) != 0)
-		return false;
-	struct termios quiet = terminal;
-	quiet.c_lflag &= ~(tcflag_t)ECHO;
-	/* Ctrl-C must not leave a terminal that shows nothing. */
-	signal(SIGINT, show_again);
-	signal(SIGTERM, show_again);
-	tcsetattr(0, TCSAFLUSH, &quiet);
-	return true;
-}
-
-static void end_hiding(void)
-{
-	tcsetattr(0, TCSAFLUSH, &terminal);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
-	putchar('\n');
-}
-
-/* One answer, the fallback for an empty one; NULL when there are no more, or no memory. */
-static char *ask(const char *question, const char *fallback, bool secret)
-{
-	char line[4096];
-	printf("%s%s%s%s%s%s ", oc_bold(), question, oc_plain(), fallback[0] != 0 ? " [" : "", fallback, fallback[0] != 0 ? "]" : "");
-	fflush(stdout);
-	bool hidden = secret && hide_typing();
-	bool got = fgets(line, sizeof line, stdin) != NULL;
-	if (hidden)
-		end_hiding();
-	if (got && strchr(line, '\n') == NULL && !feof(stdin)) { /* too long to be meant */
-		for (int c = getchar(); c != '\n' && c != EOF;)
-			c = getchar();
-		line[0] = 0;
-	}
-	oc_str text = oc_str_trim(oc_str_of(got ? line : ""));
-	char *answer = !got ? NULL : text.n > 0 ? oc_memdup(text.p, text.n) : oc_strdup(fallback);
-	oc_wipe(line, sizeof line);
-	return answer;
-}
-
 static oc_status no_answer(oc_err *err)
 {
 	return oc_fail(err, OC_E_CANCELED, "answer the questions, or use --non-interactive", "the answers ended before the questions: nothing was written");
@@ -225,7 +172,7 @@ static oc_status ask_provider(struct onboard *o, const cJSON **ret, oc_err *err)
 		       p == o->provider ? " *" : "");
 	}
 	while (chosen == NULL) {
-		oc_auto_free char *answer = ask("Number or name:", o->provider != NULL ? oc_json_str(o->provider, "id", "") : "", false);
+		oc_auto_free char *answer = oc_cli_ask("Number or name:", o->provider != NULL ? oc_json_str(o->provider, "id", "") : "", false);
 		int64_t number = 0;
 		if (answer == NULL)
 			return no_answer(err);
@@ -269,7 +216,7 @@ static oc_status store_key(const cJSON *provider, const char *key, oc_err *err)
 static oc_status ask_model(struct onboard *o, const cJSON *provider, oc_err *err)
 {
 	do {
-		oc_auto_free char *model = ask("Model:", o->model, false);
+		oc_auto_free char *model = oc_cli_ask("Model:", o->model, false);
 		if (model == NULL)
 			return no_answer(err);
 		if (model[0] != 0)
@@ -291,7 +238,7 @@ static oc_status interview(struct onboard *o, oc_err *err)
 		use(o, p, name, "you chose it");
 	}
 	if (oc_json_str(p, "env", NULL) != NULL && key_of(o, p) == NULL) {
-		char *key = ask("API key (kept in the state folder, readable by you alone):", "", true);
+		char *key = oc_cli_ask("API key (kept in the state folder, readable by you alone):", "", true);
 		if (key == NULL)
 			return no_answer(err);
 		keep_key(o, key);
@@ -311,7 +258,7 @@ static oc_status interview(struct onboard *o, oc_err *err)
 		if (oc_config_get(o->config, path) != NULL || oc_config_env(o->config, secret->valuestring) != NULL)
 			continue;
 		snprintf(question, sizeof question, "%s token (empty: not now):", oc_json_str(channel, "label", id));
-		oc_auto_free char *token = ask(question, "", true);
+		oc_auto_free char *token = oc_cli_ask(question, "", true);
 		if (token == NULL)
 			return no_answer(err);
 		if (token[0] == 0)

@@ -77,9 +77,52 @@ static bool same(const char *a, const char *b)
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+/* ---- Modes ---- */
+
+static const char *const modes[] = {"", "none", "token", "password", "trusted-proxy"};
+
+const char *oc_auth_mode_name(oc_auth_mode mode)
+{
+	return mode == OC_AUTH_UNSET ? modes[OC_AUTH_TOKEN] : modes[mode];
+}
+
+static oc_auth_mode mode_of(const oc_config *config)
+{
+	const char *name = oc_config_str(config, "gateway.auth.mode", "");
+	oc_auth_mode mode = OC_AUTH_PROXY;
+	while (mode != OC_AUTH_UNSET && strcmp(name, modes[mode]) != 0)
+		mode--;
+	return mode;
+}
+
+static oc_status mode_check(const oc_auth *auth, const oc_config *config, oc_err *err)
+{
+	if (auth->mode == OC_AUTH_PASSWORD && auth->password == NULL)
+		return oc_fail(err, OC_E_INVALID, "set gateway.auth.password or OPENCLAW_GATEWAY_PASSWORD",
+			       "gateway.auth.mode is \"password\", and there is no password");
+	if (auth->mode == OC_AUTH_PROXY && oc_str_trim(oc_str_of(oc_config_str(config, "gateway.auth.trustedProxy.userHeader", ""))).n == 0)
+		return oc_fail(err, OC_E_INVALID, "set gateway.auth.trustedProxy.userHeader, for example to \"x-forwarded-user\"",
+			       "gateway.auth.mode is \"trusted-proxy\", and nothing says which header names the user");
+	if (auth->mode == OC_AUTH_PROXY && cJSON_GetArraySize(oc_config_get(config, "gateway.trustedProxies")) == 0)
+		return oc_fail(err, OC_E_INVALID, "set gateway.trustedProxies to the addresses of the proxy, for example [\"127.0.0.1\"]",
+			       "gateway.auth.mode is \"trusted-proxy\", and there are no gateway.trustedProxies");
+	return OC_OK;
+}
+
+static char *policy_of(const oc_config *config)
+{
+	oc_auto_json cJSON *all = cJSON_CreateArray();
+	static const char *const paths[] = {"gateway.auth.mode", "gateway.auth.trustedProxy", "gateway.trustedProxies", "gateway.allowRealIpFallback"};
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+		const cJSON *value = oc_config_get(config, paths[i]);
+		(void)cJSON_AddItemToArray(all, value != NULL ? cJSON_Duplicate(value, true) : cJSON_CreateNull());
+	}
+	return oc_json_print(all);
+}
+
 oc_status oc_auth_setup(oc_auth *auth, const oc_config *config, const char *token, oc_err *err)
 {
-	oc_auth next = {0};
+	oc_auth next = {.mode = mode_of(config)};
 	if (token == NULL)
 		token = configured(config);
 	const char *password = oc_config_env(config, "OPENCLAW_GATEWAY_PASSWORD");
@@ -87,27 +130,35 @@ oc_status oc_auth_setup(oc_auth *auth, const oc_config *config, const char *toke
 		password = oc_config_str(config, "gateway.auth.password", NULL);
 	if (password != NULL && password[0] != 0)
 		next.password = oc_strdup(password);
+	if (mode_check(&next, config, err) != OC_OK) {
+		drop(&next.password);
+		return err->code;
+	}
+	next.policy = policy_of(config);
 	if (token != NULL) {
 		next.token = oc_strdup(token);
 	} else {
 		oc_auto_free char *path = oc_path_state(TOKEN_FILE);
-		if (path == NULL)
+		if (path == NULL) {
+			oc_auth_free(&next);
 			return oc_fail(err, OC_E_NOMEM, NULL, "the gateway's token: out of memory");
+		}
 		next.token = read_token_file(path);
 		next.from_file = true;
 		if (next.token == NULL) {
 			oc_status status = make_token_file(path, &next.token, err);
 			if (status != OC_OK) {
-				drop(&next.password);
+				oc_auth_free(&next);
 				return status;
 			}
 		}
 	}
-	if (next.token == NULL) {
-		drop(&next.password);
+	if (next.token == NULL || next.policy == NULL) {
+		oc_auth_free(&next);
 		return oc_fail(err, OC_E_NOMEM, NULL, "the gateway's token: out of memory");
 	}
-	next.version = auth->version + !(same(auth->token, next.token) && same(auth->password, next.password));
+	next.version = auth->version
+		       + !(same(auth->token, next.token) && same(auth->password, next.password) && same(auth->policy, next.policy));
 	oc_log_redact(oc_str_of(next.token));
 	if (next.password != NULL)
 		oc_log_redact(oc_str_of(next.password));
@@ -120,23 +171,27 @@ void oc_auth_free(oc_auth *auth)
 {
 	drop(&auth->token);
 	drop(&auth->password);
+	oc_free(auth->policy);
+	auth->policy = NULL;
 }
 
 bool oc_auth_secret_ok(const oc_auth *auth, oc_str secret)
 {
 	if (secret.n == 0)
 		return false;
-	bool token = oc_str_eq_secret(secret, oc_str_of(auth->token));
-	bool password = auth->password != NULL && oc_str_eq_secret(secret, oc_str_of(auth->password));
+	bool by_token = auth->mode == OC_AUTH_UNSET || auth->mode == OC_AUTH_TOKEN;
+	bool by_password = (auth->mode == OC_AUTH_UNSET || auth->mode == OC_AUTH_PASSWORD) && auth->password != NULL;
+	bool token = by_token && oc_str_eq_secret(secret, oc_str_of(auth->token));
+	bool password = by_password && oc_str_eq_secret(secret, oc_str_of(auth->password));
 	return token || password;
 }
 
-bool oc_auth_header_ok(const oc_auth *auth, oc_str header)
+oc_str oc_auth_bearer(oc_str header)
 {
 	oc_str secret = header;
 	if (header.n > 7 && oc_str_ieq((oc_str){header.p, 7}, OC_STR("Bearer ")))
 		secret = (oc_str){header.p + 7, header.n - 7};
-	return oc_auth_secret_ok(auth, oc_str_trim(secret));
+	return oc_str_trim(secret);
 }
 
 /* ---- Guessing ---- */

@@ -1,6 +1,5 @@
 /*
- * Who may use the gateway: the bearer token (or password).  The operator's own processes on the Unix socket are known by
- * their user id and need none.
+ * The gateway's own secrets, its token and its password, and what gateway.auth.mode makes of them.  access.h tells who may.
  */
 #ifndef OC_GATEWAY_AUTH_H
 #define OC_GATEWAY_AUTH_H
@@ -10,20 +9,29 @@
 #include "core/base/err.h"
 #include "core/config/config.h"
 
+/* gateway.auth.mode. Not set: the token, and the password when there is one. */
+typedef enum oc_auth_mode { OC_AUTH_UNSET = 0, OC_AUTH_NONE, OC_AUTH_TOKEN, OC_AUTH_PASSWORD, OC_AUTH_PROXY } oc_auth_mode;
+
 typedef struct oc_auth {
+	oc_auth_mode mode;
 	char *token;    /* never NULL once set up */
 	char *password; /* NULL: none */
+	char *policy;   /* all of gateway.auth and trustedProxies that is no secret, to see when it changes */
 	bool from_file; /* the token was made by us and is in credentials/gateway-token */
-	unsigned version; /* another one as soon as the token or the password is */
+	unsigned version; /* another one as soon as the token, the password or who may otherwise is */
 } oc_auth;
+const char *oc_auth_mode_name(oc_auth_mode mode); /* "token" when it is not set */
 
 /* Token: given (may be NULL), else OPENCLAW_GATEWAY_TOKEN, else gateway.auth.token, else the one in
- * <state>/credentials/gateway-token, which is made at the first start. Replaces what was there. */
+ * <state>/credentials/gateway-token, which is made at the first start. Replaces what was there; OC_E_INVALID: the mode lacks
+ * what it needs. */
 oc_status oc_auth_setup(oc_auth *auth, const oc_config *config, const char *token, oc_err *err);
 void oc_auth_free(oc_auth *auth);
-/* The value of an Authorization header ("Bearer …"), or a bare token; constant time. */
-bool oc_auth_header_ok(const oc_auth *auth, oc_str header);
+/* What stands in an Authorization header: the token of "Bearer …", or all of it. */
+oc_str oc_auth_bearer(oc_str header);
+/* Whether it is one of those that the mode takes; constant time. */
 bool oc_auth_secret_ok(const oc_auth *auth, oc_str secret);
+
 /* ---- Guessing (gateway.auth.rateLimit) ---- */
 
 #define OC_AUTH_ADDRESSES 128

@@ -24,8 +24,8 @@ struct handshake {
 	const cJSON *params, *client, *auth, *device;
 	const char *role, *client_id, *mode;
 	cJSON *scopes; /* what it asks for */
-	bool local;    /* from this machine */
 	bool shared;   /* by the gateway's own secret */
+	oc_access who; /* else by whom: a login, a proxy's word */
 	const cJSON *token; /* that its device has; in the book */
 };
 
@@ -43,7 +43,7 @@ static void refuse(struct handshake *h, const char *code, cJSON *details, const 
 	va_end(args);
 	(void)oc_fail(&err, OC_E_INVALID, "", "%s", text);
 	h->proto->error_code = code;
-	oc_info("gateway", "%s (%s) is not let in: %s", h->client_id, h->proto->client.peer->address, text);
+	oc_info("gateway", "%s (%s) is not let in: %s", h->client_id, h->proto->from.address, text);
 	oc_method_fail_with(h->call, &err, details);
 }
 
@@ -58,7 +58,7 @@ static cJSON *details(const char *code, const char *name, const char *value)
 
 static void refuse_auth(struct handshake *h, const char *reason)
 {
-	bool password = strcmp(oc_config_str(h->gw->rt->config, "gateway.auth.mode", "token"), "password") == 0;
+	bool password = h->gw->auth.mode == OC_AUTH_PASSWORD;
 	bool missing = strcmp(reason, "missing") == 0, limited = strcmp(reason, "rate_limited") == 0;
 	bool retry = h->device != NULL && !missing && !limited;
 	const char *what = password ? "password" : "token";
@@ -84,24 +84,6 @@ static void refuse_auth(struct handshake *h, const char *reason)
 
 /* ---- Checks ---- */
 
-static oc_str host_of(oc_str url)
-{
-	const char *scheme = url.n > 0 ? memmem(url.p, url.n, "://", 3) : NULL;
-	if (scheme == NULL)
-		return OC_STR_NONE;
-	oc_str rest = {scheme + 3, url.n - (size_t)(scheme + 3 - url.p)};
-	return oc_str_cut(&rest, '/');
-}
-
-static bool is_loopback_name(oc_str host)
-{
-	oc_str name = host;
-	if (host.n > 0 && host.p[0] == '[')
-		return oc_str_starts(host, "[::1]");
-	name = oc_str_cut(&host, ':');
-	return oc_str_ieq(name, OC_STR("localhost")) || oc_str_eqz(name, "127.0.0.1") || oc_str_ends(name, ".localhost");
-}
-
 /* A page of a stranger must not use the browser of somebody who may connect. */
 static bool origin_ok(struct handshake *h, const char **ret_why)
 {
@@ -111,14 +93,14 @@ static bool origin_ok(struct handshake *h, const char **ret_why)
 	bool page = strcmp(h->client_id, UI_ID) == 0 || strcmp(h->mode, "webchat") == 0;
 	if (p->origin == NULL && !page)
 		return true;
-	oc_str host = host_of(origin);
+	oc_str host = oc_origin_host(origin);
 	*ret_why = host.n == 0 ? "origin missing or invalid" : "origin not allowed";
 	if (host.n == 0)
 		return false;
 	cJSON_ArrayForEach(one, allowed)
 		if (cJSON_IsString(one) && (strcmp(one->valuestring, "*") == 0 || oc_str_ieq(origin, oc_str_of(one->valuestring))))
 			return true;
-	return (h->local && is_loopback_name(host)) || (p->host != NULL && oc_str_ieq(host, oc_str_of(p->host)));
+	return (h->proto->from.is_local && oc_host_is_loopback(host)) || (p->host != NULL && oc_str_ieq(host, oc_str_of(p->host)));
 }
 
 /* The secret that is part of what a device signs. */
@@ -146,7 +128,7 @@ static bool device_ok(struct handshake *h)
 		refuse(h, NULL, details("DEVICE_AUTH_DEVICE_ID_MISMATCH", "reason", "device-id-mismatch"), "device identity mismatch");
 	else if (age > SKEW_MS || age < -SKEW_MS)
 		refuse(h, NULL, details("DEVICE_AUTH_SIGNATURE_EXPIRED", "reason", "device-signature-stale"), "device signature expired");
-	else if (claim.nonce.n == 0 && !h->local) /* somebody who overheard it could use it once more */
+	else if (claim.nonce.n == 0 && !h->proto->from.is_local) /* somebody who overheard it could use it once more */
 		refuse(h, NULL, details("DEVICE_AUTH_NONCE_REQUIRED", "reason", "device-nonce-missing"), "device nonce required");
 	else if (claim.nonce.n > 0 && !oc_str_eqz(claim.nonce, h->proto->nonce))
 		refuse(h, NULL, details("DEVICE_AUTH_NONCE_MISMATCH", "reason", "device-nonce-mismatch"), "device nonce mismatch");
@@ -157,28 +139,54 @@ static bool device_ok(struct handshake *h)
 	return false;
 }
 
-/* Whether it proved itself; sets shared. book: of devices, when it has one. */
+/* By who it is, not by what this machine's secret is: a login or the proxy's word. For operators only. */
+static bool by_name(struct handshake *h, const oc_access *who)
+{
+	if (who->user[0] == 0 || strcmp(h->role, "operator") != 0)
+		return false;
+	h->who = *who;
+	return true;
+}
+
+/* Whether it proved itself; sets shared or who. book: of devices, when it has one. */
 static bool auth_ok(struct handshake *h, oc_devices *book, const cJSON *paired)
 {
-	const oc_http_peer *peer = h->proto->client.peer;
-	oc_auth_tries *tries = &h->gw->tries;
+	const oc_proto *p = h->proto;
+	oc_gateway *gw = h->gw;
+	oc_auth_tries *tries = &gw->tries;
 	oc_str token = oc_json_ostr(h->auth, "token"), password = oc_json_ostr(h->auth, "password");
 	oc_str device_token = oc_json_ostr(h->auth, "deviceToken");
-	if (!peer->is_unix && oc_auth_locked_ms(tries, peer->address, oc_now_ms()) > 0) {
+	oc_access who = {0};
+	bool counts = !p->client.peer->is_unix;
+	if (counts && oc_auth_locked_ms(tries, p->from.address, oc_now_ms()) > 0) {
 		refuse_auth(h, "rate_limited");
 		return false;
 	}
-	h->shared = peer->is_unix || oc_auth_secret_ok(&h->gw->auth, token) || oc_auth_secret_ok(&h->gw->auth, password);
-	if (h->shared)
+	if (gw->auth.mode == OC_AUTH_PROXY && counts) { /* nothing else counts then */
+		if (by_name(h, &p->who))
+			return true;
+		cJSON *d = details("AUTH_UNAUTHORIZED", "authReason", "trusted_proxy");
+		(void)oc_json_set_bool(d, "canRetryWithDeviceToken", false);
+		(void)oc_json_set_str(d, "recommendedNextStep", "review_auth_configuration");
+		refuse(h, NULL, d, "unauthorized: %s", p->who.why != NULL ? p->who.why : "the proxy names nobody");
+		return false;
+	}
+	bool known = p->who.scopes != 0 && p->who.user[0] == 0; /* the socket, or no authentication at all */
+	bool right = !known && (oc_access_secret(gw, token, &who) || oc_access_secret(gw, password, &who));
+	h->shared = known || (right && who.user[0] == 0);
+	if (h->shared || (right && by_name(h, &who)))
 		return true;
 	if (paired != NULL
 	    && (oc_devices_token_ok(book, paired, h->role, device_token) || oc_devices_token_ok(book, paired, h->role, token)))
+		return true;
+	if (by_name(h, &p->who))
 		return true;
 	if (token.n + password.n + device_token.n == 0) {
 		refuse_auth(h, "missing");
 		return false;
 	}
-	oc_auth_failed(tries, h->gw->rt->config, peer->address, h->local, oc_now_ms());
+	/* A page in a browser on this machine is not this machine. */
+	oc_auth_failed(tries, gw->rt->config, p->from.address, p->from.is_local && p->origin == NULL, oc_now_ms());
 	refuse_auth(h, "mismatch");
 	return false;
 }
@@ -199,8 +207,8 @@ static cJSON *ask_of(const struct handshake *h)
 	(void)cJSON_AddItemToArray(roles, cJSON_CreateString(h->role));
 	(void)oc_json_set(ask, "roles", roles);
 	(void)oc_json_set(ask, "scopes", cJSON_Duplicate(h->scopes, true));
-	if (!h->local)
-		(void)oc_json_set_str(ask, "remoteIp", h->proto->client.peer->address);
+	if (!h->proto->from.is_local)
+		(void)oc_json_set_str(ask, "remoteIp", h->proto->from.address);
 	return ask;
 }
 
@@ -220,7 +228,7 @@ static bool pair(struct handshake *h, oc_devices *book, const cJSON *paired)
 	const char *id = oc_json_str(h->device, "id", "");
 	oc_err err = {0};
 	const cJSON *request = NULL;
-	bool is_new = false, silent = h->local && h->shared;
+	bool is_new = false, silent = h->proto->from.is_local && h->shared;
 	if (paired != NULL && oc_devices_covers(paired, h->role, h->scopes)) {
 		h->token = oc_devices_token(paired, h->role);
 		return true;
@@ -253,7 +261,7 @@ static bool pair(struct handshake *h, oc_devices *book, const cJSON *paired)
 /* The original's helper processes connect from the same machine with its secret; they are not devices to keep. */
 static bool is_helper(const struct handshake *h)
 {
-	return h->local && h->shared && strcmp(h->client_id, "gateway-client") == 0 && strcmp(h->mode, "backend") == 0;
+	return h->proto->from.is_local && h->shared && strcmp(h->client_id, "gateway-client") == 0 && strcmp(h->mode, "backend") == 0;
 }
 
 /* ---- The whole ---- */
@@ -275,12 +283,37 @@ static bool protocol_ok(struct handshake *h)
 	return false;
 }
 
+/* What is asked for and may be had; false: nothing is, and it was refused. What is left out is said in hello-ok: a user's role
+ * sets the bounds, and pages ask for everything. */
+static bool bound_scopes(struct handshake *h, unsigned *ret_bits, cJSON **ret_denied)
+{
+	const cJSON *one;
+	unsigned bits = 0;
+	cJSON_ArrayForEach(one, h->scopes) if (cJSON_IsString(one)) bits |= oc_scope_bits(oc_str_of(one->valuestring));
+	unsigned lacks = h->who.user[0] != 0 ? bits & ~h->who.scopes : 0;
+	if (lacks != 0 && lacks == bits) {
+		refuse(h, NULL, details("SCOPE_DENIED", NULL, NULL), "missing scope: operator.%s (%s may not)", oc_scope_name(lacks), h->who.user);
+		return false;
+	}
+	if (lacks != 0) {
+		cJSON_Delete(h->scopes);
+		h->scopes = oc_scope_list(bits & ~lacks, "operator.");
+		*ret_denied = oc_scope_list(lacks, "operator.");
+	}
+	*ret_bits = bits & ~lacks;
+	return true;
+}
+
 static void welcome(struct handshake *h)
 {
 	oc_proto *p = h->proto;
 	const cJSON *one;
+	cJSON *denied = NULL;
 	unsigned bits = 0;
-	cJSON_ArrayForEach(one, h->scopes) if (cJSON_IsString(one)) bits |= oc_scope_bits(oc_str_of(one->valuestring));
+	if (!bound_scopes(h, &bits, &denied))
+		return;
+	if (h->who.user[0] != 0)
+		oc_access_grant(&p->client, &h->who, bits);
 	p->client.scopes = strcmp(h->role, "node") == 0 ? OC_SCOPE_NODE : bits;
 	cJSON_ArrayForEach(one, oc_json_get(h->params, "caps"))
 		if (cJSON_IsString(one) && strcmp(one->valuestring, "tool-events") == 0) p->tool_events = true;
@@ -290,6 +323,9 @@ static void welcome(struct handshake *h)
 	cJSON *auth = cJSON_CreateObject();
 	(void)oc_json_set_str(auth, "role", h->role);
 	(void)oc_json_set(auth, "scopes", cJSON_Duplicate(h->scopes, true));
+	oc_json_opt(auth, "user", p->client.user);
+	if (denied != NULL)
+		(void)oc_json_set(auth, "deniedScopes", denied);
 	if (h->token != NULL) {
 		(void)oc_json_set_str(auth, "deviceToken", oc_json_str(h->token, "token", ""));
 		(void)oc_json_set_i64(auth, "issuedAtMs", oc_json_i64(h->token, "rotatedAtMs", oc_json_i64(h->token, "createdAtMs", 0)));
@@ -298,9 +334,19 @@ static void welcome(struct handshake *h)
 	oc_sbuf_init(&b, 8u << 20);
 	oc_proto_add_hello(p, auth, &b);
 	cJSON_Delete(auth);
-	oc_debug("gateway", "%s connected, protocol %u", h->client_id, p->client.protocol);
+	if (p->client.user != NULL)
+		oc_info("auth", "%s (%s) connected from %s", h->client_id, p->client.user, p->from.address);
+	else
+		oc_debug("gateway", "%s connected, protocol %u", h->client_id, p->client.protocol);
 	oc_method_reply_text(h->call, oc_sbuf_view(&b));
 	oc_sbuf_free(&b);
+}
+
+static bool is_named(const struct handshake *h)
+{
+	oc_access who = h->proto->who;
+	bool named = who.user[0] != 0 || (oc_access_secret(h->gw, oc_json_ostr(h->auth, "token"), &who) && who.user[0] != 0);
+	return named && strcmp(h->role, "operator") == 0;
 }
 
 static void handshake(struct handshake *h)
@@ -318,6 +364,11 @@ static void handshake(struct handshake *h)
 		       "origin not allowed (open the Control UI from the gateway host or allow it in gateway.controlUi.allowedOrigins)");
 		return;
 	}
+	bool ui = strcmp(h->client_id, UI_ID) == 0;
+	const oc_config *config = h->gw->rt->config;
+	bool no_keys = ui && oc_config_bool(config, "gateway.controlUi.dangerouslyDisableDeviceAuth", false);
+	if (no_keys && strcmp(h->role, "operator") == 0) /* then what it has of one does not count */
+		h->device = NULL;
 	if (h->device != NULL && !device_ok(h))
 		return;
 	oc_devices *book = h->device != NULL ? oc_proto_devices(h->gw, &err) : NULL;
@@ -326,22 +377,22 @@ static void handshake(struct handshake *h)
 		return;
 	}
 	const cJSON *paired = book != NULL ? oc_devices_find(book, oc_json_ostr(h->device, "id"), oc_json_ostr(h->device, "publicKey")) : NULL;
-	const oc_config *config = h->gw->rt->config;
-	bool ui = strcmp(h->client_id, UI_ID) == 0;
-	bool bare_ui = ui && (oc_config_bool(config, "gateway.controlUi.dangerouslyDisableDeviceAuth", false)
-			      || (h->local && oc_config_bool(config, "gateway.controlUi.allowInsecureAuth", false)));
-	if (h->device == NULL && ui && !bare_ui) {
+	bool bare_ui = no_keys || (ui && h->proto->from.is_local && oc_config_bool(config, "gateway.controlUi.allowInsecureAuth", false));
+	/* Somebody with a name needs no key of the browser's: that is there to tell one browser from another. */
+	bool named = is_named(h);
+	if (h->device == NULL && ui && !bare_ui && !named) {
 		refuse(h, NULL, details("CONTROL_UI_DEVICE_IDENTITY_REQUIRED", NULL, NULL),
 		       "control ui requires device identity (use HTTPS or localhost secure context)");
 		return;
 	}
-	bool empty = oc_json_ostr(h->auth, "token").n + oc_json_ostr(h->auth, "password").n == 0;
-	bool bare = h->device == NULL && !bare_ui && (!h->local || strcmp(h->role, "node") == 0 || empty);
+	bool empty = oc_json_ostr(h->auth, "token").n + oc_json_ostr(h->auth, "password").n == 0 && h->proto->who.scopes == 0;
+	bool bare = h->device == NULL && !bare_ui && !named && (!h->proto->from.is_local || strcmp(h->role, "node") == 0 || empty);
 	if (bare && !h->proto->client.peer->is_unix) {
 		refuse(h, "NOT_PAIRED", details("DEVICE_IDENTITY_REQUIRED", NULL, NULL), "device identity required");
 		return;
 	}
-	if (auth_ok(h, book, paired) && (h->device == NULL || is_helper(h) || pair(h, book, paired)))
+	/* A login ends when it ends: its device is not paired, which would outlive it. */
+	if (auth_ok(h, book, paired) && (h->device == NULL || h->who.user[0] != 0 || is_helper(h) || pair(h, book, paired)))
 		welcome(h);
 }
 
@@ -358,7 +409,6 @@ static void run_connect(oc_method_call *call, const cJSON *params)
 		.client = oc_json_get(params, "client"), .auth = oc_json_get(params, "auth"), .device = oc_json_get(params, "device"),
 		.role = oc_json_str(params, "role", "operator"),
 		.scopes = scopes != NULL ? cJSON_Duplicate(scopes, true) : cJSON_CreateArray(),
-		.local = p->local,
 	};
 	h.client_id = oc_json_str(h.client, "id", "");
 	h.mode = oc_json_str(h.client, "mode", "");

@@ -288,6 +288,11 @@ const cJSON *oc_devices_find(const oc_devices *d, oc_str id, oc_str public_key)
 	return device != NULL && oc_str_eq(oc_json_ostr(device, "publicKey"), public_key) ? device : NULL;
 }
 
+const cJSON *oc_devices_get(const oc_devices *d, const char *id)
+{
+	return device_of(d, id);
+}
+
 bool oc_devices_covers(const cJSON *device, const char *role, const cJSON *scopes)
 {
 	const cJSON *token = oc_devices_token(device, role);

@@ -43,6 +43,8 @@ cJSON *oc_devices_list(oc_devices *devices);
 /* The paired device of this id and key; NULL: there is none. Borrowed until the next change. */
 const cJSON *oc_devices_find(const oc_devices *devices, oc_str id, oc_str public_key);
 /* Whether a paired device may have the role with all these scopes. */
+/* NULL: no such device is paired. */
+const cJSON *oc_devices_get(const oc_devices *devices, const char *id);
 bool oc_devices_covers(const cJSON *device, const char *role, const cJSON *scopes);
 /* Its token of that role: {"token","role","scopes","createdAtMs",…}; NULL: none that counts. */
 const cJSON *oc_devices_token(const cJSON *device, const char *role);

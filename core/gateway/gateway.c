@@ -16,8 +16,10 @@
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
+#include "core/gateway/access.h"
 #include "core/gateway/logging.h"
 #include "core/gateway/notify.h"
+#include "core/gateway/password.h"
 #include "core/gateway/proto.h"
 #include "core/module/crash.h"
 
@@ -121,8 +123,8 @@ static void renew_auth(oc_gateway *gw, const oc_config *config)
 		oc_log_err(OC_LOG_ERROR, "gateway", "the old token stays", &err);
 	if (gw->auth.version == before)
 		return;
-	size_t n = oc_http_server_revoke(gw->server, "the gateway's token was changed: connect with the new one");
-	oc_info("gateway", "the token or password was changed: %zu connection%s closed", n, n == 1 ? "" : "s");
+	size_t n = oc_http_server_revoke(gw->server, OC_GUARD_SECRET, "the gateway's token was changed: connect with the new one");
+	oc_info("gateway", "who may connect was changed (token, password or mode): %zu connection%s closed", n, n == 1 ? "" : "s");
 }
 
 static void on_config(void *arg, oc_config *after, const oc_config_diff *diff, const oc_err *err)
@@ -332,6 +334,12 @@ static oc_status port_of(const oc_gateway_options *o, const oc_config *config, i
 	return OC_OK;
 }
 
+static bool trusts_loopback(const oc_config *config)
+{
+	const cJSON *proxies = oc_config_get(config, "gateway.trustedProxies");
+	return oc_address_in(proxies, "127.0.0.1") || oc_address_in(proxies, "::1");
+}
+
 static oc_status listen_everywhere(oc_gateway *gw, const oc_gateway_options *o, oc_err *err)
 {
 	const oc_config *config = gw->rt->config;
@@ -353,9 +361,12 @@ static oc_status listen_everywhere(oc_gateway *gw, const oc_gateway_options *o, 
 	oc_auto_free char *run = oc_path_state("run");
 	if (gw->host == NULL || gw->socket_path == NULL || run == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "listening: out of memory");
-	if (!is_loopback(address) && strcmp(oc_config_str(config, "gateway.auth.mode", "token"), "none") == 0)
+	if (!is_loopback(address) && gw->auth.mode == OC_AUTH_NONE)
 		return oc_fail(err, OC_E_DENIED, "set gateway.auth.mode to \"token\", or gateway.bind to \"loopback\"",
 			       "refusing to listen on %s without authentication", address);
+	if (is_loopback(address) && gw->auth.mode == OC_AUTH_PROXY && !trusts_loopback(config))
+		return oc_fail(err, OC_E_INVALID, "add \"127.0.0.1\" to gateway.trustedProxies, or set gateway.bind to where the proxy is",
+			       "gateway.auth.mode is \"trusted-proxy\", and no proxy of gateway.trustedProxies can reach %s", address);
 	int port = 0;
 	uint16_t got = 0;
 	oc_tls_server *tls = NULL;
@@ -537,6 +548,7 @@ int oc_gateway_run(const oc_gateway_options *o)
 	oc_proto_cleanup(&gw);
 	oc_runtime_free(gw.rt);
 	oc_method_cleanup();
+	oc_passwords_free(&gw);
 	oc_auth_free(&gw.auth);
 	oc_free(gw.host);
 	oc_free(gw.socket_path);

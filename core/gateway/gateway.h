@@ -17,6 +17,7 @@ struct oc_gateway {
 	oc_http_server *server;
 	oc_auth auth;
 	oc_auth_tries tries;
+	struct oc_passwords *passwords; /* password.c; NULL until one is checked */
 	const char *given_token; /* of the command line; NULL: none */
 	oc_config_watch *watch;
 	char *socket_path, *host;
@@ -67,8 +68,9 @@ cJSON *oc_gateway_status(oc_gateway *gateway);
 void oc_gateway_head(void *arg, oc_http_req *req);
 void oc_gateway_request(void *arg, oc_http_req *req);
 /* rpc.c: POST /rpc and /ws. client.c builds clients. */
-void oc_gateway_rpc(oc_gateway *gateway, oc_http_req *req, unsigned scopes);
-void oc_gateway_ws(oc_gateway *gateway, oc_http_req *req, unsigned scopes);
+struct oc_access;
+void oc_gateway_rpc(oc_gateway *gateway, oc_http_req *req);
+void oc_gateway_ws(oc_gateway *gateway, oc_http_req *req, const struct oc_access *who); /* NULL: not known yet */
 /* completions.c: POST /v1/chat/completions, GET /v1/models and /v1/models/ID; responses.c: POST /v1/responses. */
 void oc_gateway_responses(oc_gateway *gateway, oc_http_req *req);
 void oc_gateway_messages(oc_gateway *gateway, oc_http_req *req);
@@ -87,7 +89,7 @@ void oc_gateway_guest(oc_gateway *gateway, oc_http_req *req, oc_guest *guest);
 /* plugins_http.c: requests for TypeScript plugins. head: in on_head; false: none of them answers this path. Then either
  * refused, before the request is answered otherwise, or begin; and request in on_request (false: it is not one of these). */
 bool oc_gateway_plugin_head(oc_gateway *gateway, oc_http_req *req, bool only_routes, bool *ret_auth);
-void oc_gateway_plugin_refused(oc_http_req *req);
+void oc_gateway_plugin_refused(void *user); /* of the request, which was answered */
 void oc_gateway_plugin_begin(oc_http_req *req);
 bool oc_gateway_plugin_request(oc_http_req *req);
 /* methods_store.c: what the writer does, and whether it can; where a backup goes (oc_free). */

@@ -31,11 +31,12 @@ char *oc_proto_presence_text(const oc_proto *p, const cJSON *params, const cJSON
 	cJSON *o = cJSON_CreateObject(), *roles = cJSON_CreateArray();
 	char text[700];
 	(void)oc_json_set_str(o, "host", name);
-	if (!p->local)
-		(void)oc_json_set_str(o, "ip", p->client.peer->address);
+	if (!p->from.is_local)
+		(void)oc_json_set_str(o, "ip", p->from.address);
 	for (size_t i = 0; i < sizeof copied / sizeof *copied; i++)
 		oc_json_opt(o, copied[i], oc_json_str(client, copied[i], NULL));
 	oc_json_opt(o, "deviceId", p->device);
+	oc_json_opt(o, "user", p->client.user);
 	(void)cJSON_AddItemToArray(roles, cJSON_CreateString(oc_json_str(params, "role", "operator")));
 	(void)oc_json_set(o, "roles", roles);
 	if (cJSON_GetArraySize(scopes) > 0)
@@ -134,7 +135,7 @@ static void add_snapshot(const oc_proto *p, oc_sbuf *out)
 		       oc_agent_default_id(config, id), id);
 	oc_sbuf_json(out, oc_str_of(oc_config_str(config, "session.scope", "per-sender")));
 	oc_sbuf_z(out, "},\"authMode\":");
-	oc_sbuf_json(out, oc_str_of(oc_config_str(config, "gateway.auth.mode", "token")));
+	oc_sbuf_json(out, oc_str_of(oc_auth_mode_name(gw->auth.mode)));
 	oc_sbuf_char(out, '}');
 }
 

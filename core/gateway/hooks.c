@@ -12,7 +12,7 @@
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
-#include "core/gateway/gateway.h"
+#include "core/gateway/access.h"
 
 #define BODY_MAX (256 << 10)
 #define TEXT_MAX (512 << 10)
@@ -128,7 +128,7 @@ bool oc_gateway_hook_head(oc_gateway *gw, oc_http_req *req)
 	} else if (name.n == 0) {
 		plain(gw, req, 404, "Not Found");
 	} else {
-		oc_http_guard(req);
+		oc_http_guard(req, OC_GUARD_SECRET, OC_SCOPE_NONE);
 		oc_http_body_limit(req, (uint64_t)oc_config_i64(config, "hooks.maxBodyBytes", BODY_MAX));
 		oc_http_set_user(req, (void *)(uintptr_t)&marker);
 	}

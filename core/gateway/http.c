@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/gateway/access.h"
 #include "core/gateway/openai.h"
 #include "core/gateway/proto.h"
 
@@ -11,7 +12,7 @@ typedef void (*route_fn)(oc_gateway *gw, oc_http_req *req);
 
 struct route {
 	const char *path, *allow; /* methods, as in the Allow header */
-	bool open;                /* no authentication */
+	unsigned scope;		  /* what the client must have; OC_SCOPE_NONE: no authentication */
 	uint64_t max_body;
 	route_fn run;
 };
@@ -75,42 +76,21 @@ static void metrics(oc_gateway *gw, oc_http_req *req)
 
 static void rpc(oc_gateway *gw, oc_http_req *req)
 {
-	oc_gateway_rpc(gw, req, OC_SCOPE_ALL);
+	oc_gateway_rpc(gw, req);
 }
 
-static uint64_t locked_ms(const oc_gateway *gw, const oc_http_req *req)
+static void refuse_auth(oc_gateway *gw, oc_http_req *req, const oc_access *who)
 {
-	const oc_http_peer *peer = oc_http_get_peer(req);
-	return peer->is_unix ? 0 : oc_auth_locked_ms(&gw->tries, peer->address, oc_now_ms());
-}
-
-static bool authorized(oc_gateway *gw, oc_http_req *req)
-{
-	const oc_http_peer *peer = oc_http_get_peer(req);
-	/* On the Unix socket the kernel says who it is; root may do anything anyway. */
-	if (peer->is_unix && (peer->uid == geteuid() || peer->uid == 0))
-		return true;
-	oc_str header = oc_http_header(req, "authorization");
-	if (header.n == 0) /* as Anthropic's clients send it */
-		header = oc_http_header(req, "x-api-key");
-	if (header.n == 0 || locked_ms(gw, req) > 0)
-		return false;
-	bool ok = oc_auth_header_ok(&gw->auth, header);
-	if (ok)
-		oc_http_guard(req);
-	else
-		oc_auth_failed(&gw->tries, gw->rt->config, peer->address, peer->is_loopback, oc_now_ms());
-	return ok;
-}
-
-static void refuse_auth(oc_gateway *gw, oc_http_req *req)
-{
-	uint64_t wait = locked_ms(gw, req);
+	uint64_t wait = oc_access_locked_ms(gw, req);
 	if (wait > 0) {
 		char seconds[OC_U64_CHARS];
 		char *end = oc_put_u64(seconds, wait / 1000 + 1);
 		oc_http_add_header(req, "retry-after", oc_str_make(seconds, (size_t)(end - seconds)));
 		refuse(gw, req, 429, "rate_limited", "too many wrong tokens from your address; wait (see Retry-After)");
+		return;
+	}
+	if (who->why != NULL) {
+		refuse(gw, req, 401, "unauthorized", who->why);
 		return;
 	}
 	oc_http_add_header(req, "www-authenticate", OC_STR("Bearer realm=\"openclaw\""));
@@ -120,16 +100,33 @@ static void refuse_auth(oc_gateway *gw, oc_http_req *req)
 		       : "send `Authorization: Bearer TOKEN`; `openclaw status` shows where the token is");
 }
 
+/* Whether somebody may use a route or what a guest serves; else it was answered. */
+static bool admitted(oc_gateway *gw, oc_http_req *req, unsigned scope)
+{
+	oc_access who;
+	if (!oc_access_request(gw, req, &who)) {
+		refuse_auth(gw, req, &who);
+		return false;
+	}
+	if ((scope & ~who.scopes) == 0)
+		return true;
+	char text[80];
+	(void)snprintf(text, sizeof text, "missing scope: operator.%s", oc_scope_name(scope & ~who.scopes));
+	refuse(gw, req, 403, "forbidden", text);
+	return false;
+}
+
 /* Browsers cannot send a header with a WebSocket: such a connection starts without scopes and calls auth.login. */
 static void ws(oc_gateway *gw, oc_http_req *req)
 {
-	bool ok = authorized(gw, req);
+	oc_access who;
+	bool ok = oc_access_request(gw, req, &who);
 	if (!ok)
-		oc_http_guard(req); /* what auth.login will let in */
-	if (!ok && (oc_http_has_header(req, "authorization") || locked_ms(gw, req) > 0))
-		refuse_auth(gw, req);
+		oc_http_guard(req, OC_GUARD_SECRET, OC_SCOPE_NONE); /* what auth.login will let in */
+	if (!ok && (who.why != NULL || oc_http_has_header(req, "authorization") || oc_access_locked_ms(gw, req) > 0))
+		refuse_auth(gw, req, &who);
 	else
-		oc_gateway_ws(gw, req, ok ? OC_SCOPE_ALL : OC_SCOPE_NONE);
+		oc_gateway_ws(gw, req, ok ? &who : NULL);
 }
 
 static void front(oc_gateway *gw, oc_http_req *req)
@@ -143,24 +140,26 @@ static void front(oc_gateway *gw, oc_http_req *req)
 			       "             /v1/messages (Anthropic's)\n"));
 }
 
-static const struct route proto_route = {"/__openclaw__/ws", "GET", true, 0, oc_proto_open};
-static const struct route ui_route = {"/", "GET, HEAD", true, 0, oc_gateway_ui};
+static const struct route proto_route = {"/__openclaw__/ws", "GET", OC_SCOPE_NONE, 0, oc_proto_open};
+static const struct route ui_route = {"/", "GET, HEAD", OC_SCOPE_NONE, 0, oc_gateway_ui};
 
 static const struct route routes[] = {
-	{"/health", "GET, HEAD", true, 0, health},
-	{"/healthz", "GET, HEAD", true, 0, health},
-	{"/ready", "GET, HEAD", true, 0, ready},
-	{"/readyz", "GET, HEAD", true, 0, ready},
-	{"/rpc", "POST", false, 1u << 20, rpc},
-	{"/ws", "GET", true, 0, ws},
-	{"/v1/chat/completions", "POST", false, OC_OPENAI_BODY_MAX, oc_gateway_completions},
-	{"/v1/responses", "POST", false, OC_OPENAI_BODY_MAX, oc_gateway_responses},
-	{"/v1/messages", "POST", false, OC_OPENAI_BODY_MAX, oc_gateway_messages},
-	{"/v1/models", "GET, HEAD", false, 0, oc_gateway_models},
-	{"/v1/models/", "GET, HEAD", false, 0, oc_gateway_models}, /* and what is below */
-	{"/tools/invoke", "POST", false, 2u << 20, oc_gateway_tools_invoke},
-	{"/metrics", "GET, HEAD", false, 0, metrics},
-	{"/", "GET, HEAD", true, 0, front},
+	{"/auth/login", "GET, HEAD, POST", OC_SCOPE_NONE, 8192, oc_gateway_login},
+	{"/auth/logout", "POST", OC_SCOPE_NONE, 1024, oc_gateway_logout},
+	{"/health", "GET, HEAD", OC_SCOPE_NONE, 0, health},
+	{"/healthz", "GET, HEAD", OC_SCOPE_NONE, 0, health},
+	{"/ready", "GET, HEAD", OC_SCOPE_NONE, 0, ready},
+	{"/readyz", "GET, HEAD", OC_SCOPE_NONE, 0, ready},
+	{"/rpc", "POST", OC_SCOPE_READ, 1u << 20, rpc},
+	{"/ws", "GET", OC_SCOPE_NONE, 0, ws},
+	{"/v1/chat/completions", "POST", OC_SCOPE_WRITE, OC_OPENAI_BODY_MAX, oc_gateway_completions},
+	{"/v1/responses", "POST", OC_SCOPE_WRITE, OC_OPENAI_BODY_MAX, oc_gateway_responses},
+	{"/v1/messages", "POST", OC_SCOPE_WRITE, OC_OPENAI_BODY_MAX, oc_gateway_messages},
+	{"/v1/models", "GET, HEAD", OC_SCOPE_READ, 0, oc_gateway_models},
+	{"/v1/models/", "GET, HEAD", OC_SCOPE_READ, 0, oc_gateway_models}, /* and what is below */
+	{"/tools/invoke", "POST", OC_SCOPE_WRITE, 2u << 20, oc_gateway_tools_invoke},
+	{"/metrics", "GET, HEAD", OC_SCOPE_READ, 0, metrics},
+	{"/", "GET, HEAD", OC_SCOPE_NONE, 0, front},
 };
 
 /* Clients of OpenClaw's own protocol come to any path that is not somebody's: most to "/". */
@@ -195,11 +194,12 @@ static bool for_plugin(oc_gateway *gw, oc_http_req *req, bool only_routes)
 	bool auth;
 	if (!oc_gateway_plugin_head(gw, req, only_routes, &auth))
 		return false;
-	if (!auth || authorized(gw, req)) {
+	void *visit = oc_http_user(req);
+	if (!auth || admitted(gw, req, OC_SCOPE_WRITE)) {
+		oc_access_hide_cookie(gw, req);
 		oc_gateway_plugin_begin(req);
 	} else {
-		oc_gateway_plugin_refused(req);
-		refuse_auth(gw, req);
+		oc_gateway_plugin_refused(visit); /* the request is gone */
 	}
 	return true;
 }
@@ -216,10 +216,10 @@ void oc_gateway_head(void *arg, oc_http_req *req)
 		return;
 	oc_guest *guest = !ours ? oc_modules_http_match(gw->rt->modules, oc_http_path(req)) : NULL;
 	if (guest != NULL) {
-		if ((oc_guest_flags(guest) & OC_HTTP_PUBLIC) == 0 && !authorized(gw, req))
-			refuse_auth(gw, req);
-		else
+		if ((oc_guest_flags(guest) & OC_HTTP_PUBLIC) != 0 || admitted(gw, req, OC_SCOPE_WRITE)) {
+			oc_access_hide_cookie(gw, req);
 			oc_http_set_user(req, guest); /* on_request takes what is no route for a guest */
+		}
 		return;
 	}
 	if (route == NULL && for_plugin(gw, req, false))
@@ -233,9 +233,7 @@ void oc_gateway_head(void *arg, oc_http_req *req)
 	else if (!allowed(route->allow, oc_http_method(req))) {
 		oc_http_add_header(req, "allow", oc_str_of(route->allow));
 		refuse(gw, req, 405, "method_not_allowed", "this path does not take that method; see the Allow header");
-	} else if (!route->open && !authorized(gw, req)) {
-		refuse_auth(gw, req);
-	} else {
+	} else if (route->scope == OC_SCOPE_NONE || admitted(gw, req, route->scope)) {
 		if (route->max_body > 0)
 			oc_http_body_limit(req, route->max_body);
 		oc_http_set_user(req, (void *)(uintptr_t)route);

@@ -1,5 +1,6 @@
 libocore_la_SOURCES += \
 	%D%/absent.c %D%/absent.h \
+	%D%/access.c %D%/access.h \
 	%D%/auth.c %D%/auth.h \
 	%D%/chat.c %D%/chat.h \
 	%D%/claw_agents.c %D%/claw_config.c %D%/claw_changes.c %D%/claw_history.c %D%/claw_sessions.c %D%/claw_usage.c \
@@ -9,7 +10,7 @@ libocore_la_SOURCES += \
 	%D%/frame.c %D%/frame.h \
 	%D%/gateway.c %D%/gateway.h \
 	%D%/guest.c %D%/hello.c %D%/hooks.c %D%/http.c %D%/identity.c \
-	%D%/jsonrpc.c %D%/jsonrpc.h \
+	%D%/jsonrpc.c %D%/jsonrpc.h %D%/login.c \
 	%D%/method.c %D%/method.h \
 	%D%/logging.c %D%/logging.h \
 	%D%/methods_agent.c %D%/methods_chat.c %D%/methods_cron.c %D%/methods_device.c %D%/methods_health.c %D%/methods_memory.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
@@ -17,6 +18,7 @@ libocore_la_SOURCES += \
 	%D%/metrics.c \
 	%D%/notify.c %D%/notify.h \
 	%D%/openai.c %D%/openai.h \
+	%D%/password.c %D%/password.h \
 	%D%/plugin_auth.c \
 	%D%/plugin_events.c \
 	%D%/plugin_host.c %D%/plugin_host.h \
@@ -28,4 +30,4 @@ libocore_la_SOURCES += \
 	%D%/messages.c %D%/responses.c %D%/rpc.c \
 	%D%/runtime.c %D%/runtime.h \
 	%D%/tally.c %D%/tally.h \
-	%D%/tools_invoke.c
+	%D%/tools_invoke.c %D%/users.c

@@ -125,8 +125,10 @@ void oc_client_ref(oc_client *client)
 
 void oc_client_unref(oc_client *client)
 {
-	if (client != NULL && --client->refs == 0)
+	if (client != NULL && --client->refs == 0) {
+		oc_free(client->user);
 		oc_free(client);
+	}
 }
 
 void oc_client_gone(oc_client *client)

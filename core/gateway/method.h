@@ -66,6 +66,9 @@ struct oc_client {
 	char trace[OC_TRACE_MAX]; /* of the request's traceparent header, "" when it has none */
 	bool can_events; /* notify works */
 	const struct oc_http_peer *peer; /* valid while not gone; NULL: nobody from outside */
+	struct oc_ws *ws; /* valid while not gone; NULL: one HTTP request */
+	char *user;	  /* who logged in (access.h); NULL: whoever has the gateway's own secret */
+	int64_t login;	  /* by which login; 0: by none */
 	void (*notify)(oc_client *client, oc_str json); /* sends one message */
 	unsigned protocol; /* of OpenClaw's own protocol: 3 or 4; 0: JSON-RPC */
 	/* A first answer to a call that is answered again when it is over; NULL: the protocol has no such thing. */
@@ -120,7 +123,7 @@ void oc_method_cleanup(void);
 #define OC_METHOD_LIST(X) \
 	X(agent) X(agent_get) X(agent_identity_get) X(agent_list) X(agent_status) X(agent_wait) X(agents_create) \
 	X(agents_delete) X(agents_files_get) X(agents_files_list) X(agents_files_set) X(agents_list) X(agents_update) \
-	X(auth_login) X(auth_me) X(channels_list) X(channels_probe) X(channels_status) X(chat_abort) X(chat_history) \
+	X(auth_login) X(auth_logout) X(auth_me) X(auth_refresh) X(auth_revoke) X(auth_sessions) X(channels_list) X(channels_probe) X(channels_status) X(chat_abort) X(chat_history) \
 	X(chat_inject) X(chat_send) X(config_apply) X(config_get) X(config_patch) X(config_schema) X(config_schema_lookup) \
 	X(config_set) X(connect) X(cron_add) X(cron_list) X(cron_remove) X(cron_run) X(cron_runs) X(cron_status) \
 	X(cron_update) X(device_pair_approve) X(device_pair_list) X(device_pair_reject) X(device_pair_remove) \
@@ -136,7 +139,7 @@ void oc_method_cleanup(void);
 	X(store_backup) X(store_check) X(store_compact) X(store_dead) X(store_drop) X(store_retry) X(store_stats) \
 	X(system_event) X(system_presence) X(system_deep) X(system_health) X(system_methods) X(system_reload) \
 	X(system_shutdown) X(system_status) X(system_version) X(tools_catalog) X(tools_execute) X(tools_list) X(usage_cost) \
-	X(usage_status) X(wake)
+	X(usage_status) X(users_create) X(users_delete) X(users_list) X(users_update) X(wake)
 #define OC_METHOD_DECLARE(name) extern const oc_method oc_method_##name;
 OC_METHOD_LIST(OC_METHOD_DECLARE)
 #undef OC_METHOD_DECLARE

@@ -116,7 +116,9 @@ static void device_token_rotate(oc_method_call *call, const cJSON *params)
 	const cJSON *token = NULL, *scopes = oc_json_get(params, "scopes");
 	if (book == NULL)
 		return;
-	if (!may_grant(call, scopes, &err)) {
+	/* The answer has the token: without scopes it has those that it had. */
+	const cJSON *old = oc_json_get(oc_json_get(oc_devices_get(book, id), "tokens"), role);
+	if (!may_grant(call, scopes != NULL ? scopes : oc_json_get(old, "scopes"), &err)) {
 		oc_method_fail(call, &err);
 		return;
 	}

@@ -114,52 +114,6 @@ const oc_method oc_method_system_shutdown = {
 	"system.shutdown", OC_SCOPE_ADMIN, "stops the gateway: no new turns, running ones are finished",
 	OBJECT("\"reason\":{\"type\":\"string\",\"maxLength\":100}"), system_shutdown};
 
-/* ---- auth ---- */
-
-static void auth_login(oc_method_call *call, const cJSON *params)
-{
-	oc_client *client = oc_method_client(call);
-	oc_str secret = oc_json_ostr(params, "token");
-	if (secret.n == 0)
-		secret = oc_json_ostr(params, "password");
-	oc_gateway *gw = client->gateway;
-	const oc_http_peer *peer = client->peer;
-	bool counts = peer != NULL && !peer->is_unix;
-	if (counts && oc_auth_locked_ms(&gw->tries, peer->address, oc_now_ms()) > 0) {
-		oc_method_failf(call, OC_E_RATE_LIMIT, "wait some minutes", "too many wrong tokens from your address");
-		return;
-	}
-	if (!oc_auth_secret_ok(&gw->auth, secret)) {
-		if (counts)
-			oc_auth_failed(&gw->tries, gw->rt->config, peer->address, peer->is_loopback, oc_now_ms());
-		oc_method_failf(call, OC_E_AUTH, "`openclaw status` shows where the token is", "wrong token or password");
-		return;
-	}
-	client->scopes = OC_SCOPE_ALL;
-	client->can_events = client->notify != NULL;
-	cJSON *result = cJSON_CreateObject();
-	oc_json_set_bool(result, "ok", true);
-	oc_json_set(result, "scopes", oc_scope_list(client->scopes, ""));
-	oc_method_reply(call, result);
-}
-
-const oc_method oc_method_auth_login = {
-	"auth.login", OC_SCOPE_NONE, "authenticates this connection by token or password",
-	OBJECT("\"token\":{\"type\":\"string\",\"maxLength\":1024},\"password\":{\"type\":\"string\",\"maxLength\":1024}"),
-	auth_login};
-
-static void auth_me(oc_method_call *call, const cJSON *params)
-{
-	(void)params;
-	unsigned scopes = oc_method_client(call)->scopes;
-	cJSON *result = cJSON_CreateObject();
-	oc_json_set(result, "scopes", oc_scope_list(scopes, ""));
-	oc_json_set_bool(result, "authenticated", scopes != 0);
-	oc_method_reply(call, result);
-}
-
-const oc_method oc_method_auth_me = {"auth.me", OC_SCOPE_NONE, "what this connection may do", OBJECT(""), auth_me};
-
 /* ---- logs ---- */
 
 enum { LOG_WINDOW = 1 << 18 };

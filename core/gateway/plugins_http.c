@@ -4,7 +4,7 @@
 
 #include "core/base/log.h"
 #include "core/base/mem.h"
-#include "core/gateway/gateway.h"
+#include "core/gateway/access.h"
 #include "core/net/forward.h"
 
 enum {
@@ -165,7 +165,8 @@ bool oc_gateway_plugin_head(oc_gateway *gw, oc_http_req *req, bool only_routes, 
 	for (size_t i = 0; i < v->n; i++)
 		*ret_auth |= v->candidates[i].gateway_auth;
 	/* The gateway's own token is for the gateway; whatever else is in that header is for the plugin. */
-	v->drop_authorization = oc_http_has_header(req, "authorization") && oc_auth_header_ok(&gw->auth, oc_http_header(req, "authorization"));
+	oc_access who;
+	v->drop_authorization = oc_http_has_header(req, "authorization") && oc_access_secret(gw, oc_auth_bearer(oc_http_header(req, "authorization")), &who);
 	v->gathered = v->n > 1;
 	oc_http_body_limit(req, v->gathered ? GATHERED_MAX : STREAMED_MAX);
 	oc_http_set_user(req, (void *)((uintptr_t)v | MARK));
@@ -179,9 +180,9 @@ static visit *visit_of(const oc_http_req *req)
 	return (user & MARK) != 0 ? (visit *)(user & ~(uintptr_t)MARK) : NULL;
 }
 
-void oc_gateway_plugin_refused(oc_http_req *req)
+void oc_gateway_plugin_refused(void *user)
 {
-	oc_free(visit_of(req));
+	oc_free((void *)((uintptr_t)user & ~(uintptr_t)MARK));
 }
 
 static void gone_early(void *arg, oc_http_req *req)

@@ -21,7 +21,7 @@
 static void send_text(oc_client *client, oc_str text)
 {
 	oc_proto *p = (oc_proto *)(void *)client;
-	if (!client->gone && oc_ws_send(p->ws, text, false) == OC_E_BUSY)
+	if (!client->gone && oc_ws_send(p->client.ws, text, false) == OC_E_BUSY)
 		p->slow = true;
 }
 
@@ -68,7 +68,7 @@ static void on_answer(void *arg, oc_status status, oc_str result, const oc_err *
 	} else {
 		send_error(p, call->id, err, result);
 		if (!p->connected && !p->client.gone)
-			oc_ws_close(p->ws, p->close_code, oc_str_of(err->text));
+			oc_ws_close(p->client.ws, p->close_code, oc_str_of(err->text));
 	}
 	oc_arena_free(call->arena);
 }
@@ -126,7 +126,7 @@ static void call_method(oc_proto *p, oc_arena *arena, const cJSON *id, const cha
 static void refuse_early(oc_proto *p, const oc_err *err)
 {
 	oc_debug("gateway", "not a connect request: %s", err->text);
-	oc_ws_close(p->ws, OC_WS_POLICY, OC_STR("invalid request frame"));
+	oc_ws_close(p->client.ws, OC_WS_POLICY, OC_STR("invalid request frame"));
 }
 
 static void take(oc_proto *p, oc_str text)
@@ -153,7 +153,7 @@ static void take(oc_proto *p, oc_str text)
 	}
 	send_error(p, frame.id, &err, OC_STR_NONE);
 	if (!p->connected)
-		oc_ws_close(p->ws, OC_WS_POLICY, oc_str_of(err.text));
+		oc_ws_close(p->client.ws, OC_WS_POLICY, oc_str_of(err.text));
 	oc_arena_free(arena);
 }
 
@@ -226,7 +226,7 @@ static void on_close(void *arg, oc_ws *ws, uint16_t code, oc_str reason)
 static void on_late(void *arg)
 {
 	oc_proto *p = arg;
-	oc_ws_close(p->ws, OC_WS_POLICY, OC_STR("handshake timeout"));
+	oc_ws_close(p->client.ws, OC_WS_POLICY, OC_STR("handshake timeout"));
 }
 
 static uint64_t handshake_ms(const oc_gateway *gw)
@@ -253,16 +253,6 @@ static char *header_copy(const oc_http_req *req, const char *name)
 	return value.n > 0 && value.n < 1024 ? oc_memdup(value.p, value.n) : NULL;
 }
 
-/* A proxy on this machine speaks for somebody who may be anywhere. */
-static bool is_forwarded(const oc_http_req *req)
-{
-	static const char *const names[] = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (oc_http_has_header(req, names[i]))
-			return true;
-	return false;
-}
-
 void oc_proto_open(oc_gateway *gw, oc_http_req *req)
 {
 	oc_proto *p = oc_protos_of(gw) != NULL ? oc_alloc(sizeof *p) : NULL;
@@ -272,17 +262,19 @@ void oc_proto_open(oc_gateway *gw, oc_http_req *req)
 	}
 	p->client = (oc_client){.gateway = gw, .refs = 1, .notify = send_text, .interim = on_interim, .protocol = OC_PROTO_MIN};
 	p->client.peer = oc_http_get_peer(req);
-	p->local = p->client.peer->is_unix || (p->client.peer->is_loopback && !is_forwarded(req));
+	oc_from_request(gw, req, &p->from);
+	(void)oc_access_ambient(gw, req, &p->who);
 	p->close_code = OC_WS_POLICY;
 	p->origin = header_copy(req, "origin");
-	p->host = header_copy(req, "host");
-	oc_http_guard(req); /* a secret will let it in */
+	oc_str host = oc_access_host(gw, req);
+	p->host = host.n > 0 && host.n < 1024 ? oc_memdup(host.p, host.n) : NULL;
+	oc_http_guard(req, OC_GUARD_SECRET, OC_SCOPE_NONE); /* a secret will let it in */
 	(void)oc_id_uuid(p->id);
 	oc_ws_options options = {
 		.on_message = on_message, .on_drain = on_drain, .on_close = on_close, .arg = p,
 		.max_message = OC_PROTO_EARLY_BYTES, .max_queue = OC_PROTO_QUEUE_BYTES,
 	};
-	if (oc_http_upgrade_ws(req, &options, &p->ws) != OC_OK) { /* answered already */
+	if (oc_http_upgrade_ws(req, &options, &p->client.ws) != OC_OK) { /* answered already */
 		oc_free(p->origin);
 		oc_free(p->host);
 		oc_client_gone(&p->client);
@@ -416,7 +408,7 @@ void oc_proto_join(oc_proto *p)
 	oc_free(p->origin);
 	oc_free(p->host);
 	p->origin = p->host = NULL;
-	oc_ws_set_max_message(p->ws, OC_PROTO_BYTES);
+	oc_ws_set_max_message(p->client.ws, OC_PROTO_BYTES);
 	oc_proto_presence_changed(gw);
 	p->next = all->first;
 	p->link = &all->first;
@@ -443,7 +435,7 @@ void oc_proto_shutdown(oc_gateway *gw, const char *reason)
 void oc_proto_close_all(oc_gateway *gw)
 {
 	for (oc_proto *p = gw->protos != NULL ? gw->protos->first : NULL; p != NULL; p = p->next)
-		oc_ws_close(p->ws, OC_WS_RESTART, OC_STR("service restart"));
+		oc_ws_close(p->client.ws, OC_WS_RESTART, OC_STR("service restart"));
 }
 
 void oc_proto_drop_device(oc_gateway *gw, const char *device, const char *role)
@@ -452,7 +444,7 @@ void oc_proto_drop_device(oc_gateway *gw, const char *device, const char *role)
 	for (oc_proto *p = gw->protos != NULL ? gw->protos->first : NULL; p != NULL; p = p->next)
 		if (p->device != NULL && strcmp(p->device, device) == 0
 		    && (role[0] == 0 || node == (p->client.scopes == OC_SCOPE_NODE)))
-			oc_ws_close(p->ws, 4001, OC_STR("device removed"));
+			oc_ws_close(p->client.ws, 4001, OC_STR("device removed"));
 }
 
 void oc_proto_cleanup(oc_gateway *gw)

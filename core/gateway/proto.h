@@ -9,7 +9,7 @@
 
 #include "core/gateway/device.h"
 #include "core/gateway/frame.h"
-#include "core/gateway/gateway.h"
+#include "core/gateway/access.h"
 
 enum {
 	OC_PROTO_MIN = 3,
@@ -25,13 +25,13 @@ typedef struct oc_proto oc_proto;
 /* One connection. */
 struct oc_proto {
 	oc_client client; /* first: the memory ends with its last reference */
-	oc_ws *ws;
 	oc_proto *next, **link; /* of the gateway's list, once connected */
 	oc_watch *timer;	/* until then */
 	char id[37], nonce[37];
 	char *origin, *host; /* headers; until it is connected */
 	bool connected, slow, tool_events;
-	bool local; /* from this machine itself, not through a proxy on it */
+	oc_from from;
+	oc_access who; /* let in by what the upgrade brought (a cookie, a proxy's word); scopes 0: by nothing */
 	uint16_t close_code;	/* when connect fails */
 	const char *error_code; /* and its error's code, when it is not the status's */
 	uint64_t seq;	     /* of its last event */

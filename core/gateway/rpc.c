@@ -3,17 +3,16 @@
 
 #include "core/base/log.h"
 #include "core/base/mem.h"
-#include "core/gateway/gateway.h"
+#include "core/gateway/access.h"
 #include "core/gateway/jsonrpc.h"
 
 #define LOGIN_MS 10000
 
-static void client_init(oc_client *client, oc_gateway *gw, const oc_http_req *req, unsigned scopes)
+static void client_init(oc_client *client, oc_gateway *gw, const oc_http_req *req)
 {
 	client->peer = oc_http_get_peer(req);
 	client->gateway = gw;
 	client->refs = 1;
-	client->scopes = scopes;
 }
 
 /* ---- POST /rpc ---- */
@@ -35,14 +34,17 @@ static void post_done(void *arg, oc_str text)
 	oc_client_gone(&post->client);
 }
 
-void oc_gateway_rpc(oc_gateway *gw, oc_http_req *req, unsigned scopes)
+void oc_gateway_rpc(oc_gateway *gw, oc_http_req *req)
 {
 	struct post *post = oc_alloc(sizeof *post);
 	if (post == NULL) {
 		oc_http_error(req, 503, "nomem", "out of memory");
 		return;
 	}
-	client_init(&post->client, gw, req, scopes);
+	client_init(&post->client, gw, req);
+	oc_access who;
+	oc_access_recall(gw, req, &who);
+	oc_access_grant(&post->client, &who, OC_SCOPE_ALL);
 	post->req = req;
 	(void)oc_trace_parse(oc_http_header(req, "traceparent"), post->client.trace);
 	gw->rpc_calls++;
@@ -53,19 +55,29 @@ void oc_gateway_rpc(oc_gateway *gw, oc_http_req *req, unsigned scopes)
 
 struct conn {
 	oc_client client; /* first: the memory ends with its last reference */
-	oc_ws *ws;
 	oc_watch *login; /* runs until the client has authenticated */
 };
 
 static void notify(oc_client *client, oc_str json)
 {
 	if (!client->gone)
-		oc_ws_send(((struct conn *)(void *)client)->ws, json, false);
+		oc_ws_send(client->ws, json, false);
+}
+
+/* Whoever has logged in may stay, and send more. */
+static void let_stay(struct conn *conn)
+{
+	if (conn->client.gone || conn->client.scopes == 0 || conn->login == NULL)
+		return;
+	oc_watch_end(conn->login);
+	conn->login = NULL;
+	oc_ws_set_max_message(conn->client.ws, OC_JSONRPC_MAX_BYTES);
 }
 
 static void ws_done(void *arg, oc_str text)
 {
 	oc_client *client = arg;
+	let_stay((struct conn *)(void *)client);
 	if (text.n > 0)
 		notify(client, text);
 }
@@ -81,11 +93,7 @@ static void ws_message(void *arg, oc_ws *ws, oc_str data, bool binary)
 	client->gateway->rpc_calls++;
 	oc_client_ref(client); /* a message may end the connection under us */
 	oc_jsonrpc_handle(client, data, ws_done, client);
-	if (!client->gone && client->scopes != 0 && conn->login != NULL) {
-		oc_watch_end(conn->login);
-		conn->login = NULL;
-		oc_ws_set_max_message(ws, OC_JSONRPC_MAX_BYTES);
-	}
+	let_stay(conn);
 	oc_client_unref(client);
 }
 
@@ -103,32 +111,34 @@ static void ws_close(void *arg, oc_ws *ws, uint16_t code, oc_str reason)
 static void login_late(void *arg)
 {
 	struct conn *conn = arg;
-	oc_ws_close(conn->ws, OC_WS_POLICY, OC_STR("not authenticated: call auth.login within ten seconds"));
+	oc_ws_close(conn->client.ws, OC_WS_POLICY, OC_STR("not authenticated: call auth.login within ten seconds"));
 }
 
-void oc_gateway_ws(oc_gateway *gw, oc_http_req *req, unsigned scopes)
+void oc_gateway_ws(oc_gateway *gw, oc_http_req *req, const oc_access *who)
 {
 	struct conn *conn = oc_alloc(sizeof *conn);
 	if (conn == NULL) {
 		oc_http_error(req, 503, "nomem", "out of memory");
 		return;
 	}
-	client_init(&conn->client, gw, req, scopes);
+	client_init(&conn->client, gw, req);
+	if (who != NULL)
+		oc_access_grant(&conn->client, who, OC_SCOPE_ALL);
 	conn->client.notify = notify;
-	conn->client.can_events = scopes != 0;
+	conn->client.can_events = who != NULL;
 	oc_ws_options options = {
 		.on_message = ws_message,
 		.on_close = ws_close,
 		.arg = conn,
-		.max_message = scopes != 0 ? OC_JSONRPC_MAX_BYTES : 64 * 1024,
+		.max_message = who != NULL ? OC_JSONRPC_MAX_BYTES : 64 * 1024,
 	};
-	if (oc_http_upgrade_ws(req, &options, &conn->ws) != OC_OK) { /* answered already */
+	if (oc_http_upgrade_ws(req, &options, &conn->client.ws) != OC_OK) { /* answered already */
 		oc_client_gone(&conn->client);
 		return;
 	}
 	gw->status_class[1]++;
 	gw->ws_connections++;
 	gw->ws_open++;
-	if (scopes == 0)
+	if (who == NULL)
 		conn->login = oc_timer_start(gw->rt->owner, LOGIN_MS, 0, login_late, conn);
 }

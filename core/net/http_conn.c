@@ -175,7 +175,8 @@ static void begin_request(oc_conn *c)
 	c->stage = OC_CONN_BODY;
 	c->stage_ms = oc_server_now(server);
 	c->keep = c->h1.keep_alive && !server->draining;
-	c->guarded = false;
+	c->guard = 0;
+	c->rights = 0;
 	c->h1.max_body = server->options.max_body;
 	c->requests++;
 	server->stats.requests++;
@@ -494,11 +495,11 @@ void oc_conn_drain(oc_conn *c)
 		oc_conn_cut(c, false);
 }
 
-bool oc_conn_revoke(oc_conn *c, const char *reason)
+bool oc_conn_revoke(oc_conn *c, uint64_t guard, const char *reason)
 {
 	bool busy = c->stage == OC_CONN_WS || c->stage == OC_CONN_TUNNEL || c->req.active;
 
-	if (!c->guarded || !busy)
+	if (guard == 0 || c->guard != guard || !busy)
 		return false;
 	if (c->stage == OC_CONN_WS)
 		oc_ws_close(c->ws, OC_WS_POLICY, oc_str_of(reason));

@@ -147,9 +147,25 @@ void oc_http_body_pause(oc_http_req *req, bool paused)
 	oc_stream_pause(&c->s, paused || c->in_full);
 }
 
-void oc_http_guard(oc_http_req *req)
+void oc_http_guard(oc_http_req *req, uint64_t guard, unsigned rights)
 {
-	req->conn->guarded = true;
+	req->conn->guard = guard;
+	req->conn->rights = rights;
+}
+
+unsigned oc_http_rights(const oc_http_req *req)
+{
+	return req->conn->rights;
+}
+
+uint64_t oc_http_guarded_by(const oc_http_req *req)
+{
+	return req->conn->guard;
+}
+
+void oc_http_guard_ws(oc_ws *ws, uint64_t guard)
+{
+	((oc_conn *)oc_ws_holder(ws))->guard = guard;
 }
 
 void oc_http_on_close(oc_http_req *req, void (*cb)(void *arg, oc_http_req *req), void *arg)

@@ -56,9 +56,10 @@ struct oc_conn {
 	uint64_t last_in_ms;
 	uint64_t lingered; /* bytes dropped */
 	uint64_t requests;
+	uint64_t guard;	 /* what let in the current request, or what it became; 0: nothing */
+	unsigned rights;
 	bool pumping;
 	bool keep; /* after the current answer */
-	bool guarded; /* a secret let in the current request, or what it became */
 	bool body_paused, in_full, stream_closed, fin_sent;
 };
 
@@ -124,7 +125,7 @@ void oc_conn_drain(oc_conn *c);
 /* What waits in it, for figures; NULL: the bounds alone. */
 void oc_conn_fill(const oc_conn *c, const oc_http_server *server, oc_fill *queues);
 /* false: nothing of it was let in by a secret. */
-bool oc_conn_revoke(oc_conn *c, const char *reason);
+bool oc_conn_revoke(oc_conn *c, uint64_t guard, const char *reason);
 /* The answer is complete: on to the next request, or close. */
 void oc_conn_finished(oc_conn *c);
 /* The request ends without an answer. */

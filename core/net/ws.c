@@ -36,6 +36,11 @@ struct oc_ws {
 
 static const oc_stream_cbs callbacks;
 
+void *oc_ws_holder(const oc_ws *ws)
+{
+	return ws->gone_arg;
+}
+
 size_t oc_ws_capacity(const oc_ws *ws)
 {
 	return (ws != NULL ? ws->o.max_queue : QUEUE_DEFAULT) + CONTROL_QUEUE_MAX;

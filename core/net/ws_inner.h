@@ -10,6 +10,8 @@
  * unread input would take the close frame from the peer. OC_E_NOMEM: nothing was taken. */
 oc_status oc_ws_attach(oc_stream *s, bool is_server, const oc_ws_options *options, void (*gone)(void *arg, bool open),
 		       void *arg, oc_ws **ret);
+/* What gone is called with. */
+void *oc_ws_holder(const oc_ws *ws);
 /* Bytes that may wait to be sent, what the protocol itself says included; NULL: unless the options say otherwise. */
 size_t oc_ws_capacity(const oc_ws *ws);
 /* Bytes that arrived before the stream was taken over: now, or (copied) from the loop. */

@@ -17,4 +17,5 @@ libocore_la_SOURCES += \
 	%D%/sql.c \
 	%D%/store.c %D%/store.h \
 	%D%/used.c \
+	%D%/users.c %D%/users.h \
 	%D%/writer.c

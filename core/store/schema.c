@@ -85,6 +85,12 @@ static const char *const steps[] = {
 	 " started_ms INTEGER NOT NULL, ended_ms INTEGER, status TEXT, entry TEXT NOT NULL);"
 	 "CREATE INDEX cron_runs_job ON cron_runs(job, id);"
 	 "CREATE INDEX cron_runs_open ON cron_runs(id) WHERE ended_ms IS NULL;"),
+	/* 6: users of the gateway, and their logins: an id is never used again. */
+	("CREATE TABLE users(name TEXT NOT NULL PRIMARY KEY COLLATE NOCASE, role TEXT NOT NULL, password TEXT NOT NULL,"
+	 " disabled INTEGER NOT NULL DEFAULT 0, created_ms INTEGER NOT NULL, changed_ms INTEGER NOT NULL, login_ms INTEGER) WITHOUT ROWID;"
+	 "CREATE TABLE logins(id INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL COLLATE NOCASE, hash BLOB NOT NULL UNIQUE,"
+	 " created_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, address TEXT, client TEXT);"
+	 "CREATE INDEX logins_user ON logins(user);"),
 };
 _Static_assert(sizeof steps / sizeof *steps == OC_STORE_SCHEMA, "one step a schema version");
 

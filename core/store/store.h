@@ -36,7 +36,7 @@ enum {
 };
 
 /* The schema version this program writes (PRAGMA user_version). */
-#define OC_STORE_SCHEMA 5
+#define OC_STORE_SCHEMA 6
 
 /* Opens (and, unless READER, creates with mode 0600 and migrates) the file. OC_E_BUSY: in use; OC_E_VERSION: written by a
  * newer program; OC_E_CORRUPT: not our database or damaged; OC_E_NOT_FOUND: READER or BESIDE and there is none. */

@@ -51,6 +51,8 @@ integration_tests += %D%/plugin-provider.test
 integration_tests += %D%/plugin-channels.test
 integration_tests += %D%/plugin-http.test
 integration_tests += %D%/protocol.test
+integration_tests += %D%/users.test
+EXTRA_DIST += %D%/users.mjs
 integration_tests += %D%/control-ui.test
 
 # Runs one channel module for a script; see there.

@@ -95,6 +95,8 @@ test('nobody lets in a device with more than he may himself', async () => {
 	match((await small.call('device.token.rotate', { deviceId: other.id, role: 'operator', scopes: ['operator.admin'] })).error.message, /missing scope: operator.admin/);
 	const admin = await connected(gw);
 	equal((await admin.rpc('device.pair.approve', { requestId: asked.error.details.requestId })).device.deviceId, other.id);
+	// Without scopes the new token has the old one's, and the answer has the token.
+	match((await small.call('device.token.rotate', { deviceId: other.id, role: 'operator' })).error.message, /missing scope: operator.admin/);
 	for (const c of [small, paired, admin])
 		c.close();
 });

@@ -101,6 +101,8 @@ void oc_bridge_free(oc_bridge *bridge)
 static void fill(oc_fill *q, const oc_plugin *p)
 {
 	oc_fill_add(&q[OC_QUEUE_plugin_waits], p != NULL ? p->n_waits : 0, OC_PLUGIN_WAITS_MAX);
+	oc_fill_add(&q[OC_QUEUE_plugin_asked], p != NULL ? p->intake.calls : 0, OC_INTAKE_CALLS_MAX);
+	oc_fill_add(&q[OC_QUEUE_plugin_backlog], p != NULL ? p->intake.n : 0, OC_INTAKE_BACKLOG_MAX);
 	oc_peer_fill(p != NULL ? p->peer : NULL, OC_QUEUE_plugin_calls, q);
 }
 
@@ -194,10 +196,10 @@ void oc_bridge_start(oc_bridge *bridge, int port)
 /* Its files and its part of the configuration are what they were. false: it is to begin anew all the same. */
 static bool stays(oc_plugin *p)
 {
-	bool was_in_quarantine = p->quarantine != NULL, is = p->failure == NULL && oc_plugin_recall(p);
 	if (p->failure != NULL)
-		oc_plugin_refuse(p, "see openclaw plugins logs", "%s", p->failure);
-	else if (!is && !was_in_quarantine)
+		return oc_plugin_stays_failed(p);
+	bool was_in_quarantine = p->quarantine != NULL, is = oc_plugin_recall(p);
+	if (!is && !was_in_quarantine)
 		oc_plugin_tell_config(p);
 	return is || !was_in_quarantine;
 }
@@ -292,7 +294,7 @@ static void ask_event(void *arg, uint32_t type, oc_str payload)
 {
 	const oc_plugin_call *c = arg;
 	if (c->on_event != NULL)
-		c->on_event(c->arg, type, payload);
+		oc_plugin_take_event(c->plugin, c->on_event, c->arg, type, payload);
 }
 
 static void ask_now(void *arg, oc_status status, const char *why)

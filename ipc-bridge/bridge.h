@@ -28,8 +28,8 @@ typedef struct oc_bridge_host {
 	void (*listen)(void *arg, oc_plugin *plugin, const char *kind);
 	/* Its process ended, or is about to be another: nothing of it is waited for any more. */
 	void (*gone)(void *arg, oc_plugin *plugin);
-	/* The accounts of its channels may be others than before. */
-	void (*channels)(void *arg, oc_plugin *plugin);
+	/* The accounts of its channels may be others than before, or (others) the channels themselves. */
+	void (*channels)(void *arg, oc_plugin *plugin, bool others);
 	/* The gateway itself has a method of that name. */
 	bool (*has_method)(oc_str name);
 } oc_bridge_host;

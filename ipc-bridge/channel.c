@@ -15,7 +15,7 @@
 #include "core/data/schema.h"
 #include "ipc-bridge/plugin.h"
 
-enum { CONNECT_MS = 55 * 1000, STOP_MS = 8000, SEND_MS = 110 * 1000, ACTION_MS = 58 * 1000, PROBE_MS = 14 * 1000, TEXT_MAX = 16 << 20, SCHEMA_MAX = 64 << 10 };
+enum { CONNECT_MS = 55 * 1000, STOP_MS = 8000, SEND_MS = 110 * 1000, ACTION_MS = 58 * 1000, PROBE_MS = 14 * 1000, TEXT_MAX = 16 << 20, SCHEMA_MAX = 64 << 10, SCHEMA_DEPTH_MAX = 32 };
 
 /* An account that should run. */
 typedef struct account {
@@ -93,7 +93,7 @@ void oc_plugin_channel_accounts(oc_plugin *plugin, const cJSON *params)
 			(void)oc_json_set(row, "accounts", cJSON_Duplicate(now, true));
 	}
 	if (plugin->bridge->host != NULL)
-		plugin->bridge->host->channels(plugin->bridge->host_arg, plugin);
+		plugin->bridge->host->channels(plugin->bridge->host_arg, plugin, false);
 }
 
 /* ---- Asking its process ---- */
@@ -333,15 +333,43 @@ oc_status oc_plugin_channels_register(oc_plugin *plugin, oc_err *err)
 	return OC_OK;
 }
 
+/* Its defaults are the plugin's to fill in, which may look elsewhere first (channels.defaults): they are taken out, and what has
+ * one need not be there. */
+static void without_defaults(cJSON *schema, unsigned depth)
+{
+	static const char *const below[] = {"items", "additionalProperties", "anyOf", "oneOf", "allOf"};
+	cJSON *required = cJSON_GetObjectItemCaseSensitive(schema, "required"), *one;
+	if (depth > SCHEMA_DEPTH_MAX)
+		return;
+	cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(schema, "properties"))
+	{
+		for (int i = cJSON_GetArraySize(required) - 1; i >= 0 && oc_json_get(one, "default") != NULL; i--)
+			if (cJSON_IsString(cJSON_GetArrayItem(required, i)) && strcmp(cJSON_GetArrayItem(required, i)->valuestring, one->string) == 0)
+				cJSON_DeleteItemFromArray(required, i);
+		without_defaults(one, depth + 1);
+	}
+	for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++) {
+		cJSON *sub = cJSON_GetObjectItemCaseSensitive(schema, below[i]);
+		if (cJSON_IsObject(sub))
+			without_defaults(sub, depth + 1);
+		for (one = cJSON_IsArray(sub) ? sub->child : NULL; one != NULL; one = one->next)
+			without_defaults(one, depth + 1);
+	}
+	cJSON_DeleteItemFromObjectCaseSensitive(schema, "default");
+}
+
 static void describe_channel(cJSON *list, const cJSON *row)
 {
-	const cJSON *schema = oc_json_get(row, "configSchema");
+	const cJSON *form = oc_json_get(row, "configSchema"), *inner = oc_json_get(form, "schema"); /* beside it is what it looks like */
+	oc_auto_json cJSON *schema = cJSON_Duplicate(cJSON_IsObject(inner) ? inner : form, true);
 	oc_auto_free char *size = schema != NULL ? oc_json_print(schema) : NULL;
 	cJSON *o = cJSON_CreateObject();
 	(void)oc_json_set_str(o, "id", oc_json_str(row, "id", ""));
 	(void)oc_json_set_str(o, "label", oc_json_str(oc_json_get(row, "meta"), "label", oc_json_str(row, "id", "")));
-	if (size != NULL && strlen(size) < SCHEMA_MAX && oc_schema_valid(schema, NULL) == OC_OK)
+	if (size != NULL && strlen(size) < SCHEMA_MAX && oc_schema_valid(schema, NULL) == OC_OK) {
+		without_defaults(schema, 0);
 		(void)oc_json_set(o, "configSchema", cJSON_Duplicate(schema, true));
+	}
 	if (o == NULL || !cJSON_AddItemToArray(list, o))
 		cJSON_Delete(o);
 }

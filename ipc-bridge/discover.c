@@ -40,6 +40,7 @@ void oc_plugin_free(oc_plugin *plugin)
 {
 	if (plugin == NULL)
 		return;
+	oc_intake_end(plugin);
 	oc_plugin_channels_free(plugin);
 	oc_plugin_engines_free(plugin);
 	cJSON_Delete(plugin->manifest);

@@ -9,7 +9,7 @@
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
-#include "ipc-bridge/plugin.h"
+#include "ipc-bridge/permit.h"
 
 enum {
 	MISSING_MAX = 200, /* names kept of each kind */
@@ -18,8 +18,11 @@ enum {
 
 void oc_bridge_answer(oc_plugin_ticket ticket, oc_status status, oc_str result)
 {
-	if (ticket.plugin != NULL && ticket.plugin->peer != NULL && ticket.plugin->epoch == ticket.epoch)
-		oc_peer_answer(ticket.plugin->peer, ticket.id, status, result);
+	if (ticket.plugin == NULL || ticket.plugin->peer == NULL || ticket.plugin->epoch != ticket.epoch)
+		return;
+	if (ticket.plugin->intake.calls > 0)
+		ticket.plugin->intake.calls--;
+	oc_peer_answer(ticket.plugin->peer, ticket.id, status, result);
 }
 
 oc_status oc_bridge_event(oc_plugin_ticket ticket, oc_str json)
@@ -42,6 +45,12 @@ void oc_plugin_called(oc_plugin *plugin, uint32_t id, oc_str name, oc_str payloa
 	oc_err err = {0};
 	const oc_bridge_host *host = plugin->bridge->host;
 	oc_plugin_ticket ticket = {plugin, plugin->epoch, id};
+	if (plugin->intake.calls++ >= OC_INTAKE_CALLS_MAX) {
+		oc_queue_refused(OC_QUEUE_plugin_asked);
+		oc_plugin_trouble(plugin, "limit", "more than %d of its calls were under way at once: further ones were refused", OC_INTAKE_CALLS_MAX);
+		oc_bridge_answer(ticket, OC_E_LIMIT, OC_STR("too many calls of this plugin are under way"));
+		return;
+	}
 	if (!oc_str_eqz(name, "runtime")) {
 		oc_bridge_answer(ticket, OC_E_UNSUPPORTED, OC_STR("there is no such method"));
 		return;
@@ -57,8 +66,10 @@ void oc_plugin_called(oc_plugin *plugin, uint32_t id, oc_str name, oc_str payloa
 	}
 }
 
-static void take_log(const oc_plugin *plugin, const cJSON *params)
+static void take_log(oc_plugin *plugin, const cJSON *params)
 {
+	if (!oc_plugin_may_log(plugin))
+		return;
 	char where[96];
 	int level = oc_log_level_parse(oc_json_str(params, "level", "info"));
 	(void)snprintf(where, sizeof(where), "plugin %s", plugin->id);

@@ -9,6 +9,7 @@ libocore_la_SOURCES += \
 	%D%/frame.c %D%/frame.h \
 	%D%/group.c \
 	%D%/hostcall.c \
+	%D%/intake.c %D%/intake.h \
 	%D%/method.c \
 	%D%/modhost.c %D%/modhost.h %D%/modhost_host.c %D%/modhost_int.h \
 	%D%/nng.c %D%/nng.h \

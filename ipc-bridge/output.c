@@ -15,14 +15,21 @@ enum {
 	WINDOW_BYTES = 512 * 1024, /* then it is not read until the second is over: the pipe is full, the plugin waits */
 };
 
+/* false: the second's lines are over. */
+static bool count_line(oc_output *o)
+{
+	if (++o->lines <= OC_OUTPUT_LINES)
+		return true;
+	o->lines_dropped++;
+	return false;
+}
+
 static void give(oc_output *o, oc_str line)
 {
 	line = oc_str_trim(line);
 	if (line.n == 0)
 		return;
-	if (++o->lines > OC_OUTPUT_LINES)
-		o->lines_dropped++;
-	else
+	if (count_line(o))
 		o->line(o->arg, line);
 }
 
@@ -43,6 +50,12 @@ static void on_window(void *arg)
 	new_window(o);
 	if (o->proc != NULL)
 		oc_proc_pause(o->proc, false);
+}
+
+static void end_window_later(oc_output *o)
+{
+	if (o->window == NULL)
+		o->window = oc_timer_start(o->owner, WINDOW_MS, 0, on_window, o);
 }
 
 static void take(oc_output *o, oc_str data)
@@ -78,10 +91,19 @@ void oc_output_take(oc_output *o, oc_proc *proc, oc_str data)
 	o->window_bytes += data.n;
 	if ((o->window_bytes < WINDOW_BYTES && o->lines_dropped == 0) || proc == NULL)
 		return;
-	if (o->window == NULL)
-		o->window = oc_timer_start(o->owner, WINDOW_MS, 0, on_window, o);
+	end_window_later(o);
 	if (o->window != NULL && o->window_bytes >= WINDOW_BYTES)
 		oc_proc_pause(proc, true);
+}
+
+bool oc_output_may(oc_output *o)
+{
+	if (oc_now_ms() - o->window_ms > WINDOW_MS)
+		new_window(o);
+	if (count_line(o))
+		return true;
+	end_window_later(o);
+	return false;
 }
 
 void oc_output_end(oc_output *o)
@@ -108,18 +130,28 @@ static void plugin_line(void *arg, oc_str line)
 static void plugin_dropped(void *arg, uint64_t lines)
 {
 	oc_plugin *plugin = arg;
-	oc_plugin_trouble(plugin, "flood", "it printed more than %d lines in a second: %llu were dropped", OC_OUTPUT_LINES,
+	oc_plugin_trouble(plugin, "flood", "it printed or logged more than %d lines in a second: %llu were dropped", OC_OUTPUT_LINES,
 			  (unsigned long long)lines);
-	oc_warn("plugins", "%s: %llu lines that it printed were dropped", plugin->id, (unsigned long long)lines);
+	oc_warn("plugins", "%s: %llu lines that it printed or logged were dropped", plugin->id, (unsigned long long)lines);
+}
+
+static oc_output *output_of(oc_plugin *plugin)
+{
+	plugin->output.owner = plugin->owner;
+	plugin->output.line = plugin_line;
+	plugin->output.dropped = plugin_dropped;
+	plugin->output.arg = plugin;
+	return &plugin->output;
 }
 
 void oc_plugin_output(void *arg, uint32_t stream, oc_str data)
 {
 	oc_plugin *plugin = arg;
 	(void)stream;
-	plugin->output.owner = plugin->owner;
-	plugin->output.line = plugin_line;
-	plugin->output.dropped = plugin_dropped;
-	plugin->output.arg = plugin;
-	oc_output_take(&plugin->output, plugin->proc, data);
+	oc_output_take(output_of(plugin), plugin->proc, data);
+}
+
+bool oc_plugin_may_log(oc_plugin *plugin)
+{
+	return oc_output_may(output_of(plugin));
 }

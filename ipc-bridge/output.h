@@ -20,6 +20,8 @@ typedef struct oc_output {
 enum { OC_OUTPUT_LINES = 200 /* of a second are told */ };
 
 void oc_output_take(oc_output *output, oc_proc *proc, oc_str data);
+/* Counts a line that came another way; false: it is one too many. */
+bool oc_output_may(oc_output *output);
 void oc_output_end(oc_output *output); /* frees what it has; it may be used again */
 
 #endif

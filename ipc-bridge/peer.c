@@ -37,7 +37,7 @@ struct oc_peer {
 	uint32_t silent_ms;
 	oc_queue queue;
 	bool always; /* heartbeats without open calls too */
-	bool guest, connected, ready, closed, paused;
+	bool guest, connected, ready, closed, paused, probed;
 	unsigned inside; /* callbacks on the stack */
 	uint32_t open; /* calls that wait for their answers */
 };
@@ -156,6 +156,15 @@ void oc_peer_pause(oc_peer *peer, bool pause)
 	peer->heard_ms = oc_now_ms();
 	if (peer->transport != NULL)
 		oc_transport_pause(peer->transport, pause);
+}
+
+void oc_peer_probe(oc_peer *peer)
+{
+	if (!peer->ready || peer->probed)
+		return;
+	if (peer->open == 0)
+		peer->heard_ms = oc_now_ms();
+	peer->probed = send_frame(peer, &(oc_frame){.kind = OC_FRAME_PING, .id = 1}) == OC_OK;
 }
 
 bool oc_peer_drain(oc_peer *peer)
@@ -325,7 +334,7 @@ static void heartbeat(void *arg)
 {
 	oc_peer *peer = arg;
 	uint64_t silent = oc_now_ms() - peer->heard_ms;
-	if (peer->open == 0 && !peer->always) {
+	if (peer->open == 0 && !peer->always && !peer->probed) {
 		peer->heard_ms = oc_now_ms();
 		return;
 	}
@@ -425,6 +434,7 @@ static void on_message(void *arg, oc_str message)
 	oc_err err = {0};
 	enter(peer);
 	peer->heard_ms = oc_now_ms();
+	peer->probed = false;
 	if (oc_frame_decode(message, &frame, &err) == OC_OK)
 		on_frame(peer, &frame);
 	else

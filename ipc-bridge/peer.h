@@ -77,6 +77,8 @@ void oc_peer_answer(oc_peer *peer, uint32_t id, oc_status status, oc_str result)
 bool oc_peer_drain(oc_peer *peer);
 /* As oc_transport_pause; it need not be heard of meanwhile. */
 void oc_peer_pause(oc_peer *peer, bool pause);
+/* It must be heard of within silent_ms, calls open or not, or it is hung. */
+void oc_peer_probe(oc_peer *peer);
 size_t oc_peer_unsent(const oc_peer *peer); /* messages that the other end has not read */
 /* How full its queues are; NULL: their bounds alone. */
 void oc_peer_fill(const oc_peer *peer, oc_queue queue, oc_fill queues[OC_QUEUE_N]);

@@ -28,6 +28,8 @@ char *oc_plugin_cache(const oc_plugin *plugin);
 /* ---- output.c: what it prints ---- */
 
 void oc_plugin_output(void *arg, uint32_t stream, oc_str data);
+/* Whether a line that it logs is one of those that are told. */
+bool oc_plugin_may_log(oc_plugin *plugin);
 /* ---- watchdog.c: what it uses while it runs ---- */
 
 void oc_watchdog_start(oc_plugin *plugin);

@@ -5,6 +5,7 @@
 #include "core/module/call.h"
 #include "core/security/process.h"
 #include "ipc-bridge/bridge.h"
+#include "ipc-bridge/intake.h"
 #include "ipc-bridge/output.h"
 #include "ipc-bridge/peer.h"
 
@@ -65,6 +66,7 @@ struct oc_plugin {
 	oc_proc *proc;
 	oc_peer *peer;
 	uint32_t epoch; /* of the process: grows with each */
+	oc_intake intake;
 	oc_plugin_wait *waits, **waits_tail;
 	unsigned n_waits;
 	unsigned failures; /* in a row */
@@ -73,9 +75,10 @@ struct oc_plugin {
 	char *ended; /* its process is gone while its connection is not: how it ended */
 	cJSON *missing;	 /* what it asked for and did not get: {"sdk":[…],…} */
 	cJSON *troubles; /* [{"kind","count","last","at"}], NULL: none */
-	/* Its output (output.c) and its memory (watchdog.c). */
+	/* Its output (output.c), its memory, and what it computes (watchdog.c). */
 	oc_output output;
-	uint64_t memory;
+	uint64_t memory, ticks;
+	unsigned busy_looks;
 	oc_watch *watchdog;
 	/* service.c */
 	unsigned service_next; /* the first of its services that was not asked to start in this process */
@@ -98,7 +101,7 @@ struct oc_bridge {
 	int port; /* that the gateway answers on */
 	const oc_bridge_host *host;
 	void *host_arg;
-	unsigned stop_pending;
+	unsigned stop_pending, n_behind; /* plugins of whose calls and notes some wait */
 	uint64_t services_until; /* monotonic; until when services may stop, 0: not asked yet */
 	void (*stop_done)(void *arg);
 	void *stop_arg;
@@ -134,6 +137,11 @@ char *oc_plugin_module_name(const char *id);
 void oc_plugin_quarantine(oc_plugin *plugin, const char *reason, bool keep);
 /* Whether its key is still in quarantine: then it is refused (again). */
 bool oc_plugin_recall(oc_plugin *plugin);
+
+/* Its code did not load: that stands while it is the same plugin, until it is enabled anew; the next gateway tries. */
+void oc_plugin_failed(oc_plugin *plugin, const char *why);
+/* Whether it still does: then it is refused (again). */
+bool oc_plugin_stays_failed(oc_plugin *plugin);
 
 /* ---- group.c ---- */
 
@@ -248,6 +256,15 @@ void oc_plugin_engines_free(oc_plugin *plugin);
 
 /* Tells its process the configuration as it is now. */
 void oc_plugin_tell_config(oc_plugin *plugin);
+
+/* ---- intake.c ---- */
+
+/* A call or a notification of its process: oc_plugin_called or oc_plugin_noted, now or in its turn. */
+void oc_plugin_take(oc_plugin *plugin, const oc_frame *frame);
+/* An event of one of our calls: fn, unless that is too much now. */
+void oc_plugin_take_event(oc_plugin *plugin, void (*fn)(void *arg, uint32_t type, oc_str payload), void *arg, uint32_t type, oc_str payload);
+/* Its process is gone: what waited is dropped. */
+void oc_intake_end(oc_plugin *plugin);
 
 /* ---- hostcall.c ---- */
 

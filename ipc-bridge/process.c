@@ -112,6 +112,7 @@ static void gone(oc_plugin *plugin)
 	oc_watch_end(plugin->patience);
 	plugin->patience = NULL;
 	const oc_bridge_host *host = plugin->bridge->host;
+	oc_intake_end(plugin);
 	oc_peer_close(plugin->peer);
 	plugin->peer = NULL;
 	oc_plugin_channels_down(plugin);
@@ -237,9 +238,7 @@ static void on_registered(void *arg, oc_status status, oc_str result)
 		for (oc_plugin *p = oc_group_sharing(plugin, NULL); p != NULL; p = oc_group_sharing(plugin, p))
 			p->phase = OC_PLUGIN_STOPPING;
 		oc_plugin_kill(plugin);
-		oc_plugin_refuse(plugin, "see openclaw plugins logs", "it could not be loaded: %s", err.text);
-		oc_free(plugin->failure);
-		plugin->failure = plugin->why != NULL ? oc_strdup(plugin->why) : NULL;
+		oc_plugin_failed(plugin, err.text);
 		if (plugin->outdated) {
 			oc_plugin_withdraw(plugin);
 			cJSON_Delete(plugin->snapshot);
@@ -260,6 +259,8 @@ static void on_registered(void *arg, oc_status status, oc_str result)
 		oc_plugin_refuse(plugin, NULL, "%s", err.text);
 	if (changed || !kept)
 		oc_plugins_note_quiet(plugin->bridge);
+	if (changed && cJSON_GetArraySize(oc_json_get(snapshot, "channels")) > 0 && plugin->bridge->host != NULL)
+		plugin->bridge->host->channels(plugin->bridge->host_arg, plugin, true);
 	oc_plugin_services_start(plugin, true);
 	oc_plugin_channels_up(plugin);
 	tell_waiting(plugin, OC_OK, "");
@@ -308,12 +309,12 @@ static void on_ready(void *arg, oc_str hello)
 
 static void on_call(void *arg, uint32_t id, oc_str name, oc_str payload, uint32_t deadline_ms)
 {
-	oc_plugin_called(arg, id, name, payload, deadline_ms);
+	oc_plugin_take(arg, &(oc_frame){.kind = OC_FRAME_CALL, .id = id, .number = deadline_ms, .name = name, .payload = payload});
 }
 
 static void on_notify(void *arg, oc_str name, oc_str payload)
 {
-	oc_plugin_noted(arg, name, payload);
+	oc_plugin_take(arg, &(oc_frame){.kind = OC_FRAME_NOTIFY, .name = name, .payload = payload});
 }
 
 static void end_it(void *arg)

@@ -24,7 +24,7 @@ static uint64_t add(uint64_t sum, const char *text)
 	return oc_hash_step(oc_hash_z(sum, text), 256);
 }
 
-/* Names, sizes and times of all files but those of dependencies, which come and go with package-lock.json; whatever order the
+/* Names, sizes and times of all files but those of dependencies, of which it is seen when some came or went; whatever order the
  * folder is read in. */
 static uint64_t sum_folder(const char *folder, unsigned depth, unsigned *files)
 {
@@ -34,10 +34,12 @@ static uint64_t sum_folder(const char *folder, unsigned depth, unsigned *files)
 	while (dir != NULL && (entry = readdir(dir)) != NULL && *files < FILES_MAX) {
 		struct stat st;
 		oc_auto_free char *path = oc_path_join(folder, entry->d_name);
-		if (entry->d_name[0] == '.' || strcmp(entry->d_name, "node_modules") == 0 || path == NULL || stat(path, &st) != 0)
+		if (entry->d_name[0] == '.' || path == NULL || stat(path, &st) != 0)
 			continue;
 		uint64_t one = add(OC_HASH_START, entry->d_name);
-		if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
+		if (strcmp(entry->d_name, "node_modules") == 0) /* whether something came or went */
+			sum += oc_hash_step(oc_hash_step(one, (uint64_t)st.st_mtim.tv_sec), (uint64_t)st.st_mtim.tv_nsec);
+		else if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
 			sum += oc_hash_step(one, sum_folder(path, depth + 1, files));
 		if (!S_ISREG(st.st_mode))
 			continue;
@@ -159,7 +161,7 @@ bool oc_plugins_were_quiet(const oc_bridge *bridge, const char *key)
 
 void oc_plugins_note_quiet(const oc_bridge *bridge)
 {
-	oc_auto_free char *path = oc_path_join(bridge->state, QUIET);
+	oc_auto_free char *path = oc_path_join(bridge->state, QUIET), *folder = NULL;
 	bool quiet = true;
 	oc_err err = {0};
 	for (const oc_plugin *p = bridge->plugins; p != NULL; p = p->next)
@@ -168,6 +170,7 @@ void oc_plugins_note_quiet(const oc_bridge *bridge)
 		return;
 	if (!quiet)
 		(void)unlink(path);
-	else if (bridge->plugins != NULL && oc_path_write(path, bridge->key, strlen(bridge->key), 0600, &err) != OC_OK)
+	else if (bridge->plugins != NULL && ((folder = oc_path_join(bridge->state, "cache/plugins")) == NULL || oc_path_mkdirs(folder, 0700, &err) != OC_OK ||
+					     oc_path_write(path, bridge->key, strlen(bridge->key), 0600, &err) != OC_OK))
 		oc_log_err(OC_LOG_WARN, "plugins", "that no plugin has to run cannot be kept", &err);
 }

@@ -36,6 +36,8 @@
 	X(isolated_unsent)        \
 	X(isolated_unsent_bytes)  \
 	X(plugin_waits)           \
+	X(plugin_asked)           \
+	X(plugin_backlog)         \
 	X(plugin_calls)           \
 	X(plugin_unsent)          \
 	X(plugin_unsent_bytes)

@@ -86,7 +86,12 @@ static bool has_method(oc_str name)
 	return oc_method_find(name, NULL) >= 0;
 }
 
-static const oc_bridge_host host = {runtime, nothing_event, nothing_kind, nothing, nothing, has_method};
+static void nothing_new(void *arg, oc_plugin *plugin, bool others)
+{
+	(void)arg, (void)plugin, (void)others;
+}
+
+static const oc_bridge_host host = {runtime, nothing_event, nothing_kind, nothing, nothing_new, has_method};
 
 /* ---- The plugins ---- */
 

@@ -104,6 +104,10 @@ typedef void oc_config_changed(void *arg, oc_config *after, const oc_config_diff
  * gateway.reload.debounceMs says). Ends with the owner. */
 oc_status oc_config_watch_start(oc_owner *owner, oc_config *config, uint64_t debounce_ms, oc_config_changed *changed,
 				void *arg, oc_config_watch **ret, oc_err *err);
+/* Applies the schemas that hold now (oc_config_refine) to what was read, before anybody else has it; without one, those that were
+ * applied to the configuration before. OC_E_NOMEM. */
+typedef oc_status oc_config_refiner(void *arg, oc_config *config);
+void oc_config_watch_refine(oc_config_watch *watch, oc_config_refiner *refine, void *arg);
 /* Looks now, without waiting for an event; fresh: asks the commands of secrets again, as after SIGHUP. */
 void oc_config_watch_now(oc_config_watch *watch, bool fresh);
 /* After each reading that is the last for now, whether it brought something or not; err: why the old configuration stays, else
@@ -124,7 +128,6 @@ typedef struct oc_config_change {
 oc_status oc_config_edit_many(const char *path_file, const oc_config_change *changes, size_t n, oc_err *err);
 /* The same with a further check: refine is given the configuration before and after the change, to call oc_config_refine on
  * (it may be NULL). strict: removing what is not there is OC_E_NOT_FOUND. */
-typedef oc_status oc_config_refiner(void *arg, oc_config *config);
 oc_status oc_config_edit_checked(const char *path_file, const oc_config_change *changes, size_t n, bool strict,
 				 oc_config_refiner *refine, void *arg, oc_err *err);
 

@@ -47,6 +47,8 @@ struct oc_config_watch {
 	void *arg;
 	oc_config_looked *looked;
 	void *looked_arg;
+	oc_config_refiner *refine;
+	void *refine_arg;
 	uint64_t fixed_ms;
 	char *dotenv;
 	int fd;
@@ -139,7 +141,7 @@ static oc_status take_up(const oc_config_watch *w, oc_config *after, oc_config *
 		return oc_fail(err, OC_E_NOT_FOUND, "Put it back.", "%s is gone", w->current->path);
 	}
 	/* What modules had to say about the old one holds for the new one; else their defaults would count as changes. */
-	status = oc_config_refine_as(after, w->current);
+	status = w->refine != NULL ? w->refine(w->refine_arg, after) : oc_config_refine_as(after, w->current);
 	if (status != OC_OK) {
 		oc_config_unref(after);
 		return oc_fail(err, status, NULL, "no memory for the configuration");
@@ -319,6 +321,12 @@ void oc_config_watch_looked(oc_config_watch *w, oc_config_looked *looked, void *
 {
 	w->looked = looked;
 	w->looked_arg = arg;
+}
+
+void oc_config_watch_refine(oc_config_watch *w, oc_config_refiner *refine, void *arg)
+{
+	w->refine = refine;
+	w->refine_arg = arg;
 }
 
 /* ---- Life ---- */

@@ -458,8 +458,10 @@ static void on_started(void *arg)
 	oc_err err = {0};
 	if (oc_config_watch_start(gw->rt->owner, gw->rt->config, 0, on_config, gw, &gw->watch, &err) != OC_OK)
 		oc_log_err(OC_LOG_WARN, "config", "changes of the file are not noticed", &err);
-	else
+	else {
 		oc_config_watch_looked(gw->watch, on_config_read, gw);
+		oc_config_watch_refine(gw->watch, oc_modules_refiner, gw->rt->modules); /* by the channels of then */
+	}
 }
 
 static void log_problems(const oc_config *config, size_t from)

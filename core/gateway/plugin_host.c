@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/data/jpath.h"
+#include "core/gateway/gateway.h"
 #include "core/store/pairing.h"
 
 /* ---- Answers ---- */
@@ -75,11 +76,6 @@ void oc_plugin_ops_free(oc_runtime *rt)
 
 enum { CHANGES_MAX = 500 };
 
-static oc_status refine(void *arg, oc_config *config)
-{
-	return arg != NULL ? oc_modules_refine(arg, config) : OC_OK;
-}
-
 oc_status oc_plugin_config_write(oc_plugin *plugin, const oc_config *config, oc_modules *modules, const cJSON *list, oc_err *err)
 {
 	const cJSON *item;
@@ -102,7 +98,7 @@ oc_status oc_plugin_config_write(oc_plugin *plugin, const oc_config *config, oc_
 		i++;
 	}
 	if (status == OC_OK)
-		status = oc_config_edit_checked(oc_config_path(config), changes, (size_t)n, false, refine, modules, err);
+		status = oc_config_edit_checked(oc_config_path(config), changes, (size_t)n, false, oc_modules_refiner, modules, err);
 	oc_free(changes);
 	return status;
 }
@@ -288,11 +284,14 @@ static void gone(void *arg, oc_plugin *plugin)
 	oc_plugin_unlisten(arg, plugin);
 }
 
-static void channels(void *arg, oc_plugin *plugin)
+static void channels(void *arg, oc_plugin *plugin, bool others)
 {
 	oc_runtime *rt = arg;
 	(void)plugin;
 	oc_agent_sync_channels(rt->agent);
+	/* Their settings were not checked yet. */
+	if (others && rt->gateway != NULL)
+		oc_gateway_reload(rt->gateway, false);
 }
 
 static bool has_method(oc_str name)

@@ -247,6 +247,7 @@ cJSON *oc_modules_known_channels(oc_modules *modules);
 /* Checks channels.<id> of a configuration that nobody shares yet against the channels' schemas; after a scan. What is wrong
  * becomes the configuration's problems. OC_E_NOMEM. */
 oc_status oc_modules_refine(oc_modules *modules, oc_config *config);
+oc_status oc_modules_refiner(void *modules, oc_config *config); /* the same as an oc_config_refiner; NULL: nobody has a schema */
 
 /* ---- What the host offers to modules ---- */
 

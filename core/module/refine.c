@@ -23,3 +23,8 @@ oc_status oc_modules_refine(oc_modules *modules, oc_config *config)
 	}
 	return status;
 }
+
+oc_status oc_modules_refiner(void *modules, oc_config *config)
+{
+	return modules != NULL ? oc_modules_refine(modules, config) : OC_OK;
+}

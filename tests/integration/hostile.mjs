@@ -36,6 +36,15 @@ const plugins = {
 	spy: `${tool('spy_tool', `const out = {}; out.env = process.env.SPY_SECRET ?? null;
 		try { out.file = require('node:fs').readFileSync(${JSON.stringify(secret)}, 'utf8'); } catch (e) { out.file = e.code; } return JSON.stringify(out);`)}`,
 	caller: `${tool('call_tool', `return await new Promise((done) => { const s = require('node:net').connect(${listener.address().port}, '127.0.0.1'); s.on('connect', () => done('in')); s.on('error', (e) => done(e.code)); });`)}`,
+	// All at once: calls that are answered at once, calls that never are, lines, events for subscribers, and how far it is.
+	asker: `const { callGateway } = require('openclaw/plugin-sdk'); api.registerGatewayMethod('asker.wait', () => new Promise(() => {}));
+		api.registerTool({ name: 'ask_tool', description: 'd', parameters: { type: 'object', properties: {} }, execute: async (_id, _params, _signal, onUpdate) => {
+			for (let i = 0; i < 2000; i++) { api.logger.info('line ' + i); onUpdate({ content: [{ type: 'text', text: 'x' }] }); }
+			const asked = await Promise.all(Array.from({ length: 12000 }, () => api.runtime.subagent.getSessionMessages({ sessionKey: 'none' }).then(() => 1)));
+			let refused = 0;
+			await new Promise((done) => { for (let i = 0; i < 1200; i++)
+				callGateway({ method: 'asker.wait', timeoutMs: 100000 }).catch((error) => { if (/too many calls/.test(error.message) && ++refused === 176) done(); }); });
+			return JSON.stringify({ asked: asked.length, refused }); } });`,
 	blocker: `${tool('block_tool', 'for (;;);')} api.on('agent_end', () => {}); api.on('before_model_resolve', (event) => { if (event.prompt.includes('block')) for (;;); });`,
 };
 for (const [id, body] of Object.entries(plugins)) {
@@ -144,6 +153,22 @@ test('one that floods is heard for a while; an answer too large is an error', as
 	await call('lie_tool');
 	await until('the finding', () => findings('liar').some((one) => one.kind === 'protocol' && /longer than may be/.test(one.what)));
 	await drop('liar');
+});
+
+test('one that asks without end is answered in its turns, and has a bound', async () => {
+	await only('asker');
+	await tools('ask_tool');
+	let over = false;
+	const asked = call('ask_tool', 120000).finally(() => (over = true));
+	await until('calls of it to wait', async () => over || Number(/queue_depth\{queue="plugin_backlog"\} (\d+)/.exec(await (await gw.fetch('/metrics')).text())?.[1]) > 0);
+	ok(!over);
+	ok((await turn('meanwhile')).text !== undefined);
+	equal(JSON.parse((await asked).text), { asked: 12000, refused: 176 });
+	const found = findings('asker');
+	match(found.find((one) => one.kind === 'calls').what, /asks more of the gateway than it may/);
+	match(found.find((one) => one.kind === 'limit').what, /more than 1024 of its calls/);
+	match(found.find((one) => one.kind === 'flood').what, /more than 200 lines/);
+	await drop('asker');
 });
 
 test('one that reads, and one that connects, where it may not: refused, and told how to grant it', async () => {

@@ -76,6 +76,12 @@ const secret = path.join(path.dirname(state), 'secret.txt');
 fs.writeFileSync(secret, 'the crown jewels');
 write('demo', { 'index.ts': SOURCE, 'lib/counter.ts': COUNTER, 'openclaw.plugin.json': MANIFEST,
 	'package.json': { name: '@somebody/demo', version: '1.2.3', type: 'module', openclaw: { extensions: ['./index.ts'] } } });
+write('lines', { 'index.js': `module.exports = { register(api) { api.registerChannel({ plugin: { id: 'lines', meta: { label: 'Lines' }, capabilities: { chatTypes: ['direct'] },
+	config: { listAccountIds: () => ['default'], resolveAccount: () => ({}) },
+	configSchema: { schema: { type: 'object', additionalProperties: false, properties: { enabled: { type: 'boolean' }, port: { type: 'integer' } } } } } }); } };`,
+'openclaw.plugin.json': { id: 'lines', channels: ['lines'], configSchema: { type: 'object' } } });
+write('needy', { 'index.js': "require('needed'); module.exports = { register() {} };",
+	'openclaw.plugin.json': { id: 'needy', configSchema: { type: 'object' } } });
 write('broken', { 'index.ts': 'export default { register() { throw new Error("no good") } }',
 	'openclaw.plugin.json': { id: 'broken', configSchema: { type: 'object' } } });
 write('picky', { 'index.js': 'module.exports = () => {}', 'openclaw.plugin.json': { id: 'picky', configSchema: { type: 'object',
@@ -83,7 +89,7 @@ write('picky', { 'index.js': 'module.exports = () => {}', 'openclaw.plugin.json'
 write('compiled', { 'dist/index.js': 'exports.register = () => {}', 'openclaw.plugin.json': { id: 'compiled', configSchema: { type: 'object' } },
 	'package.json': { name: 'compiled', version: '3.0.0', openclaw: { extensions: ['./index.ts'], runtimeExtensions: ['./dist/index.js'] } } });
 write('bare', { 'index.js': 'module.exports = () => {}' });
-writeConfig({ plugins: { entries: { demo: { config: { shout: true } }, picky: { config: { level: 'high' } } } } });
+writeConfig({ plugins: { entries: { lines: { enabled: false }, demo: { config: { shout: true } }, picky: { config: { level: 'high' } } } } });
 
 let gw;
 const plugin = async (id) => (await gw.rpc('plugins.list', {})).plugins.find((one) => one.id === id);
@@ -137,6 +143,32 @@ test('one of which only the compiled form is there is loaded; one that failed st
 	const { status, error } = await plugin('broken');
 	equal(status, 'error');
 	match(error, /no good/);
+});
+
+test('one that failed for something outside of it is tried again when it is enabled again', async () => {
+	const needed = path.join(state, 'extensions/node_modules/needed');
+	const { status, error, remedy } = await plugin('needy');
+	equal(status, 'error');
+	match(error, /Cannot find module 'needed'/);
+	match(remedy, /openclaw plugins enable needy/);
+	ok(cli(['plugins', 'enable', 'needy']).code !== 0);
+	fs.mkdirSync(needed, { recursive: true });
+	fs.writeFileSync(path.join(needed, 'index.js'), 'module.exports = 1;');
+	equal(cli(['plugins', 'enable', 'needy']).code, 0);
+	equal((await plugin('needy')).status, 'loaded');
+});
+
+test('settings of a channel are checked once its plugin is there, and at each change', async () => {
+	const problems = async () => (await gw.rpc('system.status')).config.problems.map((one) => one.path).filter((one) => one.startsWith('channels.lines'));
+	equal(cli(['config', 'set', 'channels.lines', '{"port":"ten"}']).code, 0);
+	equal(await problems(), []);
+	equal(cli(['plugins', 'enable', 'lines']).code, 0);
+	await until('the check', async () => (await problems()).includes('channels.lines.port'));
+	equal(cli(['config', 'set', 'channels.lines.port', '10']).code, 0);
+	equal(await problems(), []);
+	equal(cli(['config', 'set', 'channels.lines.port', '"nine"']).code, 0);
+	equal(await problems(), ['channels.lines.port']);
+	equal(cli(['plugins', 'disable', 'lines']).code, 0);
 });
 
 test('its tools run, with its configuration and state', async () => {

@@ -529,7 +529,7 @@ oc_status oc_agent_agent(oc_agent *agent, oc_str agent_id, cJSON **ret_object, o
 	}
 	oc_workspace_files read;
 	size_t chars = 0;
-	oc_workspace_read(agent, agent->config, oc_json_str(out, "workspace", "/nonexistent"), true, &read);
+	oc_workspace_read(agent, agent->config, oc_json_str(out, "workspace", "/nonexistent"), OC_WORKSPACE_ALL, &read);
 	for (size_t i = 0; i < read.n; i++) {
 		const oc_workspace_file *f = &read.file[i];
 		cJSON *o = cJSON_CreateObject();

@@ -154,6 +154,7 @@ typedef struct oc_turn_input {
 	double temperature;  /* used when has_temperature */
 	bool has_temperature;
 	bool no_tools;
+	bool light_context;  /* without the files of the workspace; of a heartbeat with HEARTBEAT.md alone */
 	oc_str idempotency;  /* the same key again gives the same run */
 	const char *trace;   /* what it belongs to (core/base/trace.h); NULL or "": what the thread works for, else a new one */
 	/* The limit it counts against: NULL: agents.defaults.maxConcurrent; "subagent": agents.defaults.subagents.maxConcurrent;

@@ -75,6 +75,13 @@ static bool note_in_job(oc_cron_run *run, oc_cron_job *job, int64_t now)
 		(void)oc_json_set_bool(job->doc, "enabled", false);
 	if (bad)
 		oc_cron_alert(agent, job, errors, error);
+	if (bad) {
+		(void)oc_json_set_i64(run->entry, "runAtMs", run->started_ms);
+		(void)oc_json_set_i64(run->entry, "durationMs", now - run->started_ms);
+		if (job->due_ms > 0)
+			(void)oc_json_set_i64(run->entry, "nextRunAtMs", job->due_ms);
+		oc_cron_tell_failure(agent, job, run->entry);
+	}
 	return true;
 }
 
@@ -387,31 +394,82 @@ static void alert_posted(void *arg, oc_status status, int32_t http_status, oc_st
 		oc_warn("cron", "the webhook for failures answered %d", (int)http_status);
 }
 
-static oc_status send_alert(oc_agent *agent, oc_cron_job *job, const char *text, oc_err *err)
+/* Where word of a failure goes. */
+struct place {
+	const char *mode, *channel, *to, *account;
+};
+
+/* more: further members for a webhook; taken. */
+static oc_status send_word(oc_agent *agent, const oc_cron_job *job, const struct place *place, const char *text, cJSON *more, oc_err *err)
 {
-	const cJSON *d = oc_json_get(job->doc, "delivery");
-	const char *to = alert_text(agent, job, "to", oc_json_str(d, "to", ""));
-	if (strcmp(alert_text(agent, job, "mode", "announce"), "webhook") == 0) {
-		oc_auto_json cJSON *o = cJSON_CreateObject();
+	oc_auto_json cJSON *o = more != NULL ? more : cJSON_CreateObject();
+	if (strcmp(place->mode, "webhook") == 0) {
 		(void)oc_json_set_str(o, "jobId", job->id);
 		(void)oc_json_set_str(o, "jobName", oc_json_str(job->doc, "name", ""));
 		(void)oc_json_set_str(o, "message", text);
 		oc_auto_free char *json = oc_json_print(o);
-		return post(agent, to, json, alert_posted, agent, NULL, err);
+		return post(agent, place->to, json, alert_posted, agent, NULL, err);
 	}
 	char agent_id[65], main[OC_SESSION_KEY_MAX], key[80];
 	cJSON *where = NULL;
 	oc_status status = oc_session_key_resolve(OC_STR_NONE, oc_agent_default_id(agent->config, agent_id), oc_agent_main_key(agent->config),
 						  main, err);
 	if (status == OC_OK)
-		status = oc_route_find(agent, main, alert_text(agent, job, "channel", oc_json_str(d, "channel", "")), to,
-				       alert_text(agent, job, "accountId", oc_json_str(d, "accountId", "")), &where, err);
+		status = oc_route_find(agent, main, place->channel, place->to, place->account, &where, err);
 	if (status == OC_OK && !oc_json_set_str(where, "text", text))
 		status = oc_fail(err, OC_E_NOMEM, NULL, "no memory for a message");
 	if (status == OC_OK)
 		status = oc_agent_send(agent, where, OC_STR_NONE, key, NULL, NULL, err);
 	cJSON_Delete(where);
 	return status;
+}
+
+/* The job's own word goes before the configuration's, member by member; of another mode the address is another too. */
+static struct place failure_place(const oc_agent *agent, const oc_cron_job *job)
+{
+	const cJSON *all = oc_config_get(agent->config, "cron.failureDestination");
+	const cJSON *own = oc_json_get(oc_json_get(job->doc, "delivery"), "failureDestination");
+	const char *general = oc_json_str(all, "mode", "announce"), *mode = oc_json_str(own, "mode", general);
+	bool other = strcmp(mode, general) != 0;
+	return (struct place){
+		.mode = mode,
+		.channel = oc_json_str(own, "channel", oc_json_str(all, "channel", "")),
+		.to = oc_json_str(own, "to", other ? "" : oc_json_str(all, "to", "")),
+		.account = oc_json_str(own, "accountId", oc_json_str(all, "accountId", "")),
+	};
+}
+
+/* Whether the failure goes where the answer would have gone anyway. */
+static bool is_delivery(const cJSON *delivery, const struct place *place)
+{
+	const char *channel = oc_json_str(delivery, "channel", "");
+	if (strcmp(oc_json_str(delivery, "mode", "none"), place->mode) != 0 || strcmp(oc_json_str(delivery, "to", ""), place->to) != 0)
+		return false;
+	return strcmp(place->mode, "webhook") == 0
+	       || (strcmp(channel[0] != 0 ? channel : "last", place->channel[0] != 0 ? place->channel : "last") == 0
+		   && strcmp(oc_json_str(delivery, "accountId", ""), place->account) == 0);
+}
+
+void oc_cron_tell_failure(oc_agent *agent, const oc_cron_job *job, const cJSON *entry)
+{
+	static const char *const told[] = {"status", "error", "runAtMs", "durationMs", "nextRunAtMs"};
+	const cJSON *delivery = oc_json_get(job->doc, "delivery");
+	bool has = oc_config_get(agent->config, "cron.failureDestination") != NULL || oc_json_get(delivery, "failureDestination") != NULL;
+	struct place place = failure_place(agent, job);
+	bool web = strcmp(place.mode, "webhook") == 0;
+	if (!has || is_delivery(delivery, &place) || oc_json_bool(delivery, "bestEffort", false) || (web && place.to[0] == 0))
+		return;
+	oc_err err = {0};
+	const char *name = oc_json_str(job->doc, "name", job->id);
+	oc_auto_free char *text = oc_asprintf("%sCron job \"%s\" failed: %.300s", web ? "" : "[Cron Failure] ", name, oc_json_str(entry, "error", "unknown error"));
+	cJSON *more = cJSON_CreateObject();
+	for (size_t i = 0; i < sizeof told / sizeof *told; i++)
+		if (oc_json_get(entry, told[i]) != NULL)
+			(void)oc_json_set(more, told[i], cJSON_Duplicate(oc_json_get(entry, told[i]), true));
+	if (text == NULL)
+		cJSON_Delete(more);
+	if (text == NULL || send_word(agent, job, &place, text, more, &err) != OC_OK)
+		oc_warn("cron", "nobody could be told that %s failed: %s", name, err.text);
 }
 
 void oc_cron_alert(oc_agent *agent, oc_cron_job *job, int64_t errors, const char *error)
@@ -426,7 +484,14 @@ void oc_cron_alert(oc_agent *agent, oc_cron_job *job, int64_t errors, const char
 	oc_err err = {0};
 	oc_auto_free char *text = oc_asprintf("Cron job \"%s\" failed %lld times\nLast error: %.200s", oc_json_str(job->doc, "name", job->id),
 					      (long long)errors, error);
-	if (text == NULL || send_alert(agent, job, text, &err) != OC_OK)
+	const cJSON *d = oc_json_get(job->doc, "delivery");
+	struct place place = {
+		.mode = alert_text(agent, job, "mode", "announce"),
+		.channel = alert_text(agent, job, "channel", oc_json_str(d, "channel", "")),
+		.to = alert_text(agent, job, "to", oc_json_str(d, "to", "")),
+		.account = alert_text(agent, job, "accountId", oc_json_str(d, "accountId", "")),
+	};
+	if (text == NULL || send_word(agent, job, &place, text, NULL, &err) != OC_OK)
 		oc_warn("cron", "nobody could be told that %s fails: %s", oc_json_str(job->doc, "name", job->id), err.text);
 	else
 		(void)oc_json_set_i64(state, "lastFailureAlertAtMs", now);

@@ -66,6 +66,8 @@ void oc_cron_run_free(oc_cron_run *run);
 /* Sends what the run has to say, and notes how that went in its entry; then oc_cron_finish. */
 void oc_cron_deliver(oc_cron_run *run);
 void oc_cron_finish(oc_cron_run *run);
+/* A run failed: word of it goes to the failure destination, when there is one. */
+void oc_cron_tell_failure(oc_agent *agent, const oc_cron_job *job, const cJSON *entry);
 /* After so many failures in a row somebody is told, when that is configured. */
 void oc_cron_alert(oc_agent *agent, oc_cron_job *job, int64_t errors, const char *error);
 

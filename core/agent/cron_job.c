@@ -181,8 +181,8 @@ static oc_status settle_payload(cJSON *job, const cJSON *asked, oc_err *err)
 		oc_json_opt(payload, *t, oc_json_str(asked, *t, NULL));
 	if (turn && oc_json_i64(asked, "timeoutSeconds", -1) >= 0)
 		(void)oc_json_set_i64(payload, "timeoutSeconds", oc_json_i64(asked, "timeoutSeconds", 0));
-	if (turn && oc_json_bool(asked, "lightContext", false))
-		(void)oc_json_set_bool(payload, "lightContext", true);
+	if (turn && cJSON_IsBool(oc_json_get(asked, "lightContext")))
+		(void)oc_json_set_bool(payload, "lightContext", oc_json_bool(asked, "lightContext", false));
 	return oc_json_set(job, "payload", payload) ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "no memory for a job");
 }
 
@@ -219,6 +219,14 @@ static oc_status settle_delivery(cJSON *job, const cJSON *asked, const cJSON *pa
 	if (oc_json_bool(from, "bestEffort", oc_json_bool(payload, "bestEffortDeliver", false)))
 		(void)oc_json_set_bool(delivery, "bestEffort", true);
 	const cJSON *failure = oc_json_get(asked, "failureDestination");
+	if (cJSON_IsObject(failure) && main && strcmp(mode, "webhook") != 0) {
+		cJSON_Delete(delivery);
+		return bad(err, "cron delivery.failureDestination is only supported for sessionTarget=\"isolated\" unless delivery.mode=\"webhook\"");
+	}
+	if (cJSON_IsObject(failure) && strcmp(text_of(failure, "mode"), "webhook") == 0 && !is_web(text_of(failure, "to"))) {
+		cJSON_Delete(delivery);
+		return bad(err, "cron failure destination webhook requires delivery.failureDestination.to to be a valid http(s) URL");
+	}
 	if (cJSON_IsObject(failure))
 		(void)oc_json_set(delivery, "failureDestination", cJSON_Duplicate(failure, true));
 	return oc_json_set(job, "delivery", delivery) ? OC_OK : oc_fail(err, OC_E_NOMEM, NULL, "no memory for a job");

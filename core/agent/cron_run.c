@@ -304,6 +304,7 @@ static void run_turn(oc_cron_run *run)
 		.thinking = oc_json_ostr(payload, "thinking"),
 		.timeout_ms = (uint64_t)oc_json_i64(payload, "timeoutSeconds", 0) * 1000,
 		.idempotency = oc_str_of(key),
+		.light_context = oc_json_bool(payload, "lightContext", false),
 		.lane = "cron",
 		.queue = NULL,
 	};

@@ -387,6 +387,7 @@ oc_status oc_heartbeat_run(oc_agent *agent, const char *agent_id, const char *se
 		.origin = "heartbeat",
 		.model = oc_str_of(setting(agent->config, b->agent_id, "model", "")),
 		.idempotency = oc_str_of(key),
+		.light_context = cJSON_IsTrue(oc_agent_setting(agent->config, b->agent_id, "heartbeat.lightContext")),
 	};
 	oc_run_ref ref;
 	if (status == OC_OK && b->why == NULL)

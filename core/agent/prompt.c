@@ -8,6 +8,7 @@
 
 #include "core/agent/skills.h"
 #include "core/agent/turn.h"
+#include "core/agent/turn_payload.h"
 #include "core/agent/workspace.h"
 #include "core/base/clock.h"
 
@@ -101,14 +102,14 @@ static void add_given_files(oc_sbuf *b, const cJSON *files)
 	}
 }
 
-static void add_files(oc_sbuf *b, const oc_turn *turn, bool group)
+static void add_files(oc_sbuf *b, const oc_turn *turn)
 {
 	oc_workspace_files files;
 	if (turn->bootstrap != NULL) {
 		add_given_files(b, turn->bootstrap);
 		return;
 	}
-	oc_workspace_read(turn->agent, turn->config, turn->workspace, !group, &files);
+	oc_workspace_read(turn->agent, turn->config, turn->workspace, oc_turn_files(turn), &files);
 	if (files.n > 0)
 		oc_sbuf_z(b, CONTEXT_HEAD);
 	for (size_t i = 0; i < files.n; i++) {
@@ -158,7 +159,7 @@ char *oc_prompt_build(oc_turn *turn, bool group)
 		add_skills(&b, turn);
 		add_workspace(&b, turn);
 		add_replies(&b, turn, group);
-		add_files(&b, turn, group);
+		add_files(&b, turn);
 		add_time(&b, turn->config);
 	}
 	if (turn->hook_system_after[0] != 0)

@@ -182,6 +182,7 @@ static oc_status take_up(oc_agent *agent, const cJSON *r, bool resumed, oc_err *
 		.queue = queue != NULL && strcmp(queue, "default") == 0 ? "" : queue,
 		.restricted = oc_json_bool(input, "restricted", false),
 		.no_tools = oc_json_bool(input, "noTools", false),
+		.light_context = oc_json_bool(input, "lightContext", false),
 		.max_tokens = oc_json_i64(input, "maxTokens", 0),
 		.temperature = oc_json_num(input, "temperature", 0),
 		.has_temperature = oc_json_get(input, "temperature") != NULL,

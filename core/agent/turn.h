@@ -94,7 +94,7 @@ struct oc_turn {
 	uint64_t timeout_ms;
 	int64_t max_tokens;
 	double temperature;
-	bool has_temperature, no_tools;
+	bool has_temperature, no_tools, light_context;
 	bool model_strict; /* a person chose model_override: no other model answers in its place */
 	oc_agent_event_fn on_event;
 	void *arg;

@@ -132,6 +132,8 @@ char *oc_turn_input_json(const oc_turn *turn)
 	oc_json_opt(o, "preview", oc_preview_message(turn));
 	if (turn->history != NULL || turn->client_tools != NULL)
 		(void)oc_json_set_bool(o, "ownHistory", true);
+	if (turn->light_context)
+		(void)oc_json_set_bool(o, "lightContext", true);
 	if (turn->no_tools)
 		(void)oc_json_set_bool(o, "noTools", true);
 	if (turn->max_tokens > 0)
@@ -279,6 +281,7 @@ static oc_turn *new_turn(oc_agent *agent, const oc_turn_input *in, const oc_inbo
 	turn->temperature = in->temperature;
 	turn->has_temperature = in->has_temperature;
 	turn->no_tools = in->no_tools;
+	turn->light_context = in->light_context;
 	turn->keep_history = in->keep_history;
 	/* A job that runs at night should rather be done by another model than not at all. */
 	turn->model_strict = in->model.n > 0 && (in->origin == NULL || strcmp(in->origin, "cron") != 0);

@@ -277,13 +277,20 @@ cJSON *oc_payload_user(const oc_turn *turn)
 	return o;
 }
 
+oc_workspace_which oc_turn_files(const oc_turn *turn)
+{
+	if (turn->light_context)
+		return strcmp(turn->origin, "heartbeat") == 0 ? OC_WORKSPACE_HEARTBEAT : OC_WORKSPACE_NONE;
+	return oc_context_is_group(turn) ? OC_WORKSPACE_SHARED : OC_WORKSPACE_ALL;
+}
+
 /* The files of the prompt, for the internal hook that may change them. */
 cJSON *oc_payload_bootstrap(const oc_turn *turn)
 {
 	cJSON *o = oc_payload_session(turn), *list = cJSON_AddArrayToObject(o, "bootstrapFiles");
 	oc_workspace_files files;
 	oc_json_opt(o, "action", "bootstrap");
-	oc_workspace_read(turn->agent, turn->config, turn->workspace, !oc_context_is_group(turn), &files);
+	oc_workspace_read(turn->agent, turn->config, turn->workspace, oc_turn_files(turn), &files);
 	for (size_t i = 0; i < files.n; i++) {
 		cJSON *one = cJSON_CreateObject();
 		oc_json_opt(one, "name", files.file[i].name);

@@ -5,6 +5,7 @@
 #define OC_AGENT_TURN_PAYLOAD_H
 
 #include "core/agent/turn.h"
+#include "core/agent/workspace.h"
 
 /* What a channel is called in the original's contexts: what comes from no channel comes from its own web chat. */
 const char *oc_payload_provider(const oc_turn *turn);
@@ -19,6 +20,8 @@ cJSON *oc_payload_message(const oc_turn *turn);
 cJSON *oc_payload_prompt_only(const oc_turn *turn);
 cJSON *oc_payload_prompt(const oc_turn *turn);
 cJSON *oc_payload_bootstrap(const oc_turn *turn);
+/* Which files of the workspace the prompt shows. */
+oc_workspace_which oc_turn_files(const oc_turn *turn);
 cJSON *oc_payload_run(const oc_turn *turn);
 cJSON *oc_payload_input(const oc_turn *turn);
 /* Messages about to be written: the user's, an answer of the model, the final one. */

@@ -211,14 +211,15 @@ static char *read_file(oc_agent *agent, const char *path, size_t *ret_n, bool *r
 	return text;
 }
 
-void oc_workspace_read(oc_agent *agent, const oc_config *config, const char *workspace, bool private_session,
+void oc_workspace_read(oc_agent *agent, const oc_config *config, const char *workspace, oc_workspace_which which,
 		       oc_workspace_files *ret)
 {
 	*ret = (oc_workspace_files){0};
 	int64_t max = oc_config_i64(config, "agents.defaults.bootstrapMaxChars", CHARS_DEFAULT);
 	int64_t left = oc_config_i64(config, "agents.defaults.bootstrapTotalMaxChars", CHARS_TOTAL_DEFAULT);
 	for (size_t i = 0; i < OC_WORKSPACE_FILES; i++) {
-		if (order[i].private_only && !private_session)
+		if (which == OC_WORKSPACE_NONE || (order[i].private_only && which != OC_WORKSPACE_ALL)
+		    || (which == OC_WORKSPACE_HEARTBEAT && strcmp(order[i].name, "HEARTBEAT.md") != 0))
 			continue;
 		oc_workspace_file f = {.name = order[i].name, .path = oc_path_join(workspace, order[i].name)};
 		if (f.path == NULL)

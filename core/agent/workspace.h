@@ -21,9 +21,15 @@ typedef struct oc_workspace_files {
 
 /* Makes the folder and what is missing in a new one (unless agents.defaults.skipBootstrap). Once a process. */
 oc_status oc_workspace_prepare(oc_agent *agent, const oc_config *config, const char *workspace, oc_err *err);
-/* Reads the files of the prompt in order, those that changed since the last time. private_session: MEMORY.md too. Free with
- * oc_workspace_files_free. */
-void oc_workspace_read(oc_agent *agent, const oc_config *config, const char *workspace, bool private_session,
+/* Which of them a prompt shows. */
+typedef enum oc_workspace_which {
+	OC_WORKSPACE_SHARED = 0, /* not those of a private session, MEMORY.md */
+	OC_WORKSPACE_ALL,
+	OC_WORKSPACE_HEARTBEAT, /* HEARTBEAT.md alone */
+	OC_WORKSPACE_NONE
+} oc_workspace_which;
+/* Reads the files of the prompt in order, those that changed since the last time. Free with oc_workspace_files_free. */
+void oc_workspace_read(oc_agent *agent, const oc_config *config, const char *workspace, oc_workspace_which which,
 		       oc_workspace_files *ret);
 void oc_workspace_files_free(oc_workspace_files *files);
 /* The text cut to max bytes: 70 % from its head and 20 % from its tail, with a mark between. NULL: out of memory. */

@@ -25,7 +25,7 @@ static const oc_command root = {
 		"  openclaw status               what runs, and what is wrong\n",
 };
 
-#define MAX_OPTS 32
+#define MAX_OPTS 64
 
 static const oc_opt common[] = {
 	{"help", 'h', NULL, "show this help"},

@@ -171,6 +171,13 @@ static bool schedule_of(const oc_args *args, cJSON *job)
 	return true;
 }
 
+/* One flag says yes, the other no, neither nothing. */
+static void flag_opt(const oc_args *args, const char *yes, const char *no, cJSON *o, const char *member)
+{
+	if (oc_arg_flag(args, yes) || oc_arg_flag(args, no))
+		(void)oc_json_set_bool(o, member, oc_arg_flag(args, yes));
+}
+
 static bool payload_of(const oc_args *args, cJSON *job)
 {
 	const char *event = oc_arg(args, "system-event"), *message = oc_arg(args, "message");
@@ -191,6 +198,7 @@ static bool payload_of(const oc_args *args, cJSON *job)
 		text_opt(args, "thinking", p, "thinking");
 		if (timeout >= 0)
 			(void)oc_json_set_i64(p, "timeoutSeconds", timeout);
+		flag_opt(args, "light-context", "no-light-context", p, "lightContext");
 		if (p->child != NULL)
 			(void)oc_json_set_str(p, "kind", "agentTurn");
 	}
@@ -205,20 +213,49 @@ static void delivery_of(const oc_args *args, cJSON *job)
 {
 	const char *hook = oc_arg(args, "webhook");
 	cJSON *d = cJSON_CreateObject();
-	const char *mode = oc_arg_flag(args, "no-deliver") ? "none" : hook != NULL ? "webhook" : oc_arg_flag(args, "announce") ? "announce" : NULL;
+	const char *mode = oc_arg_flag(args, "no-deliver") ? "none" : hook != NULL ? "webhook" : oc_arg_flag(args, "announce") || oc_arg_flag(args, "deliver") ? "announce" : NULL;
 	text_opt(args, "channel", d, "channel");
 	text_opt(args, "to", d, "to");
 	text_opt(args, "account", d, "accountId");
 	if (hook != NULL)
 		(void)oc_json_set_str(d, "to", hook);
-	if (oc_arg_flag(args, "best-effort-deliver"))
-		(void)oc_json_set_bool(d, "bestEffort", true);
+	flag_opt(args, "best-effort-deliver", "no-best-effort-deliver", d, "bestEffort");
 	if (mode != NULL || d->child != NULL)
 		(void)oc_json_set_str(d, "mode", mode != NULL ? mode : "announce");
 	if (d->child != NULL)
 		(void)oc_json_set(job, "delivery", d);
 	else
 		cJSON_Delete(d);
+}
+
+/* When somebody is told that it fails again and again. false: what is wrong was said. */
+static bool alert_of(const oc_args *args, cJSON *job)
+{
+	static const char *const texts[][2] = {{"failure-alert-channel", "channel"}, {"failure-alert-to", "to"}, {"failure-alert-mode", "mode"},
+					       {"failure-alert-account-id", "accountId"}};
+	const char *cooldown = oc_arg(args, "failure-alert-cooldown");
+	int64_t after = 0, ms = cooldown != NULL ? oc_duration_ms(cooldown, 60000, -1) : 0;
+	if (!oc_arg_i64(args, "failure-alert-after", 1, 1000, &after))
+		return false;
+	if (ms < 0) {
+		(void)oc_cli_usage(args, "--failure-alert-cooldown takes a time such as 30m or 1h");
+		return false;
+	}
+	cJSON *alert = cJSON_CreateObject();
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		text_opt(args, texts[i][0], alert, texts[i][1]);
+	if (after > 0)
+		(void)oc_json_set_i64(alert, "after", after);
+	if (cooldown != NULL)
+		(void)oc_json_set_i64(alert, "cooldownMs", ms);
+	bool none = oc_arg_flag(args, "no-failure-alert"), asked = alert->child != NULL || oc_arg_flag(args, "failure-alert");
+	if (none || asked)
+		(void)oc_json_set(job, "failureAlert", none ? cJSON_CreateFalse() : alert);
+	if (none || !asked)
+		cJSON_Delete(alert);
+	if (none && asked)
+		(void)oc_cli_usage(args, "--no-failure-alert does not go with the other options of alerts");
+	return !(none && asked);
 }
 
 /* NULL: what is wrong was said. */
@@ -231,9 +268,8 @@ static cJSON *job_of(const oc_args *args)
 	text_opt(args, "session-key", job, "sessionKey");
 	text_opt(args, "session", job, "sessionTarget");
 	text_opt(args, "wake", job, "wakeMode");
-	if (oc_arg_flag(args, "delete-after-run") || oc_arg_flag(args, "keep-after-run"))
-		(void)oc_json_set_bool(job, "deleteAfterRun", oc_arg_flag(args, "delete-after-run"));
-	if (!schedule_of(args, job) || !payload_of(args, job)) {
+	flag_opt(args, "delete-after-run", "keep-after-run", job, "deleteAfterRun");
+	if (!schedule_of(args, job) || !payload_of(args, job) || !alert_of(args, job)) {
 		cJSON_Delete(job);
 		return NULL;
 	}
@@ -275,6 +311,8 @@ static int run_edit(const oc_args *args)
 		(void)oc_json_set_bool(job, "enabled", oc_arg_flag(args, "enable"));
 	if (oc_arg_flag(args, "clear-agent"))
 		(void)oc_json_set(job, "agentId", cJSON_CreateNull());
+	if (oc_arg_flag(args, "clear-session-key"))
+		(void)oc_json_set(job, "sessionKey", cJSON_CreateNull());
 	if (job->child == NULL) {
 		cJSON_Delete(job);
 		return oc_cli_usage(args, "say what is to be changed");
@@ -365,7 +403,18 @@ static int run_runs(const oc_args *args)
 		{"no-deliver", 0, NULL, "its answer goes nowhere"}, {"channel", 0, "NAME", "which channel; or last"},  \
 		{"to", 0, "WHOM", "whom or where to"}, {"account", 0, "ID", "of the channel"},                         \
 		{"webhook", 0, "URL", "its answer is posted there"},                                                   \
+		{"deliver", 0, NULL, "as --announce"},                                                                 \
 		{"best-effort-deliver", 0, NULL, "not a failure when it cannot be delivered"},                         \
+		{"no-best-effort-deliver", 0, NULL, "a failure then"},                                                 \
+		{"light-context", 0, NULL, "without the files of the workspace"},                                      \
+		{"no-light-context", 0, NULL, "with them"},                                                            \
+		{"failure-alert", 0, NULL, "somebody is told when it fails again and again"},                          \
+		{"no-failure-alert", 0, NULL, "nobody is"}, {"failure-alert-after", 0, "N", "failures in a row (2)"},  \
+		{"failure-alert-channel", 0, "NAME", "which channel; or last"},                                        \
+		{"failure-alert-to", 0, "WHOM", "whom, or which URL"},                                                 \
+		{"failure-alert-mode", 0, "MODE", "announce or webhook"},                                              \
+		{"failure-alert-account-id", 0, "ID", "of the channel"},                                               \
+		{"failure-alert-cooldown", 0, "TIME", "so long between two (1h)"},                                     \
 		{"delete-after-run", 0, NULL, "gone when it has run once"}, {"keep-after-run", 0, NULL, "kept then"}, JSON_OPT
 
 static const oc_opt json_opts[] = {JSON_OPT, {0}};
@@ -374,7 +423,8 @@ static const oc_opt run_opts[] = {{"due", 0, NULL, "only when it is due"}, JSON_
 static const oc_opt runs_opts[] = {{"id", 0, "ID", "of this job"}, {"limit", 0, "N", "at most so many (50)"}, JSON_OPT, {0}};
 static const oc_opt add_opts[] = {JOB_OPTS, {"disabled", 0, NULL, "not yet"}, {0}};
 static const oc_opt edit_opts[] = {JOB_OPTS, {"enable", 0, NULL, "on"}, {"disable", 0, NULL, "off"},
-				   {"clear-agent", 0, NULL, "the default agent's"}, {0}};
+				   {"clear-agent", 0, NULL, "the default agent's"},
+				   {"clear-session-key", 0, NULL, "in the main session that its agent has"}, {0}};
 
 static const oc_command cron_status = {.name = "status", .summary = "whether jobs run, and when the next one does", .opts = json_opts, .run = run_status},
 			cron_list = {.name = "list", .summary = "list the jobs", .opts = list_opts, .run = run_list},

@@ -479,6 +479,12 @@ static const char cron_keys[] = "enabled boolean\n"
 				"	to string\n"
 				"	accountId string\n"
 				"	* any !none\n"
+				"failureDestination object # Where word of each failed run goes; a job may have its own\n"
+				"	mode announce|webhook\n"
+				"	channel string\n"
+				"	to string\n"
+				"	accountId string\n"
+				"	* any !none\n"
 				"sessionRetention string|boolean !none # A job keeps one session\n"
 				"* any !none\n";
 
@@ -722,6 +728,6 @@ const oc_config_section oc_config_fragments[] = {
 	{"humanDelay object", "mode off|natural|custom\nminMs integer 0..\nmaxMs integer 0..\n"},
 	{"heartbeat object",
 	 "every string # For example 30m; 0m: never\nactiveHours any\nmodel string\nsession string\nincludeReasoning boolean !none=false\ntarget string\n"
-	 "to string\naccountId string\nprompt string\nackMaxChars integer 0..\n* any !none\n"},
+	 "to string\naccountId string\nprompt string\nackMaxChars integer 0..\nlightContext boolean # Shows it HEARTBEAT.md alone\n* any !none\n"},
 	{NULL, NULL},
 };

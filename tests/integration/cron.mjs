@@ -1,14 +1,16 @@
 // Jobs by the clock and heartbeats, through the front door: methods, runs, delivery, what survives kill -9.
+import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { Gateway, cleanup, done, equal, match, ok, spawnCli, state, test, until, writeConfig } from './lib.mjs';
 import { FakeTelegram } from './fake-telegram.mjs';
 
 const tg = await new FakeTelegram().start();
 cleanup(() => tg.stop());
-writeConfig({
+const config = {
 	agents: { defaults: { model: { primary: 'offline/echo' }, skipBootstrap: true, heartbeat: { every: '1h', target: 'last' } } },
 	channels: { telegram: { botToken: tg.token, apiRoot: tg.url, dmPolicy: 'open', allowFrom: ['*'], streaming: 'off', streamMode: 'off' } },
-	cron: { maxConcurrentRuns: 2 },
+	cron: { maxConcurrentRuns: 2, webhookToken: 'web-token' },
 	hooks: {
 		enabled: true, token: 'hook-secret-1', presets: ['gmail'], allowedAgentIds: ['main', 'other'],
 		mappings: [
@@ -18,7 +20,8 @@ writeConfig({
 			{ match: { path: 'js' }, transform: { module: './x.js' } },
 		],
 	},
-});
+};
+writeConfig(config);
 let gw = await new Gateway().start();
 
 const find = async (id) => (await gw.rpc('cron.list', { includeDisabled: true })).jobs.find((j) => j.id === id);
@@ -148,6 +151,10 @@ test('the commands', async () => {
 	ok(Math.abs(Date.parse(tea.schedule.at) - Date.now() - 1200000) < 60000);
 	match(await run('cron', 'list', '--all'), /news[^\n]*Europe\/Berlin[\s\S]*tea[^\n]*disabled|tea[^\n]*disabled[\s\S]*news/);
 	equal((await run('cron', 'edit', tea.id, '--every', '2h', '--wake', 'next-heartbeat', '--json')).schedule.everyMs, 7200000);
+	const told = await run('cron', 'edit', job.id, '--failure-alert-after', '3', '--failure-alert-cooldown', '2h', '--failure-alert-to', '9', '--light-context', '--session-key', 'x', '--best-effort-deliver', '--json');
+	equal([told.failureAlert, told.payload.lightContext, told.sessionKey, told.delivery.bestEffort], [{ to: '9', after: 3, cooldownMs: 7200000 }, true, 'x', true]);
+	const untold = await run('cron', 'edit', job.id, '--no-failure-alert', '--no-light-context', '--clear-session-key', '--no-best-effort-deliver', '--json');
+	equal([untold.failureAlert, untold.payload.lightContext, untold.sessionKey, untold.delivery.bestEffort], [false, false, undefined, undefined]);
 	equal((await run('cron', 'enable', tea.id, '--json')).enabled, true);
 	equal((await run('cron', 'disable', tea.id, '--json')).enabled, false);
 	match(await run('cron', 'run', job.id), /It runs/);
@@ -289,6 +296,163 @@ test('what was missed while the gateway was down runs once', async () => {
 	const list = await finished(job.id);
 	equal(list.length, 1);
 	equal((await find(job.id)).state.nextRunAtMs, due + 3600000);
+});
+
+// Somebody else's server: what is posted to hooks.example.com comes here by way of a proxy.
+const posts = [], web = http.createServer(async (req, res) => {
+	let body = '';
+	for await (const piece of req)
+		body += piece;
+	posts.push({ url: req.url, authorization: req.headers.authorization, body: JSON.parse(body) });
+	res.writeHead(/down/.test(req.url) ? 500 : 204);
+	res.end();
+});
+await new Promise((resolve) => web.listen(0, '127.0.0.1', resolve));
+cleanup(() => web.close());
+const posted = (path_) => posts.filter((p) => p.url === `http://hooks.example.com/${path_}`);
+const toWeb = (name) => ({ mode: 'webhook', to: `http://hooks.example.com/${name}` });
+const clock = path.join(process.env.OC_TOP_BUILDDIR, 'tests/fault/.libs/clock.so'), clockFile = path.join(state, 'clock');
+
+test('what came of a run is posted where it was asked for, and to nobody\'s inner network', async () => {
+	await gw.stop();
+	fs.writeFileSync(clockFile, Buffer.alloc(8));
+	gw = await new Gateway({ env: { http_proxy: `http://127.0.0.1:${web.address().port}`, no_proxy: '127.0.0.1', OC_TEST_CLOCK: clockFile, LD_PRELOAD: clock,
+		ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:verify_asan_link_order=0` } }).start();
+	const run = async (job) => {
+		const { id } = await gw.rpc('cron.add', turn('/echo to the web', job));
+		await gw.rpc('cron.run', { id });
+		return { id, entry: (await finished(id))[0] };
+	};
+	const { id, entry } = await run({ delivery: toWeb('a') });
+	equal([entry.status, entry.delivered, entry.deliveryStatus], ['ok', true, 'delivered']);
+	const [{ authorization, body }] = posted('a');
+	equal([authorization, body.jobId, body.action, body.status], ['Bearer web-token', id, 'finished', 'ok']);
+	match(body.summary, /to the web/);
+	match((await run({ delivery: toWeb('down') })).entry.deliveryError, /answered 500/);
+	const inner = await run({ delivery: { mode: 'webhook', to: `http://127.0.0.1:${web.address().port}/inner` } });
+	equal([inner.entry.status, inner.entry.deliveryStatus], ['ok', 'not-delivered']);
+	ok(!posts.some((p) => /inner/.test(p.url)));
+	ok((await gw.rpcRaw('cron.add', turn('x', { delivery: { mode: 'webhook', to: 'ftp://x' } }))).error);
+});
+
+test('failures: each goes to its destination, several in a row alarm once in a while', async () => {
+	const fails = async (job, n = 1) => {
+		const { id } = await gw.rpc('cron.add', turn('/error invalid', job));
+		for (let i = 1; i <= n; i++) {
+			await gw.rpc('cron.run', { id });
+			await finished(id, i);
+		}
+		return id;
+	};
+	const id = await fails({ name: 'bad', delivery: { ...toWeb('b'), failureDestination: toWeb('fail') } });
+	await until('word of it', () => posted('fail').length === 1);
+	const { body } = posted('fail')[0];
+	equal([body.jobId, body.jobName, body.status, body.message], [id, 'bad', 'error', `Cron job "bad" failed: ${body.error}`]);
+	ok(body.runAtMs > 0 && body.durationMs >= 0);
+	await fails({ name: 'told', delivery: { mode: 'none', failureDestination: { channel: 'telegram', to: '12' } } });
+	await tg.until('word of it', () => sent(/^\[Cron Failure\] Cron job "told" failed/).length === 1);
+	equal(sent(/Cron Failure/)[0].chat.id, 12);
+	await fails({ name: 'effort', delivery: { mode: 'none', bestEffort: true, failureDestination: toWeb('effort') } });
+	await fails({ name: 'alarm', failureAlert: { after: 2, mode: 'webhook', to: 'http://hooks.example.com/alarm' } }, 4);
+	await until('the alarm', () => posted('alarm').length > 0);
+	await fails({ name: 'last', delivery: { mode: 'none', failureDestination: toWeb('last') } }); // posted after whatever there was before
+	await until('the last word', () => posted('last').length === 1);
+	equal([posted('alarm').length, posted('effort').length], [1, 0]);
+	match(posted('alarm')[0].body.message, /"alarm" failed 2 times/);
+	for (const [delivery, why] of [[{ mode: 'none', failureDestination: { mode: 'webhook' } }, /valid http/], [{ mode: 'none', failureDestination: { mode: 'webhook', to: 'x' } }, /valid http/]])
+		match((await gw.rpcRaw('cron.add', turn('x', { delivery }))).error.message, why);
+	match((await gw.rpcRaw('cron.add', { name: 'm', schedule: { kind: 'every', everyMs: 3600000 }, payload: { kind: 'systemEvent', text: 'x' },
+		delivery: { mode: 'none', failureDestination: { channel: 'telegram', to: '1' } } })).error.message, /only supported for sessionTarget/);
+});
+
+test('no more runs at one time than cron.maxConcurrentRuns; a light one is without the workspace\'s files', async () => {
+	const open = [], asked = [];
+	const held = http.createServer(async (req, res) => {
+		let body = '';
+		for await (const piece of req)
+			body += piece;
+		asked.push(body);
+		open.push(res);
+	});
+	await new Promise((resolve) => held.listen(0, '127.0.0.1', resolve));
+	cleanup(() => held.closeAllConnections() ?? held.close());
+	fs.writeFileSync(path.join(state, 'workspace/AGENTS.md'), 'The agents\' own rules.\n');
+	fs.writeFileSync(path.join(state, 'workspace/HEARTBEAT.md'), 'Look at the oven.\n');
+	config.models = { providers: { held: { baseUrl: `http://127.0.0.1:${held.address().port}/v1`, apiKey: 'k', api: 'openai-completions', models: [{ id: 'm' }] } } };
+	writeConfig(config);
+	await gw.rpc('system.reload');
+	const at = new Date(Date.now() + 300).toISOString(), ids = [];
+	for (const lightContext of [true, false, false])
+		ids.push((await gw.rpc('cron.add', turn('x', { schedule: { kind: 'at', at }, deleteAfterRun: false, payload: { kind: 'agentTurn', message: 'x', model: 'held/m', lightContext } }))).id);
+	await until('two to be asked', () => open.length === 2);
+	await until('the third to be due', () => Date.now() > Date.parse(at) + 100);
+	const running = (await gw.rpc('cron.list', {})).jobs.filter((j) => ids.includes(j.id) && j.state.runningAtMs);
+	equal([running.length, open.length], [2, 2]);
+	const answer = (res) => {
+		res.writeHead(200, { 'content-type': 'text/event-stream' });
+		res.end(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: 'The same as ever.' }, finish_reason: 'stop' }] })}\n\ndata: [DONE]\n\n`);
+	};
+	open.splice(0).forEach(answer);
+	await until('the third to be asked', () => open.length === 1);
+	open.splice(0).forEach(answer);
+	for (const id of ids)
+		await finished(id);
+	equal(asked.filter((body) => /The agents' own rules/.test(body)).length, 2);
+	equal(asked.length, 3);
+	asked.length = 0;
+	Object.assign(config.agents.defaults.heartbeat, { model: 'held/m', lightContext: true });
+	writeConfig(config);
+	await gw.rpc('system.reload');
+	heartbeat.answer = async () => {
+		await until('it to be asked', () => open.length > 0);
+		open.splice(0).forEach(answer);
+	};
+	heartbeat.asked = asked;
+});
+
+const heartbeat = {};
+const beat = async (answers = true) => {
+	const before = (await gw.rpc('last-heartbeat'))?.ts;
+	await gw.rpc('wake', { mode: 'now', text: `something ${before}` });
+	if (answers)
+		await heartbeat.answer();
+	return until('a heartbeat', async () => {
+		const last = await gw.rpc('last-heartbeat');
+		return last && last.ts !== before && last;
+	});
+};
+
+test('a heartbeat says the same once a day, keeps quiet outside of its hours, and sees HEARTBEAT.md alone when it is light', async () => {
+	tg.say(7, '/echo I am here');
+	await tg.until('an answer', () => sent(/I am here/).length === 1);
+	equal((await beat()).status, 'sent');
+	await tg.until('it to be said', () => sent(/The same as ever/).length === 1);
+	const again = await beat();
+	equal([again.status, again.reason], ['skipped', 'duplicate']);
+	ok(heartbeat.asked.every((body) => /Look at the oven/.test(body) && !/The agents' own rules/.test(body)));
+	const bytes = Buffer.alloc(8);
+	bytes.writeBigInt64LE(25n * 3600000n);
+	fs.writeFileSync(clockFile, bytes);
+	equal((await beat()).status, 'sent');
+	await tg.until('it to be said anew', () => sent(/The same as ever/).length === 2);
+	const hour = (h) => `${String((new Date(Date.now() + 25 * 3600000).getUTCHours() + h + 24) % 24).padStart(2, '0')}:00`;
+	for (const [activeHours, quiet] of [[{ start: hour(3), end: hour(5), timezone: 'UTC' }, true], [{ start: hour(-2), end: hour(3), timezone: 'UTC' }, false],
+		[{ start: '07:00', end: '07:00' }, true]]) {
+		config.agents.defaults.heartbeat.activeHours = activeHours;
+		writeConfig(config);
+		await gw.rpc('system.reload');
+		equal((await beat(!quiet)).reason, quiet ? 'quiet-hours' : 'duplicate', JSON.stringify(activeHours));
+	}
+});
+
+test('webhooks: whoever guesses at the token is locked out, and nobody else', async () => {
+	config.gateway = { auth: { rateLimit: { maxAttempts: 3, exemptLoopback: false } } };
+	writeConfig(config);
+	await gw.rpc('system.reload');
+	for (let i = 0; i < 3; i++)
+		equal((await post('wake', { text: 'x', mode: 'next-heartbeat' }, { authorization: `Bearer wrong${i}` }))[0], 401);
+	equal((await post('wake', { text: 'x' }))[0], 429); // though it is right
+	equal((await gw.rpc('system.health')).ok, true);
 });
 
 await done();

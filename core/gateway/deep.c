@@ -284,6 +284,8 @@ static cJSON *findings(const struct deep *d, const oc_store_stats *store, const 
 	if (oc_store_health(gw->rt->store, &why) != OC_OK)
 		finding(list, "store", "make room on the disk; it goes on by itself", "the disk refuses to take changes; %llu wait",
 			(unsigned long long)store->held);
+	if (oc_store_damage(gw->rt->store, &why) != OC_OK)
+		finding(list, "store", why.remedy, "a part of it is damaged: %s", why.text);
 	if (store->wal_bytes > OC_STORE_WAL_LARGE)
 		finding(list, "store", OC_STORE_WAL_REMEDY,
 			"another program has been reading the store for long: the log beside it has %lld MiB and grows until that ends;"

@@ -84,6 +84,8 @@ cJSON *oc_gateway_store_status(oc_gateway *gw)
 	oc_err err = {0};
 	oc_store_get_stats(gw->rt->store, &s);
 	oc_status health = oc_store_admits(gw->rt->store, &err);
+	if (health == OC_OK)
+		health = oc_store_damage(gw->rt->store, &err);
 	cJSON *o = cJSON_CreateObject();
 	oc_json_set_bool(o, "ok", health == OC_OK);
 	if (health != OC_OK) {

@@ -102,7 +102,7 @@ struct oc_store {
 	oc_store_stats stats;
 	/* The disk refuses: what may wait waits, the rest is told why. */
 	bool stalled;
-	oc_err stall;
+	oc_err stall, damage; /* damage: what the first change said that met a damaged page */
 	uint64_t stall_retry_ms, stall_wait_ms; /* monotonic; the present pause */
 	unsigned stall_tries;
 	oc_retention retention; /* what to remove, see chores.c */

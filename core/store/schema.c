@@ -104,6 +104,7 @@ oc_status oc_schema_version_check(sqlite3 *db, const char *path, int64_t *ret_ve
 		rc = sqlite3_step(stmt);
 	if (rc != SQLITE_ROW) {
 		oc_status status = oc_sql_fail(err, db, rc, "cannot read the store");
+		oc_err_prefix(err, "%s", path);
 		sqlite3_finalize(stmt);
 		return status;
 	}

@@ -2,7 +2,10 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "core/base/mem.h"
 #include "core/store/internal.h"
 
 #ifdef OC_SQLITE_PARTS
@@ -26,6 +29,7 @@ int sqlite3RtreeInit(sqlite3 *db)
 
 oc_status oc_sql_fail(oc_err *err, sqlite3 *db, int rc, const char *what)
 {
+	int said = errno;
 	oc_status status;
 	const char *remedy = NULL;
 	switch (rc & 0xff) {
@@ -73,10 +77,17 @@ oc_status oc_sql_fail(oc_err *err, sqlite3 *db, int rc, const char *what)
 		status = OC_E_INTERNAL;
 		break;
 	}
-	/* "unable to open database file" can be a missing folder or too many open files: the system knows. */
+	/* "unable to open database file" can be a missing folder or too many open files, "disk I/O error" a quota: the system
+	 * knows, though of a failed COMMIT SQLite does not keep what it said. */
 	int system = db != NULL && status == OC_E_IO ? sqlite3_system_errno(db) : 0;
+	if (system == 0 && (rc & 0xff) == SQLITE_IOERR)
+		system = said;
 	if (system == EMFILE || system == ENFILE)
 		remedy = "let the process open more files (ulimit -n, LimitNOFILE=)";
+	else if (system == EFBIG)
+		remedy = "let the process write larger files (ulimit -f, LimitFSIZE=)";
+	else if (system == EDQUOT)
+		remedy = "free space in the state folder, or raise the quota";
 	return oc_fail(err, status, remedy, "%s: %s%s%s", what, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc), system != 0 ? ": " : "",
 		       system != 0 ? strerror(system) : "");
 }
@@ -97,10 +108,32 @@ int64_t oc_sql_pragma(sqlite3 *db, const char *pragma)
 	return value;
 }
 
+/* A store that nobody can write, on a medium that is mounted for reading or in a folder of somebody else's, is read as it is:
+ * otherwise SQLite makes files beside it first.  NULL: it is not such a store, or its log would be left out. */
+static char *frozen(const char *path)
+{
+	struct stat st;
+	const char *slash = strrchr(path, '/');
+	oc_auto_free char *folder = slash != NULL ? oc_memdup(path, (size_t)(slash - path) + 1) : oc_strdup("."), *log = oc_asprintf("%s-wal", path);
+	if (folder == NULL || log == NULL || access(folder, W_OK) == 0 || access(path, R_OK) != 0 || (stat(log, &st) == 0 && st.st_size > 0))
+		return NULL;
+	oc_sbuf b;
+	oc_sbuf_init(&b, 16384);
+	oc_sbuf_z(&b, "file:");
+	for (const char *p = path; *p != 0; p++)
+		oc_sbuf_printf(&b, strchr("%?#", *p) != NULL ? "%%%02x" : "%c", (unsigned char)*p);
+	oc_sbuf_z(&b, "?immutable=1");
+	char *uri = oc_sbuf_take(&b);
+	oc_sbuf_free(&b);
+	return uri;
+}
+
 oc_status oc_sql_open(const char *path, int flags, sqlite3 **ret, oc_err *err)
 {
 	sqlite3 *db = NULL;
-	int rc = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+	oc_auto_free char *uri = (flags & SQLITE_OPEN_READONLY) != 0 ? frozen(path) : NULL;
+	flags |= SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | (uri != NULL ? SQLITE_OPEN_URI : 0);
+	int rc = sqlite3_open_v2(uri != NULL ? uri : path, &db, flags, NULL);
 	if (rc != SQLITE_OK) {
 		oc_status status = oc_sql_fail(err, db, rc, "cannot open the store");
 		oc_err_prefix(err, "%s", path);

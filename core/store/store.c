@@ -84,7 +84,8 @@ static oc_status create_file(const char *path, oc_err *err)
 	if (fd < 0)
 		return oc_fail_errno(err, errno, "cannot create the store %s", path);
 	close(fd);
-	return OC_OK;
+	/* SQLite would open it for reading only and fail at the first message. */
+	return access(path, W_OK) == 0 ? OC_OK : oc_fail_errno(err, errno, "cannot write to the store %s", path);
 }
 
 oc_status oc_store_open_reader(oc_store *store, oc_err *err)
@@ -188,6 +189,16 @@ oc_status oc_store_health(oc_store *store, oc_err *err)
 	oc_status status = store->stalled ? store->stall.code : OC_OK;
 	if (store->stalled && err != NULL)
 		*err = store->stall;
+	pthread_mutex_unlock(&store->mutex);
+	return status;
+}
+
+oc_status oc_store_damage(oc_store *store, oc_err *err)
+{
+	pthread_mutex_lock(&store->mutex);
+	oc_status status = store->damage.code;
+	if (status != OC_OK)
+		*err = store->damage;
 	pthread_mutex_unlock(&store->mutex);
 	return status;
 }

@@ -352,7 +352,9 @@ void oc_store_get_stats(oc_store *store, oc_store_stats *ret);
 uint64_t oc_store_latency_us(const oc_store_stats *stats, double share);
 /* OC_OK: writing works as far as is known; else why it does not. */
 oc_status oc_store_health(oc_store *store, oc_err *err);
-/* The same for new work, which is refused too while the log is as long as it may be. */
+/* What was found damaged since the start, and refuses changes that need it while others are written; OC_OK: nothing. */
+oc_status oc_store_damage(oc_store *store, oc_err *err);
+/* Health for new work, which is refused too while the log is as long as it may be. */
 oc_status oc_store_admits(oc_store *store, oc_err *err);
 
 /* ---- Keeping it small ---------------------------------------------------------- */

@@ -2,6 +2,7 @@
  * The writer: takes everything that waits, commits it in one transaction, hands the results back.  While it waits for
  * the disk the queue fills, so the next transaction is larger: the group grows with the load by itself.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -217,6 +218,10 @@ static void work(oc_store *store)
 	for (oc_job *job = group.first; job != NULL; job = job->next) {
 		if (job->status != OC_OK)
 			store->stats.failures++;
+		if (job->status == OC_E_CORRUPT && store->damage.code == OC_OK) {
+			store->damage = job->err;
+			oc_log_err(OC_LOG_ERROR, "store", "a part of the store is damaged", &job->err);
+		}
 		if (job->finished != NULL)
 			*job->finished = true;
 	}
@@ -522,6 +527,7 @@ oc_status oc_tx_run(oc_tx *tx, sqlite3_stmt *stmt, oc_err *err)
 {
 	if (stmt == NULL)
 		return err != NULL && err->code != OC_OK ? err->code : OC_E_INTERNAL;
+	errno = 0; /* oc_sql_fail tells it */
 	int rc = sqlite3_step(stmt);
 	oc_status status = rc == SQLITE_DONE || rc == SQLITE_ROW ? OC_OK
 								 : oc_sql_fail(err, tx->stmts.db, rc, "cannot write");

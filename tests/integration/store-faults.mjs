@@ -115,9 +115,24 @@ if (mounted) {
 		await again.start().catch((error) => (failed = error.message));
 		await again.kill();
 		match(failed, /read-only|Read-only|cannot (open|create|make|write)/);
+		nothingIsLost(); // which reads it where it is
 		equal(sh('mount', '-o', 'remount,rw', disk).status, 0);
 		gateway = await new Gateway({ env }).start();
 		equal((await say(gateway)).result?.status, 'ok');
+		nothingIsLost();
+	});
+
+	test('a store that cannot be written: told at the start', async () => {
+		equal((await gateway.stop()).code, 0);
+		equal(sh('mount', '--bind', db, db).status, 0);
+		equal(sh('mount', '-o', 'remount,bind,ro', db).status, 0);
+		const again = new Gateway({ env });
+		let failed = '';
+		await again.start().catch((error) => (failed = error.message));
+		await again.kill();
+		equal(sh('umount', db).status, 0);
+		match(failed, /cannot write to the store .*openclaw\.db: Read-only file system/);
+		gateway = await new Gateway({ env }).start();
 		nothingIsLost();
 	});
 }
@@ -173,6 +188,7 @@ test('a damaged page is named by the check, and a backup helps', async () => {
 		const answer = await say(again); // it may only see it when it reads there
 		ok(answer.error, JSON.stringify(answer));
 		match(JSON.stringify(answer.error), /damaged|malformed|store check/);
+		match(cli(['status', '--deep'], { env }).out, /a part of it is damaged: .*store check/);
 	} else {
 		match(failed, /damaged|malformed|store check|not a database/);
 	}

@@ -203,9 +203,17 @@ int prv_json_kind(prv_json v)
 
 static const char *skip_string(const char *p, const char *end)
 {
-	for (p = skip_plain(p + 1, end, false); p < end && *p != '"'; p = skip_plain(p, end, false))
-		p += *p == '\\' && end - p > 1 ? 2 : 1;
-	return p < end ? p + 1 : end;
+	/* Prompts are long strings that are passed over again and again: by their quotes, not by their letters. */
+	const char *from = ++p;
+	while (p < end && (p = memchr(p, '"', (size_t)(end - p))) != NULL) {
+		const char *slash = p;
+		while (slash > from && slash[-1] == '\\')
+			slash--;
+		p++;
+		if ((p - 1 - slash) % 2 == 0)
+			return p;
+	}
+	return end;
 }
 
 static const char *skip_value(const char *p, const char *end)

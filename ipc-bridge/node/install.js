@@ -138,19 +138,20 @@ function identify(folder) {
 		throw new Failed('it is no plugin: it has no openclaw.plugin.json', 'ask its author; a skill goes into the workspace\'s skills/');
 	const id = String(manifest.id ?? '');
 	if (!ID.test(id) || id.length > 128)
-		throw new Failed(`its manifest has ${id === '' ? 'no id' : 'an id that is none'}`);
+		throw new Failed(`its manifest has ${id === '' ? 'no id' : 'an id that is none'}`, 'ask its author');
 	if (typeof manifest.configSchema !== 'object' || manifest.configSchema === null)
-		throw new Failed('its manifest has no configSchema object');
+		throw new Failed('its manifest has no configSchema object', 'ask its author');
 	const entries = BRANDS.map((brand) => own?.[brand]?.extensions).find(Array.isArray)
 		?? ['index.ts', 'index.js', 'index.mjs', 'index.cjs'].filter((name) => fs.existsSync(path.join(folder, name))).slice(0, 1);
 	const root = fs.realpathSync(folder);
 	if (entries.length === 0)
-		throw new Failed('it has no entry: no openclaw.extensions in its package.json and no index file');
+		throw new Failed('it has no entry: no openclaw.extensions in its package.json and no index file', 'ask its author');
 	const built = own?.openclaw?.runtimeExtensions;
 	for (const [i, entry] of entries.entries()) {
 		const file = path.resolve(root, String(fs.existsSync(path.resolve(root, String(entry))) ? entry : built?.[i] ?? entry));
 		if (!fs.existsSync(file) || !fs.realpathSync(file).startsWith(`${root}/`))
-			throw new Failed(`its entry ${entry} is not in it`);
+			throw new Failed(`its entry ${entry} is not in it`, /^(?:\.\/)?(?:dist|build|lib|out)\//.test(entry)
+				? 'it was not built: npm install and npm run build in its folder, or install the package that its author published' : 'ask its author');
 	}
 	return { id, name: manifest.name ?? id, version: String(own?.version ?? manifest.version ?? ''), packageName: own?.name, kind: manifest.kind };
 }

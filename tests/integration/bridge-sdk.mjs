@@ -15,7 +15,7 @@ const { createSdk, NAMES } = require('./sdk/index.js');
 
 const lacking = [], calls = [];
 const plugin = { missing: (kind, name) => lacking.push(`${kind} ${name}`), logger: () => ({ info() {}, warn() {}, error() {} }), info: { id: 'x' },
-	runtime: { system: {} }, listen: (kind, fn) => calls.push([kind, fn]), registry: { note() {} }, link: { call: async (...args) => args } };
+	runtime: { system: {} }, listen: (kind, fn) => { calls.push([kind, fn]); return () => {}; }, registry: { note() {} }, link: { call: async (...args) => args } };
 const sdk = createSdk(plugin)('openclaw/plugin-sdk');
 const rejects = async (promise, pattern) => promise.then(() => ok(false, 'it did not fail'), (error) => match(String(error?.message ?? error), pattern));
 fs.mkdirSync(state, { recursive: true });
@@ -50,6 +50,26 @@ test('all subpaths and names of the package are one; what is missing says so whe
 	equal(lacking, ['sdk openclaw/plugin-sdk/core#doTheImpossible']);
 	ok(other.NeverSeenSchema.optional().safeParse({ a: 1 }).success);
 	ok(Object.keys(other).includes('jsonResult'));
+});
+
+test('small helpers, and diagnostics that a plugin emits itself', async () => {
+	equal([sdk.normalizePluginHttpPath(' hook '), sdk.normalizePluginHttpPath('/a'), sdk.normalizePluginHttpPath('', 'b'), sdk.normalizePluginHttpPath(null)], ['/hook', '/a', '/b', null]);
+	equal([sdk.clamp(9, 1, 5), sdk.resolveOptionalConfigString(' 7 '), sdk.resolveOptionalConfigString(' '), sdk.safeParseJson('{'), sdk.isTruthyEnvValue('on')], [5, '7', undefined, null, true]);
+	ok(new RegExp(`^${sdk.escapeRegExp('a.b*(c)[d]{2}|^$\\')}$`).test('a.b*(c)[d]{2}|^$\\'));
+	equal(sdk.requireApiKey({ apiKey: ' k ' }, 'p'), 'k');
+	await rejects((async () => sdk.requireApiKey({ mode: 'api-key' }, 'p'))(), /No API key resolved for provider "p" \(auth mode: api-key\)/);
+	equal([sdk.formatErrorMessage(new Error('no')), sdk.formatErrorMessage({ a: 1 }), sdk.formatErrorMessage(undefined)], ['no', '{"a":1}', 'undefined']);
+	const seen = [], end = sdk.onDiagnosticEvent((event) => seen.push(event.type));
+	sdk.onDiagnosticEvent(() => { throw new Error('not mine'); });
+	sdk.emitDiagnosticEvent({ type: 'own' });
+	end();
+	sdk.emitDiagnosticEvent({ type: 'later' });
+	equal(seen, ['own']);
+	const stop = new AbortController(), order = [];
+	const waited = sdk.waitUntilAbort(stop.signal, () => order.push('over')).then(() => order.push('done'));
+	stop.abort();
+	await waited;
+	equal(order, ['over', 'done']);
 });
 
 test('what a socket and a map hand over', () => {

@@ -116,7 +116,8 @@ function match(map, key) {
 }
 
 function notFound(spec, from, why) {
-	const error = new Error(`Cannot find module '${spec}'${why ? ` (${why})` : ''}\nimported from ${from}`);
+	const reason = why || (spec.startsWith('node:') && `Node.js ${process.versions.node} does not have it: plugins.node names a newer one`);
+	const error = new Error(`Cannot find module '${spec}'${reason ? ` (${reason})` : ''}\nimported from ${from}`);
 	error.code = 'MODULE_NOT_FOUND';
 	error.spec = spec;
 	return error;

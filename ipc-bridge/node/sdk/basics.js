@@ -101,6 +101,32 @@ function normalizeE164(number) {
 	return digits.replace(/^\+?/, '+');
 }
 
+// With the slash at its beginning; null without a path and a fallback.
+function normalizePluginHttpPath(path, fallback) {
+	const text = path?.trim() || fallback?.trim();
+	return text ? text.replace(/^(?!\/)/, '/') : null;
+}
+
+const resolveOptionalConfigString = (value) => (value == null ? undefined : String(value).trim() || undefined);
+const clamp = (value, least, most) => Math.max(least, Math.min(most, value));
+const escapeRegExp = (text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+const isTruthyEnvValue = (value) => ['1', 'true', 'yes', 'on'].includes(String(value ?? '').trim().toLowerCase());
+
+function safeParseJson(text) {
+	try {
+		return JSON.parse(text);
+	} catch {
+		return null;
+	}
+}
+
+function requireApiKey(auth, provider) {
+	const key = typeof auth.apiKey === 'string' ? auth.apiKey.trim() : '';
+	if (key === '')
+		throw new Error(`No API key resolved for provider "${provider}" (auth mode: ${auth.mode}).`);
+	return key;
+}
+
 // A place for what setRuntime() hands over, for the functions of a channel that are called later.
 function createPluginRuntimeStore(errorMessage) {
 	let runtime = null;
@@ -116,7 +142,7 @@ function createPluginRuntimeStore(errorMessage) {
 	};
 }
 
-module.exports = () => ({ DEFAULT_ACCOUNT_ID, ToolInputError, createActionGate, createPluginRuntimeStore, extractToolSend,
-	jsonResult, missingTargetError, normalizeAccountId, normalizeAgentId, normalizeE164, normalizeOptionalAccountId, optionalStringEnum,
-	parseFiniteNumber, parseStrictPositiveInteger, readBooleanParam, readNumberParam, readReactionParams, readStringArrayParam,
-	readStringParam, stringEnum, textResult });
+module.exports = () => ({ DEFAULT_ACCOUNT_ID, ToolInputError, clamp, createActionGate, createPluginRuntimeStore, escapeRegExp, extractToolSend,
+	isTruthyEnvValue, jsonResult, missingTargetError, normalizeAccountId, normalizeAgentId, normalizeE164, normalizeOptionalAccountId,
+	normalizePluginHttpPath, optionalStringEnum, parseFiniteNumber, parseStrictPositiveInteger, readBooleanParam, readNumberParam, readReactionParams,
+	readStringArrayParam, readStringParam, requireApiKey, resolveOptionalConfigString, safeParseJson, stringEnum, textResult });

@@ -238,6 +238,8 @@ module.exports = (_plugin, sdk) => {
 		return reply.withReplyDispatcher({ dispatcher, onSettled, run: () => reply.dispatchReplyFromConfig({ cfg, ctx, dispatcher, replyOptions }) });
 	};
 
+	const recordInboundSession = (params) => host().channel.session.recordInboundSession(params);
+
 	function resolveInboundSessionEnvelopeContext({ cfg, agentId, sessionKey }) {
 		const { session, reply } = host().channel;
 		const storePath = session.resolveStorePath(cfg.session?.store, { agentId });
@@ -251,7 +253,7 @@ module.exports = (_plugin, sdk) => {
 		isNumericTargetId, isSilentReplyText,
 		// Sessions are in the gateway's store, and a file of them has none; the commands of skills are the gateway's.
 		listSkillCommandsForAgents: () => [], loadSessionStore: () => ({}), resolveStorePath: (...args) => host().channel.session.resolveStorePath(...args),
-		normalizeOutboundReplyPayload, recordInboundSessionAndDispatchReply,
+		normalizeOutboundReplyPayload, recordInboundSession, recordInboundSessionAndDispatchReply,
 		removeAckReactionAfterReply, resolveAckReaction, resolveInboundRouteEnvelopeBuilder, resolveInboundRouteEnvelopeBuilderWithRuntime,
 		resolveInboundSessionEnvelopeContext, resolveOutboundMediaUrls, resolveResponsePrefix, resolveThreadSessionKeys,
 		sendMediaWithLeadingCaption, sendPayloadWithChunkedTextAndMedia, shouldAckReaction };

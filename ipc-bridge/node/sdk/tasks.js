@@ -105,6 +105,22 @@ function redactSensitiveText(text, options) {
 	return SECRETS.reduce((out, pattern) => out.replace(pattern, (_all, before, secret) => before + hidden(secret)), seen);
 }
 
+// What went wrong, in words that may be shown.
+function formatErrorMessage(error) {
+	const plain = error === null || typeof error !== 'object' ? String(error) : error instanceof Error ? error.message || error.name : undefined;
+	try {
+		return redactSensitiveText(plain ?? JSON.stringify(error));
+	} catch {
+		return Object.prototype.toString.call(error);
+	}
+}
+
+// Ends when the signal is aborted and onAbort is done; without a signal never.
+async function waitUntilAbort(signal, onAbort) {
+	await (signal ? waitForAbortSignal(signal) : new Promise(() => {}));
+	await onAbort?.();
+}
+
 module.exports = (plugin) => {
 	// {code, stdout, stderr}; never throws.
 	async function runPluginCommandWithTimeout({ argv, timeoutMs, cwd, env }) {
@@ -120,7 +136,23 @@ module.exports = (plugin) => {
 	}
 
 	let seq = 0;
-	const onDiagnosticEvent = (listener) => plugin.listen('diagnostic', (event) => listener({ ...event, seq: ++seq, ts: Date.now() }));
+	const listeners = new Set(); // of what the plugin itself emits, too
+	const onDiagnosticEvent = (listener) => {
+		const one = (event) => listener({ ...event, seq: ++seq, ts: Date.now() }), end = plugin.listen('diagnostic', one);
+		listeners.add(one);
+		return () => {
+			listeners.delete(one);
+			end?.();
+		};
+	};
+	const emitDiagnosticEvent = (event) => {
+		for (const listener of listeners)
+			try {
+				listener(event);
+			} catch (error) {
+				plugin.logger('diagnostics').error(`a listener of ${event.type} failed: ${formatErrorMessage(error)}`);
+			}
+	};
 	// A plugin gets its own lines, not the whole gateway's.
 	const registerLogTransport = (transport) => plugin.listenToLog(transport);
 	const createSubsystemLogger = (name) => {
@@ -129,8 +161,8 @@ module.exports = (plugin) => {
 	};
 	const getChildLogger = (bindings) => plugin.logger(bindings?.module ?? bindings?.subsystem ?? '');
 
-	return { KeyedAsyncQueue, applyWindowsSpawnProgramPolicy, createLoggerBackedRuntime, createSubsystemLogger, enqueueKeyedTask, getChildLogger,
+	return { KeyedAsyncQueue, applyWindowsSpawnProgramPolicy, createLoggerBackedRuntime, createSubsystemLogger, emitDiagnosticEvent, enqueueKeyedTask, formatErrorMessage, getChildLogger,
 		isWSL2Sync, keepHttpServerTaskAlive, materializeWindowsSpawnProgram, omitEnvKeysCaseInsensitive, onDiagnosticEvent,
 		redactSensitiveText, registerLogTransport, resolveRuntimeEnv, resolveWindowsSpawnProgram, resolveWindowsSpawnProgramCandidate,
-		runPassiveAccountLifecycle, runPluginCommandWithTimeout, sleep, waitForAbortSignal };
+		runPassiveAccountLifecycle, runPluginCommandWithTimeout, sleep, waitForAbortSignal, waitUntilAbort };
 };

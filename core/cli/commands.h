@@ -14,6 +14,7 @@ extern const oc_command oc_cmd_completion;
 extern const oc_command oc_cmd_config;
 extern const oc_command oc_cmd_cron;
 extern const oc_command oc_cmd_daemon;
+extern const oc_command oc_cmd_dashboard;
 extern const oc_command oc_cmd_doctor;
 extern const oc_command oc_cmd_gateway;
 extern const oc_command oc_cmd_logs;
@@ -47,6 +48,7 @@ extern const oc_command oc_cmd_module_pack;
 	&oc_cmd_gateway, \
 	&oc_cmd_agent, \
 	&oc_cmd_status, \
+	&oc_cmd_dashboard, \
 	&oc_cmd_doctor, \
 	&oc_cmd_config, \
 	&oc_cmd_models, \

@@ -134,28 +134,72 @@ static int run_list(const oc_args *args)
 	return OC_EXIT_OK;
 }
 
+/* "read,operator.write" as the gateway writes them. */
+static cJSON *scopes_of(const char *text)
+{
+	cJSON *list = cJSON_CreateArray();
+	oc_str rest = oc_str_of(text);
+	while (rest.p != NULL && rest.n > 0) {
+		oc_str one = oc_str_trim(oc_str_cut(&rest, ','));
+		oc_auto_free char *name = oc_asprintf("%s%.*s", oc_str_starts(one, "operator.") ? "" : "operator.", OC_STR_ARG(one));
+		if (one.n > 0 && name != NULL)
+			(void)cJSON_AddItemToArray(list, cJSON_CreateString(name));
+	}
+	return list;
+}
+
 /* One change: the first word of the command line is `first`, the second the role. */
 static int change(const oc_args *args, const char *method, const char *first, const char *said)
 {
 	oc_err err = {0};
 	oc_auto_json cJSON *result = NULL;
+	bool token = strncmp(method, "device.token.", 13) == 0;
+	/* The original's options beside the words. */
+	const char *which = token ? oc_arg(args, "device") : NULL, *role = token ? oc_arg(args, "role") : NULL;
+	which = which != NULL ? which : args->n_pos > 0 ? args->pos[0] : NULL;
+	if (which == NULL)
+		return oc_cli_usage(args, "name the %s", token ? "device" : "request");
 	cJSON *params = cJSON_CreateObject();
-	(void)oc_json_set_str(params, first, args->pos[0]);
-	if (strncmp(method, "device.token.", 13) == 0)
-		(void)oc_json_set_str(params, "role", args->n_pos > 1 ? args->pos[1] : "operator");
+	(void)oc_json_set_str(params, first, which);
+	if (token)
+		(void)oc_json_set_str(params, "role", role != NULL ? role : args->n_pos > 1 ? args->pos[1] : "operator");
+	if (strcmp(method, "device.token.rotate") == 0 && oc_arg(args, "scope") != NULL)
+		(void)oc_json_set(params, "scopes", scopes_of(oc_arg(args, "scope")));
 	if (ask(method, params, &result, &err) != OC_OK)
 		return oc_cli_fail(&err);
 	if (oc_arg_flag(args, "json"))
 		return oc_cli_print_json(cJSON_Duplicate(result, true));
 	const char *name = name_of(oc_json_get(oc_cli_clean(result), "device"));
-	printf("%s %s\n", name[0] != 0 ? name : args->pos[0], said);
+	printf("%s %s\n", name[0] != 0 ? name : which, said);
 	if (oc_json_str(result, "token", "")[0] != 0)
 		printf("Its new token, which is shown only now: %s\n", oc_json_str(result, "token", ""));
 	return OC_EXIT_OK;
 }
 
+/* The request that came last; the caller's. NULL: what is wrong was said. */
+static char *latest(void)
+{
+	oc_err err = {0};
+	oc_auto_json cJSON *result = NULL;
+	if (ask("device.pair.list", NULL, &result, &err) != OC_OK) {
+		(void)oc_cli_fail(&err);
+		return NULL;
+	}
+	const char *id = oc_json_str(cJSON_GetArrayItem(oc_json_get(result, "pending"), 0), "requestId", "");
+	if (id[0] == 0)
+		(void)oc_cli_fail((oc_fail(&err, OC_E_NOT_FOUND, NULL, "no device asks to be let in"), &err));
+	return id[0] != 0 ? oc_strdup(id) : NULL;
+}
+
 static int run_approve(const oc_args *args)
 {
+	if (args->n_pos == 0 && oc_arg_flag(args, "latest")) {
+		oc_auto_free char *id = latest();
+		oc_args with = *args;
+		with.pos = &id;
+		with.n_pos = 1;
+		return id != NULL ? change(&with, "device.pair.approve", "requestId", "may connect now.") : OC_EXIT_FAILED;
+	}
 	return change(args, "device.pair.approve", "requestId", "may connect now.");
 }
 
@@ -167,6 +211,42 @@ static int run_reject(const oc_args *args)
 static int run_remove(const oc_args *args)
 {
 	return change(args, "device.pair.remove", "deviceId", "is forgotten, and disconnected.");
+}
+
+/* Everybody, and with --pending whoever asks too. */
+static int run_clear(const oc_args *args)
+{
+	oc_err err = {0};
+	oc_auto_json cJSON *all = NULL;
+	const cJSON *one;
+	int n = 0;
+	if (!oc_cli_agreed(args, "devices are not forgotten without being asked for", "Forget all paired devices%s?",
+			   oc_arg_flag(args, "pending") ? " and refuse all that ask" : ""))
+		return OC_EXIT_FAILED;
+	oc_status status = ask("device.pair.list", NULL, &all, &err);
+	for (int pending = 0; status == OC_OK && pending <= (oc_arg_flag(args, "pending") ? 1 : 0); pending++) {
+		const char *name = pending != 0 ? "requestId" : "deviceId";
+		cJSON_ArrayForEach(one, oc_json_get(all, pending != 0 ? "pending" : "paired"))
+		{
+			oc_auto_json cJSON *result = NULL;
+			cJSON *params = cJSON_CreateObject();
+			(void)oc_json_set_str(params, name, oc_json_str(one, name, ""));
+			if (status == OC_OK)
+				status = ask(pending != 0 ? "device.pair.reject" : "device.pair.remove", params, &result, &err);
+			else
+				cJSON_Delete(params);
+			n += status == OC_OK;
+		}
+	}
+	if (status != OC_OK)
+		return oc_cli_fail(&err);
+	if (oc_arg_flag(args, "json")) {
+		cJSON *o = cJSON_CreateObject();
+		(void)oc_json_set_i64(o, "cleared", n);
+		return oc_cli_print_json(o);
+	}
+	printf("%d forgotten.\n", n);
+	return OC_EXIT_OK;
 }
 
 static int run_rotate(const oc_args *args)
@@ -184,21 +264,30 @@ static const oc_opt json_opt[] = {
 	{0},
 };
 
+#define JSON_OPT {"json", 0, NULL, "one JSON document"}
+#define TOKEN_OPTS {"device", 0, "ID", "the device"}, {"role", 0, "NAME", "its role (operator)"}, JSON_OPT
+static const oc_opt approve_opt[] = {{"latest", 0, NULL, "the one that asked last"}, JSON_OPT, {0}};
+static const oc_opt token_opt[] = {TOKEN_OPTS, {0}};
+static const oc_opt rotate_opt[] = {TOKEN_OPTS, {"scope", 0, "LIST", "what it may: read,write…; not more than it was approved for"}, {0}};
+static const oc_opt clear_opt[] = {{"pending", 0, NULL, "refuse all that ask, too"}, {"yes", 0, NULL, "do not ask"}, JSON_OPT, {0}};
+
 static const oc_command list_command = {.name = "list", .summary = "who asks, and who was let in", .opts = json_opt, .run = run_list};
 static const oc_command approve_command = {
-	.name = "approve", .args = "REQUEST", .summary = "let a device in that asked", .opts = json_opt, .min_args = 1, .max_args = 1,
+	.name = "approve", .args = "[REQUEST]", .summary = "let a device in that asked", .opts = approve_opt, .max_args = 1,
 	.help = "A request is kept for five minutes.\n", .run = run_approve};
 static const oc_command reject_command = {
 	.name = "reject", .args = "REQUEST", .summary = "refuse a device that asked", .opts = json_opt, .min_args = 1, .max_args = 1, .run = run_reject};
 static const oc_command rotate_command = {
-	.name = "rotate", .args = "DEVICE [ROLE]", .summary = "give a device a new token", .opts = json_opt, .min_args = 1, .max_args = 2,
+	.name = "rotate", .args = "[DEVICE] [ROLE]", .summary = "give a device a new token", .opts = rotate_opt, .max_args = 2,
 	.run = run_rotate};
 static const oc_command revoke_command = {
-	.name = "revoke", .args = "DEVICE [ROLE]", .summary = "end a device's token", .opts = json_opt, .min_args = 1, .max_args = 2,
+	.name = "revoke", .args = "[DEVICE] [ROLE]", .summary = "end a device's token", .opts = token_opt, .max_args = 2,
 	.run = run_revoke};
 static const oc_command remove_command = {
 	.name = "remove", .args = "DEVICE", .summary = "forget a device", .opts = json_opt, .min_args = 1, .max_args = 1, .run = run_remove};
-static const oc_command *const subs[] = {&list_command, &approve_command, &reject_command, &rotate_command, &revoke_command, &remove_command, NULL};
+static const oc_command clear_command = {.name = "clear", .summary = "forget all devices", .opts = clear_opt, .run = run_clear};
+static const oc_command *const subs[] = {&list_command, &approve_command, &reject_command, &rotate_command, &revoke_command, &remove_command,
+					 &clear_command, NULL};
 
 const oc_command oc_cmd_devices = {
 	.name = "devices",

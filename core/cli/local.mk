@@ -3,6 +3,7 @@ libocore_la_SOURCES += \
 	%D%/cli.c %D%/cli.h %D%/commands.h \
 	%D%/completion.c \
 	%D%/config.c %D%/cron.c \
+	%D%/dashboard.c \
 	%D%/doctor.c \
 	%D%/envfile.c %D%/envfile.h \
 	%D%/gateway.c \

@@ -105,14 +105,28 @@ static int list_allowed(const oc_args *args)
 	return OC_EXIT_OK;
 }
 
+/* Leaves those of one account. */
+static void only_account(cJSON *list, const char *account)
+{
+	cJSON *one = list->child;
+	while (account != NULL && one != NULL) {
+		cJSON *next = one->next;
+		if (strcmp(oc_json_str(one, "account", ""), account) != 0)
+			cJSON_Delete(cJSON_DetachItemViaPointer(list, one));
+		one = next;
+	}
+}
+
 static int run_list(const oc_args *args)
 {
 	oc_err err = {0};
 	cJSON *list = NULL;
 	if (oc_arg_flag(args, "allowed"))
 		return list_allowed(args);
-	if (get_list(args->n_pos > 0 ? args->pos[0] : NULL, &list, &err) != OC_OK)
+	const char *channel = oc_arg(args, "channel");
+	if (get_list(channel != NULL ? channel : args->n_pos > 0 ? args->pos[0] : NULL, &list, &err) != OC_OK)
 		return oc_cli_fail(&err);
+	only_account(list, oc_arg(args, "account"));
 	if (oc_arg_flag(args, "json"))
 		return oc_cli_print_json(list);
 	print_list(oc_cli_clean(list));
@@ -146,13 +160,23 @@ static int run_approve(const oc_args *args)
 	oc_err err = {0};
 	oc_auto_json cJSON *request = NULL;
 	bool told = false;
-	if (approve(args->pos[0], args->pos[1], &told, &request, &err) != OC_OK)
+	oc_auto_json cJSON *list = NULL;
+	const char *channel = args->n_pos > 1 ? args->pos[0] : oc_arg(args, "channel"), *code = args->pos[args->n_pos - 1];
+	/* A code alone: it says itself where it was given, as long as it waits. */
+	if (channel == NULL && get_list(NULL, &list, &err) == OC_OK) {
+		only_account(list, oc_arg(args, "account"));
+		const cJSON *one;
+		cJSON_ArrayForEach(one, list) if (oc_str_ieq(oc_json_ostr(one, "code"), oc_str_of(code))) channel = oc_json_str(one, "channel", NULL);
+	}
+	if (channel == NULL)
+		return oc_cli_fail((oc_fail(&err, OC_E_NOT_FOUND, "see `openclaw pairing list`; codes live for one hour", "no pairing request has the code %s", code), &err));
+	if (approve(channel, code, &told, &request, &err) != OC_OK)
 		return oc_cli_fail(&err);
 	if (oc_arg_flag(args, "json"))
 		return oc_cli_print_json(cJSON_Duplicate(request, true));
 	const char *name = oc_json_str(oc_cli_clean(request), "name", "");
 	printf("%s%s%s%s may talk to the agent on %s now%s.\n", oc_json_str(request, "sender", "The sender"),
-	       name[0] != 0 ? " (" : "", name, name[0] != 0 ? ")" : "", args->pos[0],
+	       name[0] != 0 ? " (" : "", name, name[0] != 0 ? ")" : "", channel,
 	       told ? ", and was told so" : "; no gateway runs, so nobody told them");
 	return OC_EXIT_OK;
 }
@@ -192,26 +216,23 @@ static int run_revoke(const oc_args *args)
 	return take_back(args, true);
 }
 
-static const oc_opt json_opt[] = {
-	{"json", 0, NULL, "one JSON document"},
-	{0},
-};
-
 static const oc_command list_command = {
 	.name = "list",
 	.args = "[CHANNEL]",
 	.summary = "who asked, with the codes",
-	.opts = (const oc_opt[]){{"allowed", 0, NULL, "who was let in instead"}, {"json", 0, NULL, "one JSON document"}, {0}},
+	.opts = (const oc_opt[]){{"allowed", 0, NULL, "who was let in instead"}, {"channel", 0, "NAME", "of this channel"},
+				 {"account", 0, "NAME", "of this account"}, {"json", 0, NULL, "one JSON document"}, {0}},
 	.max_args = 1,
 	.run = run_list,
 };
 static const oc_command approve_command = {
 	.name = "approve",
-	.args = "CHANNEL CODE",
+	.args = "[CHANNEL] CODE",
 	.summary = "let the sender of a code in, for good",
 	.help = "The code is the one the sender was given; it is valid for an hour, and only the owner of this machine can use it.\n",
-	.opts = json_opt,
-	.min_args = 2,
+	.opts = (const oc_opt[]){{"channel", 0, "NAME", "where it was given"}, {"account", 0, "NAME", "of the channel"},
+				 {"notify", 0, NULL, "a running gateway tells the sender anyway"}, {"json", 0, NULL, "one JSON document"}, {0}},
+	.min_args = 1,
 	.max_args = 2,
 	.run = run_approve,
 };

@@ -442,6 +442,28 @@ test('the recorded conversations', async () => {
 	equal(differs.filter(([pattern]) => !found.some((text) => pattern.test(text))).map(([pattern]) => String(pattern)), []);
 });
 
+test('the commands for devices, and the address of the dashboard', async () => {
+	const proxied = { headers: { 'x-forwarded-for': '203.0.113.8' } }, device = new Device(), other = new Device();
+	const ask = async (one) => {
+		const c = await Claw.open(gw.port, proxied);
+		return (await c.connect({ token: gw.token, device: one, client: cli, scopes: ['operator.read', 'operator.write'] })).error.details.requestId;
+	};
+	await ask(device);
+	match(run(['devices', 'approve', '--latest']).out, /a shell may connect/);
+	match(run(['devices', 'approve']).err, /name the request/);
+	const rotated = JSON.parse(run(['devices', 'rotate', '--device', device.id, '--role', 'operator', '--scope', 'read', '--json']).out);
+	equal([rotated.deviceId, rotated.scopes], [device.id, ['operator.read']]);
+	equal(run(['devices', 'revoke', '--device', device.id]).code, 0);
+	await ask(other);
+	match(run(['devices', 'clear']).err, /--yes/);
+	const cleared = JSON.parse(run(['devices', 'clear', '--yes', '--pending', '--json']).out);
+	ok(cleared.cleared >= 2);
+	equal(JSON.parse(run(['devices', 'list', '--json']).out), { pending: [], paired: [] });
+	match(run(['devices', 'approve', '--latest']).err, /no device asks/);
+	match(run(['dashboard', '--no-open']).out, new RegExp(`^Dashboard URL: http://127\\.0\\.0\\.1:${gw.port}/#token=${gw.token}\n`));
+	equal(JSON.parse(run(['dashboard', '--json']).out).served, false);
+});
+
 test('a gateway that stops says so, and closes with 1012', async () => {
 	const c = await connected(gw);
 	const stopping = gw.stop();

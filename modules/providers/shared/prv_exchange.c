@@ -364,7 +364,7 @@ static void on_wordless(void *arg)
 	if (x->call == NULL || x->paused || ++x->wordless < WORDLESS)
 		return;
 	prv_fault_clear(&why);
-	prv_fault_set(&why, OC_E_TIMEOUT, "%.200s: the connection is alive, but no word came for %llu seconds", x->endpoint.host,
+	prv_fault_set(&why, OC_E_TIMEOUT, "the connection is alive, but no word came for %llu seconds",
 		      (unsigned long long)(WORDLESS * idle_of(x) / 1000));
 	x->inst->http->cancel(x->http);
 	fail(x, &why);

@@ -106,7 +106,7 @@ FNR == 1 {
 			complain("a module includes \"" target "\": modules use <openclaw/...> and their own files only")
 		else if (is_module && quoted && target ~ /\// )
 			complain("a module names its own files without a path: \"" target "\"")
-		else if (is_module && target ~ /^(uv\.h|nng\/|mbedtls\/|curl\/|llhttp\.h|wslay\/|seccomp\.h)/)
+		else if (is_module && target ~ /^(uv\.h|nng\/|mbedtls\/|curl\/|llhttp\.h|seccomp\.h)/)
 			complain("a module includes <" target ">: that library belongs to the host")
 		else if (sdk && quoted)
 			complain("installed headers include <openclaw/...> and system headers only")

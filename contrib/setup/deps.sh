@@ -8,7 +8,7 @@ set -eu
 # "a|b": either will do; when neither is there, the first that the system offers is installed.  "package:program" and
 # "package:/file": the program or the file counts.
 run_set='gcc make autoconf automake libtool pkg-config|pkgconf xz-utils ca-certificates libc6-dev libuv1-dev
-	libsqlite3-dev libcjson-dev libsodium-dev libseccomp-dev libmbedtls-dev libwslay-dev libllhttp-dev|node-llhttp:/usr/share/llhttp/llhttp.c
+	libsqlite3-dev libcjson-dev libsodium-dev libseccomp-dev libmbedtls-dev libllhttp-dev|node-llhttp:/usr/share/llhttp/llhttp.c
 	libcurl4-openssl-dev|libcurl4-gnutls-dev libnng-dev nodejs:node npm:npm'
 test_set='g++ clang libclang-rt-dev|libclang-rt-14-dev libcmocka-dev git:git curl:curl procps:ps ngircd minisign:minisign abigail-tools:abidiff debhelper:dh'
 

@@ -15,7 +15,7 @@
 #include "core/base/mem.h"
 #include "core/net/server_inner.h"
 
-#define BACKLOG 511
+#define BACKLOG 4096 /* as many as systems allow: who connects at once must not wait for a second SYN */
 #define REFUSED_MAX 64 /* connections above max_conns that are told so; the rest are closed */
 #define TICK_MAX_MS 1000u
 #define TICK_MIN_MS 10u

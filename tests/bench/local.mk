@@ -10,6 +10,12 @@ tests_bench_bench_http_bare_SOURCES = %D%/bench_http_bare.c
 tests_bench_bench_http_bare_LDADD = $(llhttp_libs) $(UV_LIBS)
 tests_bench_bench_http_core_SOURCES = %D%/bench_http_core.c
 tests_bench_bench_http_core_LDADD = $(OC_LIBS)
+# WebSockets: an echo server, and the client of it and of the gateway.
+bench_programs += %D%/bench_ws
+EXTRA_PROGRAMS += %D%/bench_ws
+tests_bench_bench_ws_SOURCES = %D%/bench_ws.c
+tests_bench_bench_ws_LDADD = $(UV_LIBS)
+EXTRA_DIST += %D%/ws.sh
 # The store beside plain SQLite.
 bench_programs += %D%/bench_store
 EXTRA_PROGRAMS += %D%/bench_store
@@ -46,6 +52,7 @@ EXTRA_DIST += %D%/README.md %D%/run.sh %D%/http.sh %D%/streams.sh %D%/turns.sh %
 bench: all $(bench_programs)
 	$(srcdir)/tests/bench/run.sh .
 	$(srcdir)/tests/bench/http.sh .
+	$(srcdir)/tests/bench/ws.sh .
 	$(srcdir)/tests/bench/streams.sh .
 	$(srcdir)/tests/bench/turns.sh .
 	$(NODE) $(srcdir)/tests/bench/telegram.mjs ./openclaw

@@ -189,6 +189,30 @@ static void t_malformed(void **state)
 		{400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n"},
 		{400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n"},
 		{400, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x3\r\n\r\nabc"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3 3\r\n\r\nabc"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 3\r\n\r\nabc"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length\t: 3\r\n\r\nabc"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nX: b\r\n\tContent-Length: 3\r\n\r\nabc"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nX Y: b\r\n\r\n"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc0\r\n\r\n"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\n0\r\n\r\n"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a\nb\r\nabc\r\n0\r\n\r\n"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a\rb\r\nabc\r\n0\r\n\r\n"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n0\r\n\r\n"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n 3\r\nabc\r\n0\r\n\r\n"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\r\n3\r\nabc\r\n0\r\n\r\n"},
+		{505, "GET / HTTP/1.1 x\r\nHost: a\r\n\r\n"},
+		{400, "GET / http/1.1\r\nHost: a\r\n\r\n"},
+		{505, "GET / HTTP/1.10\r\nHost: a\r\n\r\n"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+		{400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"},
+		{501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked;x=1\r\n\r\n0\r\n\r\n"},
+		{501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n"},
 		{501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"},
 		{501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"},
 		{501, "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"},
@@ -203,7 +227,7 @@ static void t_malformed(void **state)
 			char *r = net_talk(f, list[i].text, strlen(list[i].text), step);
 
 			if (net_status(r) != list[i].status)
-				fail_msg("case %zu in steps of %zu: %.200s", i, step, r);
+				fail_msg("case %zu in steps of %zu: %s: %.200s", i, step, list[i].text, r);
 			assert_non_null(strstr(r, "\r\nConnection: close\r\n"));
 			assert_non_null(strstr(r, "\r\nContent-Type: application/json\r\n"));
 			assert_non_null(strstr(r, "{\"error\":{\"code\":\""));
@@ -211,6 +235,46 @@ static void t_malformed(void **state)
 		}
 	}
 	assert_int_equal(a.requests, 0);
+}
+
+/* Each is one request, exactly: the one that follows it in the same bytes is seen as what it is. */
+static void t_odd_but_legal_framings(void **state)
+{
+	static const struct {
+		const char *text, *answer;
+	} list[] = {
+		{"\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n", "GET /a ? []"},
+		{"GET /a HTTP/1.1\r\nhOsT:x\r\nx-tEST:v\r\n\r\n", "GET /a ? [] x=v"},
+		{"GET /a HTTP/1.1\r\nHost:\t x \t\r\nX-Test: \t v\tw \t \r\n\r\n", "GET /a ? [] x=v\tw"},
+		{"GET /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", "GET /a ? [abc]"},
+		{"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "POST /a ? []"},
+		{"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 0003\r\n\r\nabc", "POST /a ? [abc]"},
+		{"POST /a HTTP/1.1\r\nHost: x\r\n\r\n", "POST /a ? []"},
+		{"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: CHUNKED\r\n\r\n0\r\n\r\n", "POST /a ? []"},
+		{"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \tchunked \r\n\r\n003\r\nabc\r\n000\r\n\r\n", "POST /a ? [abc]"},
+		{"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\na;x;y=z\r\n0123456789\r\nA\r\n0123456789\r\n0;last\r\nX: t\r\n\r\n",
+		 "POST /a ? [01234567890123456789]"},
+		{"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n0\r\n\r\n0\r\n\r\n", "POST /a ? [0\r\n]"},
+		{"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nContent-Length: 100\r\nHost: y\r\n\r\n", "POST /a ? [a]"},
+		{"GET /a HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n\r\n", "GET /a ? []"},
+		{"GET http://x/a HTTP/1.1\r\nHost: x\r\n\r\n", "GET /a ? []"},
+		{"GET /a? HTTP/1.1\r\nHost:\r\nConnection: ,, keep-alive ,\r\n\r\n", "GET /a ? []"},
+	};
+	static const char next[] = "GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	char all[600];
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		int n = snprintf(all, sizeof(all), "%s%s", list[i].text, next);
+
+		for (size_t step = 1; step <= 600; step += 599) {
+			char *r = net_talk(*state, all, (size_t)n, step);
+
+			if (net_status(r) != 200 || net_count(r, "HTTP/1.1 200 OK") != 2 || strstr(r, list[i].answer) == NULL
+			    || strstr(r, "GET /next ? []") == NULL)
+				fail_msg("case %zu in steps of %zu: %s", i, step, r);
+			free(r);
+		}
+	}
 }
 
 static void t_bad_request_after_good_ones(void **state)
@@ -421,6 +485,7 @@ int main(void)
 		T(t_headers_as_json),
 		T(t_expect_continue),
 		T(t_malformed),
+		T(t_odd_but_legal_framings),
 		T(t_bad_request_after_good_ones),
 		T(t_limits),
 		T(t_body_limits),

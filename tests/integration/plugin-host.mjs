@@ -204,7 +204,7 @@ export default function register(api: any) {
 		return { mime: await runtime.media.detectMime({ buffer: png }), size: await runtime.media.getImageMetadata(png), guarded };
 	});
 	tool("rt_absent", async () => {
-		try { await runtime.tts.textToSpeechTelephony({}); } catch (error: any) { return error.message; }
+		try { if (!runtime.events.onHeartbeatEvent) await runtime.tts.textToSpeechTelephony({}); } catch (error: any) { return error.message; }
 	});
 }
 `;

@@ -221,6 +221,9 @@ function runCommandWithTimeout(argv, options = {}) {
 
 // ---- What is not there ----
 
+// Whatever the original has in these parts is here: plugins that look for something else there find that it is not.
+const WHOLE = new Set(['config', 'state', 'system', 'logging', 'events']);
+
 // A part that is not there fails by name when it is called, and is told to `plugins doctor`.
 function named(value, at, plugin) {
 	return new Proxy(value, {
@@ -230,7 +233,7 @@ function named(value, at, plugin) {
 				return found !== null && typeof found === 'object' && Object.getPrototypeOf(found) === Object.prototype && typeof key === 'string'
 					? named(found, at ? `${at}.${key}` : key, plugin) : found;
 			}
-			if (key === 'then' || key === 'toJSON')
+			if (key === 'then' || key === 'toJSON' || WHOLE.has(at))
 				return undefined;
 			return absent(at ? `${at}.${String(key)}` : String(key), plugin);
 		},

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/agent/approval.h"
 #include "core/agent/budget.h"
 #include "core/agent/builtin.h"
 #include "core/agent/channels.h"
@@ -192,6 +193,7 @@ void oc_agent_free(oc_agent *agent)
 	/* What was written for the agent reports back to it: before it goes, not after. */
 	oc_store_settle(agent->store);
 	oc_waiters_free(agent);
+	oc_approvals_free(agent);
 	oc_cron_free(agent);
 	oc_heartbeat_free(agent);
 	oc_hook_runs_free(agent);
@@ -291,6 +293,7 @@ void oc_agent_drain(oc_agent *agent, uint64_t deadline_ms, void (*done)(void *ar
 	agent->drained_arg = arg;
 	agent->drain_stage = 1;
 	OC_FAULT_POINT("drain-begin");
+	oc_approvals_drain(agent);
 	oc_map_each(&agent->runs, shelve, NULL);
 	agent->drain_timer = oc_timer_start(agent->owner, deadline_ms, 0, drain_deadline, agent);
 	if (oc_loop_defer(agent->loop, agent->owner, drain_check_later, agent) != OC_OK)

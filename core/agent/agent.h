@@ -79,7 +79,8 @@ enum oc_agent_event_type {
 	OC_AGENT_EV_PAIRING,  /* a stranger asks. data {"channel","account","sender","name"?,"code"} */
 	OC_AGENT_EV_PLUGIN,   /* a plugin tells clients something. data {"plugin","event","payload"?} */
 	OC_AGENT_EV_CRON,     /* a job. data {"jobId","action":"added|updated|removed|started|finished",…} */
-	OC_AGENT_EV_HEARTBEAT /* one heartbeat. data {"ts","status","reason"?,"preview"?,"durationMs"?,…} */
+	OC_AGENT_EV_HEARTBEAT, /* one heartbeat. data {"ts","status","reason"?,"preview"?,"durationMs"?,…} */
+	OC_AGENT_EV_APPROVAL  /* somebody is to decide, or did. data {"event":"exec.approval.requested",…,"payload":{…}} */
 };
 /* "accepted", "start", "text", … Static. */
 const char *oc_agent_event_name(int type);

@@ -241,6 +241,8 @@ static const oc_slash slashes[] = {
 	 OC_SLASH_INSTANT | OC_SLASH_CHANGES | OC_SLASH_MENU, oc_slash_reasoning},
 	{"queue", NULL, "[mode] [debounce:2s] [cap:20] [drop:old|new|summarize]", "Options",
 	 "what happens to messages while I am busy", OC_SLASH_INSTANT | OC_SLASH_CHANGES | OC_SLASH_MENU, oc_slash_queue},
+	{"approve", NULL, "<id> allow-once|allow-always|deny", "Session", "let a command run that waits for your word",
+	 OC_SLASH_INSTANT | OC_SLASH_CHANGES, oc_slash_approve},
 	{"subagents", NULL, "[list|info N|log N|stop N|stop all]", "Session", "sub-agents of this conversation",
 	 OC_SLASH_INSTANT | OC_SLASH_CHANGES, run_subagents},
 };

@@ -46,6 +46,8 @@ bool oc_slash_guest_row(const oc_agent *agent, size_t i, oc_agent_command *ret);
 /* What a network's menu calls it. */
 const char *oc_slash_guest_native(const oc_agent_command *command, const char *channel);
 
+/* commands_approve.c */
+void oc_slash_approve(oc_turn *turn, oc_str rest);
 /* commands_info.c */
 void oc_slash_help(oc_turn *turn, oc_str rest);
 void oc_slash_commands(oc_turn *turn, oc_str rest);

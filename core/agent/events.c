@@ -19,7 +19,7 @@ const char *oc_agent_event_name(int type)
 	static const char *const names[] = {
 		"",	"accepted", "start", "text", "thinking", "tool_start", "tool_progress", "tool_end", "usage",
 		"notice", "reply",    "error", "done", "session",  "delivery",   "channel",	"pairing",
-		"plugin", "cron",     "heartbeat",
+		"plugin", "cron",     "heartbeat", "approval",
 	};
 	return type > 0 && type < (int)(sizeof names / sizeof *names) ? names[type] : "unknown";
 }

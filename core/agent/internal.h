@@ -101,6 +101,7 @@ struct oc_agent {
 	struct waiting *hook_waits; /* hookrun.c */
 	struct oc_heartbeat *heartbeat; /* heartbeat.c */
 	struct oc_http_client *http; /* for webhooks; NULL: there is none */
+	struct oc_approvals *approvals; /* approval.c; NULL: nobody asked yet */
 	oc_map told; /* routed.c: what is told to sessions, until their next message */
 	/* drain */
 	void (*drained)(void *arg);

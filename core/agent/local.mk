@@ -3,6 +3,10 @@ libocore_la_SOURCES += \
 	%D%/access.h \
 	%D%/agent.c \
 	%D%/agent.h \
+	%D%/approval.c %D%/approval.h %D%/approval_exec.c \
+	%D%/approval_file.c %D%/approval_file.h \
+	%D%/approval_rules.c %D%/approval_rules.h \
+	%D%/approval_tell.c %D%/approval_tell.h \
 	%D%/aside.c \
 	%D%/aside.h \
 	%D%/attach.c \
@@ -17,6 +21,7 @@ libocore_la_SOURCES += \
 	%D%/compact.c \
 	%D%/compact.h \
 	%D%/commands.h \
+	%D%/commands_approve.c \
 	%D%/commands_guest.c \
 	%D%/commands_info.c \
 	%D%/commands_set.c \

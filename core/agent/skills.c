@@ -76,6 +76,10 @@ static void check_needs(loader *l, oc_skill *s, const cJSON *meta)
 	const cJSON *needs = oc_json_get(meta, "requires"), *one, *any = oc_json_get(needs, "anyBins"), *os = oc_json_get(meta, "os");
 	oc_sbuf b;
 	oc_sbuf_init(&b, 4096);
+	cJSON_ArrayForEach(one, oc_json_get(needs, "bins")) if (cJSON_IsString(one)) oc_sbuf_printf(&b, "%s\n", one->valuestring);
+	cJSON_ArrayForEach(one, any) if (cJSON_IsString(one)) oc_sbuf_printf(&b, "%s\n", one->valuestring);
+	s->bins = b.error == OC_OK ? copy(l, oc_sbuf_view(&b).p) : "";
+	oc_sbuf_clear(&b);
 	bool found = cJSON_GetArraySize(os) == 0;
 	cJSON_ArrayForEach(one, os) found |= cJSON_IsString(one) && strcmp(one->valuestring, "linux") == 0;
 	if (!found)
@@ -413,6 +417,31 @@ cJSON *oc_skills_folders(const oc_skills *skills)
 		if (one == NULL || list == NULL || !cJSON_AddItemToArray(list, one))
 			cJSON_Delete(one);
 	}
+	return list;
+}
+
+static void add_bin(cJSON *list, oc_str name)
+{
+	oc_auto_free char *text = oc_memdup(name.p, name.n);
+	const cJSON *other;
+	int at = 0;
+	if (name.n == 0 || text == NULL || oc_json_has_str(list, text))
+		return;
+	cJSON_ArrayForEach(other, list)
+	{
+		if (strcmp(other->valuestring, text) > 0)
+			break;
+		at++;
+	}
+	(void)oc_json_insert(list, at, cJSON_CreateString(text));
+}
+
+cJSON *oc_skills_bins(const oc_skills *skills)
+{
+	cJSON *list = cJSON_CreateArray();
+	for (size_t i = 0; i < skills->n; i++)
+		for (oc_str rest = oc_str_of(skills->list[i].bins); rest.p != NULL;)
+			add_bin(list, oc_str_trim(oc_str_cut(&rest, '\n')));
 	return list;
 }
 

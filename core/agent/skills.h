@@ -20,6 +20,7 @@ typedef struct oc_skill {
 	bool always, user_invocable, model_invocable;
 	bool enabled;  /* the configuration does not switch it off, and the agent may have it */
 	bool eligible; /* enabled, and everything it needs is there */
+	const char *bins; /* the programs it names as needed, each followed by a line break */
 	const char *missing; /* what it needs and is not there, for people; "" */
 	const char *problem; /* why SKILL.md cannot be used, "" : then it is not eligible */
 } oc_skill;
@@ -41,6 +42,8 @@ void oc_skills_prompt(const oc_skills *skills, oc_sbuf *out);
 const oc_skill *oc_skills_called(const oc_skills *skills, oc_str text);
 /* Folders of usable skills outside the workspace, as an array of strings; NULL when there are none. */
 cJSON *oc_skills_folders(const oc_skills *skills);
+/* The programs that they need, sorted; NULL: no memory. */
+cJSON *oc_skills_bins(const oc_skills *skills);
 /* Variables of skills.entries (env, and apiKey as the skill's primaryEnv) that are not set already; NULL when there are none. */
 cJSON *oc_skills_env(const oc_config *config, const oc_skills *skills);
 /* For lists: everything but the file's text. NULL: out of memory. */

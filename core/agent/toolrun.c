@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/agent/approval_tell.h"
 #include "core/agent/culprits.h"
 #include "core/agent/transcript.h"
 #include "core/agent/skills.h"
@@ -27,7 +28,6 @@ void oc_toolrun_free(oc_toolrun *t)
 	cJSON_Delete(t->content);
 	cJSON_Delete(t->details);
 	cJSON_Delete(t->stored);
-	oc_free(t->approval);
 	oc_free(t);
 }
 
@@ -437,6 +437,88 @@ static void invoke(oc_toolrun *t)
 		       oc_status_text(status));
 }
 
+/* ---- A person's word ---- */
+
+static void judge(oc_toolrun *t);
+
+static void on_decision(void *arg, const oc_approval *a)
+{
+	oc_toolrun *t = arg;
+	OC_TRACE(t->in.trace);
+	const oc_policy_context *p = &t->in.policy;
+	bool nobody = a->decision == NULL, runs = nobody ? t->late_runs : strcmp(a->decision, "deny") != 0;
+	if (!runs) {
+		refuse(t, OC_E_BLOCKED, true, "tell your user that it was not done, and why", "The call was not made: %s.",
+		       nobody ? "it needs a person's approval, and nobody answered in time" : "the person who was asked denied it");
+		return;
+	}
+	if (!t->waits_exec) {
+		judge(t);
+		return;
+	}
+	if (!nobody && strcmp(a->decision, "allow-always") == 0)
+		oc_exec_remember(p->config, p->agent_id, oc_json_str(t->arguments, "command", ""), t->in.workspace);
+	invoke(t);
+}
+
+static void ask(oc_toolrun *t, const char *kind, cJSON *request, uint64_t timeout_ms)
+{
+	oc_agent *agent = t->in.policy.agent;
+	oc_err err = {0};
+	const oc_approval *approval = NULL;
+	if (oc_approval_ask(agent, kind, NULL, request, timeout_ms, t->in.owner, on_decision, t, &approval, &err) != OC_OK) {
+		refuse(t, OC_E_BLOCKED, true, NULL, "The call needs a person's approval, and nobody can be asked: %s.", err.text);
+		return;
+	}
+	oc_approval_tell(agent, t->in.run, approval);
+}
+
+static void ask_for_hook(oc_toolrun *t, const cJSON *wish)
+{
+	static const char *const copied[] = {"title", "description", "severity", "pluginId"};
+	double ms = oc_json_num(wish, "timeoutMs", 0);
+	cJSON *request = cJSON_CreateObject();
+	for (size_t i = 0; i < sizeof copied / sizeof *copied; i++)
+		oc_json_opt(request, copied[i], oc_json_str(wish, copied[i], NULL));
+	if (oc_json_get(request, "title") == NULL)
+		oc_json_opt(request, "title", t->tool);
+	oc_json_opt(request, "toolName", t->tool);
+	oc_json_opt(request, "toolCallId", t->call_id);
+	oc_json_opt(request, "agentId", t->in.policy.agent_id);
+	oc_json_opt(request, "sessionKey", t->in.session);
+	t->waits_exec = false;
+	t->late_runs = strcmp(oc_json_str(wish, "timeoutBehavior", "deny"), "allow") == 0;
+	ask(t, "plugin", request, ms >= 1 && ms <= OC_APPROVAL_MS_MAX ? (uint64_t)ms : 0);
+}
+
+/* Whether it is a command, and who has a say in it. */
+static void judge(oc_toolrun *t)
+{
+	const oc_policy_context *p = &t->in.policy;
+	const char *command = oc_json_str(t->arguments, "command", NULL);
+	oc_auto_json cJSON *session = NULL;
+	oc_tool_info tool;
+	oc_exec_judgement j;
+	if (command == NULL || !oc_modules_tool(p->agent->modules, oc_str_of(t->tool), &tool) || !needs(&tool, "exec")) {
+		invoke(t);
+		return;
+	}
+	(void)oc_store_session(p->agent->store, t->in.session, &session, NULL);
+	oc_exec_judge(p->config, p->agent_id, session, command, t->in.workspace, &j);
+	if (j.answer == OC_EXEC_RUN) {
+		invoke(t);
+		return;
+	}
+	if (j.answer == OC_EXEC_REFUSE) {
+		refuse(t, OC_E_BLOCKED, true, "tell your user that it was not done, and why", "The command was not run: %s.", j.why);
+		return;
+	}
+	t->waits_exec = true;
+	t->late_runs = strcmp(j.fallback, "full") == 0 || (strcmp(j.fallback, "allowlist") == 0 && j.listed);
+	ask(t, "exec", oc_approval_exec_request(p->agent, t->in.run, &j, command, oc_json_str(t->arguments, "workdir", t->in.workspace),
+						p->agent_id, t->in.session), 0);
+}
+
 /* ---- Before the tool ---- */
 
 /* false: refused, with what is wrong, so that the model can correct itself. */
@@ -468,14 +550,6 @@ static void before_hook(void *arg, const oc_hook_result *result)
 		       reason[0] != 0 ? ": " : "", reason);
 		return;
 	}
-	if (approval != NULL && !cJSON_IsFalse(approval)) {
-		const char *title = oc_json_str(approval, "title", t->tool);
-		t->approval = oc_strdup(title);
-		refuse(t, OC_E_BLOCKED, true, "tell your user that it was not done, and why",
-		       "The call needs a person's approval (%.200s), and this version of the gateway cannot ask for one: it was not made.",
-		       title);
-		return;
-	}
 	if (cJSON_IsObject(params)) {
 		cJSON *copy = cJSON_Duplicate(params, true);
 		if (copy == NULL) {
@@ -487,7 +561,10 @@ static void before_hook(void *arg, const oc_hook_result *result)
 		if (!arguments_fit(t))
 			return;
 	}
-	invoke(t);
+	if (approval != NULL && !cJSON_IsFalse(approval))
+		ask_for_hook(t, approval);
+	else
+		judge(t);
 }
 
 static void check(oc_toolrun *t)
@@ -506,7 +583,7 @@ static void check(oc_toolrun *t)
 	if (!arguments_fit(t))
 		return;
 	if (!oc_hooks_wanted(hooks, OC_HOOK_BEFORE_TOOL_CALL)) {
-		invoke(t);
+		judge(t);
 		return;
 	}
 	/* A hook that cannot be asked is a hook that did not agree. */

@@ -36,7 +36,7 @@ struct oc_toolrun {
 	cJSON *details; /* or NULL */
 	cJSON *stored;	/* what the history gets instead of content; NULL: the same */
 	bool unwritten; /* a hook keeps it out of the history */
-	char *approval; /* the title of the approval that a hook asked for, which nobody can give; or NULL */
+	bool waits_exec, late_runs; /* for a person's word: about a command (else a hook's wish); nobody's word lets it run */
 	bool is_error, blocked, started;
 	bool starting, lost; /* inside oc_toolrun_start; it could not even be refused */
 	oc_status status; /* of the tool itself */

@@ -180,10 +180,6 @@ static void slot_over(slot *s)
 	oc_auto_free char *text = turn->settings != NULL && turn->aside == NULL ? oc_toolrun_text(s->run->content) : NULL;
 	if (text != NULL)
 		oc_shown_result(turn, s->run->tool, text, s->run->is_error);
-	if (s->run->approval != NULL && turn->state == OC_TURN_RUNNING)
-		oc_turn_notice(turn, "approval",
-			       "%s was not run: a hook wants a person's approval first (%.200s), and approvals cannot be given in this version",
-			       s->run->tool, s->run->approval);
 	if (turn->state == OC_TURN_RUNNING && turn->toolset == set)
 		pump(set);
 }

@@ -10,6 +10,7 @@
 /* clang-format off */
 extern const oc_command oc_cmd_admin;
 extern const oc_command oc_cmd_agent;
+extern const oc_command oc_cmd_approvals;
 extern const oc_command oc_cmd_completion;
 extern const oc_command oc_cmd_config;
 extern const oc_command oc_cmd_cron;
@@ -63,6 +64,7 @@ extern const oc_command oc_cmd_module_pack;
 	&oc_cmd_pairing, \
 	&oc_cmd_devices, \
 	&oc_cmd_admin, \
+	&oc_cmd_approvals, \
 	&oc_cmd_migrate, \
 	&oc_cmd_daemon, \
 	&oc_cmd_logs, \

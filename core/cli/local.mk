@@ -1,5 +1,7 @@
 libocore_la_SOURCES += \
 	%D%/admin.c %D%/agent.c %D%/ask.c \
+	%D%/agent.c \
+	%D%/approvals.c \
 	%D%/cli.c %D%/cli.h %D%/commands.h \
 	%D%/completion.c \
 	%D%/config.c %D%/cron.c \

@@ -343,8 +343,8 @@ static const char tools_keys[] =
 	"	* @toolPolicy\n"
 	"exec object # Running commands\n"
 	"	host auto|sandbox|gateway|node !none=\"sandbox\"\n"
-	"	security deny|allowlist|full !none # Commands run in the sandbox; tools.deny: [\"exec\"] takes them away\n"
-	"	ask off|on-miss|always !none=\"off\" # Nobody is asked: tools.deny: [\"exec\"] takes commands away\n"
+	"	security deny|allowlist|full =\"full\" !bad=\"deny\" # Which commands run; the stricter of this and exec-approvals.json counts\n"
+	"	ask off|on-miss|always =\"off\" !bad=\"always\" # When a person is asked first\n"
 	"	node string !minor !none\n"
 	"	pathPrepend string[]\n"
 	"	safeBins string[] !none\n"
@@ -355,7 +355,7 @@ static const char tools_keys[] =
 	"	timeoutSec integer 1.. =1800 !minor # And is ended after this\n"
 	"	cleanupMs integer 1.. =1800000 !minor # How long the output of an ended one is kept\n"
 	"	maxOutputChars integer 1.. !minor !none\n"
-	"	notifyOnExit boolean !minor !none\n"
+	"	notifyOnExit boolean =true !minor # Of commands on nodes\n"
 	"	notifyOnExitEmptySuccess boolean !minor !none\n"
 	"	approvalRunningNoticeMs integer 0.. !minor !none\n"
 	"	applyPatch object !minor !none\n"
@@ -694,7 +694,9 @@ const oc_config_section oc_config_sections[] = {
 	{"audio object !none", any_keys},
 	{"media object", media_keys},
 	{"tts object !none", any_keys},
-	{"approvals object !none", any_keys},
+	{"approvals object",
+	 "exec object # Who is told in a chat of commands that wait\n\tenabled boolean =true\n\tmode session|targets|both =\"session\"\n\tagentFilter string[]\n"
+	 "\tsessionFilter string[]\n\ttargets any # [{channel, to, accountId, threadId}]\n\t* any !none\n* any !none\n"},
 	{"transcripts object !none", any_keys},
 	{"web object !none", any_keys},
 	{"discovery object !none", any_keys},
@@ -715,7 +717,7 @@ const oc_config_section oc_config_fragments[] = {
 	{"toolPolicy object", "allow string[]\nalsoAllow string[]\ndeny string[]\nprofile minimal|coding|messaging|full\n"},
 	{"agentTools object !bad={\"deny\":[\"*\"]}",
 	 "profile minimal|coding|messaging|full\nallow string[]\nalsoAllow string[]\ndeny string[]\n"
-	 "byProvider object\n\t* @toolPolicy\nelevated object !none={\"enabled\":false}\nexec object !none\nfs object !none\nsandbox object\n"
+	 "byProvider object\n\t* @toolPolicy\nelevated object !none={\"enabled\":false}\nexec object\n\tsecurity deny|allowlist|full !bad=\"deny\"\n\task off|on-miss|always !bad=\"always\"\n\t* any !none\nfs object !none\nsandbox object\n"
 	 "loopDetection any !none\nmessage any !none\n"},
 	{"sandbox object !bad={\"mode\":\"all\"}",
 	 "mode off|non-main|all\nbackend string !minor !none\nworkspaceAccess none|ro|rw !none=\"rw\"\nsessionToolsVisibility spawned|all\n"

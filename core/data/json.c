@@ -317,6 +317,25 @@ static bool equal(const cJSON *a, const cJSON *b, unsigned depth)
 	}
 }
 
+bool oc_json_insert(cJSON *array, int at, cJSON *item)
+{
+	cJSON *after = cJSON_GetArrayItem(array, at);
+	if (array == NULL || item == NULL) {
+		cJSON_Delete(item);
+		return false;
+	}
+	if (after == NULL)
+		return cJSON_AddItemToArray(array, item);
+	item->next = after;
+	item->prev = after->prev;
+	after->prev = item;
+	if (after == array->child)
+		array->child = item;
+	else
+		item->prev->next = item;
+	return true;
+}
+
 bool oc_json_has_str(const cJSON *array, const char *text)
 {
 	const cJSON *one;

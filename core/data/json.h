@@ -47,6 +47,9 @@ bool oc_json_set(cJSON *obj, const char *name, cJSON *value);
 bool oc_json_set_str(cJSON *obj, const char *name, const char *value);
 bool oc_json_set_i64(cJSON *obj, const char *name, int64_t value);
 bool oc_json_set_bool(cJSON *obj, const char *name, bool value);
+/* Puts an item before the at-th of an array (at its end when there are fewer), and takes it. cJSON_InsertItemInArray of some
+ * distributions refuses the middle. false: there is no array, or no item. */
+bool oc_json_insert(cJSON *array, int at, cJSON *item);
 /* Whether an array has that text; false when it is none. */
 bool oc_json_has_str(const cJSON *array, const char *text);
 /* The same of a list in which "*" stands for every name. */

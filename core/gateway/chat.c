@@ -114,7 +114,7 @@ static void tell_agent(oc_gateway *gw, struct run *r, const oc_agent_event *e, c
 	oc_sbuf_printf(&b, ",\"seq\":%" PRIu64 ",\"ts\":%" PRId64 "}", ++r->seq, e->ts_ms);
 	if (b.error == OC_OK && data->error == OC_OK)
 		oc_proto_send(gw, &(oc_proto_event){.name = "agent", .payload = oc_sbuf_view(&b), .scope = OC_SCOPE_READ,
-						    .drop_if_slow = strcmp(stream, "assistant") == 0,
+						    .session = r->chat.session, .drop_if_slow = strcmp(stream, "assistant") == 0,
 						    .only_tool_events = strcmp(stream, "tool") == 0});
 	oc_sbuf_free(&b);
 }
@@ -143,7 +143,7 @@ static void tell_chat(oc_gateway *gw, const struct run *r, const char *state, oc
 	}
 	if (b[0].error == OC_OK && b[1].error == OC_OK)
 		oc_proto_send(gw, &(oc_proto_event){.name = "chat", .payload = oc_sbuf_view(&b[0]), .payload4 = oc_sbuf_view(&b[1]),
-						    .scope = OC_SCOPE_READ, .drop_if_slow = delta != NULL});
+						    .scope = OC_SCOPE_READ, .session = r->chat.session, .drop_if_slow = delta != NULL});
 	oc_sbuf_free(&b[0]);
 	oc_sbuf_free(&b[1]);
 }
@@ -274,6 +274,8 @@ static void on_event(void *arg, const oc_agent_event *e)
 	/* What happens by the clock is told as it is. */
 	if (e->type == OC_AGENT_EV_CRON || e->type == OC_AGENT_EV_HEARTBEAT)
 		oc_proto_send_json(all->gw, oc_agent_event_name(e->type), OC_SCOPE_READ, cJSON_Duplicate(e->data, true));
+	else if (e->type == OC_AGENT_EV_APPROVAL)
+		oc_proto_send_json(all->gw, oc_json_str(e->data, "event", ""), OC_SCOPE_APPROVALS, cJSON_Duplicate(oc_json_get(e->data, "payload"), true));
 	if (e->run[0] == 0)
 		return;
 	struct run *r = find(all, e->run);

@@ -12,6 +12,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
+#include "core/gateway/node.h"
 #include "core/gateway/proto.h"
 
 #define SKEW_MS 120000
@@ -319,6 +320,8 @@ static void welcome(struct handshake *h)
 		if (cJSON_IsString(one) && strcmp(one->valuestring, "tool-events") == 0) p->tool_events = true;
 	p->device = h->device != NULL ? oc_strdup(oc_json_str(h->device, "id", "")) : NULL;
 	p->presence = oc_proto_presence_text(p, h->params, h->scopes);
+	if (p->client.scopes == OC_SCOPE_NODE)
+		p->node = oc_node_of(p, h->params);
 	oc_proto_join(p);
 	cJSON *auth = cJSON_CreateObject();
 	(void)oc_json_set_str(auth, "role", h->role);

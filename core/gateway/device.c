@@ -258,7 +258,7 @@ static cJSON *as_list(const cJSON *object, const char *name)
 				break;
 			at++;
 		}
-		(void)cJSON_InsertItemInArray(list, at, shown(one));
+		(void)oc_json_insert(list, at, shown(one));
 	}
 	return list;
 }
@@ -446,6 +446,16 @@ oc_status oc_devices_remove(oc_devices *d, const char *id, oc_err *err)
 	if (device_of(d, id) == NULL)
 		return unknown(err, "deviceId");
 	cJSON_DeleteItemFromObjectCaseSensitive(d->paired, id);
+	return save_paired(d, err);
+}
+
+oc_status oc_devices_rename(oc_devices *d, const char *id, const char *name, oc_err *err)
+{
+	cJSON *device = device_of(d, id);
+	if (device == NULL)
+		return unknown(err, "deviceId");
+	if (!oc_json_set_str(device, "displayName", name))
+		return oc_fail(err, OC_E_NOMEM, NULL, "devices: out of memory");
 	return save_paired(d, err);
 }
 

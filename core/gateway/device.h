@@ -59,6 +59,8 @@ oc_status oc_devices_approve(oc_devices *devices, const char *request_id, cJSON 
 /* ret: {"requestId","deviceId"}; the caller's. */
 oc_status oc_devices_reject(oc_devices *devices, const char *request_id, cJSON **ret, oc_err *err);
 oc_status oc_devices_remove(oc_devices *devices, const char *id, oc_err *err);
+/* How a paired device is called from now on. */
+oc_status oc_devices_rename(oc_devices *devices, const char *id, const char *name, oc_err *err);
 /* A new token in place of the old one; scopes NULL: as before. Borrowed. */
 oc_status oc_devices_rotate(oc_devices *devices, const char *id, const char *role, const cJSON *scopes, const cJSON **ret,
 			    oc_err *err);

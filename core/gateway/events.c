@@ -75,7 +75,7 @@ static uint32_t types_of(const char *list)
 	oc_str rest = oc_str_of(list != NULL ? list : "");
 	while (rest.n > 0) {
 		oc_str name = oc_str_trim(oc_str_cut(&rest, ','));
-		for (int t = OC_AGENT_EV_ACCEPTED; t <= OC_AGENT_EV_HEARTBEAT; t++)
+		for (int t = OC_AGENT_EV_ACCEPTED; t <= OC_AGENT_EV_APPROVAL; t++)
 			if (oc_str_eqz(name, oc_agent_event_name(t)))
 				types |= 1u << t;
 	}

@@ -14,7 +14,9 @@
 
 /* What is really sent, whether by the protocol itself or by what its methods do. */
 static const char *const events[] = {"connect.challenge", "agent", "chat", "presence", "tick", "shutdown", "health",
-				     "device.pair.requested", "device.pair.resolved"};
+				     "cron", "heartbeat", "device.pair.requested", "device.pair.resolved", "node.pair.requested",
+				     "node.pair.resolved", "node.invoke.request", "exec.approval.requested",
+				     "exec.approval.resolved", "plugin.approval.requested", "plugin.approval.resolved"};
 
 const char *oc_proto_event_name(size_t i)
 {

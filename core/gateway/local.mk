@@ -13,9 +13,10 @@ libocore_la_SOURCES += \
 	%D%/jsonrpc.c %D%/jsonrpc.h %D%/login.c \
 	%D%/method.c %D%/method.h \
 	%D%/logging.c %D%/logging.h \
-	%D%/methods_agent.c %D%/methods_chat.c %D%/methods_cron.c %D%/methods_device.c %D%/methods_health.c %D%/methods_memory.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
+	%D%/methods_agent.c %D%/methods_approvals.c %D%/methods_chat.c %D%/methods_cron.c %D%/methods_device.c %D%/methods_health.c %D%/methods_memory.c %D%/methods_node.c %D%/methods_node_pair.c %D%/methods_plugins.c %D%/methods_session.c %D%/methods_store.c \
 	%D%/methods_system.c \
 	%D%/metrics.c \
+	%D%/node.c %D%/node.h %D%/node_book.c %D%/node_book.h %D%/node_event.c %D%/node_queue.c %D%/node_queue.h \
 	%D%/notify.c %D%/notify.h \
 	%D%/openai.c %D%/openai.h \
 	%D%/password.c %D%/password.h \

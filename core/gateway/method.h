@@ -97,6 +97,9 @@ void oc_method_accept(oc_method_call *call, cJSON *result);
 void oc_method_failf(oc_method_call *call, oc_status status, const char *remedy, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* Whether the text is /approve and the client may not approve. */
+bool oc_method_lacks_word(const oc_method_call *call, oc_str text);
+
 /* How a codec starts a call. The row of a name; -1: there is none, and err names the nearest one. */
 int oc_method_find(oc_str name, oc_err *err);
 /* Checks scope and parameters, then runs. answer is called exactly once (maybe before this returns): status OC_OK: result
@@ -127,15 +130,21 @@ void oc_method_cleanup(void);
 	X(chat_inject) X(chat_send) X(config_apply) X(config_get) X(config_patch) X(config_schema) X(config_schema_lookup) \
 	X(config_set) X(connect) X(cron_add) X(cron_list) X(cron_remove) X(cron_run) X(cron_runs) X(cron_status) \
 	X(cron_update) X(device_pair_approve) X(device_pair_list) X(device_pair_reject) X(device_pair_remove) \
-	X(device_token_revoke) X(device_token_rotate) X(doctor_memory_status) X(events_subscribe) X(events_unsubscribe) X(gateway_identity_get) \
+	X(device_token_revoke) X(device_token_rotate) X(doctor_memory_status) X(events_subscribe) X(events_unsubscribe) \
+	X(exec_approval_get) X(exec_approval_list) X(exec_approval_request) X(exec_approval_resolve) X(exec_approval_waitDecision) \
+	X(exec_approvals_get) X(exec_approvals_node_get) X(exec_approvals_node_set) X(exec_approvals_set) X(gateway_identity_get) \
 	X(health) X(last_heartbeat) X(logs_tail) X(memory_index) X(memory_search) X(memory_status) X(models_list) \
-	X(models_retry) X(modules_doctor) X(modules_info) X(modules_list) X(modules_reload) X(modules_trace) X(node_list) \
-	X(pairing_approve) X(pairing_list) X(pairing_reject) X(pairing_revoke) X(plugins_info) X(plugins_list) \
+	X(models_retry) X(modules_doctor) X(modules_info) X(modules_list) X(modules_reload) X(modules_trace) X(node_describe) \
+	X(node_event) X(node_invoke) X(node_invoke_result) X(node_list) X(node_pair_approve) X(node_pair_list) X(node_pair_reject) \
+	X(node_pair_request) X(node_pair_verify) X(node_pending_ack) X(node_pending_drain) X(node_pending_enqueue) X(node_pending_pull) \
+	X(node_rename) \
+	X(pairing_approve) X(pairing_list) X(pairing_reject) X(pairing_revoke) X(plugin_approval_list) X(plugin_approval_request) \
+	X(plugin_approval_resolve) X(plugin_approval_waitDecision) X(plugins_info) X(plugins_list) \
 	X(secrets_reload) X(send) X(session_cancel) X(session_create) X(session_delete) X(session_end) X(session_events) \
 	X(session_get) X(session_history) X(session_list) X(session_message) X(session_reset) X(session_restore) \
 	X(session_search) X(session_stats) X(session_stored) X(sessions_compact) X(sessions_delete) X(sessions_get) \
 	X(sessions_list) X(sessions_patch) X(sessions_preview) X(sessions_reset) X(sessions_resolve) X(sessions_usage) \
-	X(sessions_usage_logs) X(sessions_usage_timeseries) X(set_heartbeats) X(skills_status) X(skills_update) X(status) \
+	X(sessions_usage_logs) X(sessions_usage_timeseries) X(set_heartbeats) X(skills_bins) X(skills_status) X(skills_update) X(status) \
 	X(store_backup) X(store_check) X(store_compact) X(store_dead) X(store_drop) X(store_retry) X(store_stats) \
 	X(system_event) X(system_presence) X(system_deep) X(system_health) X(system_methods) X(system_reload) \
 	X(system_shutdown) X(system_status) X(system_version) X(tools_catalog) X(tools_execute) X(tools_list) X(usage_cost) \

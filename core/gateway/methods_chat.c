@@ -105,6 +105,7 @@ static oc_status submit(oc_method_call *call, const cJSON *params, const char *s
 	input->thinking = oc_json_ostr(params, "thinking");
 	input->idempotency = oc_json_ostr(params, "idempotencyKey");
 	input->trace = client->trace;
+	input->restricted = oc_method_lacks_word(call, input->text);
 	if (delivery != NULL)
 		input->deliver = delivery;
 	oc_chats_start(gw);
@@ -273,7 +274,7 @@ static cJSON *messages_of(oc_gateway *gw, cJSON *rows)
 			break;
 		}
 		add_facts(message, row, models);
-		(void)cJSON_InsertItemInArray(list, 0, message);
+		(void)oc_json_insert(list, 0, message);
 	}
 	cJSON_Delete(rows);
 	return list;

@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/gateway/absent.h"
+#include "core/gateway/node.h"
 
 #define HANDSHAKE_MS 15000
 #define HEALTH_MS 60000
@@ -204,6 +205,8 @@ static void on_close(void *arg, oc_ws *ws, uint16_t code, oc_str reason)
 	oc_proto *p = arg;
 	oc_gateway *gw = p->client.gateway;
 	(void)ws;
+	if (p->node != NULL)
+		oc_node_gone(p);
 	oc_debug("gateway", "WebSocket closed: %u %.*s", code, OC_STR_ARG(reason));
 	gw->ws_open--;
 	oc_watch_end(p->timer);
@@ -219,6 +222,9 @@ static void on_close(void *arg, oc_ws *ws, uint16_t code, oc_str reason)
 	oc_free(p->host);
 	oc_free(p->device);
 	oc_free(p->presence);
+	cJSON_Delete(p->node);
+	cJSON_Delete(p->heard);
+	p->node = p->heard = NULL;
 	p->origin = p->host = p->device = p->presence = NULL;
 	oc_client_gone(&p->client);
 }
@@ -297,8 +303,9 @@ void oc_proto_add_versions(const oc_gateway *gw, oc_sbuf *out)
 
 static bool wants(const oc_proto *p, const oc_proto_event *e)
 {
-	return (e->to == NULL || e->to == p) && (e->scope & ~p->client.scopes) == 0 && !(e->drop_if_slow && p->slow)
-	       && (!e->only_tool_events || p->tool_events);
+	bool may = (e->scope & ~p->client.scopes) == 0 || (p->node != NULL && e->session != NULL && oc_json_has_str(p->heard, e->session));
+	return (e->to == NULL || e->to == p) && may && !(e->drop_if_slow && p->slow) && (!e->only_tool_events || p->tool_events)
+	       && (e->wants == NULL || e->wants(p, e->session));
 }
 
 void oc_proto_send(oc_gateway *gw, const oc_proto_event *e)
@@ -342,6 +349,22 @@ void oc_proto_send_json(oc_gateway *gw, const char *name, unsigned scope, cJSON 
 	if (text != NULL)
 		oc_proto_send(gw, &(oc_proto_event){.name = name, .scope = scope, .payload = oc_str_of(text)});
 	oc_free(text);
+}
+
+void oc_proto_hear(oc_proto *p, const char *session, bool from_now, int most)
+{
+	cJSON *one;
+	cJSON_ArrayForEach(one, p->heard)
+	{
+		if (strcmp(one->valuestring, session) == 0) {
+			cJSON_Delete(cJSON_DetachItemViaPointer(p->heard, one));
+			break;
+		}
+	}
+	if (from_now && p->heard == NULL)
+		p->heard = cJSON_CreateArray();
+	if (from_now && cJSON_GetArraySize(p->heard) < most)
+		(void)cJSON_AddItemToArray(p->heard, cJSON_CreateString(session));
 }
 
 static void tell_presence(void *arg)
@@ -452,6 +475,7 @@ void oc_proto_cleanup(oc_gateway *gw)
 	if (gw->protos == NULL)
 		return;
 	oc_chats_free(gw);
+	oc_nodes_free(gw);
 	oc_devices_free(gw->protos->devices);
 	oc_free(gw->protos->health_text);
 	oc_free(gw->protos);

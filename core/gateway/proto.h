@@ -37,6 +37,9 @@ struct oc_proto {
 	uint64_t seq;	     /* of its last event */
 	char *device;	     /* id of its key; NULL: none */
 	char *presence;	     /* how it is listed, JSON */
+	cJSON *node;	     /* what it can do, when it is one (node.h); NULL: an operator */
+	cJSON *heard;	     /* keys of sessions whose messages it asked for; NULL: none */
+	bool hears_sessions; /* it asked for what happens to them all */
 };
 
 /* What the gateway keeps for these connections, from the first one on. */
@@ -49,6 +52,7 @@ struct oc_protos {
 	uint64_t health_ms; /* when it was made */
 	oc_agent_sub *agent; /* for the events of runs */
 	struct oc_chats *chats; /* chat.c */
+	struct oc_nodes *nodes; /* node.c */
 };
 
 /* Answers an upgrade. */
@@ -81,12 +85,16 @@ typedef struct oc_proto_event {
 	bool versions; /* with stateVersion */
 	bool only_tool_events; /* for clients that declared the capability */
 	const oc_proto *to; /* NULL: everybody */
+	const char *session; /* nodes that listen to it are told, too; NULL: it is not of one */
+	bool (*wants)(const oc_proto *proto, const char *session); /* who is told besides; NULL: all */
 } oc_proto_event;
 void oc_proto_send(oc_gateway *gw, const oc_proto_event *event);
 /* The same with a tree, which it takes. */
 void oc_proto_send_json(oc_gateway *gw, const char *name, unsigned scope, cJSON *payload);
 /* Somebody came, went or changed: told to the others, many changes at once. */
 void oc_proto_presence_changed(oc_gateway *gw);
+/* A session's key into what the connection hears, or out of it; at most so many. */
+void oc_proto_hear(oc_proto *proto, const char *session, bool from_now, int most);
 /* {"presence":n,"health":n} */
 void oc_proto_add_versions(const oc_gateway *gw, oc_sbuf *out);
 

@@ -21,6 +21,7 @@ integration_tests += %D%/telegram.test
 integration_tests += %D%/version.test
 integration_tests += %D%/gateway.test
 integration_tests += %D%/queue.test
+integration_tests += %D%/approvals.test
 integration_tests += %D%/cli.test
 integration_tests += %D%/skills.test
 integration_tests += %D%/cron.test

@@ -12,11 +12,12 @@
 #include "core/base/mem.h"
 #include "core/base/path.h"
 #include "core/data/json5.h"
-#include "core/gateway/gateway.h"
+#include "core/gateway/proto.h"
 
 #define REDACTED "__OPENCLAW_REDACTED__"
 #define MAX_RAW (4u << 20)
-#define WRITES 3 /* config.patch and config.apply, in a minute */
+#define WRITES 3 /* config.patch and config.apply, in a minute, of one device */
+#define WRITERS 32
 #define WRITES_MS 60000
 
 /* ---- Reading ---- */
@@ -162,6 +163,27 @@ static void compare(oc_config_edits *edits, const char *path, const cJSON *befor
 			oc_config_edits_remove(edits, oc_config_member_path(path, one->string));
 }
 
+/* A section that nobody knows and that was not there: most likely the whole is not meant as a configuration, and what was there
+ * would be gone. Deeper down an unknown name is a warning, as in the file. NULL: there is none. */
+static const char *strange_section(const cJSON *now, const cJSON *before)
+{
+	oc_auto_json cJSON *schema = oc_config_schema();
+	const cJSON *one, *known = oc_json_get(schema, "properties");
+	cJSON_ArrayForEach(one, now)
+		if (oc_json_get(known, one->string) == NULL && oc_json_get(before, one->string) == NULL) return one->string;
+	return NULL;
+}
+
+static cJSON *issue_of(const char *message)
+{
+	cJSON *details = cJSON_CreateObject(), *issues = cJSON_CreateArray(), *one = cJSON_CreateObject();
+	(void)oc_json_set_str(one, "path", "");
+	(void)oc_json_set_str(one, "message", message);
+	(void)cJSON_AddItemToArray(issues, one);
+	(void)oc_json_set(details, "issues", issues);
+	return details;
+}
+
 /* Checks the hash, compares, writes, takes it up, answers. */
 static void write_config(oc_method_call *call, const cJSON *params, bool patch)
 {
@@ -170,7 +192,9 @@ static void write_config(oc_method_call *call, const cJSON *params, bool patch)
 	oc_config_edits edits = {0};
 	oc_err err = {0};
 	const char *given = oc_json_str(params, "baseHash", "");
-	char hash[65];
+	const char *strange = NULL;
+	char hash[65], message[200];
+	cJSON *details = NULL;
 	if (config == NULL)
 		return;
 	hash_of(oc_config_path(config), hash);
@@ -181,8 +205,12 @@ static void write_config(oc_method_call *call, const cJSON *params, bool patch)
 	else if (oc_json5_parse(oc_json_ostr(params, "raw"), NULL, &now, &err) != OC_OK)
 		(void)oc_err_prefix(&err, "the configuration");
 	else if (!cJSON_IsObject(now))
-		(void)oc_fail(&err, OC_E_INVALID, "", "raw must be an object");
-	else if (!restore(now, oc_config_source(config)))
+		(void)oc_fail(&err, OC_E_INVALID, "", "%sraw must be an object", patch ? "config.patch " : "");
+	else if ((strange = strange_section(now, oc_config_source(config))) != NULL) {
+		(void)snprintf(message, sizeof message, "Unrecognized key: \"%.100s\"", strange);
+		details = issue_of(message);
+		(void)oc_fail(&err, OC_E_INVALID, "", "invalid config: <root>: %s", message);
+	} else if (!restore(now, oc_config_source(config)))
 		(void)oc_fail(&err, OC_E_INVALID, "send the secret itself", "there is no secret that " REDACTED " could stand for");
 	if (err.code == OC_OK) {
 		compare(&edits, "", oc_config_source(config), now, patch);
@@ -190,7 +218,7 @@ static void write_config(oc_method_call *call, const cJSON *params, bool patch)
 	}
 	oc_config_unref(config);
 	if (err.code != OC_OK) {
-		oc_method_fail(call, &err);
+		oc_method_fail_with(call, &err, details);
 		return;
 	}
 	oc_gateway_reload(oc_method_gateway(call), false);
@@ -216,16 +244,37 @@ static void config_set(oc_method_call *call, const cJSON *params)
 const oc_method oc_method_config_set = {"config.set", OC_SCOPE_ADMIN, "makes the configuration what raw (JSON5) says; comments stay",
 					OC_PARAMS_REQ("\"raw\"", RAW), config_set};
 
-/* true: too many of these in a minute; answered. */
+/* true: this device did too many of these in a minute; answered. */
 static bool too_often(oc_method_call *call, const char *method)
 {
-	static uint64_t at[WRITES]; /* when the last ones were; of the one gateway of this process */
-	static size_t next;
-	uint64_t now = oc_now_ms(), oldest = at[next];
+	/* When each of the last clients did; of the one gateway of this process. */
+	static struct writer {
+		char who[80];
+		uint64_t at[WRITES], last;
+		size_t next;
+	} writers[WRITERS];
+	struct writer *w = &writers[0];
+	oc_client *client = oc_method_client(call);
+	const oc_proto *proto = oc_proto_of(client);
+	char peer[OC_GATEWAY_PEER_MAX];
+	const char *who = proto != NULL && proto->device != NULL ? proto->device : oc_gateway_peer(client->peer, peer);
+	for (size_t i = 0; i < WRITERS; i++) {
+		if (strcmp(writers[i].who, who) == 0) {
+			w = &writers[i];
+			break;
+		}
+		if (writers[i].last < w->last)
+			w = &writers[i];
+	}
+	if (strcmp(w->who, who) != 0) {
+		*w = (struct writer){0};
+		(void)snprintf(w->who, sizeof w->who, "%s", who);
+	}
+	uint64_t now = oc_now_ms(), oldest = w->at[w->next];
 	oc_err err = {0};
 	if (oldest == 0 || now - oldest >= WRITES_MS) {
-		at[next] = now;
-		next = (next + 1) % WRITES;
+		w->at[w->next] = w->last = now;
+		w->next = (w->next + 1) % WRITES;
 		return false;
 	}
 	uint64_t wait = WRITES_MS - (now - oldest);

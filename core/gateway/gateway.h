@@ -76,6 +76,7 @@ void oc_gateway_responses(oc_gateway *gateway, oc_http_req *req);
 void oc_gateway_messages(oc_gateway *gateway, oc_http_req *req);
 void oc_gateway_completions(oc_gateway *gateway, oc_http_req *req);
 void oc_gateway_models(oc_gateway *gateway, oc_http_req *req);
+void oc_gateway_embeddings(oc_gateway *gateway, oc_http_req *req);
 /* tools_invoke.c: POST /tools/invoke. */
 void oc_gateway_tools_invoke(oc_gateway *gateway, oc_http_req *req);
 /* hooks.c: webhooks. head: in on_head; false: it is for somebody else. request: in on_request. */

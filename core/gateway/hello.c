@@ -121,7 +121,7 @@ static void add_snapshot(const oc_proto *p, oc_sbuf *out)
 	const oc_config *config = gw->rt->config;
 	char id[65];
 	oc_auto_free char *state = oc_path_state_dir();
-	bool may_read = (p->client.scopes & OC_SCOPE_READ) != 0;
+	bool may_read = (p->client.scopes & OC_SCOPE_READ) != 0 || p->node != NULL;
 	oc_sbuf_z(out, "\"snapshot\":{\"presence\":");
 	oc_proto_add_presence(gw, out);
 	oc_sbuf_z(out, ",\"health\":");

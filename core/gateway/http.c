@@ -136,7 +136,7 @@ static void front(oc_gateway *gw, oc_http_req *req)
 			OC_STR("The OpenClaw gateway is running.\n\n"
 			       "Talk to it:  openclaw agent -m \"hello\"\n"
 			       "Its state:   openclaw status\n"
-			       "For clients: POST /rpc, /ws (JSON-RPC 2.0), /v1/chat/completions, /v1/responses (OpenAI's APIs),\n"
+			       "For clients: POST /rpc, /ws (JSON-RPC 2.0), /v1/chat/completions, /v1/responses, /v1/embeddings (OpenAI's APIs),\n"
 			       "             /v1/messages (Anthropic's)\n"));
 }
 
@@ -155,6 +155,7 @@ static const struct route routes[] = {
 	{"/v1/chat/completions", "POST", OC_SCOPE_WRITE, OC_OPENAI_BODY_MAX, oc_gateway_completions},
 	{"/v1/responses", "POST", OC_SCOPE_WRITE, OC_OPENAI_BODY_MAX, oc_gateway_responses},
 	{"/v1/messages", "POST", OC_SCOPE_WRITE, OC_OPENAI_BODY_MAX, oc_gateway_messages},
+	{"/v1/embeddings", "POST", OC_SCOPE_WRITE, OC_OPENAI_BODY_MAX, oc_gateway_embeddings},
 	{"/v1/models", "GET, HEAD", OC_SCOPE_READ, 0, oc_gateway_models},
 	{"/v1/models/", "GET, HEAD", OC_SCOPE_READ, 0, oc_gateway_models}, /* and what is below */
 	{"/tools/invoke", "POST", OC_SCOPE_WRITE, 2u << 20, oc_gateway_tools_invoke},

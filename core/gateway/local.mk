@@ -6,6 +6,7 @@ libocore_la_SOURCES += \
 	%D%/claw_agents.c %D%/claw_config.c %D%/claw_changes.c %D%/claw_history.c %D%/claw_sessions.c %D%/claw_usage.c \
 	%D%/completions.c %D%/connect.c %D%/control_ui.c \
 	%D%/deep.c %D%/device.c %D%/device.h \
+	%D%/embeddings.c \
 	%D%/events.c %D%/events.h \
 	%D%/frame.c %D%/frame.h \
 	%D%/gateway.c %D%/gateway.h \

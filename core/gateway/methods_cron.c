@@ -23,11 +23,11 @@ static const char *id_of(const cJSON *params)
 }
 
 /* Both names are taken; one of them is needed. */
-static bool has_id(oc_method_call *call, const cJSON *params)
+static bool has_id(oc_method_call *call, const char *method, const cJSON *params)
 {
 	if (id_of(params)[0] != 0)
 		return true;
-	oc_method_failf(call, OC_E_INVALID, "see cron.list", "must have required property 'id'");
+	oc_method_failf(call, OC_E_INVALID, "see cron.list", "invalid %s params: must have required property 'id'", method);
 	return false;
 }
 
@@ -72,7 +72,7 @@ const oc_method oc_method_cron_add = {"cron.add", OC_SCOPE_ADMIN, "adds a job: a
 static void cron_update(oc_method_call *call, const cJSON *params)
 {
 	oc_err err = {0};
-	if (has_id(call, params) &&
+	if (has_id(call, "cron.update", params) &&
 	    oc_cron_update(oc_method_gateway(call)->agent, id_of(params), oc_json_get(params, "patch"), changed, call, &err) != OC_OK)
 		oc_method_fail(call, &err);
 }
@@ -101,7 +101,7 @@ static void removed(void *arg, oc_status status, const cJSON *job, const oc_err 
 static void cron_remove(oc_method_call *call, const cJSON *params)
 {
 	oc_err err = {0};
-	if (!has_id(call, params))
+	if (!has_id(call, "cron.remove", params))
 		return;
 	oc_status status = oc_cron_remove(oc_method_gateway(call)->agent, id_of(params), removed, call, &err);
 	if (status == OC_E_NOT_FOUND)
@@ -117,7 +117,7 @@ static void cron_run(oc_method_call *call, const cJSON *params)
 {
 	cJSON *result = NULL;
 	oc_err err = {0};
-	if (!has_id(call, params))
+	if (!has_id(call, "cron.run", params))
 		return;
 	bool force = strcmp(oc_json_str(params, "mode", "force"), "force") == 0;
 	if (oc_cron_run_now(oc_method_gateway(call)->agent, id_of(params), force, &result, &err) == OC_OK)

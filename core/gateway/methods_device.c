@@ -1,6 +1,7 @@
 /* device.*: devices with keys of their own, let in by the operator. */
 #include <string.h>
 
+#include "core/base/mem.h"
 #include "core/gateway/proto.h"
 
 /* The book; NULL: answered. */
@@ -90,6 +91,16 @@ static void device_pair_reject(oc_method_call *call, const cJSON *params)
 const oc_method oc_method_device_pair_reject = {"device.pair.reject", OC_SCOPE_PAIRING, "refuses a device that asked",
 						OC_PARAMS_REQ("\"requestId\"", OC_NAME("requestId")), device_pair_reject};
 
+/* Answers, and then closes what came in with the device's key: whoever gives up his own is told, too. Takes result. */
+static void finish(oc_method_call *call, oc_status status, cJSON *result, const char *role, const oc_err *err)
+{
+	oc_gateway *gw = oc_method_gateway(call);
+	oc_auto_free char *id = oc_strdup(oc_json_str(result, "deviceId", "")), *of = oc_strdup(role);
+	answer(call, status, result, err); /* it ends the parameters */
+	if (status == OC_OK && id != NULL && of != NULL)
+		oc_proto_drop_device(gw, id, of);
+}
+
 static void device_pair_remove(oc_method_call *call, const cJSON *params)
 {
 	oc_devices *book = book_of(call);
@@ -100,9 +111,7 @@ static void device_pair_remove(oc_method_call *call, const cJSON *params)
 	oc_status status = oc_devices_remove(book, id, &err);
 	cJSON *result = cJSON_CreateObject();
 	(void)oc_json_set_str(result, "deviceId", id);
-	if (status == OC_OK)
-		oc_proto_drop_device(oc_method_gateway(call), id, "");
-	answer(call, status, result, &err); /* last: it ends the parameters */
+	finish(call, status, result, "", &err);
 }
 
 const oc_method oc_method_device_pair_remove = {"device.pair.remove", OC_SCOPE_PAIRING, "forgets a device and closes its connections",
@@ -153,9 +162,7 @@ static void device_token_revoke(oc_method_call *call, const cJSON *params)
 	(void)oc_json_set_str(result, "deviceId", id);
 	(void)oc_json_set_str(result, "role", role);
 	(void)oc_json_set_i64(result, "revokedAtMs", when);
-	if (status == OC_OK)
-		oc_proto_drop_device(oc_method_gateway(call), id, role);
-	answer(call, status, result, &err);
+	finish(call, status, result, role, &err);
 }
 
 const oc_method oc_method_device_token_revoke = {"device.token.revoke", OC_SCOPE_PAIRING,

@@ -107,7 +107,10 @@ static void call_method(oc_proto *p, oc_arena *arena, const cJSON *id, const cha
 	*call = (struct call){arena, p, id};
 	if (p->connected && row >= 0 && oc_method_row((size_t)row) == &oc_method_connect)
 		(void)oc_fail(&why, OC_E_INVALID, "", "connect is only valid as the first request");
-	if (why.code != OC_OK || !may_call(p, row, absent, &why)) {
+	bool health = p->node != NULL && row >= 0 && oc_method_row((size_t)row) == &oc_method_health;
+	if (health) { /* a node may look whether all is well, and nothing else of an operator's */
+		on_answer(call, OC_OK, oc_proto_health(p->client.gateway), NULL);
+	} else if (why.code != OC_OK || !may_call(p, row, absent, &why)) {
 		on_answer(call, why.code, OC_STR_NONE, &why);
 	} else if (row >= 0) {
 		oc_method_start(&p->client, row, params, on_answer, call);

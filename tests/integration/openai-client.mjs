@@ -1,10 +1,27 @@
 import { load } from '../npm/load.mjs';
-import { Gateway, done, equal, match, ok, skipAll, sleep, test, until } from './lib.mjs';
+import http from 'node:http';
+import { Gateway, cleanup, done, equal, match, ok, skipAll, sleep, test, until, writeConfig } from './lib.mjs';
 
 const npm = await load('openai');
 if (!npm)
 	skipAll('needs npm packages (make npm-deps)');
 const OpenAI = npm.default;
+// A provider that makes vectors: of a text's length and its first letter, as long as asked.
+const embedded = [];
+const provider = http.createServer(async (req, res) => {
+	let body = '';
+	for await (const piece of req)
+		body += piece;
+	const { input, dimensions = 3, model } = JSON.parse(body);
+	embedded.push({ input, dimensions, model, path: req.url });
+	res.writeHead(model === 'refuses' ? 429 : 200, { 'content-type': 'application/json' });
+	res.end(JSON.stringify(model === 'refuses' ? { error: { message: 'slow down' } } : { object: 'list', model, usage: { prompt_tokens: 7, total_tokens: 7 },
+		data: input.map((text, index) => ({ object: 'embedding', index, embedding: Array.from({ length: dimensions }, (_v, i) => (i === 0 ? text.length : text.charCodeAt(0) / 8)) })) }));
+});
+await new Promise((resolve) => provider.listen(0, '127.0.0.1', resolve));
+cleanup(() => provider.close());
+writeConfig({ gateway: { mode: 'local' }, agents: { defaults: { model: { primary: 'offline/echo' }, memorySearch: { provider: 'vectors', model: 'small' } } },
+	models: { providers: { vectors: { baseUrl: `http://127.0.0.1:${provider.address().port}/v1`, apiKey: 'sk-x', api: 'openai-completions', models: [{ id: 'chat' }] } } } });
 const gw = await new Gateway().start();
 const client = new OpenAI({ apiKey: gw.token, baseURL: `${gw.url}/v1`, maxRetries: 0 });
 const user = (content) => [{ role: 'user', content }];
@@ -218,6 +235,36 @@ test('closing the connection cancels the turn', async () => {
 	}
 	stream.controller.abort();
 	await until('the run to end', async () => (await gw.rpc('agent.status', {})).runs.length === 0);
+});
+
+test('embeddings: a text, several, as numbers and in base64, of another length', async () => {
+	const one = await client.embeddings.create({ model: 'vectors/small', input: 'hello', encoding_format: 'float' });
+	equal([one.object, one.model, one.usage, one.data], ['list', 'vectors/small', { prompt_tokens: 7, total_tokens: 7 }, [{ object: 'embedding', index: 0, embedding: [5, 13, 13] }]]);
+	const list = await client.embeddings.create({ model: 'vectors/small', input: ['a', 'bb'], dimensions: 5 }); // the client asks for base64 by itself
+	equal(list.data.map((d) => [d.index, [...d.embedding]]), [[0, [1, 12.125, 12.125, 12.125, 12.125]], [1, [2, 12.25, 12.25, 12.25, 12.25]]]);
+	equal(embedded.at(-1), { input: ['a', 'bb'], dimensions: 5, model: 'small', path: '/v1/embeddings' });
+	const raw = await (await gw.fetch('/v1/embeddings', { method: 'POST', body: JSON.stringify({ model: 'openclaw/main', input: 'x', encoding_format: 'base64' }) })).json();
+	equal([...new Float32Array(Uint8Array.from(Buffer.from(raw.data[0].embedding, 'base64')).buffer)], [1, 15, 15]);
+	equal((await client.embeddings.create({ model: 'openclaw', input: 'mine' })).model, 'vectors/small');
+	ok((await client.embeddings.create({ model: 'offline/hashing', input: 'without a network' })).data[0].embedding.length > 100);
+});
+
+test('embeddings: what is wrong is said with its place', async () => {
+	const fails = async (body, status, param, pattern) => {
+		const error = await client.embeddings.create({ model: 'vectors/small', input: 'x', encoding_format: 'float', ...body }).then(() => null, (e) => e);
+		ok(error, 'must fail');
+		equal([error.status, error.param ?? null], [status, param], error.message);
+		match(error.message, pattern);
+	};
+	await fails({ input: undefined }, 400, 'input', /a text or a list/);
+	await fails({ input: [] }, 400, 'input', /1 to 2048/);
+	await fails({ input: '' }, 400, 'input', /empty/);
+	await fails({ input: [[1, 2]] }, 400, 'input', /tokens/);
+	await fails({ encoding_format: 'hex' }, 400, 'encoding_format', /base64/);
+	await fails({ dimensions: 0 }, 400, 'dimensions', /whole number/);
+	await fails({ model: 'nothing' }, 404, 'model', /no embedding model 'nothing'/);
+	await fails({ model: 'vectors/refuses' }, 429, null, /./);
+	equal((await fetch(`${gw.url}/v1/embeddings`, { method: 'POST', body: '{}' })).status, 401);
 });
 
 test('fifty at once', async () => {

@@ -21,12 +21,32 @@ export function differences(theirs, ours, at = '') {
 	return [];
 }
 
+// Numbers and hashes that the gateway makes: what theirs was in the recording, ours is now.
+const made = new Set(['id', 'requestId', 'hash', 'sessionId', 'jobId', 'token', 'nodeId', 'deviceToken']);
+function pairUp(theirs, ours, names) {
+	if (kind(theirs) !== kind(ours))
+		return;
+	if (kind(theirs) === 'object')
+		for (const key of Object.keys(theirs)) {
+			if (made.has(key) && kind(theirs[key]) === 'string' && kind(ours[key]) === 'string' && theirs[key] !== ours[key])
+				names.set(theirs[key], ours[key]);
+			pairUp(theirs[key], ours[key], names);
+		}
+	else if (kind(theirs) === 'array' && theirs.length === ours.length)
+		theirs.forEach((one, i) => pairUp(one, ours[i], names));
+}
+
+const renamed = (value, names) => (kind(value) === 'string' ? names.get(value) ?? value
+	: kind(value) === 'array' ? value.map((one) => renamed(one, names))
+		: kind(value) === 'object' ? Object.fromEntries(Object.entries(value).map(([key, one]) => [key, renamed(one, names)])) : value);
+
 export class Replay {
 	constructor(gw, { version, devices = new Map() }) {
 		this.gw = gw;
 		this.version = version;
 		this.devices = devices;
 		this.found = [];
+		this.names = new Map();
 	}
 
 	say(file, where, text) {
@@ -34,16 +54,20 @@ export class Replay {
 	}
 
 	device(id) {
-		if (!this.devices.has(id))
+		if (!this.devices.has(id)) {
 			this.devices.set(id, new Device());
+			this.names.set(id, this.devices.get(id).id);
+		}
 		return this.devices.get(id);
 	}
 
 	// A recorded connect request with our token, nonce and signature; what is wrong with it on purpose stays wrong.
-	connectFrame(frame, challenge, recorded, sent) {
+	connectFrame(frame, challenge, recorded, sent, ofDevice) {
 		const p = structuredClone(frame.params), d = p.device;
 		if (p.auth?.token === '<token>')
-			p.auth.token = this.gw.token;
+			p.auth.token = ofDevice ? this.names.get('<token>') : this.gw.token;
+		if (p.auth?.deviceToken === '<token>')
+			p.auth.deviceToken = this.names.get('<token>');
 		if (d) {
 			const device = this.device(recorded.wrongId ? 'wrong id' : d.id), age = Date.now() - (sent - d.signedAt);
 			const right = device.sign(p, { version: 'v3', nonce: d.nonce === recorded.nonce ? challenge.nonce : d.nonce, signedAt: age });
@@ -70,15 +94,22 @@ export class Replay {
 				note = line.note;
 			} else if (line.dir === 'open') {
 				const origin = /Origin (http:\/\/[a-z0-9.:]+)/.exec(note)?.[1] ?? (/foreign Origin/.test(note) ? 'http://evil.example' : /Origin ok/.test(note) ? 'http://127.0.0.1' : undefined);
-				open.set(line.c, await Claw.open(this.gw.port, { headers: origin ? { origin: origin.replace(/:$/, '') } : {} }));
+				const afar = /non-loopback address/.test(note) && note.startsWith(line.c) ? { 'x-forwarded-for': '192.0.2.7' } : {};
+				open.set(line.c, await Claw.open(this.gw.port, { headers: { ...afar, ...(origin ? { origin: origin.replace(/:$/, '') } : {}) } }));
 			} else if (line.dir === 'send') {
 				if (line.frame?.method === 'connect') {
 					const theirs = lines.find((l) => l.c === line.c && l.frame?.event === 'connect.challenge').frame.payload;
 					const challenge = (await c.event('connect.challenge')).payload;
-					c.send(this.connectFrame(line.frame, challenge, { nonce: theirs.nonce, badSignature: /signature over another/.test(note) }, theirs.ts));
+					c.asked = true;
+					c.send(this.connectFrame(line.frame, challenge, { nonce: theirs.nonce, badSignature: /signature over another/.test(note) }, theirs.ts, /token = device token|revoked device token/.test(note)));
 				} else {
-					c.sendText(line.frame !== undefined ? JSON.stringify(line.frame) : line.raw, line.binary);
+					const padded = /\((\d+) bytes\)$/.exec(line.raw ?? '');
+					c.asked = true;
+					c.said = (c.said ?? '') + (line.raw ?? JSON.stringify(line.frame));
+					c.sendText(padded ? await this.padded(c, line.raw, Number(padded[1])) : line.frame !== undefined ? JSON.stringify(this.again(line.frame)) : line.raw, line.binary);
 				}
+			} else if (line.dir === 'recv' && /\.(requested|request)$/.test(line.frame?.event ?? '') || (line.dir === 'recv' && line.frame?.event === 'heartbeat')) {
+				await this.event(file, line, c, lines.slice(0, i).filter((l) => l.c === line.c && l.frame?.event === line.frame.event).length);
 			} else if (line.dir === 'recv' && line.frame?.type === 'res') {
 				await this.answer(file, lines, i, c);
 			} else if (line.dir === 'recv' && ['final', 'aborted', 'error'].includes(line.frame?.payload?.state)) {
@@ -91,6 +122,35 @@ export class Replay {
 			c.close();
 	}
 
+	// A request with what this gateway calls things by.
+	again(frame) {
+		return kind(frame) === 'object' && frame.params ? { ...frame, params: renamed(frame.params, this.names) } : frame;
+	}
+
+	// What was too long to be kept: the same request, as long.
+	async padded(c, text, length) {
+		const id = /"id":"([^"]+)"/.exec(text)[1], method = /"method":"([^"]+)"/.exec(text)[1];
+		const params = method === 'connect' ? { minProtocol: 3, maxProtocol: 3, client: { id: 'gateway-client', version: '1', platform: 'linux', mode: 'backend' },
+			scopes: ['operator.read'], auth: { token: this.gw.token }, userAgent: '' } : { pad: '' };
+		await c.event('connect.challenge');
+		const short = JSON.stringify({ type: 'req', id, method, params });
+		return short.replace(/(userAgent|pad)":"/, (all) => all + 'x'.repeat(length - short.length));
+	}
+
+	// Something that everybody is told, whose number is asked for later.
+	async event(file, line, c, nth) {
+		const { event, payload } = line.frame, where = `${line.c} ${event}`;
+		const ours = await until(`${file} ${where}`, () => c.events(event).slice(c.heard?.[event] ?? 0)[0], 5000).catch(() => undefined);
+		if (!ours) {
+			this.say(file, where, `event ${event} is absent (number ${nth})`);
+			return;
+		}
+		c.heard = { ...c.heard, [event]: (c.heard?.[event] ?? 0) + 1 };
+		pairUp(payload, ours.payload, this.names);
+		for (const text of differences(payload, ours.payload))
+			this.say(file, where, `event ${event} ${text}`);
+	}
+
 	// One answer, and whether it is what it was.
 	async answer(file, lines, i, c) {
 		const line = lines[i], theirs = line.frame, where = `${line.c} ${theirs.id}`;
@@ -98,13 +158,17 @@ export class Replay {
 		const asked = lines.slice(0, i).findLast((l) => l.c === line.c && l.dir === 'send' && l.frame?.id === theirs.id)?.frame?.method ?? '';
 		const ours = await until(`${file} ${where}`, () => c.answers(theirs.id)[nth - 1] ?? (c.closed ? { closed: c.closed } : undefined), 20000).catch(() => undefined);
 		c.connected ||= ours?.payload?.type === 'hello-ok';
+		if (ours?.payload?.auth?.deviceToken)
+			this.names.set('<token>', ours.payload.auth.deviceToken);
+		else if (theirs.payload && ours?.payload)
+			pairUp(theirs.payload, ours.payload, this.names);
 		if (ours === undefined || ours.closed)
 			this.say(file, where, `${asked} is not answered${ours ? ` but closed with ${ours.closed.code}` : ''}`);
 		else if (ours.ok !== theirs.ok)
 			this.say(file, where, `${asked} is ${ours.ok ? 'answered' : `refused (${ours.error.code} ${ours.error.message})`}, was ${theirs.ok ? 'answered' : `refused (${theirs.error.message})`}`);
 		else if (!theirs.ok && (ours.error.code !== theirs.error.code || (theirs.error.details?.code ?? ours.error.details?.code) !== ours.error.details?.code))
 			this.say(file, where, `${asked} fails with ${ours.error.code} ${ours.error.details?.code ?? ''}, was ${theirs.error.code} ${theirs.error.details?.code ?? ''}`);
-		else if (!theirs.ok && ours.error.message !== theirs.error.message)
+		else if (!theirs.ok && ours.error.message.replace(/\d+/g, 0) !== theirs.error.message.replace(/\d+/g, 0))
 			this.say(file, where, `${asked} says "${ours.error.message}", was "${theirs.error.message}"`);
 		else if (theirs.payload !== undefined)
 			for (const text of differences(theirs.payload, ours.payload))
@@ -115,20 +179,25 @@ export class Replay {
 	async chat(file, line, c) {
 		const theirs = line.frame.payload, where = `${line.c} ${theirs.runId}`;
 		const of = (name) => c.events(name).map((e) => e.payload).filter((p) => p.runId === theirs.runId);
-		const ours = await until(`${file} ${where}`, () => of('chat').find((p) => p.state === theirs.state), 10000).catch(() => undefined);
+		const named = (c.said ?? '').includes(theirs.runId); // else the gateway gave it a number
+		const session = [...this.names].reduce((key, [a, b]) => key.replaceAll(a, b), theirs.sessionKey);
+		const ended = () => (named ? of('chat') : c.events('chat').map((e) => e.payload).filter((p) => p.sessionKey === session)).find((p) => p.state === theirs.state);
+		const ours = await until(`${file} ${where}`, ended, 10000).catch(() => undefined);
 		if (!ours) {
 			this.say(file, where, `chat ${theirs.state} is absent; there are ${of('chat').map((p) => p.state)}`);
 			return;
 		}
 		for (const text of differences(theirs, ours))
 			this.say(file, where, `chat ${theirs.state} ${text}`);
+		if (!named)
+			return;
 		const numbers = of('agent').map((p) => p.seq), states = of('chat').map((p) => p.state);
 		if (numbers.some((n, i) => i > 0 && n <= numbers[i - 1]) || states.indexOf(theirs.state) !== states.length - 1 || of('agent')[0]?.data.phase !== 'start')
 			this.say(file, where, `order: ${numbers} ${states}`);
 	}
 
 	async end(file, line, c) {
-		if (line.code === 1000) {
+		if (line.code === 1000 && c.asked) { // the client's end
 			c.close();
 			return;
 		}

@@ -7,7 +7,7 @@ pkgconfig_DATA = %D%/openclaw-sdk.pc
 aclocaldir = $(datadir)/aclocal
 aclocal_DATA = %D%/m4/openclaw-sdk.m4
 sdkdocdir = $(docdir)
-dist_sdkdoc_DATA = %D%/doc/guide.md %D%/doc/plugins.md
+dist_sdkdoc_DATA = %D%/doc/guide.md %D%/doc/plugins.md %D%/doc/protocol.md
 # The reference is what the headers say of themselves; what they leave unsaid ends the build.
 sdk_references = %D%/doc/reference.md %D%/doc/openclaw-module.3
 sdkdoc_DATA = %D%/doc/reference.md

@@ -35,6 +35,13 @@ struct oc_approvals {
 	size_t n;
 };
 
+static const char *const decisions[] = {"allow-once", "allow-always", "deny"};
+
+void oc_approval_add_decisions(cJSON *request)
+{
+	(void)oc_json_set(request, "allowedDecisions", cJSON_CreateStringArray(decisions, sizeof decisions / sizeof *decisions));
+}
+
 static struct oc_approvals *all_of(oc_agent *agent)
 {
 	if (agent->approvals == NULL)
@@ -239,7 +246,6 @@ oc_status oc_approval_wait(oc_agent *agent, const char *kind, const char *id, oc
 
 oc_status oc_approval_decide(oc_agent *agent, const char *kind, const char *id, const char *decision, const char *by, oc_err *err)
 {
-	static const char *const decisions[] = {"allow-once", "allow-always", "deny"};
 	bool known = false;
 	for (size_t i = 0; i < sizeof decisions / sizeof *decisions; i++)
 		known |= strcmp(decision, decisions[i]) == 0;

@@ -33,6 +33,8 @@ oc_status oc_approval_ask(oc_agent *agent, const char *kind, const char *id, cJS
 oc_status oc_approval_wait(oc_agent *agent, const char *kind, const char *id, oc_approval_done done, void *arg, oc_err *err);
 /* Decides. id may be the beginning of one, when it is of one only; kind NULL: any. OC_E_NOT_FOUND, OC_E_INVALID (the decision). */
 oc_status oc_approval_decide(oc_agent *agent, const char *kind, const char *id, const char *decision, const char *by, oc_err *err);
+/* "allowedDecisions" into a request. */
+void oc_approval_add_decisions(cJSON *request);
 /* What waits, oldest first: [{"id","request","createdAtMs","expiresAtMs"}]; the caller's. */
 cJSON *oc_approval_list(oc_agent *agent, const char *kind);
 /* The gateway stops: clients that wait are told that nobody decided. */

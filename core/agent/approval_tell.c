@@ -36,6 +36,7 @@ cJSON *oc_approval_exec_request(oc_agent *agent, const char *run, const oc_exec_
 	put(o, "turnSourceTo", oc_json_str(to, "to", NULL));
 	put(o, "turnSourceAccountId", oc_json_str(to, "account", NULL));
 	put(o, "turnSourceThreadId", oc_json_str(to, "thread", NULL));
+	oc_approval_add_decisions(o);
 	put(o, "systemRunBinding", NULL);
 	put(o, "systemRunPlan", NULL);
 	return o;

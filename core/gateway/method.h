@@ -97,8 +97,8 @@ void oc_method_accept(oc_method_call *call, cJSON *result);
 void oc_method_failf(oc_method_call *call, oc_status status, const char *remedy, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* Whether the text is /approve and the client may not approve. */
-bool oc_method_lacks_word(const oc_method_call *call, oc_str text);
+/* Whether the text is /approve and whoever says it, with these scopes, may not approve. */
+bool oc_text_lacks_word(oc_str text, unsigned scopes);
 
 /* How a codec starts a call. The row of a name; -1: there is none, and err names the nearest one. */
 int oc_method_find(oc_str name, oc_err *err);

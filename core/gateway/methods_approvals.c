@@ -6,11 +6,11 @@
 #include "core/base/mem.h"
 #include "core/gateway/proto.h"
 
-bool oc_method_lacks_word(const oc_method_call *call, oc_str text)
+bool oc_text_lacks_word(oc_str text, unsigned scopes)
 {
 	static const char command[] = "/approve";
 	text = oc_str_trim(text);
-	return (oc_method_client(call)->scopes & OC_SCOPE_APPROVALS) == 0 && text.n >= sizeof command - 1
+	return (scopes & OC_SCOPE_APPROVALS) == 0 && text.n >= sizeof command - 1
 	       && oc_str_ieq((oc_str){text.p, sizeof command - 1}, oc_str_of(command));
 }
 
@@ -114,6 +114,7 @@ static void exec_approval_request(oc_method_call *call, const cJSON *params)
 	}
 	(void)oc_json_set_str(request, "command", command);
 	(void)oc_json_set(request, "systemRunBinding", cJSON_CreateNull());
+	oc_approval_add_decisions(request);
 	(void)oc_json_set(request, "systemRunPlan", cJSON_CreateNull());
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
 		const cJSON *one = oc_json_get(params, members[i]);

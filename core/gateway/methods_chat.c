@@ -105,7 +105,7 @@ static oc_status submit(oc_method_call *call, const cJSON *params, const char *s
 	input->thinking = oc_json_ostr(params, "thinking");
 	input->idempotency = oc_json_ostr(params, "idempotencyKey");
 	input->trace = client->trace;
-	input->restricted = oc_method_lacks_word(call, input->text);
+	input->restricted = oc_text_lacks_word(input->text, client->scopes);
 	if (delivery != NULL)
 		input->deliver = delivery;
 	oc_chats_start(gw);

@@ -114,7 +114,7 @@ static void session_message(oc_method_call *call, const cJSON *params)
 		.text = oc_json_ostr(params, "text"),
 		.media = oc_json_get(params, "media"),
 		.origin = "rpc",
-		.restricted = oc_method_lacks_word(call, oc_json_ostr(params, "text")),
+		.restricted = oc_text_lacks_word(oc_json_ostr(params, "text"), oc_method_client(call)->scopes),
 		.model = oc_json_ostr(params, "model"),
 		.thinking = oc_json_ostr(params, "thinking"),
 		.timeout_ms = (uint64_t)oc_json_i64(params, "timeoutMs", 0),

@@ -65,8 +65,8 @@ cJSON *oc_node_of(const oc_proto *p, const cJSON *params)
 	(void)oc_json_set_str(o, "nodeId", p->device != NULL ? p->device : oc_json_str(client, "id", ""));
 	for (size_t i = 0; i < sizeof copied / sizeof *copied; i++)
 		oc_json_opt(o, copied[i], oc_json_str(client, copied[i], NULL));
-	if (!p->local)
-		(void)oc_json_set_str(o, "remoteIp", p->client.peer->address);
+	if (!p->from.is_local)
+		(void)oc_json_set_str(o, "remoteIp", p->from.address);
 	(void)oc_json_set(o, "caps", sorted_names(oc_json_get(params, "caps")));
 	(void)oc_json_set(o, "commands", sorted_names(oc_json_get(params, "commands")));
 	oc_json_opt(o, "pathEnv", oc_json_str(params, "pathEnv", NULL));

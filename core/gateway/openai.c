@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/id.h"
 #include "core/base/mem.h"
+#include "core/gateway/access.h"
 #include "core/module/module.h"
 
 #define TOOLS_MAX 128
@@ -492,6 +493,7 @@ void oc_openai_submit(oc_openai *o, const cJSON *body, const oc_openai_input *in
 	oc_str agent = oc_http_header(o->req, "x-openclaw-agent-id"), model = oc_http_header(o->req, "x-openclaw-model");
 	const cJSON *heat = oc_json_get(body, "temperature");
 	oc_err err = {0};
+	oc_access who;
 	snprintf(own, sizeof own, "openai:%s", o->id + strlen(o->form->prefix));
 	(void)oc_trace_parse(oc_http_header(o->req, "traceparent"), trace);
 	oc_turn_input input = {
@@ -510,6 +512,7 @@ void oc_openai_submit(oc_openai *o, const cJSON *body, const oc_openai_input *in
 		.trace = trace,
 		.client = oc_gateway_peer(oc_http_get_peer(o->req), peer),
 		.origin = "http",
+		.restricted = oc_text_lacks_word(oc_sbuf_view(&in->text), 0) && !(oc_access_request(o->gw, o->req, &who) && (who.scopes & OC_SCOPE_APPROVALS) != 0),
 		.on_event = on_event,
 		.arg = o,
 	};

@@ -29,8 +29,8 @@ void oc_loop_stop(oc_loop *loop);
 void oc_loop_free(oc_loop *loop);
 uv_loop_t *oc_loop_uv(oc_loop *loop);
 bool oc_loop_is_thread(const oc_loop *loop);
-/* oc_now_ns for the loop thread, at less than half its price where the processor's tick counter can be trusted (x86-64 with an
- * invariant one): what is timed by the hundred thousand a second reads this. */
+/* oc_now_ns for the loop thread, right to some microseconds, at less than half the price where the processor's tick counter can
+ * be trusted (x86-64 with an invariant one): what is timed by the hundred thousand a second reads this. */
 uint64_t oc_loop_now_ns(oc_loop *loop);
 
 /* Runs fn(arg) on the loop thread, in order of posting. [any] OC_E_NOMEM, OC_E_STATE when the loop is gone. */

@@ -60,15 +60,15 @@ static void take_speed(oc_pace *pace, uint64_t ns, uint64_t ticks)
 
 static uint64_t anchor(oc_pace *pace)
 {
-	uint64_t before = ticks_now(), ns = oc_now_ns();
+	uint64_t before = ticks_now(), ns = oc_now_ns(), took = ticks_now() - before;
 
 	pace->anchor_ticks = 0;
-	if (!pace->usable || ticks_now() - before > READ_TICKS)
+	if (!pace->usable || took > READ_TICKS)
 		return ns;
-	take_speed(pace, ns, before);
+	take_speed(pace, ns, before + took / 2);
 	if (pace->ns_per_tick != 0) {
 		pace->anchor_ns = ns;
-		pace->anchor_ticks = before;
+		pace->anchor_ticks = before + took / 2;
 	}
 	return ns;
 }

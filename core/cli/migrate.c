@@ -209,7 +209,10 @@ static oc_status open_store(oc_migration *m, const char *path, bool act, oc_err 
 	oc_store_close(m->store);
 	m->store = NULL;
 	oc_status status = oc_store_open(path, NULL, act ? OC_STORE_SHARED : OC_STORE_READER, &m->store, err);
-	return status == OC_E_NOT_FOUND && !act ? OC_OK : status;
+	if (act || status == OC_OK || status == OC_E_NOT_FOUND)
+		return status == OC_E_NOT_FOUND && !act ? OC_OK : status;
+	/* Whoever began to make it was killed, or an older program wrote it: what only reads cannot put that right. */
+	return oc_store_open(path, NULL, OC_STORE_SHARED, &m->store, err);
 }
 
 static int carry_out(oc_migration *m, const oc_args *args, const char *database)

@@ -14,6 +14,7 @@
 
 #define STORE_NAME "migrate"
 #define FILE_BYTES_MAX ((size_t)16 << 20)
+#define RUNS_MAX 500 /* of a job */
 
 static bool taken_before(const oc_migration *m, const char *key)
 {
@@ -81,6 +82,73 @@ static void one_job(oc_migration *m, const cJSON *theirs)
 	}
 }
 
+/* ---- What became of their runs ---- */
+
+/* One line of cron/runs/ID.jsonl; the entries are as ours. */
+static bool put_run(oc_batch *b, const char *id, oc_str line)
+{
+	oc_auto_json cJSON *entry = NULL;
+	if (oc_json_parse(line, NULL, &entry, NULL) != OC_OK || strcmp(oc_json_str(entry, "action", "finished"), "finished") != 0)
+		return false;
+	int64_t ts = oc_json_i64(entry, "ts", 0);
+	oc_auto_free char *run = oc_asprintf("theirs:%s:%lld", id, (long long)ts), *json = oc_json_print(entry);
+	if (ts <= 0)
+		return false;
+	if (b == NULL)
+		return true;
+	if (run == NULL || json == NULL)
+		oc_batch_spoil(b);
+	else
+		oc_batch_cron_past(b, id, run, oc_json_str(entry, "status", "ok"), json, ts);
+	return true;
+}
+
+/* The newest of them, as many as are kept here. A run has a name made of its job and time: taken twice it is there once. */
+static void take_runs(oc_migration *m, const char *file)
+{
+	char id[OC_CRON_ID_MAX + 1];
+	oc_auto_free char *path = oc_asprintf("%s/cron/runs/%s", m->from, file), *text = NULL;
+	size_t n = 0, lines = 0, taken = 0;
+	oc_err err = {0};
+	if (path == NULL || !oc_str_ends(oc_str_of(file), ".jsonl") || strlen(file) - 6 >= sizeof id)
+		return;
+	(void)snprintf(id, sizeof id, "%.*s", (int)strlen(file) - 6, file);
+	oc_auto_free char *name = oc_asprintf("cron/runs/%s", file), *key = oc_asprintf("cron-runs:%s", id);
+	oc_status status = name == NULL || key == NULL ? oc_fail(&err, OC_E_NOMEM, NULL, "cannot take the runs over")
+						       : oc_path_read(path, FILE_BYTES_MAX, &text, &n, &err);
+	oc_batch *b = status == OC_OK && m->act ? oc_batch_new(m->store) : NULL;
+	if (status == OC_OK && m->act && b == NULL)
+		status = oc_fail(&err, OC_E_NOMEM, NULL, "cannot take the runs over");
+	char size[32];
+	(void)snprintf(size, sizeof size, "%zu", n);
+	oc_buf *before = NULL;
+	bool same = false;
+	if (status == OC_OK && m->store != NULL && oc_store_kv_get(m->store, STORE_NAME, oc_str_of(key), &before, NULL) == OC_OK) {
+		same = oc_str_eqz(oc_buf_str(before), size);
+		oc_buf_unref(before);
+	}
+	for (size_t i = 0; i < n; i++)
+		lines += text[i] == '\n';
+	oc_str rest = {text, n};
+	for (size_t skip = lines > RUNS_MAX ? lines - RUNS_MAX : 0; status == OC_OK && !same && rest.p != NULL && rest.n > 0;) {
+		oc_str line = oc_str_cut(&rest, '\n');
+		if (skip > 0)
+			skip--;
+		else
+			taken += put_run(b, id, line);
+	}
+	if (b != NULL && !same)
+		oc_batch_kv(b, STORE_NAME, oc_str_of(key), oc_str_of(size));
+	if (b != NULL && same)
+		oc_batch_free(b);
+	else if (b != NULL && status == OC_OK)
+		status = oc_batch_commit_now(b, &err);
+	if (status != OC_OK)
+		oc_migration_fail(m, "job", name != NULL ? name : file, &err);
+	else
+		oc_migration_note(m, "job", name, same ? "same" : "import", same ? "" : "%zu runs", taken);
+}
+
 void oc_migrate_jobs(oc_migration *m)
 {
 	oc_auto_free char *path = oc_path_join(m->from, "cron/jobs.json"), *text = NULL;
@@ -98,4 +166,5 @@ void oc_migrate_jobs(oc_migration *m)
 		return;
 	}
 	cJSON_ArrayForEach(job, oc_json_get(file, "jobs")) one_job(m, job);
+	oc_migrate_each(m, "cron/runs", take_runs);
 }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/agent/auth_file.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
 #include "core/cli/migrate.h"
@@ -157,14 +158,28 @@ const char *oc_migrate_config_name(const char *from)
 	return NULL;
 }
 
+/* What $include brings in: below the source under the same name here, elsewhere it stays and is used. */
+static void take_included(oc_migration *m)
+{
+	oc_auto_free char *root = realpath(m->from, NULL);
+	const char *path;
+	for (size_t i = 0; root != NULL && m->config != NULL && (path = oc_config_included(m->config, i)) != NULL; i++) {
+		oc_auto_free char *real = realpath(path, NULL);
+		size_t n = strlen(root);
+		if (real != NULL && strncmp(real, root, n) == 0 && real[n] == '/')
+			take(m, "configuration", real + n + 1, real + n + 1);
+		else
+			oc_migration_note(m, "configuration", path, "use", "%s", "");
+	}
+}
+
 static void take_config(oc_migration *m)
 {
 	const char *name = oc_migrate_config_name(m->from);
 	if (name == NULL)
 		return;
 	take(m, "configuration", name, "openclaw.json");
-	if (!m->in_place && m->config != NULL && oc_json_get(oc_config_source(m->config), "$include") != NULL)
-		oc_migration_note(m, "configuration", "$include", "skip", "the files it includes are not copied");
+	take_included(m);
 	note_problems(m);
 }
 
@@ -186,11 +201,83 @@ void oc_migrate_each(oc_migration *m, const char *folder, void (*each)(oc_migrat
 	free(list);
 }
 
+static cJSON *read_object(const char *path)
+{
+	oc_auto_free char *text = NULL;
+	cJSON *o = NULL;
+	size_t n = 0;
+	if (path != NULL && oc_path_exists(path) && oc_path_read(path, (size_t)4 << 20, &text, &n, NULL) == OC_OK)
+		(void)oc_json_parse((oc_str){text, n}, NULL, &o, NULL);
+	if (text != NULL)
+		oc_wipe(text, n);
+	return o;
+}
+
+/* A login of an older release: {"<provider>":{…}}, of type `type` when it does not say, as the profile "<provider>:default". */
+static void take_old_logins(oc_migration *m, const char *agent, const char *file, const char *type)
+{
+	oc_auto_free char *from = oc_path_join(m->from, file), *to = oc_auth_file_path(m->to, agent);
+	cJSON *theirs = read_object(from), *ours = NULL, *one;
+	size_t taken = 0;
+	oc_err err = {0};
+	if (theirs == NULL || to == NULL || oc_json_get(theirs, "profiles") != NULL) {
+		oc_auth_file_wipe(theirs);
+		cJSON_Delete(theirs);
+		return;
+	}
+	if (m->in_place) {
+		oc_migration_note(m, "logins", file, "skip", "put them into agents/%s/agent/auth-profiles.json", agent);
+		oc_auth_file_wipe(theirs);
+		cJSON_Delete(theirs);
+		return;
+	}
+	oc_status status = oc_auth_file_read(to, &ours, &err);
+	if (status == OC_E_NOT_FOUND)
+		status = OC_OK;
+	cJSON_ArrayForEach(one, theirs)
+	{
+		oc_auto_free char *profile = oc_asprintf("%s:default", one->string);
+		if (status != OC_OK || profile == NULL || !cJSON_IsObject(one) || oc_json_get(oc_json_get(ours, "profiles"), profile) != NULL)
+			continue;
+		cJSON *credential = cJSON_Duplicate(one, true);
+		if (oc_json_get(credential, "type") == NULL)
+			(void)oc_json_set_str(credential, "type", oc_json_get(credential, "access") != NULL ? "oauth" : type);
+		if (oc_json_get(credential, "provider") == NULL)
+			(void)oc_json_set_str(credential, "provider", one->string);
+		if (m->act)
+			status = oc_auth_file_save(to, profile, credential, &err);
+		oc_auth_file_wipe(credential);
+		cJSON_Delete(credential);
+		taken += status == OC_OK;
+	}
+	if (status != OC_OK)
+		oc_migration_fail(m, "logins", file, &err);
+	else if (cJSON_GetArraySize(theirs) > 0)
+		oc_migration_note(m, "logins", file, taken > 0 ? "import" : "same", taken > 0 ? "%zu, into auth-profiles.json of %s" : "", taken, agent);
+	oc_auth_file_wipe(theirs);
+	cJSON_Delete(theirs);
+	oc_auth_file_wipe(ours);
+	cJSON_Delete(ours);
+}
+
 static void take_logins(oc_migration *m, const char *agent)
 {
-	oc_auto_free char *name = oc_asprintf("agents/%s/agent/auth-profiles.json", agent);
-	if (name != NULL)
-		take(m, "logins", name, name);
+	oc_auto_free char *name = oc_asprintf("agents/%s/agent/auth-profiles.json", agent), *old = oc_asprintf("agents/%s/agent/auth.json", agent);
+	if (name == NULL || old == NULL)
+		return;
+	take(m, "logins", name, name);
+	take_old_logins(m, agent, old, "api_key");
+}
+
+/* What channels keep there, but for lists of senders, codes that live for an hour, and logins. */
+static void take_credential(oc_migration *m, const char *name)
+{
+	oc_str text = oc_str_of(name);
+	oc_auto_free char *path = oc_asprintf("credentials/%s", name);
+	if (path == NULL || oc_str_ends(text, "-allowFrom.json") || oc_str_ends(text, "-pairing.json") || oc_str_eqz(text, "oauth.json")
+	    || oc_str_eqz(text, "gateway-token"))
+		return;
+	take(m, "logins", path, path);
 }
 
 /* workspace, workspace-<agent>, workspace-<profile>; others are named by the configuration and stay where they are. */
@@ -213,6 +300,9 @@ void oc_migrate_files(oc_migration *m)
 	take_config(m);
 	take(m, "configuration", ".env", ".env");
 	oc_migrate_each(m, "agents", take_logins);
+	take_old_logins(m, "main", "credentials/oauth.json", "oauth");
+	oc_migrate_each(m, "credentials", take_credential);
+	take(m, "devices", "identity/device.json", "identity/device.json");
 	take(m, "devices", "devices/paired.json", "devices/paired.json");
 	oc_migrate_each(m, "", take_workspace);
 	take(m, "skills", "skills", "skills");

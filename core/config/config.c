@@ -237,3 +237,8 @@ bool oc_config_usable(const oc_config *config, const char *path)
 	}
 	return true;
 }
+
+const char *oc_config_included(const oc_config *c, size_t i)
+{
+	return i + 1 < c->n_files ? c->files[i + 1].path : NULL;
+}

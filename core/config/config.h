@@ -48,6 +48,9 @@ void oc_config_unref(oc_config *config); /* NULL is allowed */
  * the section). Only before the configuration is shared: right after loading. A path that is not set is no problem. */
 oc_status oc_config_refine(oc_config *config, const char *path, const cJSON *schema);
 
+/* The i-th file that $include brought in; NULL past the last. */
+const char *oc_config_included(const oc_config *config, size_t i);
+
 /* ---- Reading (borrowed, valid as long as the snapshot; defaults included) ---- */
 
 const cJSON *oc_config_root(const oc_config *config);

@@ -234,6 +234,18 @@ void oc_batch_cron_begin(oc_batch *b, const char *job, const char *run, const ch
 		  (const char *const[]){job, run, entry_json}, 3, run_plain);
 }
 
+void oc_batch_cron_past(oc_batch *b, const char *job, const char *run, const char *status, const char *entry_json, int64_t ended_ms)
+{
+	plain_op *o = add_plain(b,
+				"INSERT OR IGNORE INTO cron_runs(started_ms, ended_ms, job, run, status, entry)"
+				" SELECT ?6, ?6, ?2, ?3, ?4, ?5 WHERE ?1 IS NOT NULL",
+				(const char *const[]){job, run, status, entry_json}, 4, run_plain);
+	if (o != NULL) {
+		o->numbers[0] = ended_ms;
+		o->n_numbers = 1;
+	}
+}
+
 void oc_batch_cron_end(oc_batch *b, const char *job, const char *run, const char *status, const char *entry_json, int64_t keep)
 {
 	add_plain(b, "UPDATE cron_runs SET ended_ms = ?1, status = ?3, entry = ?4 WHERE run = ?2 AND ended_ms IS NULL",

@@ -178,6 +178,8 @@ void oc_batch_cron_gone(oc_batch *b, const char *id); /* removed, but what is kn
 /* One run of a job: it begins, in the commit before anything is done for it; it is over. Of the runs of a job that are over
  * the newest `keep` stay. */
 void oc_batch_cron_begin(oc_batch *b, const char *job, const char *run, const char *entry_json);
+/* One that was over long ago, elsewhere; nothing when there is one of that name. */
+void oc_batch_cron_past(oc_batch *b, const char *job, const char *run, const char *status, const char *entry_json, int64_t ended_ms);
 void oc_batch_cron_end(oc_batch *b, const char *job, const char *run, const char *status, const char *entry_json, int64_t keep);
 
 typedef struct oc_usage {

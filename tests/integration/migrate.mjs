@@ -1,9 +1,11 @@
 // openclaw migrate: the original's files are only read; sessions come over with their branch, times and summaries; a second run
 // takes what is new and leaves alone what went on here.
+import { spawn } from 'node:child_process';
 import crypto from 'node:crypto';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
-import { cli, done, equal, Gateway, match, ok, state, test } from './lib.mjs';
+import { bin, cli, done, equal, Gateway, match, ok, state, test } from './lib.mjs';
 
 const source = path.join(process.env.HOME, 'theirs');
 const sessions = path.join(source, 'agents/main/sessions');
@@ -65,7 +67,8 @@ function taken(...more) {
 const show = (key) => JSON.parse(cli(['sessions', 'show', key, '--all', '--json']).out);
 const texts = (key) => show(key).history.map((m) => m.content?.map((p) => p.text ?? `[${p.type}]`).join('') || m.text || '');
 
-put('openclaw.json', '// mine\n{ agents: { defaults: { model: { primary: "offline/echo" } } }, channels: { telegram: { botToken: "1:x", enabled: false } }, session: { reset: { mode: "idle", idleMinutes: 100000000 } } }\n');
+put('openclaw.json', '// mine\n{ agents: { defaults: { model: { primary: "offline/echo" } } }, channels: { telegram: { botToken: "1:x", enabled: false } }, session: { reset: { mode: "idle", idleMinutes: 100000000 } }, ui: { $include: "./conf/ui.json5" } }\n');
+put('conf/ui.json5', '// theirs\n{ assistant: { name: "Theirs" } }\n');
 put('.env', 'SOME_KEY=secret\n');
 put('workspace/MEMORY.md', 'The cat is Minka.\n');
 put('skills/knit/SKILL.md', '---\nname: knit\ndescription: knitting\n---\nKnit.\n');
@@ -73,6 +76,13 @@ put('agents/main/agent/auth-profiles.json', { version: 1, profiles: { 'openai:de
 put('devices/paired.json', {});
 put('credentials/telegram-allowFrom.json', { version: 1, allowFrom: ['42', 'telegram:43'] });
 put('credentials/nextcloud-talk-default-allowFrom.json', { version: 1, allowFrom: ['ada'] });
+put('credentials/telegram-pairing.json', { version: 1, requests: [] }); // codes live for an hour
+put('credentials/whatsapp/default/creds.json', { me: 'x' });
+put('credentials/oauth.json', { github: { access: 'gho_a', refresh: 'r', expires: 9e12 } });
+put('agents/helper/agent/auth.json', { anthropic: { type: 'api_key', key: 'sk-old' } });
+put('identity/device.json', { version: 1, deviceId: 'd' });
+put('cron/runs/j-1.jsonl', [1, 2, 3].map((n) => JSON.stringify({ ts: T0 + n * 1000, jobId: 'j-1', action: 'finished', status: n === 2 ? 'error' : 'ok',
+	...(n === 2 ? { error: 'no rain' } : { summary: `sunny ${n}` }), runAtMs: T0 + n * 1000 - 400, durationMs: 400 }) + '\n').join('') + '{"ts":');
 fs.symlinkSync('/etc/passwd', path.join(source, 'workspace/link'));
 
 listed('agent:main:main', 'aaaa', { label: 'Home', thinkingLevel: 'high', deliveryContext: { channel: 'telegram', to: '42', accountId: 'default' } });
@@ -127,9 +137,13 @@ test('what it takes over works here, and the source is as it was', () => {
 	equal(tree(source), before);
 	put('cron/jobs.json', { version: 1, jobs: JSON.parse(fs.readFileSync(path.join(source, 'cron/jobs.json'))).jobs.slice(0, 2) });
 	equal(fs.readFileSync(path.join(state, 'openclaw.json'), 'utf8'), fs.readFileSync(path.join(source, 'openclaw.json'), 'utf8'));
-	for (const file of ['.env', 'workspace/MEMORY.md', 'skills/knit/SKILL.md', 'agents/main/agent/auth-profiles.json', 'devices/paired.json'])
+	for (const file of ['.env', 'conf/ui.json5', 'credentials/whatsapp/default/creds.json', 'identity/device.json', 'workspace/MEMORY.md', 'skills/knit/SKILL.md', 'agents/main/agent/auth-profiles.json', 'devices/paired.json'])
 		equal(fs.statSync(path.join(state, file)).mode & 0o777, 0o600, file);
-	ok(!fs.existsSync(path.join(state, 'workspace/link')));
+	ok(!fs.existsSync(path.join(state, 'workspace/link')) && !fs.existsSync(path.join(state, 'credentials/telegram-pairing.json')));
+	const logins = (agent) => JSON.parse(fs.readFileSync(path.join(state, `agents/${agent}/agent/auth-profiles.json`))).profiles;
+	equal(logins('helper'), { 'anthropic:default': { type: 'api_key', provider: 'anthropic', key: 'sk-old' } });
+	equal(logins('main')['github:default'], { type: 'oauth', provider: 'github', access: 'gho_a', refresh: 'r', expires: 9e12 });
+	equal(JSON.parse(cli(['config', 'get', 'ui.assistant.name', '--json']).out), 'Theirs');
 	equal(JSON.parse(cli(['pairing', 'list', '--allowed', '--json']).out).map((a) => `${a.channel} ${a.account} ${a.sender}`).sort(),
 		['nextcloud-talk default ada', 'telegram default 42', 'telegram default 43']);
 	equal(cli(['store', 'check']).code, 0);
@@ -218,10 +232,44 @@ test('the state folder itself is taken over in place', () => {
 	const own = path.join(process.env.HOME, 'own');
 	fs.cpSync(source, own, { recursive: true, verbatimSymlinks: true });
 	const r = cli(['migrate', '--yes'], { env: { OPENCLAW_STATE_DIR: own } });
-	equal(r.code, 0, r.out + r.err);
+	ok(r.code === 0, r.out + r.err);
 	match(r.out, /files stay where they are/);
 	match(r.out, /workspace +workspace is used where it is/);
 	equal(cli(['sessions', 'list', '--json'], { env: { OPENCLAW_STATE_DIR: own } }).out.includes('agent:main:late'), true);
+});
+
+test('killed at any moment, it is done again to the same end', async () => {
+	const whole = path.join(process.env.HOME, 'whole'), cut = path.join(process.env.HOME, 'cut'), args = ['migrate', '--from', source, '--yes'];
+	const r = cli(args, { env: { OPENCLAW_STATE_DIR: whole } });
+	ok(r.code === 0, r.out + r.err);
+	let kills = 0;
+	for (let ms = 3; ; ms *= 1.3) { // each goes on where the one before was cut, until one has the time to end
+		const child = spawn(bin, args, { env: { ...process.env, OPENCLAW_STATE_DIR: cut }, stdio: ['ignore', 'pipe', 'pipe'] });
+		let said = '';
+		for (const stream of [child.stdout, child.stderr])
+			stream.on('data', (d) => (said += d));
+		const timer = setTimeout(() => child.kill('SIGKILL'), ms);
+		const [code, signal] = await once(child, 'close');
+		clearTimeout(timer);
+		if (!signal) {
+			ok(code === 0, said);
+			break;
+		}
+		kills++;
+	}
+	ok(kills > 0);
+	const files = (dir) => fs.readdirSync(dir, { recursive: true }).filter((n) => fs.statSync(path.join(dir, n)).isFile() && !/openclaw\.db|^logs|\.(migrate|tmp)$/.test(n)).sort()
+		.map((n) => [n, n.endsWith('auth-profiles.json') ? '' : fs.readFileSync(path.join(dir, n), 'utf8')]);
+	equal(files(cut), files(whole));
+	const listed_ = (dir) => JSON.parse(cli(['sessions', 'list', '--json'], { env: { OPENCLAW_STATE_DIR: dir } }).out).map((s) => [s.key, s.messages]).sort();
+	equal(listed_(cut), listed_(whole));
+	ok(listed_(cut).length >= 3);
+	equal(cli(['store', 'check'], { env: { OPENCLAW_STATE_DIR: cut } }).code, 0);
+	const gw = await new Gateway({ env: { OPENCLAW_STATE_DIR: cut, OPENCLAW_GATEWAY_TOKEN: 't' } }).start();
+	const { entries, total } = await gw.rpc('cron.runs', { id: 'j-1' });
+	equal([total, entries.map((e) => e.summary ?? e.error)], [3, ['sunny 3', 'no rain', 'sunny 1']]);
+	equal((await gw.rpc('cron.list', { includeDisabled: true })).jobs.map((j) => j.name).sort(), ['daily', 'off']);
+	equal((await gw.stop()).code, 0);
 });
 
 test('where there is none, it says where it looked', () => {

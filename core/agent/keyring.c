@@ -12,6 +12,7 @@
 
 #define FILE_LOOK_MS 1000u
 #define NUMBERED_MAX 9
+#define SECRET_MAX 240
 
 /* Where a key's value is. Values are looked up when they are asked for, so that none is kept here. */
 typedef enum origin {
@@ -50,6 +51,8 @@ typedef struct auth_file {
 struct oc_keyring {
 	oc_map keys, sets, files;
 	uint64_t generation; /* of the modules the sets were made for */
+	void (*refused)(void *arg);
+	void *arg;
 };
 
 /* ---- The file of TypeScript releases ---- */
@@ -241,7 +244,7 @@ static bool has(const key_set *set, const char *id)
 
 static void add(oc_agent *agent, key_set *set, auth_key like)
 {
-	char secret[240];
+	char secret[SECRET_MAX];
 	if (set->n >= OC_KEYRING_MAX || strlen(like.id) > 120 || has(set, like.id))
 		return;
 	like.agent_id = like.agent_id != NULL ? like.agent_id : "";
@@ -499,6 +502,32 @@ void oc_keyring_failed(oc_agent *agent, const oc_model *model, oc_status status,
 	oc_model_failed(agent, status == OC_E_RATE_LIMIT ? one : all, status, retry_after_ms);
 	uint64_t rest = key_rests(agent, k, model->ref, NULL);
 	oc_warn("auth", "%s rests for %llu s: %s", k->id, (unsigned long long)(rest + 999) / 1000, oc_status_text(status));
+	if (status == OC_E_AUTH && agent->keyring->refused != NULL)
+		agent->keyring->refused(agent->keyring->arg);
+}
+
+void oc_keyring_watch(oc_agent *agent, void (*refused)(void *arg), void *arg)
+{
+	if (agent->keyring == NULL && (agent->keyring = oc_calloc(1, sizeof *agent->keyring)) == NULL)
+		return;
+	agent->keyring->refused = refused;
+	agent->keyring->arg = arg;
+}
+
+bool oc_keyring_refused(oc_agent *agent, const char *agent_id, const char *provider, const char *profile)
+{
+	char secret[SECRET_MAX];
+	oc_status why = OC_OK;
+	secret_name(secret, sizeof secret, provider, profile, agent_id);
+	return oc_model_key_rests(agent, provider, secret, &why) > 0 && why == OC_E_AUTH;
+}
+
+void oc_keyring_renewed(oc_agent *agent, const char *agent_id, const char *provider, const char *profile)
+{
+	char secret[SECRET_MAX], all[400];
+	secret_name(secret, sizeof secret, provider, profile, agent_id);
+	snprintf(all, sizeof all, "%s/%s", provider, secret);
+	oc_model_worked(agent, all);
 }
 
 void oc_keyring_worked(oc_agent *agent, const oc_model *model)

@@ -28,6 +28,11 @@ uint64_t oc_keyring_resting(oc_agent *agent, const char *agent_id, const char *r
 bool oc_keyring_blames_key(oc_status status);
 /* The model's key was refused, or is used up: it rests. */
 void oc_keyring_failed(oc_agent *agent, const oc_model *model, oc_status status, uint64_t retry_after_ms);
+/* Calls refused when one of the keys was not accepted. */
+void oc_keyring_watch(oc_agent *agent, void (*refused)(void *arg), void *arg);
+/* The profile's key rests because it was not accepted; it was renewed, and rests no more. */
+bool oc_keyring_refused(oc_agent *agent, const char *agent_id, const char *provider, const char *profile);
+void oc_keyring_renewed(oc_agent *agent, const char *agent_id, const char *provider, const char *profile);
 void oc_keyring_worked(oc_agent *agent, const oc_model *model);
 /* A key by the name that modules ask for. OC_E_NOT_FOUND: no profile's. */
 oc_status oc_keyring_secret(oc_agent *agent, oc_str name, oc_buf **ret);

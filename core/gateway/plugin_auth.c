@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/agent/auth_file.h"
+#include "core/agent/keyring.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
@@ -76,10 +77,12 @@ static void renewed(void *arg, oc_status status, oc_str result)
 		(void)oc_fail(&err, status, NULL, "%.*s", OC_STR_ARG(result));
 	else
 		status = keep(r, result, &err);
-	if (status == OC_OK)
+	if (status == OC_OK) {
+		oc_keyring_renewed(r->rt->agent, t->agent, oc_json_str(r->credential, "provider", ""), t->profile);
 		oc_info("auth", "the login %s was renewed", t->profile);
-	else
+	} else {
 		oc_plugin_login_failed(r->plugin, t->profile, oc_json_str(r->credential, "provider", ""), err.text);
+	}
 	oc_auth_file_wipe(r->credential);
 	cJSON_Delete(r->credential);
 	r->credential = NULL;
@@ -121,8 +124,11 @@ static bool look_at(struct oc_plugin_renewals *r, const char *agent)
 	cJSON_ArrayForEach(profile, oc_json_get(root, "profiles"))
 	{
 		int64_t expires = oc_json_i64(profile, "expires", 0);
-		if (strcmp(oc_json_str(profile, "type", ""), "oauth") == 0 && oc_json_str(profile, "refresh", "")[0] != 0 && expires > 0 &&
-		    expires < soon && (busy = begin(r, agent, profile)))
+		if (strcmp(oc_json_str(profile, "type", ""), "oauth") != 0 || oc_json_str(profile, "refresh", "")[0] == 0 || expires <= 0)
+			continue;
+		/* With a clock that was set back it has ended before its time: the provider says so. */
+		bool over = expires < soon || oc_keyring_refused(r->rt->agent, agent, oc_json_str(profile, "provider", ""), profile->string);
+		if (over && (busy = begin(r, agent, profile)))
 			break;
 	}
 	oc_auth_file_wipe(root);
@@ -153,6 +159,7 @@ void oc_plugin_renewals_start(oc_runtime *rt)
 	r->rt = rt;
 	rt->plugin_renewals = r;
 	(void)oc_timer_start(rt->owner, LOOK_MS, LOOK_MS, look, r);
+	oc_keyring_watch(rt->agent, look, r);
 	look(r);
 }
 

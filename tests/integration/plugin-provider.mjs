@@ -19,6 +19,7 @@ function renew(token, res) {
 		res.end(renewals.refuse ? '{"error":"the grant was withdrawn"}' : JSON.stringify({ access: `access-after-${token}`, refresh: `${token}+` }));
 	}, 50);
 }
+const ended = new Set(); // as the provider sees it, whatever a clock says
 const server = http.createServer((req, res) => {
 	let body = '';
 	req.setEncoding('utf8').on('data', (piece) => (body += piece));
@@ -27,6 +28,10 @@ const server = http.createServer((req, res) => {
 			return renew(body, res);
 		const { model } = JSON.parse(body);
 		asked.push({ url: req.url, model, key: req.headers.authorization });
+		if (ended.has(req.headers.authorization)) {
+			res.writeHead(401, { 'content-type': 'application/json' });
+			return res.end('{"error":{"message":"this token has ended"}}');
+		}
 		res.writeHead(200, { 'content-type': 'text/event-stream' });
 		for (const delta of [{ role: 'assistant', content: 'I am ' }, { content: model }])
 			res.write(`data: ${JSON.stringify({ id: 'x', object: 'chat.completion.chunk', model, choices: [{ index: 0, delta }] })}\n\n`);
@@ -150,6 +155,17 @@ test('a login that ends is kept with what renews it, and renewed before it ends,
 	equal((await gw.stop()).code, 0);
 });
 
+test('a login that the provider takes for ended is renewed too: our clock may have been set back', async () => {
+	const tokens = () => Object.values(kept()).map((one) => one.access);
+	for (const token of tokens())
+		ended.add(`Bearer ${token}`);
+	gw = await new Gateway().start();
+	match(JSON.stringify(await gw.rpcRaw('session.message', { session: 'main', text: 'are you there?', wait: true })), /not accepted/);
+	await until('new ones', () => tokens().every((token) => !ended.has(`Bearer ${token}`)));
+	await until('them in use', async () => (await say('hello').catch(() => '')) === 'I am stone-1');
+	equal((await gw.stop()).code, 0);
+});
+
 test('one that cannot be renewed is said in words', async () => {
 	renewals.refuse = true;
 	const all = kept();
@@ -159,7 +175,7 @@ test('one that cannot be renewed is said in words', async () => {
 	await until('the words', () => /the login mill:one cannot be renewed: .*the grant was withdrawn; log in again: openclaw models auth login --provider mill/.test(gw.log));
 	match(JSON.parse(cli(['plugins', 'doctor', 'mill', '--json']).out).find((one) => one.kind === 'login').what, /mill:one cannot be renewed/);
 	equal(await say('still there?'), 'I am stone-1');
-	equal(asked.at(-1).key, 'Bearer access-after-refresh-of-two');
+	match(asked.at(-1).key, /^Bearer access-after-refresh-of-two/);
 	equal((await gw.stop()).code, 0);
 });
 

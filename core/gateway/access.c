@@ -10,6 +10,7 @@
 #include "core/base/mem.h"
 
 #define USED_EVERY_MS (5 * 60 * 1000)
+#define SWEEP_MS 60000
 
 /* ---- Where from ---- */
 
@@ -68,14 +69,17 @@ static bool clean_address(oc_str text, char out[64])
 	return address_of(out, bytes);
 }
 
-/* The last of those that handed it on who is no proxy of ours: what stands before it, anybody may have written. */
+/* The last of those that handed it on who is no proxy of ours: what stands before it, anybody may have written, and also what
+ * stands before a last one that cannot be read. */
 static bool forwarded_for(const cJSON *proxies, oc_str chain, char out[64])
 {
 	while (chain.n > 0) {
 		const char *comma = memrchr(chain.p, ',', chain.n);
 		oc_str last = comma != NULL ? (oc_str){comma + 1, chain.n - (size_t)(comma + 1 - chain.p)} : chain;
 		chain.n = comma != NULL ? (size_t)(comma - chain.p) : 0;
-		if (clean_address(last, out) && !oc_address_in(proxies, out))
+		if (!clean_address(last, out))
+			return false;
+		if (!oc_address_in(proxies, out))
 			return true;
 	}
 	return false;
@@ -126,6 +130,12 @@ void oc_from_request(const oc_gateway *gw, const oc_http_req *req, oc_from *ret)
 	ret->is_local = false;
 	oc_str scheme = oc_http_header(req, "x-forwarded-proto");
 	ret->is_tls |= oc_str_ieq(oc_str_trim(oc_str_cut(&scheme, ',')), OC_STR("https"));
+}
+
+void oc_from_guesser(const oc_gateway *gw, const oc_http_req *req, oc_from *ret)
+{
+	oc_from_request(gw, req, ret);
+	ret->is_local = ret->is_local && !oc_http_has_header(req, "origin");
 }
 
 /* ---- Origins ---- */
@@ -250,11 +260,28 @@ static oc_str cookie_of(const oc_gateway *gw, const oc_http_req *req)
 	return OC_STR_NONE;
 }
 
-void oc_access_hide_cookie(const oc_gateway *gw, oc_http_req *req)
+static void mask(oc_str value)
 {
-	oc_str cookie = cookie_of(gw, req);
-	if (cookie.n > 0)
-		memset((char *)(uintptr_t)cookie.p, '-', cookie.n); /* in the server's own copy of the head */
+	if (value.n > 0)
+		memset((char *)(uintptr_t)value.p, '-', value.n); /* in the server's own copy of the head */
+}
+
+/* All of them: whoever can set one for a path of his makes it stand before the right one. */
+void oc_access_hide(oc_gateway *gw, oc_http_req *req)
+{
+	char name[32];
+	oc_str key, value, want = oc_str_of(oc_login_cookie(gw, name));
+	oc_access who;
+	for (size_t i = 0; i < oc_http_header_count(req); i++) {
+		oc_http_header_at(req, i, &key, &value);
+		if ((oc_str_eqz(key, "authorization") || oc_str_eqz(key, "x-api-key")) && oc_access_secret(gw, oc_auth_bearer(value), &who))
+			mask(value);
+		while (oc_str_eqz(key, "cookie") && value.p != NULL && value.n > 0) {
+			oc_str pair = oc_str_trim(oc_str_cut(&value, ';'));
+			if (oc_str_eq(oc_str_cut(&pair, '='), want))
+				mask(pair);
+		}
+	}
 }
 
 static const char *lower(const char *text, char out[128])
@@ -264,6 +291,32 @@ static const char *lower(const char *text, char out[128])
 		out[n] = text[n] >= 'A' && text[n] <= 'Z' ? (char)(text[n] + 32) : text[n];
 	out[n] = 0;
 	return out;
+}
+
+static uint64_t guard_named(const char *user)
+{
+	char name[256];
+	unsigned char hash[crypto_generichash_BYTES];
+	uint64_t number = 0;
+	size_t n = 0;
+	for (; user[n] != 0 && n < sizeof name; n++)
+		name[n] = user[n] >= 'A' && user[n] <= 'Z' ? (char)(user[n] + 32) : user[n]; /* as the store compares names */
+	(void)crypto_generichash(hash, sizeof hash, (const unsigned char *)name, n, NULL, 0);
+	memcpy(&number, hash, sizeof number);
+	return number | OC_GUARD_NAMED;
+}
+
+/* A proxy that adds the header to what the client sent would let the client choose. */
+static oc_str only_header(const oc_http_req *req, const char *name)
+{
+	oc_str key, value, found = OC_STR_NONE;
+	size_t n = 0;
+	for (size_t i = 0; i < oc_http_header_count(req); i++) {
+		oc_http_header_at(req, i, &key, &value);
+		if (oc_str_eqz(key, name) && n++ == 0)
+			found = oc_str_trim(value);
+	}
+	return n == 1 ? found : OC_STR_NONE;
 }
 
 static bool by_proxy(oc_gateway *gw, const oc_http_req *req, oc_access *ret)
@@ -284,14 +337,15 @@ static bool by_proxy(oc_gateway *gw, const oc_http_req *req, oc_access *ret)
 		}
 	}
 	const char *header = oc_config_str(config, "gateway.auth.trustedProxy.userHeader", "");
-	oc_str user = oc_str_trim(oc_http_header(req, lower(header, name)));
+	oc_str user = only_header(req, lower(header, name));
 	oc_access who = {.scopes = OC_SCOPE_ALL, .guard = OC_GUARD_SECRET};
 	if (user.n == 0 || user.n >= sizeof who.user) {
-		ret->why = "the proxy names no user";
+		ret->why = "the proxy names no user, or several";
 		return false;
 	}
 	memcpy(who.user, user.p, user.n);
 	who.user[user.n] = 0;
+	who.guard = guard_named(who.user);
 	if (cJSON_GetArraySize(allowed) > 0 && !oc_json_has_str(allowed, who.user)) {
 		ret->why = "the user is not among gateway.auth.trustedProxy.allowUsers";
 		return false;
@@ -345,9 +399,8 @@ bool oc_access_ambient(oc_gateway *gw, const oc_http_req *req, oc_access *ret)
 static void count_failure(oc_gateway *gw, const oc_http_req *req)
 {
 	oc_from from;
-	oc_from_request(gw, req, &from);
-	/* A page in a browser on this machine is not this machine. */
-	oc_auth_failed(&gw->tries, gw->rt->config, from.address, from.is_local && !oc_http_has_header(req, "origin"), oc_now_ms());
+	oc_from_guesser(gw, req, &from);
+	oc_auth_failed(&gw->tries, gw->rt->config, from.address, from.is_local, oc_now_ms());
 }
 
 uint64_t oc_access_locked_ms(const oc_gateway *gw, const oc_http_req *req)
@@ -359,6 +412,53 @@ uint64_t oc_access_locked_ms(const oc_gateway *gw, const oc_http_req *req)
 	oc_from_request(gw, req, &from);
 	return oc_auth_locked_ms(&gw->tries, from.address, now);
 }
+
+/* ---- Until when ---- */
+
+struct sweep {
+	oc_gateway *gw;
+	const char *user;
+	size_t open; /* by logins that count still */
+};
+
+static bool is_over(void *arg, uint64_t guard)
+{
+	struct sweep *s = arg;
+	oc_login login;
+	if (guard == OC_GUARD_SECRET)
+		return false;
+	if ((guard & OC_GUARD_NAMED) != 0)
+		return s->user != NULL && guard == guard_named(s->user);
+	bool over = !oc_login_get(s->gw->rt->store, (int64_t)(guard - OC_GUARD_LOGIN(0)), &login);
+	s->open += !over;
+	return over;
+}
+
+void oc_access_sweep(oc_gateway *gw, const char *user, const char *why)
+{
+	struct sweep s = {.gw = gw, .user = user};
+	if (gw->server == NULL) /* the gateway ends, and the store tells what it still wrote */
+		return;
+	(void)oc_http_server_revoke(gw->server, is_over, &s, why);
+	if (s.open > 0)
+		return;
+	oc_watch_end(gw->sweep);
+	gw->sweep = NULL;
+}
+
+static void on_sweep(void *arg)
+{
+	oc_access_sweep(arg, NULL, "the login is over: log in again");
+}
+
+/* A connection that a login lets in must not outlast it. */
+static void sweep_later(oc_gateway *gw)
+{
+	if (gw->sweep == NULL && !gw->stopping)
+		gw->sweep = oc_timer_start(gw->rt->owner, SWEEP_MS, SWEEP_MS, on_sweep, gw);
+}
+
+/* ---- All together ---- */
 
 bool oc_access_request(oc_gateway *gw, oc_http_req *req, oc_access *ret)
 {
@@ -376,6 +476,8 @@ bool oc_access_request(oc_gateway *gw, oc_http_req *req, oc_access *ret)
 	}
 	if (ok)
 		oc_http_guard(req, ret->guard, ret->scopes);
+	if (ok && ret->login != 0 && oc_http_has_header(req, "upgrade"))
+		sweep_later(gw);
 	return ok;
 }
 
@@ -384,10 +486,10 @@ void oc_access_recall(oc_gateway *gw, const oc_http_req *req, oc_access *ret)
 	uint64_t guard = oc_http_guarded_by(req);
 	oc_login login;
 	*ret = (oc_access){.guard = guard};
-	if (guard > OC_GUARD_SECRET && oc_login_get(gw->rt->store, (int64_t)(guard - OC_GUARD_LOGIN(0)), &login))
-		oc_access_of_login(&login, ret);
-	else if (guard == OC_GUARD_SECRET && gw->auth.mode == OC_AUTH_PROXY)
+	if ((guard & OC_GUARD_NAMED) != 0)
 		(void)by_proxy(gw, req, ret);
+	else if (guard > OC_GUARD_SECRET && oc_login_get(gw->rt->store, (int64_t)(guard - OC_GUARD_LOGIN(0)), &login))
+		oc_access_of_login(&login, ret);
 	ret->scopes = oc_http_rights(req);
 }
 
@@ -399,4 +501,6 @@ void oc_access_grant(oc_client *client, const oc_access *a, unsigned at_most)
 	client->user = a->user[0] != 0 ? oc_strdup(a->user) : NULL;
 	if (client->ws != NULL)
 		oc_http_guard_ws(client->ws, a->guard);
+	if (client->ws != NULL && a->login != 0)
+		sweep_later(client->gateway);
 }

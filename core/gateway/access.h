@@ -14,6 +14,7 @@
 
 enum { OC_GUARD_SECRET = 1 }; /* oc_http_guard: let in by what the configuration says; a login's number is above that */
 #define OC_GUARD_LOGIN(id) ((uint64_t)(id) + 1)
+#define OC_GUARD_NAMED ((uint64_t)1 << 63) /* this bit and the user's: by the word of the configured proxy */
 
 /* Where a request comes from, as far as it can be believed: gateway.trustedProxies may speak for others. */
 typedef struct oc_from {
@@ -23,6 +24,8 @@ typedef struct oc_from {
 	bool is_tls;	 /* as the client sees it */
 } oc_from;
 void oc_from_request(const oc_gateway *gateway, const oc_http_req *req, oc_from *ret);
+/* The same for who guesses at secrets: a page in a browser on this machine is not this machine. */
+void oc_from_guesser(const oc_gateway *gateway, const oc_http_req *req, oc_from *ret);
 
 typedef struct oc_access {
 	unsigned scopes; /* 0: nobody that is known */
@@ -44,8 +47,10 @@ void oc_access_of_login(const oc_login *login, oc_access *ret);
 /* The client is that one from now on: its scopes (no more than at_most), its name, its guard. */
 void oc_access_grant(oc_client *client, const oc_access *access, unsigned at_most);
 
-/* Before somebody else's code reads the request: the session in its cookie is none of that one's business. */
-void oc_access_hide_cookie(const oc_gateway *gateway, oc_http_req *req);
+/* Before somebody else's code reads the request: what it was let in by, a cookie or a secret, is none of that one's business. */
+void oc_access_hide(oc_gateway *gateway, oc_http_req *req);
+/* Closes what logins let in that are over, and (not NULL) what the proxy's word for that user did. */
+void oc_access_sweep(oc_gateway *gateway, const char *user, const char *why);
 /* How long the address of the request is locked out still; 0: it is not. */
 uint64_t oc_access_locked_ms(const oc_gateway *gateway, const oc_http_req *req);
 

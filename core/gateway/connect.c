@@ -143,7 +143,7 @@ static bool device_ok(struct handshake *h)
 /* By who it is, not by what this machine's secret is: a login or the proxy's word. For operators only. */
 static bool by_name(struct handshake *h, const oc_access *who)
 {
-	if (who->user[0] == 0 || strcmp(h->role, "operator") != 0)
+	if (who->user[0] == 0 || who->scopes == 0 || strcmp(h->role, "operator") != 0)
 		return false;
 	h->who = *who;
 	return true;
@@ -315,6 +315,8 @@ static void welcome(struct handshake *h)
 		return;
 	if (h->who.user[0] != 0)
 		oc_access_grant(&p->client, &h->who, bits);
+	else
+		oc_http_guard_ws(p->client.ws, OC_GUARD_SECRET);
 	p->client.scopes = strcmp(h->role, "node") == 0 ? OC_SCOPE_NODE : bits;
 	cJSON_ArrayForEach(one, oc_json_get(h->params, "caps"))
 		if (cJSON_IsString(one) && strcmp(one->valuestring, "tool-events") == 0) p->tool_events = true;
@@ -348,7 +350,7 @@ static void welcome(struct handshake *h)
 static bool is_named(const struct handshake *h)
 {
 	oc_access who = h->proto->who;
-	bool named = who.user[0] != 0 || (oc_access_secret(h->gw, oc_json_ostr(h->auth, "token"), &who) && who.user[0] != 0);
+	bool named = (who.user[0] != 0 && who.scopes != 0) || (oc_access_secret(h->gw, oc_json_ostr(h->auth, "token"), &who) && who.user[0] != 0);
 	return named && strcmp(h->role, "operator") == 0;
 }
 

@@ -114,16 +114,37 @@ cJSON *oc_gateway_status(oc_gateway *gw)
 
 static void log_problems(const oc_config *config, size_t from);
 
+static bool is_loopback(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+static bool by_config(void *arg, uint64_t guard)
+{
+	(void)arg;
+	return guard == OC_GUARD_SECRET || (guard & OC_GUARD_NAMED) != 0;
+}
+
+/* As at the start: nobody opens to the network what asks for nothing. */
+static bool may_listen(const char *address, const oc_config *config, oc_err *err)
+{
+	bool open = !is_loopback(address) && strcmp(oc_config_str(config, "gateway.auth.mode", ""), oc_auth_mode_name(OC_AUTH_NONE)) == 0;
+	if (open)
+		(void)oc_fail(err, OC_E_DENIED, "set gateway.auth.mode to \"token\", or gateway.bind to \"loopback\"",
+			      "refusing to listen on %s without authentication", address);
+	return !open;
+}
+
 /* Whoever came in with a secret that counts no more has to go: it may be replaced because it leaked. */
 static void renew_auth(oc_gateway *gw, const oc_config *config)
 {
 	oc_err err = {0};
 	unsigned before = gw->auth.version;
-	if (oc_auth_setup(&gw->auth, config, gw->given_token, &err) != OC_OK)
-		oc_log_err(OC_LOG_ERROR, "gateway", "the old token stays", &err);
+	if (!may_listen(gw->host, config, &err) || oc_auth_setup(&gw->auth, config, gw->given_token, &err) != OC_OK)
+		oc_log_err(OC_LOG_ERROR, "gateway", "the old token and mode stay", &err);
 	if (gw->auth.version == before)
 		return;
-	size_t n = oc_http_server_revoke(gw->server, OC_GUARD_SECRET, "the gateway's token was changed: connect with the new one");
+	size_t n = oc_http_server_revoke(gw->server, by_config, NULL, "the gateway's token was changed: connect with the new one");
 	oc_info("gateway", "who may connect was changed (token, password or mode): %zu connection%s closed", n, n == 1 ? "" : "s");
 }
 
@@ -287,11 +308,6 @@ static oc_status tailnet_address(char out[INET_ADDRSTRLEN], oc_err *err)
 			       "gateway.bind is tailnet, and this machine has no Tailscale address");
 }
 
-static bool is_loopback(const char *address)
-{
-	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
-}
-
 static oc_status make_tls(const oc_config *config, const char *address, oc_tls_server **ret, oc_err *err)
 {
 	if (!oc_config_bool(config, "gateway.tls.enabled", false))
@@ -361,9 +377,8 @@ static oc_status listen_everywhere(oc_gateway *gw, const oc_gateway_options *o, 
 	oc_auto_free char *run = oc_path_state("run");
 	if (gw->host == NULL || gw->socket_path == NULL || run == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "listening: out of memory");
-	if (!is_loopback(address) && gw->auth.mode == OC_AUTH_NONE)
-		return oc_fail(err, OC_E_DENIED, "set gateway.auth.mode to \"token\", or gateway.bind to \"loopback\"",
-			       "refusing to listen on %s without authentication", address);
+	if (!may_listen(address, config, err))
+		return err->code;
 	if (is_loopback(address) && gw->auth.mode == OC_AUTH_PROXY && !trusts_loopback(config))
 		return oc_fail(err, OC_E_INVALID, "add \"127.0.0.1\" to gateway.trustedProxies, or set gateway.bind to where the proxy is",
 			       "gateway.auth.mode is \"trusted-proxy\", and no proxy of gateway.trustedProxies can reach %s", address);
@@ -547,6 +562,7 @@ int oc_gateway_run(const oc_gateway_options *o)
 		gw.exit_code = 1;
 	}
 	oc_http_server_free(gw.server);
+	gw.server = NULL;
 	oc_proto_cleanup(&gw);
 	oc_runtime_free(gw.rt);
 	oc_method_cleanup();

@@ -18,6 +18,7 @@ struct oc_gateway {
 	oc_auth auth;
 	oc_auth_tries tries;
 	struct oc_passwords *passwords; /* password.c; NULL until one is checked */
+	oc_watch *sweep; /* access.c: while a login keeps a connection open */
 	const char *given_token; /* of the command line; NULL: none */
 	oc_config_watch *watch;
 	char *socket_path, *host;

@@ -95,9 +95,9 @@ static bool token_ok(oc_gateway *gw, const oc_http_req *req)
 }
 
 /* Guesses at this token are counted apart from those at the gateway's. */
-static const char *tries_key(const oc_http_peer *peer, char out[64])
+static const char *tries_key(const oc_from *from, char out[64])
 {
-	(void)snprintf(out, 64, "hook %.50s", peer->is_unix ? "unix" : peer->address);
+	(void)snprintf(out, 64, "hook %.50s", from->address);
 	return out;
 }
 
@@ -108,8 +108,9 @@ bool oc_gateway_hook_head(oc_gateway *gw, oc_http_req *req)
 	const oc_config *config = gw->rt->config;
 	if (!oc_config_bool(config, "hooks.enabled", false) || !name_of(gw, req, &name))
 		return false;
-	const oc_http_peer *peer = oc_http_get_peer(req);
-	uint64_t wait = oc_auth_locked_ms(&gw->tries, tries_key(peer, key), oc_now_ms());
+	oc_from from;
+	oc_from_guesser(gw, req, &from);
+	uint64_t wait = oc_auth_locked_ms(&gw->tries, tries_key(&from, key), oc_now_ms());
 	if (has_query_token(oc_http_query(req))) {
 		plain(gw, req, 400,
 		      "Hook token must be provided via Authorization: Bearer <token> or X-OpenClaw-Token header (query parameters are not "
@@ -120,7 +121,7 @@ bool oc_gateway_hook_head(oc_gateway *gw, oc_http_req *req)
 		oc_http_add_header(req, "retry-after", oc_str_make(seconds, (size_t)(end - seconds)));
 		plain(gw, req, 429, "Too Many Requests");
 	} else if (!token_ok(gw, req)) {
-		oc_auth_failed(&gw->tries, config, key, peer->is_loopback || peer->is_unix, oc_now_ms());
+		oc_auth_failed(&gw->tries, config, key, from.is_local, oc_now_ms());
 		plain(gw, req, 401, "Unauthorized");
 	} else if (!oc_http_is(req, "POST")) {
 		oc_http_add_header(req, "allow", OC_STR("POST"));

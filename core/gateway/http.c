@@ -116,11 +116,14 @@ static bool admitted(oc_gateway *gw, oc_http_req *req, unsigned scope)
 	return false;
 }
 
-/* Browsers cannot send a header with a WebSocket: such a connection starts without scopes and calls auth.login. */
+/* Browsers cannot send a header with a WebSocket: such a connection starts without scopes and calls auth.login. A page of another
+ * site gets none to guess with. */
 static void ws(oc_gateway *gw, oc_http_req *req)
 {
 	oc_access who;
 	bool ok = oc_access_request(gw, req, &who);
+	if (!ok && who.why == NULL && oc_access_is_foreign(gw, req))
+		who.why = "a page of another site may not connect; gateway.controlUi.allowedOrigins names those that may";
 	if (!ok)
 		oc_http_guard(req, OC_GUARD_SECRET, OC_SCOPE_NONE); /* what auth.login will let in */
 	if (!ok && (who.why != NULL || oc_http_has_header(req, "authorization") || oc_access_locked_ms(gw, req) > 0))
@@ -197,7 +200,7 @@ static bool for_plugin(oc_gateway *gw, oc_http_req *req, bool only_routes)
 		return false;
 	void *visit = oc_http_user(req);
 	if (!auth || admitted(gw, req, OC_SCOPE_WRITE)) {
-		oc_access_hide_cookie(gw, req);
+		oc_access_hide(gw, req);
 		oc_gateway_plugin_begin(req);
 	} else {
 		oc_gateway_plugin_refused(visit); /* the request is gone */
@@ -218,7 +221,7 @@ void oc_gateway_head(void *arg, oc_http_req *req)
 	oc_guest *guest = !ours ? oc_modules_http_match(gw->rt->modules, oc_http_path(req)) : NULL;
 	if (guest != NULL) {
 		if ((oc_guest_flags(guest) & OC_HTTP_PUBLIC) != 0 || admitted(gw, req, OC_SCOPE_WRITE)) {
-			oc_access_hide_cookie(gw, req);
+			oc_access_hide(gw, req);
 			oc_http_set_user(req, guest); /* on_request takes what is no route for a guest */
 		}
 		return;

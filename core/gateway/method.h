@@ -66,6 +66,8 @@ struct oc_client {
 	char trace[OC_TRACE_MAX]; /* of the request's traceparent header, "" when it has none */
 	bool can_events; /* notify works */
 	const struct oc_http_peer *peer; /* valid while not gone; NULL: nobody from outside */
+	const struct oc_from *from; /* of a WebSocket: whose guesses at secrets count how (access.h) */
+	const struct oc_http_req *req; /* of one HTTP request, while not gone; else NULL */
 	struct oc_ws *ws; /* valid while not gone; NULL: one HTTP request */
 	char *user;	  /* who logged in (access.h); NULL: whoever has the gateway's own secret */
 	int64_t login;	  /* by which login; 0: by none */

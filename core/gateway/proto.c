@@ -277,7 +277,8 @@ void oc_proto_open(oc_gateway *gw, oc_http_req *req)
 	p->origin = header_copy(req, "origin");
 	oc_str host = oc_access_host(gw, req);
 	p->host = host.n > 0 && host.n < 1024 ? oc_memdup(host.p, host.n) : NULL;
-	oc_http_guard(req, OC_GUARD_SECRET, OC_SCOPE_NONE); /* a secret will let it in */
+	/* What let it in may end before it says hello; else a secret will let it in. */
+	oc_http_guard(req, p->who.guard != 0 ? p->who.guard : OC_GUARD_SECRET, OC_SCOPE_NONE);
 	(void)oc_id_uuid(p->id);
 	oc_ws_options options = {
 		.on_message = on_message, .on_drain = on_drain, .on_close = on_close, .arg = p,

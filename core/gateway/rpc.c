@@ -45,7 +45,7 @@ void oc_gateway_rpc(oc_gateway *gw, oc_http_req *req)
 	oc_access who;
 	oc_access_recall(gw, req, &who);
 	oc_access_grant(&post->client, &who, OC_SCOPE_ALL);
-	post->req = req;
+	post->client.req = post->req = req;
 	(void)oc_trace_parse(oc_http_header(req, "traceparent"), post->client.trace);
 	gw->rpc_calls++;
 	oc_jsonrpc_handle(&post->client, oc_http_body(req), post_done, post);
@@ -56,6 +56,7 @@ void oc_gateway_rpc(oc_gateway *gw, oc_http_req *req)
 struct conn {
 	oc_client client; /* first: the memory ends with its last reference */
 	oc_watch *login; /* runs until the client has authenticated */
+	oc_from from;
 };
 
 static void notify(oc_client *client, oc_str json)
@@ -122,6 +123,8 @@ void oc_gateway_ws(oc_gateway *gw, oc_http_req *req, const oc_access *who)
 		return;
 	}
 	client_init(&conn->client, gw, req);
+	oc_from_guesser(gw, req, &conn->from);
+	conn->client.from = &conn->from;
 	if (who != NULL)
 		oc_access_grant(&conn->client, who, OC_SCOPE_ALL);
 	conn->client.notify = notify;

@@ -20,7 +20,6 @@ struct attempt {
 	oc_gateway *gw;
 	oc_login_done done;
 	void *arg;
-	char role[OC_USER_ROLE_MAX + 1];
 	char token[sizeof OC_LOGIN_PREFIX + TOKEN_CHARS];
 };
 
@@ -55,8 +54,8 @@ static void finish(struct attempt *a, oc_status status, const oc_err *err)
 	const char *name = a->login.user;
 	if (status == OC_OK) {
 		memcpy(login.user, name, sizeof login.user);
-		memcpy(login.role, a->role, sizeof login.role);
-		oc_info("auth", "login %lld: %s (%s) from %s", (long long)login.id, name, a->role, a->login.address);
+		memcpy(login.role, a->login.role, sizeof login.role);
+		oc_info("auth", "login %lld: %s (%s) from %s", (long long)login.id, name, login.role, a->login.address);
 	} else if (status != OC_E_CANCELED) {
 		oc_warn("auth", "login refused: %s from %s: %s", name[0] != 0 ? name : "(no user's name)", a->login.address, err->text);
 	}
@@ -76,7 +75,7 @@ static void checked(void *arg, oc_status status, const char *made)
 	oc_err err = {0};
 	char key[64];
 	(void)made;
-	if (status == OC_OK && a->role[0] == 0) /* nobody, or one who may not */
+	if (status == OC_OK && a->login.role[0] == 0) /* nobody, or one who may not */
 		status = OC_E_AUTH;
 	if (status == OC_OK) {
 		char *end = stpcpy(a->token, OC_LOGIN_PREFIX);
@@ -115,7 +114,7 @@ oc_status oc_login_start(oc_gateway *gw, const oc_login_ask *ask, oc_login_done 
 	(void)snprintf(a->login.client, sizeof a->login.client, "%.*s", (int)(ask->client.n < 120 ? ask->client.n : 120), ask->client.p);
 	(void)snprintf(a->login.password, sizeof a->login.password, "%s", known ? user.password : "");
 	if (known && !user.disabled)
-		(void)snprintf(a->role, sizeof a->role, "%s", user.role);
+		(void)snprintf(a->login.role, sizeof a->login.role, "%s", user.role);
 	oc_str password = ask->password.n <= OC_PASSWORD_MAX ? ask->password : OC_STR_NONE;
 	oc_status status = oc_password_start(gw, a->login.password, password, tries_key(ask->address, key), checked, a, err);
 	if (status != OC_OK)
@@ -129,14 +128,7 @@ struct ending {
 	oc_login_end end; /* first: the writer's */
 	oc_gateway *gw;
 	oc_method_call *call; /* NULL: nobody waits */
-	cJSON *logins;	      /* that end: whose connections are closed */
 };
-
-static void close_logins(oc_gateway *gw, const cJSON *logins, const char *why)
-{
-	const cJSON *one;
-	cJSON_ArrayForEach(one, logins) (void)oc_http_server_revoke(gw->server, OC_GUARD_LOGIN(oc_json_i64(one, "id", 0)), why);
-}
 
 static void ended(void *arg, oc_status status, const oc_err *err)
 {
@@ -146,37 +138,24 @@ static void ended(void *arg, oc_status status, const oc_err *err)
 	else if (e->call != NULL)
 		oc_method_fail(e->call, err);
 	if (status == OC_OK) /* last: it may be the one that asked */
-		close_logins(e->gw, e->logins, "the login was ended");
-	cJSON_Delete(e->logins);
+		oc_access_sweep(e->gw, NULL, "the login was ended");
 	oc_free(e);
 }
 
 /* One login, or (id 0) all of the user; call NULL: nobody waits. */
 static void end_logins(oc_gateway *gw, oc_method_call *call, int64_t id, const char *user)
 {
-	oc_err err = {0};
 	struct ending *e = oc_alloc(sizeof *e);
 	oc_status status = e == NULL ? OC_E_NOMEM : OC_OK;
 	if (status == OC_OK) {
 		*e = (struct ending){.end = {.id = id}, .gw = gw, .call = call};
 		(void)snprintf(e->end.user, sizeof e->end.user, "%s", user);
-		if (id == 0) {
-			status = oc_logins_list(gw->rt->store, user, &e->logins, &err);
-		} else {
-			cJSON *one = cJSON_CreateObject();
-			e->logins = cJSON_CreateArray();
-			(void)oc_json_set_i64(one, "id", id);
-			(void)cJSON_AddItemToArray(e->logins, one);
-		}
-	}
-	if (status == OC_OK)
 		status = oc_store_write(gw->rt->store, oc_login_tx_end, ended, &e->end);
+	}
 	if (status == OC_OK)
 		return;
 	if (call != NULL)
 		oc_method_failf(call, status, NULL, "the login cannot be ended");
-	if (e != NULL)
-		cJSON_Delete(e->logins);
 	oc_free(e);
 }
 
@@ -221,13 +200,22 @@ static void logged_in(void *arg, oc_status status, const char *token, const oc_l
 	oc_method_reply(call, result);
 }
 
-/* The address that counts is the one that the connection was opened from: a client over WebSocket has no headers any more. */
+static oc_from from_of(const oc_client *client)
+{
+	oc_from from = {.is_local = true}; /* nobody from outside */
+	if (client->from != NULL)
+		from = *client->from;
+	else if (client->req != NULL)
+		oc_from_guesser(client->gateway, client->req, &from);
+	return from;
+}
+
 static void auth_login(oc_method_call *call, const cJSON *params)
 {
 	oc_client *client = oc_method_client(call);
 	oc_gateway *gw = client->gateway;
 	const oc_http_peer *peer = client->peer;
-	const char *address = peer != NULL ? peer->address : "";
+	const oc_from from = from_of(client);
 	bool counts = peer != NULL && !peer->is_unix;
 	oc_str token = oc_json_ostr(params, "token"), password = oc_json_ostr(params, "password"), user = oc_json_ostr(params, "user");
 	oc_access who = {0};
@@ -237,18 +225,18 @@ static void auth_login(oc_method_call *call, const cJSON *params)
 		return;
 	}
 	if (user.n > 0) {
-		oc_login_ask ask = {user, password, OC_STR("JSON-RPC"), address};
+		oc_login_ask ask = {user, password, OC_STR("JSON-RPC"), from.address};
 		if (oc_login_start(gw, &ask, logged_in, call, &err) != OC_OK)
 			oc_method_fail(call, &err);
 		return;
 	}
-	if (counts && oc_auth_locked_ms(&gw->tries, address, oc_now_ms()) > 0) {
+	if (counts && oc_auth_locked_ms(&gw->tries, from.address, oc_now_ms()) > 0) {
 		oc_method_failf(call, OC_E_RATE_LIMIT, "wait some minutes", "too many wrong tokens from your address");
 		return;
 	}
 	if (!oc_access_secret(gw, token.n > 0 ? token : password, &who)) {
 		if (counts)
-			oc_auth_failed(&gw->tries, gw->rt->config, address, peer->is_loopback, oc_now_ms());
+			oc_auth_failed(&gw->tries, gw->rt->config, from.address, from.is_local, oc_now_ms());
 		oc_method_failf(call, OC_E_AUTH, "`openclaw status` shows where the token is", "wrong token or password");
 		return;
 	}
@@ -281,6 +269,7 @@ const oc_method oc_method_auth_logout = {"auth.logout", OC_SCOPE_NONE, "ends the
 
 struct refresh {
 	oc_login_use use; /* first: the writer's */
+	oc_gateway *gw;
 	oc_method_call *call;
 };
 
@@ -291,6 +280,8 @@ static void refreshed(void *arg, oc_status status, const oc_err *err)
 		oc_method_reply(r->call, me(oc_method_client(r->call)));
 	else
 		oc_method_fail(r->call, err);
+	if (status == OC_E_NOT_FOUND)
+		oc_access_sweep(r->gw, NULL, "the login is over: log in again");
 	oc_free(r);
 }
 
@@ -301,7 +292,8 @@ static void auth_refresh(oc_method_call *call, const cJSON *params)
 	oc_status status = client->login == 0 ? OC_E_STATE : r == NULL ? OC_E_NOMEM : OC_OK;
 	(void)params;
 	if (status == OC_OK) {
-		*r = (struct refresh){.use = {.id = client->login, .life_ms = oc_login_life_ms(client->gateway->rt->config)}, .call = call};
+		*r = (struct refresh){.use = {.id = client->login, .life_ms = oc_login_life_ms(client->gateway->rt->config)},
+				      .gw = client->gateway, .call = call};
 		status = oc_store_write(client->gateway->rt->store, oc_login_tx_use, refreshed, &r->use);
 	}
 	if (status == OC_OK)
@@ -392,7 +384,6 @@ const oc_method oc_method_users_list = {"users.list", OC_SCOPE_ADMIN, "who may l
 struct changing {
 	oc_user_change change; /* first: the writer's */
 	oc_method_call *call;
-	cJSON *logins; /* that end with it */
 };
 
 static void changed(void *arg, oc_status status, const oc_err *err)
@@ -407,11 +398,10 @@ static void changed(void *arg, oc_status status, const oc_err *err)
 		(void)oc_json_set_bool(result, "ok", true);
 		(void)oc_json_set_str(result, "name", c->change.name);
 		oc_method_reply(c->call, result);
-		close_logins(gw, c->logins, "the user was changed: log in again");
+		oc_access_sweep(gw, c->change.name, "the user was changed: log in again");
 	} else {
 		oc_method_fail(c->call, err);
 	}
-	cJSON_Delete(c->logins);
 	oc_wipe(&c->change, sizeof c->change);
 	oc_free(c);
 }
@@ -419,7 +409,6 @@ static void changed(void *arg, oc_status status, const oc_err *err)
 static void change_failed(struct changing *c, const oc_err *err)
 {
 	oc_method_fail(c->call, err);
-	cJSON_Delete(c->logins);
 	oc_free(c);
 }
 
@@ -427,13 +416,8 @@ static void write_change(struct changing *c)
 {
 	oc_err err = {0};
 	oc_gateway *gw = oc_method_gateway(c->call);
-	oc_status status = OC_OK;
-	if (c->change.what != OC_USER_ADD)
-		status = oc_logins_list(gw->rt->store, c->change.name, &c->logins, &err);
-	if (status == OC_OK && oc_store_write(gw->rt->store, oc_user_tx_change, changed, &c->change) != OC_OK)
-		status = oc_fail(&err, OC_E_BUSY, "try again", "the change cannot be written down");
-	if (status != OC_OK)
-		change_failed(c, &err);
+	if (oc_store_write(gw->rt->store, oc_user_tx_change, changed, &c->change) != OC_OK)
+		change_failed(c, (oc_fail(&err, OC_E_BUSY, "try again", "the change cannot be written down"), &err));
 }
 
 static void hashed(void *arg, oc_status status, const char *made)

@@ -495,11 +495,11 @@ void oc_conn_drain(oc_conn *c)
 		oc_conn_cut(c, false);
 }
 
-bool oc_conn_revoke(oc_conn *c, uint64_t guard, const char *reason)
+bool oc_conn_revoke(oc_conn *c, const char *reason)
 {
 	bool busy = c->stage == OC_CONN_WS || c->stage == OC_CONN_TUNNEL || c->req.active;
 
-	if (guard == 0 || c->guard != guard || !busy)
+	if (!busy)
 		return false;
 	if (c->stage == OC_CONN_WS)
 		oc_ws_close(c->ws, OC_WS_POLICY, oc_str_of(reason));

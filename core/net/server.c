@@ -266,14 +266,14 @@ void oc_http_server_drain(oc_http_server *server, uint32_t deadline_ms, void (*d
 		server->deadline = oc_timer_start(server->net.owner, deadline_ms, 0, on_deadline, server);
 }
 
-size_t oc_http_server_revoke(oc_http_server *server, uint64_t guard, const char *reason)
+size_t oc_http_server_revoke(oc_http_server *server, bool (*over)(void *arg, uint64_t guard), void *arg, const char *reason)
 {
 	size_t n = 0;
 	oc_conn *next;
 
 	for (oc_conn *c = server->conns; c != NULL; c = next) {
 		next = c->next;
-		n += oc_conn_revoke(c, guard, reason);
+		n += c->guard != 0 && over(arg, c->guard) && oc_conn_revoke(c, reason);
 	}
 	return n;
 }

@@ -85,9 +85,9 @@ oc_status oc_http_server_listen_unix(oc_http_server *server, const char *path, o
 void oc_http_server_drain(oc_http_server *server, uint32_t deadline_ms, void (*done)(void *arg), void *arg);
 /* Cuts everything; requests not yet ended are told by on_close and stay valid until they are. NULL is allowed. */
 void oc_http_server_free(oc_http_server *server);
-/* Ends what was let in by a secret that counts no more (oc_http_guard): running requests and tunnels are cut, on_close tells;
- * WebSockets are closed with 1008 and reason. Returns how many. */
-size_t oc_http_server_revoke(oc_http_server *server, uint64_t guard, const char *reason);
+/* Ends what was let in by a secret that counts no more (oc_http_guard), which over says of each number: running requests and
+ * tunnels are cut, on_close tells; WebSockets are closed with 1008 and reason. Returns how many. */
+size_t oc_http_server_revoke(oc_http_server *server, bool (*over)(void *arg, uint64_t guard), void *arg, const char *reason);
 void oc_http_server_get_stats(const oc_http_server *server, oc_http_server_stats *ret);
 /* From a request's head to the end of its answer. */
 const oc_hist *oc_http_server_timing(const oc_http_server *server);
@@ -121,7 +121,7 @@ void oc_http_body_stream(oc_http_req *req, void (*on_body)(void *arg, oc_http_re
 /* A streamed body: stops reading from the client; what was read before (at most 64 KiB) still comes. */
 void oc_http_body_pause(oc_http_req *req, bool paused);
 
-/* A secret let this request in (or will let in the WebSocket that it becomes): oc_http_server_revoke with its number ends it.
+/* A secret let this request in (or will let in the WebSocket that it becomes): oc_http_server_revoke is asked with its number.
  * 0: none did. rights are the handler's own and kept with it. */
 void oc_http_guard(oc_http_req *req, uint64_t guard, unsigned rights);
 unsigned oc_http_rights(const oc_http_req *req);

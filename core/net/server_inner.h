@@ -124,8 +124,8 @@ void oc_conn_drain(oc_conn *c);
 #define OC_CONN_LIMIT_FACTOR 8
 /* What waits in it, for figures; NULL: the bounds alone. */
 void oc_conn_fill(const oc_conn *c, const oc_http_server *server, oc_fill *queues);
-/* false: nothing of it was let in by a secret. */
-bool oc_conn_revoke(oc_conn *c, uint64_t guard, const char *reason);
+/* false: it is idle, nothing is to be ended. */
+bool oc_conn_revoke(oc_conn *c, const char *reason);
 /* The answer is complete: on to the next request, or close. */
 void oc_conn_finished(oc_conn *c);
 /* The request ends without an answer. */

@@ -208,12 +208,13 @@ oc_status oc_login_tx_add(oc_tx *tx, void *arg, oc_err *err)
 {
 	oc_login_new *l = arg;
 	int64_t now = oc_tx_now_ms(tx);
-	sqlite3_stmt *seen = oc_tx_stmt(tx, "UPDATE users SET login_ms = ?2 WHERE name = ?1 AND disabled = 0 AND password = ?3", err);
+	sqlite3_stmt *seen = oc_tx_stmt(tx, "UPDATE users SET login_ms = ?2 WHERE name = ?1 AND disabled = 0 AND password = ?3 AND role = ?4", err);
 	if (seen == NULL)
 		return err->code;
 	oc_sql_bind(seen, 1, l->user);
 	sqlite3_bind_int64(seen, 2, now);
 	oc_sql_bind(seen, 3, l->password);
+	oc_sql_bind(seen, 4, l->role);
 	oc_status status = oc_tx_run(tx, seen, err);
 	if (status == OC_OK && changes(tx) == 0)
 		status = oc_fail(err, OC_E_AUTH, NULL, "wrong name or password");
@@ -254,11 +255,13 @@ oc_status oc_login_tx_end(oc_tx *tx, void *arg, oc_err *err)
 oc_status oc_login_tx_use(oc_tx *tx, void *arg, oc_err *err)
 {
 	const oc_login_use *u = arg;
-	sqlite3_stmt *s = oc_tx_stmt(tx, "UPDATE logins SET used_ms = ?2, expires_ms = iif(?3 = 0, expires_ms, ?2 + ?3) WHERE id = ?1", err);
+	sqlite3_stmt *s = oc_tx_stmt(tx, "UPDATE logins AS l SET used_ms = ?2, expires_ms = iif(?3 = 0, expires_ms, ?2 + ?3)"
+				     " WHERE id = ?1 AND " LIVE("?2"), err);
 	if (s == NULL)
 		return err->code;
 	sqlite3_bind_int64(s, 1, u->id);
 	sqlite3_bind_int64(s, 2, oc_tx_now_ms(tx));
 	sqlite3_bind_int64(s, 3, u->life_ms);
-	return oc_tx_run(tx, s, err);
+	oc_status status = oc_tx_run(tx, s, err);
+	return status == OC_OK && changes(tx) == 0 ? oc_fail(err, OC_E_NOT_FOUND, "log in again", "the login is over") : status;
 }

@@ -55,12 +55,12 @@ oc_status oc_logins_list(oc_store *store, const char *user, cJSON **ret_array, o
 
 typedef struct oc_login_new {
 	char user[OC_USER_NAME_MAX + 1], address[64], client[128];
-	char password[OC_USER_HASH_MAX + 1]; /* that was checked: it is another by now? Then there is no login */
+	char password[OC_USER_HASH_MAX + 1], role[OC_USER_ROLE_MAX + 1]; /* of when it was checked: others by now? Then there is no login */
 	unsigned char hash[OC_LOGIN_HASH_BYTES];
 	int64_t life_ms;
 	int64_t id, expires_ms; /* results */
 } oc_login_new;
-/* OC_E_AUTH: the user is gone, disabled or has another password. arg: oc_login_new. */
+/* OC_E_AUTH: the user is gone, disabled or has another password or role. arg: oc_login_new. */
 oc_status oc_login_tx_add(oc_tx *tx, void *arg, oc_err *err);
 
 /* Ends the login of that id, or all of a user. OC_E_NOT_FOUND: there was none. */
@@ -69,7 +69,7 @@ typedef struct oc_login_end {
 	char user[OC_USER_NAME_MAX + 1]; /* "": whose it is does not matter */
 } oc_login_end;
 oc_status oc_login_tx_end(oc_tx *tx, void *arg, oc_err *err);
-/* It was used now; life_ms other than 0: and ends so much later. */
+/* It was used now; life_ms other than 0: and ends so much later. OC_E_NOT_FOUND: it is over. */
 typedef struct oc_login_use {
 	int64_t id, life_ms;
 } oc_login_use;

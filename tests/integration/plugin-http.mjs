@@ -156,8 +156,14 @@ test('bodies without a length, HEAD, and the gateway\'s own token', async () => 
 	equal([told.bytes, told.sha], [sent.length, sha(sent)]);
 	const head = await get('/web/echo', { method: 'HEAD' });
 	equal([head.status, await head.text()], [201, '']);
-	const own = await (await gw.fetch('/web/echo')).json();
-	equal(own.headers.authorization, undefined);
+	const own = await (await gw.fetch('/web/echo', { headers: { 'x-api-key': gw.token } })).json();
+	equal([own.headers.authorization, own.headers['x-api-key']], [undefined, '-'.repeat(gw.token.length)]);
+	const key = await (await get('/web/echo', { headers: { 'x-api-key': 'for-the-plugin' } })).json();
+	equal(key.headers['x-api-key'], 'for-the-plugin');
+	// It may set a cookie for its own path, which browsers send first: that must not uncover the session behind it.
+	const name = `openclaw_${gw.port}`;
+	const told2 = await (await get('/web/echo', { headers: { cookie: `${name}=mine; theme=dark; ${name}=ocs_secret` } })).json();
+	equal(told2.headers.cookie, `${name}=----; theme=dark; ${name}=----------`);
 });
 
 test('answers stream, slow readers are waited for, and a client that goes is told', async () => {

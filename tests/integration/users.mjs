@@ -167,6 +167,24 @@ test('logout, revocation and every change of a user end his sessions, open conne
 	match(cli(['admin', 'user', 'passwd', 'otto'], { input: `${passwords.otto}\n` }).err, /there is no user otto/);
 });
 
+test('a login that ends before the first request of its WebSocket, or while it is being made, lets nobody in', async () => {
+	const cookie = cookieOf(await login('vera'));
+	const early = await Claw.open(gw.port, { headers: { cookie, ...own } });
+	equal(cli(['admin', 'logout', 'vera']).code, 0);
+	match((await early.end()).reason, /ended/);
+	equal((await call('auth.refresh', {}, { cookie, ...own })).status, 401);
+	const owner = (method, params) => call(method, params, { authorization: `Bearer ${gw.token}` });
+	await owner('users.create', { name: 'tom', role: 'admin', password: 'tom will lose his role' });
+	const got = [], ws = await openSocket(gw.port, (m) => got.push(m));
+	ws.send(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'auth.login', params: { user: 'tom', password: 'tom will lose his role' } }));
+	ws.send(JSON.stringify({ jsonrpc: '2.0', id: 2, method: 'auth.me', params: {} }));
+	await until('the password to be looked at', () => got.find((m) => m.id === 2));
+	equal((await owner('users.update', { name: 'tom', role: 'viewer' })).json.result.ok, true);
+	const { result } = await until('the login', () => got.find((m) => m.id === 1));
+	ok(result === undefined || (await call('auth.me', {}, { authorization: `Bearer ${result.token}` })).status === 401);
+	ws.close();
+});
+
 test('each login and each refusal is a line of the log, without the password', async () => {
 	match(gw.log, /login \d+: vera \(viewer\) from 127\.0\.0\.1/);
 	match(gw.log, /login refused: vera from 127\.0\.0\.1: wrong name or password/);
@@ -257,6 +275,14 @@ test('gateway.auth.mode trusted-proxy: the proxy says who it is', async () => {
 	const bare = await Claw.open(gw.port);
 	const refused = await bare.connect({ token: gw.token });
 	match(refused.error.message, /^unauthorized: the proxy left out/);
+	match(await why(by(['anna', 'vera'])), /no user, or several/); // one from the client, one from a proxy that only adds
+	const vera = await Claw.open(gw.port, { headers: by('vera') });
+	equal((await vera.connect({ token: undefined, scopes: ['operator.read'] })).ok, true);
+	equal(cli(['admin', 'user', 'disable', 'VERA']).code, 0);
+	match((await vera.end()).reason, /changed/);
+	const again = await Claw.open(gw.port, { headers: by('vera') });
+	equal((await again.connect({ token: undefined, scopes: [] })).ok, false);
+	equal(cli(['admin', 'user', 'enable', 'vera']).code, 0);
 });
 
 test('behind a trusted proxy the last address that is not a proxy counts, for locking out and for https', async () => {
@@ -273,6 +299,17 @@ test('behind a trusted proxy the last address that is not a proxy counts, for lo
 	const r = await login('anna', passwords.anna, {}, via('198.51.100.9', { 'x-forwarded-proto': 'https' }));
 	match(r.headers['set-cookie'][0], /; Secure$/);
 	equal(JSON.parse(cli(['admin', 'sessions', 'anna', '--json']).out)[0].address, '198.51.100.9');
+	// Before what is no address stands the client's own word: then it is the proxy's address, which was locked out above.
+	equal((await login('anna', passwords.anna, {}, via('198.51.100.66, unix:'))).status, 429);
+	const got = [], ws = await openSocket(gw.port, (m) => got.push(m), via('198.51.100.77'));
+	for (let id = 0; id < 3; id++)
+		ws.send(JSON.stringify({ jsonrpc: '2.0', id, method: 'auth.login', params: { password: 'guessed' } }));
+	match((await until('the third guess', () => got.find((m) => m.id === 2))).error.message, /too many wrong tokens/);
+	ws.close();
+	const foreign = await Claw.open(gw.port, { path: '/ws', headers: { origin: 'https://evil.example' } }).catch((error) => error);
+	equal(foreign.message, 'no upgrade: 401'); // nothing to guess with
+	const page = await Claw.open(gw.port, { path: '/ws', headers: own });
+	page.close();
 });
 
 test('many logins at once are bounded: some wait, the others hear so', async () => {
@@ -294,6 +331,12 @@ test('what cannot be safe does not start', async () => {
 	await cannot({ gateway: { bind: 'lan', auth: { mode: 'none' } } }, /refusing to listen on 0\.0\.0\.0 without authentication/);
 	await cannot({ gateway: { auth: { mode: 'trusted-proxy' } } }, /which header names the user/);
 	await cannot({ gateway: { auth: { mode: 'trusted-proxy', trustedProxy: { userHeader: 'x-user' } } } }, /there are no gateway\.trustedProxies/);
+	writeConfig({ gateway: { bind: 'lan' } });
+	const open = await new Gateway().start();
+	await setConfig({ gateway: { bind: 'lan', auth: { mode: 'none' } } });
+	match(open.log, /refusing to listen on 0\.0\.0\.0 without authentication/); // nor does it go on so
+	equal((await fetch(`http://127.0.0.1:${open.port}/v1/models`)).status, 401);
+	equal((await open.stop()).code, 0);
 	await cannot({ gateway: { trustedProxies: ['10.0.0.1'], auth: { mode: 'trusted-proxy', trustedProxy: { userHeader: 'x-user' } } } }, /no proxy of gateway\.trustedProxies can reach 127\.0\.0\.1/);
 });
 

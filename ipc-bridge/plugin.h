@@ -47,6 +47,7 @@ struct oc_plugin {
 	char *quarantine; /* why it is left alone; NULL: it is not */
 	char *failure;	  /* why its code did not load, as long as nothing about it changed; NULL: it did, or was not tried */
 	bool probing, withdrawing;
+	bool presented; /* what the snapshot says is there to be used; it may be hooks only, without a module */
 	bool seen, gone;  /* found by the last look; not there any more */
 	/* What it registered. */
 	cJSON *snapshot; /* NULL: not known yet */

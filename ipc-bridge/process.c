@@ -255,7 +255,7 @@ static void on_registered(void *arg, oc_status status, oc_str result)
 	plugin->phase = OC_PLUGIN_UP;
 	if (changed || !kept)
 		oc_snapshot_save(plugin);
-	if (plugin->bridge->modules != NULL && (changed || plugin->module == NULL) && oc_plugin_present(plugin, &err) != OC_OK)
+	if (plugin->bridge->modules != NULL && (changed || !plugin->presented) && oc_plugin_present(plugin, &err) != OC_OK)
 		oc_plugin_refuse(plugin, NULL, "%s", err.text);
 	if (changed || !kept)
 		oc_plugins_note_quiet(plugin->bridge);

@@ -526,12 +526,14 @@ oc_status oc_plugin_present(oc_plugin *plugin, oc_err *err)
 	}
 	if (status == OC_OK && (plugin->module != NULL || strcmp(plugin->tools_json, "[]") != 0 || oc_plugin_has_guests(plugin)))
 		status = show_module(plugin, err);
+	plugin->presented = status == OC_OK;
 	return status;
 }
 
 void oc_plugin_withdraw(oc_plugin *plugin)
 {
 	unsubscribe(plugin);
+	plugin->presented = false;
 	if (plugin->module != NULL && oc_module_running(plugin->module))
 		oc_module_stop(plugin->module, 1000, NULL, NULL);
 }

@@ -80,6 +80,8 @@ write('lines', { 'index.js': `module.exports = { register(api) { api.registerCha
 	config: { listAccountIds: () => ['default'], resolveAccount: () => ({}) },
 	configSchema: { schema: { type: 'object', additionalProperties: false, properties: { enabled: { type: 'boolean' }, port: { type: 'integer' } } } } } }); } };`,
 'openclaw.plugin.json': { id: 'lines', channels: ['lines'], configSchema: { type: 'object' } } });
+write('guard', { 'index.js': "module.exports = { register(api) { api.on('before_tool_call', () => {}); } };",
+	'openclaw.plugin.json': { id: 'guard', configSchema: { type: 'object' } } });
 write('needy', { 'index.js': "require('needed'); module.exports = { register() {} };",
 	'openclaw.plugin.json': { id: 'needy', configSchema: { type: 'object' } } });
 write('broken', { 'index.ts': 'export default { register() { throw new Error("no good") } }',
@@ -209,6 +211,8 @@ test('the next start knows its tools without starting it', async () => {
 	equal((await plugin('demo')).process, 'idle');
 	equal(JSON.parse(text(await call('demo_greet', { name: 'Zoe' }))).hello, 'Zoe');
 	equal((await plugin('demo')).process, 'running');
+	// One that has nothing but a guard is not taken for broken while it begins.
+	equal((await plugin('guard')).process, 'running');
 });
 
 test('a gateway looks at its plugins when first something happens: the first message is heard', async () => {

@@ -196,6 +196,45 @@ test('limits: 64 KiB before connect, 25 MiB after, a silent client is told why',
 	equal(await other.end(), { code: 1008, reason: 'invalid request frame' });
 });
 
+test('who reads slowly misses what may be missed, and nothing else; who does not read is closed, and told why', async () => {
+	const MiB = 1 << 20;
+	const waiting = async () => {
+		const metrics = await (await gw.fetch('/metrics')).text();
+		return { bytes: Number(/queue_depth\{queue="websocket_send_bytes"\} (\d+)/.exec(metrics)[1]),
+			refused: Number(/queue_refused_total\{queue="websocket_send_bytes"\} (\d+)/.exec(metrics)[1]) };
+	};
+	// An answer has its request's id in it: as much is owed as was sent.
+	const owe = (c, n) => {
+		c.socket.pause();
+		for (let i = 0; i < n; i++)
+			c.send({ type: 'req', id: `${i}`.padEnd(MiB, 'x'), method: 'health' });
+	};
+	const c = await connected(gw), watcher = await connected(gw);
+	const came = (one, host) => one.event('presence', (p) => p.presence.some((other) => other.host === host));
+	owe(c, 40); // of 50 that may wait; the kernel has some of them
+	await until('more than a quarter to wait', async () => (await waiting()).bytes > 13 * MiB);
+	const missed = await connected(gw, { client: { ...cli, displayName: 'comes unseen' } });
+	await came(watcher, 'comes unseen');
+	missed.close();
+	await until('it to be gone again', () => watcher.events('presence').at(-1).payload.presence.every((p) => p.host !== 'comes unseen'));
+	c.socket.resume();
+	await until('all answers', () => c.frames.filter((f) => f.type === 'res' && f.id.length === MiB).length === 40);
+	const seen = await connected(gw, { client: { ...cli, displayName: 'comes again' } });
+	await came(c, 'comes again');
+	equal(c.events('presence').filter((e) => e.payload.presence.some((p) => p.host === 'comes unseen')), []);
+	const numbers = c.events().map((e) => e.seq).filter((seq) => seq !== undefined);
+	equal(numbers, numbers.map((_n, i) => i + 1));
+	const { refused } = await waiting();
+	c.frames.length = 0;
+	owe(c, 75);
+	await until('one to be refused', async () => (await waiting()).refused > refused);
+	c.socket.resume();
+	equal(await c.end(), { code: 1008, reason: 'slow consumer' });
+	ok(c.frames.filter((f) => f.type === 'res').length >= 40, 'what was taken is sent before the close');
+	for (const one of [watcher, seen])
+		one.close();
+});
+
 test('both protocols know all methods', async () => {
 	equal((await gw.rpc('device.pair.list', {})).pending, []);
 	const c = await connected(gw);

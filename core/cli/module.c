@@ -560,7 +560,8 @@ static bool examine(void *arg, oc_module *m)
 	else if (in_state(row, "started"))
 		finding(d, name, path, "ok", oc_module_isolated(m) ? "runs, in a process of its own" : "runs", "");
 	else if (oc_module_isolated(m)) /* its code is not let into this process */
-		finding(d, name, path, "ok", "in order as far as its manifest goes; it runs in a process of its own, where the gateway looks at its code", "");
+		finding(d, name, path, "ok", "its file, manifest, permission and past are in order; its code was not looked at: that is done in a process of its own, by a gateway",
+			d->running != NULL ? "" : "no gateway runs here; ask again beside one (openclaw gateway run)");
 	else if (oc_module_check(m, &err) != OC_OK) /* as far as can be told without running it for real */
 		finding(d, name, path, "problem", err.text, err.remedy);
 	else

@@ -226,12 +226,41 @@ static void test_limits_told(void **state)
 	}
 }
 
+/* What is known is passed over where it stands, and changes neither what is taken nor what is found. */
+static void test_known(void **state)
+{
+	static const char known[] = "[{\"a\":[1,\"]\"]},2]";
+	static const char *const texts[] = {
+		"{\"x\":1,\"t\":[{\"a\":[1,\"]\"]},2],\"y\":\"z\"}", "{\"t\": [{\"a\":[1,\"]\"]},2]}",
+		"{\"t\":[{\"a\":[1,\"]\"]},2]x}",	 "{\"t\":[{\"a\":[1,\"]\"]},2]",
+		"{\"t\":[{\"a\":[1,\"]\"]},2 ]}",		 "{\"t\":[{\"a\":[1,\"]\"]},2],\"t\":3}",
+		"{\"t\":[[{\"a\":[1,\"]\"]},2]]}",	 "[[{\"a\":[1,\"]\"]},2]]",
+		"[{\"a\":[1,\"]\"]},2]",			 "{\"s\":\"[{\\\"a\",\"t\":[{\"a\":[1",
+	};
+	static const char *const names[] = {"t", "y"};
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		prv_json plain, with, a[2], b[2];
+		size_t n = strlen(texts[i]);
+		bool good = prv_json_parse(texts[i], n, &plain);
+		assert_int_equal(prv_json_parse_known(texts[i], n, oc_str_of(known), &with), good);
+		if (!good)
+			continue;
+		assert_true(plain.p == with.p && plain.n == with.n);
+		prv_json_members(plain, names, 2, a);
+		prv_json_members_known(plain, oc_str_of(known), names, 2, b);
+		for (size_t m = 0; m < 2; m++)
+			assert_true(a[m].n == b[m].n && (a[m].n == 0 || a[m].p == b[m].p));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_strict),	    cmocka_unit_test(test_depth),   cmocka_unit_test(test_walk),
 		cmocka_unit_test(test_strings),	    cmocka_unit_test(test_numbers), cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_text_limits), cmocka_unit_test(test_utf8),    cmocka_unit_test(test_limits_told),
+		cmocka_unit_test(test_known),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

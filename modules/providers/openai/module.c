@@ -116,6 +116,7 @@ static prv_stream *stream_base(void *arg)
 	{                                                                                                              \
 		.default_base = "https://api.openai.com/v1", .build = (builder), .authorize = authorize, .list = list, \
 		.embed = embed_build, .embed_read = oai_embed_read, .learn = oai_request_learn,                        \
+		.known = oai_request_known,                                                                            \
 		.stream_new = stream_new, .stream_free = stream_free, .stream_event = stream_event,                    \
 		.stream_end = stream_end, .stream_base = stream_base,                                                  \
 	}

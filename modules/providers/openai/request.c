@@ -336,6 +336,11 @@ static struct {
 	const char *before;
 } kept;
 
+oc_str oai_request_known(void)
+{
+	return prv_text_view(&kept.in);
+}
+
 void oai_request_forget(void)
 {
 	prv_text_free(&kept.in);
@@ -383,7 +388,7 @@ static void read_request(builder *b, prv_json request)
 	static const char *const names[] = {"system",	   "messages", "tools", "maxTokens", "temperature",
 					    "stop", "user",	"thinking"};
 	prv_json member[sizeof(names) / sizeof(names[0])];
-	prv_json_members(request, names, sizeof(names) / sizeof(names[0]), member);
+	prv_json_members_known(request, oai_request_known(), names, sizeof(names) / sizeof(names[0]), member);
 	b->system = member[0];
 	b->messages = member[1];
 	b->tools = member[2];

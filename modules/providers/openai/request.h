@@ -32,7 +32,9 @@ bool oai_request_build(prv_json request, const prv_endpoint *e, const prv_quirks
 		       prv_fault *why);
 /* Appends ,"tools":[…] when there are any: before, each one's name, description and parameters, after. Whether there are. */
 bool oai_request_tools(prv_text *out, prv_json tools, unsigned quirks, const char *before, const char *after);
-/* Frees what is kept of the last request's tools. */
+/* The last request's tools, as they stood in it. */
+oc_str oai_request_known(void);
+/* Frees what is kept of them. */
 void oai_request_forget(void);
 /* Whether this request goes to /responses: the model takes tools only there. */
 bool oai_request_wants_responses(prv_json request, const prv_endpoint *e, unsigned bits);

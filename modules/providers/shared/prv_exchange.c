@@ -291,7 +291,7 @@ static void begin(prv_instance *inst, const prv_proto *proto, oc_call *call, oc_
 	prv_text_init(&x->answer_headers, 65536);
 	inst->exchanges = x;
 	bool ok = false;
-	if (!prv_json_parse(text, request.n, &x->request))
+	if (!prv_json_parse_known(text, request.n, proto->known != NULL ? proto->known() : OC_STR(""), &x->request))
 		prv_fault_set(&why, OC_E_INVALID, "the request is no valid JSON");
 	else if (prv_endpoint_read(x->request, proto->default_base, &x->endpoint, &why)) {
 		x->quirks = recall(inst, &x->endpoint);

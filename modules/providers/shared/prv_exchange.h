@@ -34,6 +34,7 @@ typedef struct prv_proto {
 	const char *(*embed)(prv_json request, const prv_endpoint *e, prv_text *body, size_t *ret_n, prv_fault *why);
 	bool (*embed_read)(oc_str answer, size_t n, const prv_endpoint *e, prv_text *out, prv_fault *why);
 	const char *(*learn)(const prv_fault *fault, prv_quirks *quirks);
+	oc_str (*known)(void); /* a part of the last requests, for prv_json_parse_known; NULL: none is kept */
 	unsigned forget; /* bits of prv_quirks that are about one conversation */
 	void *(*stream_new)(int mode, prv_sink *sink, void *arg, uint64_t seed, const prv_endpoint *e);
 	void (*stream_free)(void *stream);

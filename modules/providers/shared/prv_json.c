@@ -134,8 +134,13 @@ static const char *check_name(const char *p, const char *end)
 	return p < end && *p == ':' ? p + 1 : NULL;
 }
 
+static bool stands_at(const char *p, const char *end, oc_str known)
+{
+	return known.n > 0 && (size_t)(end - p) >= known.n && *p == *known.p && memcmp(p, known.p, known.n) == 0;
+}
+
 /* One value, without recursion: `open` remembers what each level is. */
-static const char *check_value(const char *p, const char *end)
+static const char *check_value(const char *p, const char *end, oc_str known)
 {
 	char open[PRV_JSON_DEPTH];
 	size_t depth = 0;
@@ -143,7 +148,9 @@ static const char *check_value(const char *p, const char *end)
 		p = skip_space(p, end);
 		if (p == end)
 			return NULL;
-		if (*p == '{' || *p == '[') {
+		if (depth == 1 && stands_at(p, end, known)) {
+			p += known.n;
+		} else if (*p == '{' || *p == '[') {
 			if (depth == PRV_JSON_DEPTH)
 				return NULL;
 			char kind = *p;
@@ -183,9 +190,14 @@ static const char *check_value(const char *p, const char *end)
 
 bool prv_json_parse(const char *p, size_t n, prv_json *ret)
 {
+	return prv_json_parse_known(p, n, (oc_str){"", 0}, ret);
+}
+
+bool prv_json_parse_known(const char *p, size_t n, oc_str known, prv_json *ret)
+{
 	const char *end = p + n;
 	const char *from = skip_space(p, end);
-	const char *to = check_value(from, end);
+	const char *to = check_value(from, end, known);
 	if (to == NULL || skip_space(to, end) != end)
 		return false;
 	*ret = (prv_json){from, (size_t)(to - from)};
@@ -253,7 +265,7 @@ static const char *skip_value(const char *p, const char *end)
 	return end;
 }
 
-bool prv_json_next(prv_json container, size_t *at, prv_json *key, prv_json *value)
+static bool next_of(prv_json container, oc_str known, size_t *at, prv_json *key, prv_json *value)
 {
 	int kind = prv_json_kind(container);
 	if (kind != PRV_JSON_OBJECT && kind != PRV_JSON_ARRAY)
@@ -272,10 +284,15 @@ bool prv_json_next(prv_json container, size_t *at, prv_json *key, prv_json *valu
 		while (p < end && (is_space(*p) || *p == ':'))
 			p++;
 	}
-	const char *to = skip_value(p, end);
+	const char *to = stands_at(p, end, known) ? p + known.n : skip_value(p, end);
 	*value = (prv_json){p, (size_t)(to - p)};
 	*at = (size_t)(to - container.p);
 	return true;
+}
+
+bool prv_json_next(prv_json container, size_t *at, prv_json *key, prv_json *value)
+{
+	return next_of(container, (oc_str){"", 0}, at, key, value);
 }
 
 prv_json prv_json_get(prv_json object, const char *name)
@@ -292,13 +309,18 @@ prv_json prv_json_get(prv_json object, const char *name)
 
 void prv_json_members(prv_json object, const char *const *names, size_t n, prv_json *ret)
 {
+	prv_json_members_known(object, (oc_str){"", 0}, names, n, ret);
+}
+
+void prv_json_members_known(prv_json object, oc_str known, const char *const *names, size_t n, prv_json *ret)
+{
 	prv_json key, value;
 	size_t at = 0;
 	for (size_t i = 0; i < n; i++)
 		ret[i] = (prv_json){"", 0};
 	if (prv_json_kind(object) != PRV_JSON_OBJECT)
 		return;
-	while (prv_json_next(object, &at, &key, &value))
+	while (next_of(object, known, &at, &key, &value))
 		for (size_t i = 0; i < n; i++)
 			if (ret[i].n == 0 && prv_json_is(key, names[i])) {
 				ret[i] = value;

@@ -31,6 +31,9 @@ enum { PRV_JSON_DEPTH = 64 /* deeper documents are refused, as by the host */ };
 /* Checks that the text is exactly one JSON value (RFC 8259; UTF-8 is not checked: decoding repairs it). Everything below
  * wants a value from here. */
 bool prv_json_parse(const char *p, size_t n, prv_json *ret);
+/* The same, passing over `known` where it stands among the outermost members: the text of an object or array that was checked
+ * before. Requests bring the same tools again and again, which are most of their marks. */
+bool prv_json_parse_known(const char *p, size_t n, oc_str known, prv_json *ret);
 
 int prv_json_kind(prv_json v);
 /* A member by name, an element by index; absent when there is none or v is no object or array. */
@@ -38,6 +41,7 @@ prv_json prv_json_get(prv_json object, const char *name);
 prv_json prv_json_at(prv_json array, size_t index);
 /* Several members in one walk, which counts where a request has a long prompt and many tools: ret[i] is that of names[i]. */
 void prv_json_members(prv_json object, const char *const *names, size_t n, prv_json *ret);
+void prv_json_members_known(prv_json object, oc_str known, const char *const *names, size_t n, prv_json *ret);
 /* A path of names joined by dots: "delta.content". */
 prv_json prv_json_path(prv_json object, const char *path);
 /* Walks an object or array: size_t at = 0; while (prv_json_next(v, &at, &key, &value)) … key is absent in arrays. */

@@ -653,6 +653,13 @@ static int module_reload(const oc_args *args)
 		(void)oc_fail(&err, OC_E_UNAVAILABLE, "it reads settings and files when it starts", "no gateway runs");
 		return oc_cli_fail(&err);
 	}
+	/* Settings that were just written count, also when the gateway has not looked at its file yet. */
+	params = cJSON_CreateObject();
+	(void)oc_json_set_bool(params, "secrets", false);
+	if (oc_remote_call("system.reload", params, 0, &result, &err) != OC_OK)
+		return oc_cli_fail(&err);
+	cJSON_Delete(result);
+	result = NULL;
 	params = cJSON_CreateObject();
 	(void)oc_json_set_str(params, "name", args->pos[0]);
 	if (oc_remote_call("modules.reload", params, 0, &result, &err) != OC_OK)

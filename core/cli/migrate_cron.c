@@ -146,7 +146,7 @@ static void take_runs(oc_migration *m, const char *file)
 	if (status != OC_OK)
 		oc_migration_fail(m, "job", name != NULL ? name : file, &err);
 	else
-		oc_migration_note(m, "job", name, same ? "same" : "import", same ? "" : "%zu runs", taken);
+		oc_migration_note(m, "job", name, same ? "same" : "import", "%zu runs", taken);
 }
 
 void oc_migrate_jobs(oc_migration *m)

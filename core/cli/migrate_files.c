@@ -253,7 +253,7 @@ static void take_old_logins(oc_migration *m, const char *agent, const char *file
 	if (status != OC_OK)
 		oc_migration_fail(m, "logins", file, &err);
 	else if (cJSON_GetArraySize(theirs) > 0)
-		oc_migration_note(m, "logins", file, taken > 0 ? "import" : "same", taken > 0 ? "%zu, into auth-profiles.json of %s" : "", taken, agent);
+		oc_migration_note(m, "logins", file, taken > 0 ? "import" : "same", "%zu, into auth-profiles.json of %s", taken, agent);
 	oc_auth_file_wipe(theirs);
 	cJSON_Delete(theirs);
 	oc_auth_file_wipe(ours);

@@ -337,7 +337,7 @@ static void test_timeout(void **state)
 {
 	world *w = *state;
 
-	start(w, 0, 300, "echo ready; sleep 30");
+	start(w, 0, 1000, "echo ready; sleep 30");
 	wait_end(w);
 	assert_int_equal(w->status, OC_E_TIMEOUT);
 	assert_int_equal(w->signal, SIGTERM);

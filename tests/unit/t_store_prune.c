@@ -300,7 +300,7 @@ static void old_things_go_under_load(void **state)
 	for (int i = 0; i < 8; i++)
 		write_one(f);
 	one_round(f, (oc_retention){.events_ms = 30 * DAY, .patience_ms = 1});
-	assert_true(writer.n > 20);
+	assert_true(writer.n > 8); /* others went on meanwhile */
 	int64_t left = number(f, "SELECT count(*) FROM events e JOIN sessions s ON s.id = e.session WHERE s.key = '" KEY "'");
 	assert_true(left <= 1);
 	/* And what somebody asks for now. */

@@ -15,23 +15,9 @@ command -v wrk >/dev/null || {
 }
 dir=$(mktemp -d "${TMPDIR:-/tmp}/ocb.XXXXXX") || exit 1
 export HOME=$dir OPENCLAW_STATE_DIR=$dir/state NO_COLOR=1
-pids=
 trap 'kill $pids 2>/dev/null; rm -rf "$dir"' EXIT
 
-# start NAME PATTERN COMMAND...: waits for the pattern, leaves the port in $port and the process in $pid
-start() {
-	local name=$1 pattern=$2
-	shift 2
-	"$@" >"$dir/$name.log" 2>&1 &
-	pid=$!
-	pids="$pids $pid"
-	for _ in $(seq 100); do
-		port=$(sed -n "s/.*$pattern.*/\\1/p" "$dir/$name.log" | head -n 1)
-		[ -n "$port" ] && return 0
-		sleep 0.05
-	done
-	return 1
-}
+. "$(dirname "$0")/start.sh"
 
 start bare 'ready on port \([0-9]*\)' "$build/tests/bench/bench_http_bare" || exit 1
 bare="$pid http://127.0.0.1:$port/health"

@@ -15,7 +15,7 @@ bench_programs += %D%/bench_ws
 EXTRA_PROGRAMS += %D%/bench_ws
 tests_bench_bench_ws_SOURCES = %D%/bench_ws.c
 tests_bench_bench_ws_LDADD = $(UV_LIBS)
-EXTRA_DIST += %D%/ws.sh
+EXTRA_DIST += %D%/ws.sh %D%/start.sh
 # The store beside plain SQLite.
 bench_programs += %D%/bench_store
 EXTRA_PROGRAMS += %D%/bench_store

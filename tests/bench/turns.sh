@@ -18,24 +18,9 @@ rounds=${OC_BENCH_ROUNDS:-2}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/ocb.XXXXXX") || exit 1
 memory=$([ -w /dev/shm ] && mktemp -d /dev/shm/ocb.XXXXXX)
 export HOME=$dir NO_COLOR=1 OPENCLAW_GATEWAY_TOKEN=bench
-pids=
 trap 'kill $pids 2>/dev/null; rm -rf "$dir" ${memory:+"$memory"}' EXIT
 
-# start NAME PATTERN COMMAND...: waits for the pattern, leaves the port in $port and the process in $pid
-start() {
-	local name=$1 pattern=$2
-	shift 2
-	"$@" >"$dir/$name.log" 2>&1 &
-	pid=$!
-	pids="$pids $pid"
-	for _ in $(seq 100); do
-		port=$(sed -n "s/.*$pattern.*/\\1/p" "$dir/$name.log" | head -n 1)
-		[ -n "$port" ] && return 0
-		sleep 0.05
-	done
-	cat "$dir/$name.log" >&2
-	return 1
-}
+. "$(dirname "$0")/start.sh"
 
 metric() {
 	curl -s -H "authorization: Bearer bench" "http://127.0.0.1:$gateway/metrics" | sed -n "s/^openclaw_$1 //p"

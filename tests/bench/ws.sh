@@ -10,33 +10,18 @@ clients=${2:-10000}
 bench=$build/tests/bench/bench_ws
 dir=$(mktemp -d "${TMPDIR:-/tmp}/ocb.XXXXXX") || exit 1
 export HOME=$dir OPENCLAW_STATE_DIR=$dir/state NO_COLOR=1
-pids=
 trap 'kill $pids 2>/dev/null; rm -rf "$dir"' EXIT
 # The gateway takes a connection for every two descriptors.
 ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -H -n)"
 [ "$clients" -lt $(($(ulimit -n) / 2 - 64)) ] || clients=$(($(ulimit -n) / 2 - 64))
 
-# start NAME PATTERN COMMAND...: waits for the pattern, leaves the port in $port and the process in $pid
-start() {
-	local name=$1 pattern=$2
-	shift 2
-	"$@" >"$dir/$name.log" 2>&1 &
-	pid=$!
-	pids="$pids $pid"
-	for _ in $(seq 100); do
-		port=$(sed -n "s/.*$pattern.*/\\1/p" "$dir/$name.log" | head -n 1)
-		[ -n "$port" ] && return 0
-		sleep 0.05
-	done
-	echo "ws.sh: $name did not start"
-	exit 1
-}
+. "$(dirname "$0")/start.sh"
 gateway() {
-	start gateway 'ready in .*:\([0-9]*\)' "$build/openclaw" gateway run --any-port
+	start gateway 'ready in .*:\([0-9]*\)' "$build/openclaw" gateway run --any-port || exit 1
 	token=$(cat "$OPENCLAW_STATE_DIR/credentials/gateway-token")
 }
 
-start echo 'ready on port \([0-9]*\)' "$bench" echo
+start echo 'ready on port \([0-9]*\)' "$bench" echo || exit 1
 echo=$port
 gateway
 printf '%-6s %10s %10s %6s %9s %9s %6s %9s\n' conns calls/s echo/s ratio p50-us echo-us ratio p99-us

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/mem.h"
@@ -39,7 +40,7 @@ struct line {
 	int n, max;
 	char word[OC_SHELL_PROGRAM_MAX]; /* the first of this command */
 	size_t n_word;
-	bool first, in_word, quoted, bad;
+	bool first, in_word, bad;
 };
 
 static void put(struct line *l, char c)
@@ -62,7 +63,8 @@ static void end_word(struct line *l)
 		return;
 	l->first = false;
 	l->word[l->n_word] = 0;
-	if (l->n == l->max || l->n_word == 0 || (!l->quoted && (is_shells_own(l->word) || is_assignment(l->word))))
+	/* Quotes do not help: those of an assignment's value leave it one, and commands of the shell's own may be quoted. */
+	if (l->n == l->max || l->n_word == 0 || is_shells_own(l->word) || is_assignment(l->word))
 		l->bad = true;
 	else
 		(void)snprintf(l->programs[l->n++], OC_SHELL_PROGRAM_MAX, "%s", l->word);
@@ -73,12 +75,10 @@ static void end_command(struct line *l)
 	end_word(l);
 	l->first = true;
 	l->n_word = 0;
-	l->quoted = false;
 }
 
 static void take_quoted(struct line *l, char quote)
 {
-	l->quoted = true;
 	l->in_word = true;
 	for (l->at++; *l->at != quote; l->at++) {
 		if (*l->at == 0 || (quote == '"' && (*l->at == '`' || (*l->at == '$' && (l->first || strchr("({", l->at[1]) != NULL))))) {
@@ -131,16 +131,29 @@ int oc_shell_programs(const char *text, char ret[][OC_SHELL_PROGRAM_MAX], int ma
 	return l.bad || l.n == 0 ? -1 : l.n;
 }
 
+/* A way through "..", which a pattern of a folder would fit while it leads out of it. */
+static bool goes_up(const char *path)
+{
+	oc_str rest = oc_str_of(path);
+	while (rest.p != NULL)
+		if (oc_str_eqz(oc_str_cut(&rest, '/'), ".."))
+			return true;
+	return false;
+}
+
 static bool try_file(char ret[OC_SHELL_PROGRAM_MAX], oc_str folder, const char *name)
 {
+	struct stat st;
 	int n = snprintf(ret, OC_SHELL_PROGRAM_MAX, "%.*s%s%s", OC_STR_ARG(folder), folder.n > 0 ? "/" : "", name);
-	return n > 0 && n < OC_SHELL_PROGRAM_MAX && access(ret, X_OK) == 0;
+	return n > 0 && n < OC_SHELL_PROGRAM_MAX && !goes_up(ret) && stat(ret, &st) == 0 && S_ISREG(st.st_mode) && access(ret, X_OK) == 0;
 }
 
 bool oc_shell_resolve(const char *program, const char *folder, const char *search, char ret[OC_SHELL_PROGRAM_MAX])
 {
 	if (program[0] == '/')
 		return try_file(ret, OC_STR_NONE, program);
+	if (program[0] == '~') /* whose home that is the shell says, by the environment it gets */
+		return false;
 	if (strchr(program, '/') != NULL) {
 		oc_auto_free char *path = oc_path_expand(program, folder);
 		return path != NULL && try_file(ret, OC_STR_NONE, path);

@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/log.h"
+#include "core/base/path.h"
 #include "core/base/trace.h"
 #include "core/data/schema.h"
 
@@ -439,13 +440,47 @@ static void invoke(oc_toolrun *t)
 
 /* ---- A person's word ---- */
 
+/* The command, with what else decides what it starts: an environment of its own (PATH, LD_PRELOAD) makes of it what `env` runs. */
+static char *whole_command(const cJSON *args)
+{
+	const cJSON *item, *env = oc_json_get(args, "env");
+	oc_sbuf b;
+	oc_sbuf_init(&b, 1u << 20);
+	if (cJSON_GetArraySize(env) > 0)
+		oc_sbuf_z(&b, "env ");
+	cJSON_ArrayForEach(item, env)
+	{
+		oc_sbuf_printf(&b, "%s=", item->string != NULL ? item->string : "");
+		oc_sbuf_json(&b, oc_str_of(cJSON_IsString(item) ? item->valuestring : ""));
+		oc_sbuf_char(&b, ' ');
+	}
+	oc_sbuf_z(&b, oc_json_str(args, "command", ""));
+	char *text = oc_sbuf_take(&b);
+	oc_sbuf_free(&b);
+	return text;
+}
+
+/* Where it runs, as the tool for commands reads it. */
+static char *folder_of(const oc_toolrun *t)
+{
+	const char *given = oc_json_str(t->arguments, "workdir", "");
+	bool own = given[0] != 0 && strcmp(given, ".") != 0;
+	return own && given[0] != '/' ? oc_path_join(t->in.workspace, given) : oc_strdup(own ? given : t->in.workspace);
+}
+
+static void remember(const oc_toolrun *t)
+{
+	oc_auto_free char *command = whole_command(t->arguments), *folder = folder_of(t);
+	if (command != NULL && folder != NULL)
+		oc_exec_remember(t->in.policy.config, t->in.policy.agent_id, command, folder);
+}
+
 static void judge(oc_toolrun *t);
 
 static void on_decision(void *arg, const oc_approval *a)
 {
 	oc_toolrun *t = arg;
 	OC_TRACE(t->in.trace);
-	const oc_policy_context *p = &t->in.policy;
 	bool nobody = a->decision == NULL, runs = nobody ? t->late_runs : strcmp(a->decision, "deny") != 0;
 	if (!runs) {
 		refuse(t, OC_E_BLOCKED, true, "tell your user that it was not done, and why", "The call was not made: %s.",
@@ -457,7 +492,7 @@ static void on_decision(void *arg, const oc_approval *a)
 		return;
 	}
 	if (!nobody && strcmp(a->decision, "allow-always") == 0)
-		oc_exec_remember(p->config, p->agent_id, oc_json_str(t->arguments, "command", ""), t->in.workspace);
+		remember(t);
 	invoke(t);
 }
 
@@ -495,16 +530,20 @@ static void ask_for_hook(oc_toolrun *t, const cJSON *wish)
 static void judge(oc_toolrun *t)
 {
 	const oc_policy_context *p = &t->in.policy;
-	const char *command = oc_json_str(t->arguments, "command", NULL);
 	oc_auto_json cJSON *session = NULL;
 	oc_tool_info tool;
 	oc_exec_judgement j;
-	if (command == NULL || !oc_modules_tool(p->agent->modules, oc_str_of(t->tool), &tool) || !needs(&tool, "exec")) {
+	if (oc_json_get(t->arguments, "command") == NULL || !oc_modules_tool(p->agent->modules, oc_str_of(t->tool), &tool) || !needs(&tool, "exec")) {
 		invoke(t);
 		return;
 	}
+	oc_auto_free char *command = whole_command(t->arguments), *folder = folder_of(t);
+	if (command == NULL || folder == NULL) {
+		refuse(t, OC_E_NOMEM, true, NULL, "The command was not run: there is no memory.");
+		return;
+	}
 	(void)oc_store_session(p->agent->store, t->in.session, &session, NULL);
-	oc_exec_judge(p->config, p->agent_id, session, command, t->in.workspace, &j);
+	oc_exec_judge(p->config, p->agent_id, session, command, folder, &j);
 	if (j.answer == OC_EXEC_RUN) {
 		invoke(t);
 		return;
@@ -515,8 +554,7 @@ static void judge(oc_toolrun *t)
 	}
 	t->waits_exec = true;
 	t->late_runs = strcmp(j.fallback, "full") == 0 || (strcmp(j.fallback, "allowlist") == 0 && j.listed);
-	ask(t, "exec", oc_approval_exec_request(p->agent, t->in.run, &j, command, oc_json_str(t->arguments, "workdir", t->in.workspace),
-						p->agent_id, t->in.session), 0);
+	ask(t, "exec", oc_approval_exec_request(p->agent, t->in.run, &j, command, folder, p->agent_id, t->in.session), 0);
 }
 
 /* ---- Before the tool ---- */

@@ -65,6 +65,8 @@ void oc_events_send(oc_client *client, const oc_agent_event *event, uint64_t sub
 static void on_event(void *arg, const oc_agent_event *event)
 {
 	struct oc_event_sub *s = arg;
+	if (event->type == OC_AGENT_EV_APPROVAL && (s->client->scopes & OC_SCOPE_APPROVALS) == 0)
+		return;
 	if (s->types == 0 || (s->types & (1u << event->type)) != 0)
 		oc_events_send(s->client, event, s->id);
 }

@@ -18,9 +18,9 @@ const workspace = path.join(state, 'workspace');
 let n = 0;
 
 // The model wants a command; resolves with the run's name.
-async function want(c, command, session = 'agent:main:a') {
+async function want(c, command, session = 'agent:main:a', more = {}) {
 	const runId = `want-${++n}`;
-	await c.rpc('chat.send', { sessionKey: session, message: `Do it [[TOOL:exec ${JSON.stringify({ command })}]]`, idempotencyKey: runId });
+	await c.rpc('chat.send', { sessionKey: session, message: `Do it [[TOOL:exec ${JSON.stringify({ command, ...more })}]]`, idempotencyKey: runId });
 	return runId;
 }
 const requested = (c, command) => c.event('exec.approval.requested', (p) => p.request.command === command);
@@ -72,6 +72,24 @@ test('a command waits for a word: allowed once, denied, allowed for ever', async
 		await final(a, run);
 	}
 	ok(!fs.existsSync(path.join(workspace, 'three.txt')));
+	// Nor does another environment, another folder, or a way out of a folder whose programs are listed.
+	const script = (name, text) => {
+		fs.mkdirSync(path.dirname(path.join(workspace, name)), { recursive: true });
+		fs.writeFileSync(path.join(workspace, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+	};
+	script('tools/say', 'echo listed');
+	script('evil/cat', 'touch four.txt');
+	script('evil/tools/say', 'touch four.txt');
+	equal(cli(['approvals', 'allowlist', 'add', `${workspace}/tools/**`, '--agent', 'main']).code, 0);
+	match(await outcome(a, await want(a, 'tools/say', 'agent:main:d')), /^listed/);
+	const evil = path.join(workspace, 'evil');
+	for (const [command, more, shown = command] of [['cat four', { env: { PATH: evil } }, `env PATH="${evil}" cat four`],
+		['cat', { env: { 'cat x': '1' } }, 'env cat x="1" cat'], ['tools/say', { workdir: 'evil' }], ['tools/../evil/cat', {}], ['A="tools/say" evil/cat', {}]]) {
+		run = await want(a, command, `agent:main:e${n}`, more);
+		await b.rpc('exec.approval.resolve', { id: (await requested(b, shown)).payload.id, decision: 'deny' });
+		await final(a, run);
+	}
+	ok(!fs.existsSync(path.join(workspace, 'four.txt')) && !fs.existsSync(path.join(evil, 'four.txt')));
 	a.close();
 	b.close();
 });

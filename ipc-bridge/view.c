@@ -106,12 +106,12 @@ bool oc_plugin_owns(const oc_plugin *plugin, const char *path)
 
 oc_status oc_plugin_may_call(oc_plugin *plugin, const char *method, oc_err *err)
 {
-	const cJSON *row;
-	cJSON_ArrayForEach(row, oc_json_get(plugin->snapshot, "gatewayMethods"))
-	{
-		if (strcmp(oc_json_str(row, "method", ""), method) == 0)
-			return OC_OK;
-	}
+	const oc_bridge_host *host = plugin->bridge->host;
+	oc_plugin_method own;
+	/* One of ours, or of an earlier plugin, does not become its own by being registered once more. */
+	if ((host == NULL || !host->has_method(oc_str_of(method))) && oc_bridge_method(plugin->bridge, oc_str_of(method), &own)
+	    && strcmp(own.plugin, plugin->id) == 0)
+		return OC_OK;
 	if (oc_json_names(oc_json_get(entry_of(plugin), "gatewayMethods"), method))
 		return OC_OK;
 	oc_plugin_lacks(plugin, "method", method);

@@ -349,6 +349,7 @@ export default { id: "tool-cli", register(api: OpenClawPluginApi) {
 		: respond(false, undefined, { code: "INVALID_REQUEST", message: "no amounts" })));
 	// The same from where the gateway runs it.
 	api.registerGatewayMethod("ledger.ask", async ({ params, respond }: any) => respond(true, await callGatewayFromCli(params.method, {}, {}).catch((error: Error) => error.message)));
+	api.registerGatewayMethod("session.list", ({ respond }: any) => respond(true, "the gateway has one of that name")); // which does not make it its own
 	api.registerCli(({ program, config, workspaceDir, logger }: { program: Command; config: any; workspaceDir?: string; logger: any }) => {
 		const ledger = program.command("ledger").description("Keeps the books");
 		ledger.command("add <amount>").option("--note <text>", "why").action(async (amount: string, options: { note?: string }) => {

@@ -211,9 +211,16 @@ oc_status oc_agent_search(oc_agent *agent, oc_str query, const oc_search_filter 
 
 /* result: the session as oc_agent_session gives it, NULL on errors and after delete. */
 typedef void (*oc_agent_session_done)(void *arg, oc_status status, const cJSON *result, const oc_err *err);
-/* Makes it when it does not exist ("" makes a new named one). title, model, thinking: NULL leaves, "" clears. */
-oc_status oc_agent_session_put(oc_agent *agent, oc_str session, oc_str agent_id, const char *title, const char *model,
-			       const char *thinking, oc_agent_session_done done, void *arg, oc_err *err);
+/* What is said of a session. NULL leaves, "" clears; settings: a JSON object of which null removes ({"verbose","reasoning","usage",
+ * "sendPolicy","execSecurity","execAsk","queue"}). */
+typedef struct oc_session_put {
+	const char *title, *model, *thinking, *settings;
+} oc_session_put;
+/* Makes it when it does not exist ("" makes a new named one). */
+oc_status oc_agent_session_put(oc_agent *agent, oc_str session, oc_str agent_id, const oc_session_put *put, oc_agent_session_done done,
+			       void *arg, oc_err *err);
+/* Whether its setting sendPolicy is "deny": nothing of it goes anywhere. */
+bool oc_agent_is_muted(oc_agent *agent, const char *key);
 /* Cancel what runs, fire the hooks, then: a fresh history / ended / removed. */
 oc_status oc_agent_session_reset(oc_agent *agent, oc_str session, const char *reason, oc_agent_session_done done,
 				 void *arg, oc_err *err);

@@ -358,7 +358,7 @@ static void invoke_status(const oc_builtin_call *call)
 		*c = (model_change){.agent = call->agent, .call = call->call};
 		memcpy(c->key, key, sizeof key);
 		const char *to = strcmp(model, "default") == 0 ? "" : model;
-		if (oc_agent_session_put(call->agent, oc_str_of(key), oc_str_of(parts.agent), NULL, to, NULL, model_changed, c, &err) ==
+		if (oc_agent_session_put(call->agent, oc_str_of(key), oc_str_of(parts.agent), &(oc_session_put){.model = to}, model_changed, c, &err) ==
 		    OC_OK)
 			return;
 		oc_free(c);

@@ -97,7 +97,7 @@ typedef struct change {
 	char reason[80];
 	char was[64]; /* its id before */
 	oc_session_key parts;
-	char *title, *model, *thinking; /* NULL: left as they are */
+	char *title, *model, *thinking, *settings; /* NULL: left as they are */
 	bool inside;			/* asked for by a turn of the session, which must not wait for itself */
 	uint64_t began_ms;
 	oc_watch *timer;
@@ -111,6 +111,7 @@ static void free_change(change *c)
 	oc_free(c->title);
 	oc_free(c->model);
 	oc_free(c->thinking);
+	oc_free(c->settings);
 	oc_free(c);
 }
 
@@ -282,7 +283,7 @@ static oc_status commit(change *c, oc_err *err)
 						     .account = k->account[0] != 0 ? k->account : NULL,
 						     .peer = k->peer[0] != 0 ? k->peer : NULL,
 						     .thread = k->thread[0] != 0 ? k->thread : NULL,
-						     .title = c->title, .model = c->model, .thinking = c->thinking});
+						     .title = c->title, .model = c->model, .thinking = c->thinking, .settings_json = c->settings});
 	else if (b != NULL && c->kind == CHANGE_RESET)
 		oc_batch_session_reset(b, c->key, c->reason);
 	else if (b != NULL && c->kind == CHANGE_END)
@@ -390,9 +391,10 @@ static bool copy_text(char **to, const char *from)
 	return from == NULL || *to != NULL;
 }
 
-oc_status oc_agent_session_put(oc_agent *agent, oc_str session, oc_str agent_id, const char *title, const char *model,
-			       const char *thinking, oc_agent_session_done done, void *arg, oc_err *err)
+oc_status oc_agent_session_put(oc_agent *agent, oc_str session, oc_str agent_id, const oc_session_put *put, oc_agent_session_done done,
+			       void *arg, oc_err *err)
 {
+	const char *model = put->model;
 	char key[OC_SESSION_KEY_MAX], id[65], unique[13];
 	if (agent_id.n > 0)
 		oc_agent_id_normalize(agent_id, id);
@@ -415,9 +417,17 @@ oc_status oc_agent_session_put(oc_agent *agent, oc_str session, oc_str agent_id,
 	change *c = new_change(agent, CHANGE_PUT, key, NULL, done, arg, err);
 	if (c == NULL)
 		return err != NULL && err->code != OC_OK ? err->code : OC_E_NOMEM;
-	if (!copy_text(&c->title, title) || !copy_text(&c->model, model) || !copy_text(&c->thinking, thinking)) {
+	if (!copy_text(&c->title, put->title) || !copy_text(&c->model, model) || !copy_text(&c->thinking, put->thinking) ||
+	    !copy_text(&c->settings, put->settings)) {
 		free_change(c);
 		return oc_fail(err, OC_E_NOMEM, NULL, "cannot change the session");
 	}
 	return start(c, err);
+}
+
+bool oc_agent_is_muted(oc_agent *agent, const char *key)
+{
+	oc_auto_json cJSON *session = NULL;
+	return oc_store_session(agent->store, key, &session, NULL) == OC_OK &&
+	       strcmp(oc_json_str(oc_json_get(session, "settings"), "sendPolicy", ""), "deny") == 0;
 }

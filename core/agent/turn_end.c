@@ -272,7 +272,7 @@ static char *with_prefix(const oc_turn *turn, const char *text)
 static void put_reply(oc_turn *turn, oc_batch *b, const char *text)
 {
 	char *rest = NULL;
-	if (turn->deliver == NULL || text[0] == 0)
+	if (turn->deliver == NULL || text[0] == 0 || strcmp(oc_json_str(turn->settings, "sendPolicy", ""), "deny") == 0)
 		return;
 	oc_auto_json cJSON *message = cJSON_Duplicate(turn->deliver, true), *files = oc_media_attach(turn, text, &rest);
 	oc_auto_free char *shown = rest;

@@ -7,6 +7,7 @@
 #include "core/agent/map.h"
 #include "core/base/clock.h"
 #include "core/base/mem.h"
+#include "core/gateway/claw_subscribe.h"
 
 #define DELTA_MS 150
 #define KEPT_MS 300000
@@ -276,6 +277,7 @@ static void on_event(void *arg, const oc_agent_event *e)
 		oc_proto_send_json(all->gw, oc_agent_event_name(e->type), OC_SCOPE_READ, cJSON_Duplicate(e->data, true));
 	else if (e->type == OC_AGENT_EV_APPROVAL)
 		oc_proto_send_json(all->gw, oc_json_str(e->data, "event", ""), OC_SCOPE_APPROVALS, cJSON_Duplicate(oc_json_get(e->data, "payload"), true));
+	oc_claw_tell_session(all->gw, e);
 	if (e->run[0] == 0)
 		return;
 	struct run *r = find(all, e->run);

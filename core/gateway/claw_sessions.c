@@ -6,8 +6,21 @@
 #include "core/base/mem.h"
 #include "core/base/path.h"
 #include "core/gateway/chat.h"
+#include "core/gateway/claw_subscribe.h"
 
 /* ---- One row ---- */
+
+/* What a session keeps for its commands (/verbose …), by the names of this protocol. */
+static const struct {
+	const char *member, *name, *values[6];
+} settings[] = {
+	{"verboseLevel", "verbose", {"on", "full", "off"}},
+	{"reasoningLevel", "reasoning", {"on", "off", "stream"}},
+	{"responseUsage", "usage", {"off", "tokens", "full", "on"}},
+	{"sendPolicy", "sendPolicy", {"allow", "deny"}},
+	{"execSecurity", "execSecurity", {"deny", "allowlist", "full"}},
+	{"execAsk", "execAsk", {"off", "on-miss", "always"}},
+};
 
 /* "provider/model" as two members. */
 static void add_model(cJSON *o, const char *provider_name, const char *name, const char *model)
@@ -82,6 +95,8 @@ static cJSON *row_of(const cJSON *s, const struct known *k)
 	(void)oc_json_set_bool(o, "systemSent", oc_json_i64(s, "messages", 0) > 0);
 	(void)oc_json_set_bool(o, "abortedLastRun", false);
 	oc_json_opt(o, "thinkingLevel", oc_json_str(s, "thinking", NULL));
+	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+		oc_json_opt(o, settings[i].member, oc_json_str(oc_json_get(s, "settings"), settings[i].name, NULL));
 	(void)oc_json_set_i64(o, "inputTokens", input);
 	(void)oc_json_set_i64(o, "outputTokens", output);
 	(void)oc_json_set_i64(o, "cacheRead", oc_json_i64(usage, "cacheRead", 0));
@@ -97,6 +112,19 @@ static cJSON *row_of(const cJSON *s, const struct known *k)
 	oc_json_opt(o, "derivedTitle", oc_json_str(s, "preview", NULL));
 	oc_json_opt(o, "lastMessagePreview", oc_json_str(s, "preview", NULL));
 	return o;
+}
+
+cJSON *oc_claw_session_row(oc_gateway *gw, const char *key)
+{
+	oc_auto_json cJSON *session = NULL;
+	oc_err err = {0};
+	struct known k;
+	if (oc_agent_session(gw->agent, oc_str_of(key), &session, &err) != OC_OK)
+		return NULL;
+	know(gw, &k);
+	cJSON *row = row_of(session, &k);
+	cJSON_Delete(k.models);
+	return row;
 }
 
 /* ---- sessions.list ---- */
@@ -319,17 +347,41 @@ static bool label_taken(oc_gateway *gw, const char *label, const char *key)
 	return false;
 }
 
+/* The settings among the parameters, as a JSON object; NULL: none. false: answered. */
+static bool read_settings(oc_method_call *call, const cJSON *params, char **ret)
+{
+	oc_auto_json cJSON *patch = cJSON_CreateObject();
+	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+		const char *value = wanted(params, settings[i].member);
+		bool known = value != NULL && value[0] == 0;
+		for (size_t k = 0; value != NULL && settings[i].values[k] != NULL; k++)
+			known = known || strcmp(value, settings[i].values[k]) == 0;
+		if (value == NULL)
+			continue;
+		if (!known) {
+			oc_method_failf(call, OC_E_INVALID, "", "invalid %s", settings[i].member);
+			return false;
+		}
+		if (strcmp(settings[i].name, "reasoning") == 0 && strcmp(value, "stream") == 0)
+			value = "on";
+		else if (strcmp(settings[i].name, "usage") == 0 && strcmp(value, "on") == 0)
+			value = "tokens";
+		(void)oc_json_set(patch, settings[i].name, value[0] != 0 ? cJSON_CreateString(value) : cJSON_CreateNull());
+	}
+	*ret = patch != NULL && patch->child != NULL ? oc_json_print(patch) : NULL;
+	return true;
+}
+
 static void sessions_patch(oc_method_call *call, const cJSON *params)
 {
 	/* What a session of ours does not have: saying that it is not set is true, setting it is not possible. */
-	static const char *const none[] = {"verboseLevel", "reasoningLevel", "fastMode", "responseUsage", "elevatedLevel", "execHost", "execSecurity",
-					   "execAsk", "execNode", "spawnedBy", "spawnDepth", "sendPolicy", "groupActivation"};
+	static const char *const none[] = {"fastMode", "elevatedLevel", "execHost", "execNode", "spawnedBy", "spawnDepth", "groupActivation"};
 	static const char *const levels[] = {"", "off", "minimal", "low", "medium", "high"};
 	const char *thinking = wanted(params, "thinkingLevel"), *label = wanted(params, "label"), *model = wanted(params, "model");
 	oc_err err = {0};
 	for (size_t i = 0; i < sizeof none / sizeof *none; i++)
 		if (oc_json_get(params, none[i]) != NULL && !cJSON_IsNull(oc_json_get(params, none[i]))) {
-			oc_method_failf(call, OC_E_UNAVAILABLE, "send the command to the session instead (/verbose, /reasoning, /activation …)",
+			oc_method_failf(call, OC_E_UNAVAILABLE, "",
 					"%s cannot be set by sessions.patch", none[i]);
 			return;
 		}
@@ -340,6 +392,9 @@ static void sessions_patch(oc_method_call *call, const cJSON *params)
 		oc_method_failf(call, OC_E_INVALID, "", "invalid thinkingLevel (use off|minimal|low|medium|high)");
 		return;
 	}
+	oc_auto_free char *kept = NULL;
+	if (!read_settings(call, params, &kept))
+		return;
 	struct changing *c = begin(call, params, 'p');
 	if (c == NULL)
 		return;
@@ -348,12 +403,14 @@ static void sessions_patch(oc_method_call *call, const cJSON *params)
 		oc_free(c);
 		return;
 	}
-	began(c, oc_agent_session_put(oc_method_gateway(call)->agent, oc_str_of(c->key), OC_STR_NONE, label, model, thinking, on_changed, c, &err), &err);
+	began(c, oc_agent_session_put(oc_method_gateway(call)->agent, oc_str_of(c->key), OC_STR_NONE,
+				      &(oc_session_put){label, model, thinking, kept}, on_changed, c, &err), &err);
 }
 
 #define OR_NULL(name) "\"" name "\":{\"type\":[\"string\",\"boolean\",\"integer\",\"null\"]}"
 const oc_method oc_method_sessions_patch = {
-	"sessions.patch", OC_SCOPE_ADMIN, "changes a session's label, model and thinking level; makes it when there is none",
+	"sessions.patch", OC_SCOPE_ADMIN, "changes a session's label, model, thinking level and what it shows (verboseLevel, reasoningLevel, responseUsage), sends (sendPolicy) and "
+	"lets run (execSecurity, execAsk); makes it when there is none",
 	OC_PARAMS_REQ("\"key\"", OC_NAME("key") ",\"label\":{\"type\":[\"string\",\"null\"],\"maxLength\":200},"
 			 "\"model\":{\"type\":[\"string\",\"null\"],\"maxLength\":200},\"thinkingLevel\":{\"type\":[\"string\",\"null\"],\"maxLength\":32},"
 			 OR_NULL("verboseLevel") "," OR_NULL("reasoningLevel") "," OR_NULL("fastMode") "," OR_NULL("responseUsage") ","

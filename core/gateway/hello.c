@@ -16,7 +16,8 @@
 static const char *const events[] = {"connect.challenge", "agent", "chat", "presence", "tick", "shutdown", "health",
 				     "cron", "heartbeat", "device.pair.requested", "device.pair.resolved", "node.pair.requested",
 				     "node.pair.resolved", "node.invoke.request", "exec.approval.requested",
-				     "exec.approval.resolved", "plugin.approval.requested", "plugin.approval.resolved"};
+				     "exec.approval.resolved", "plugin.approval.requested", "plugin.approval.resolved", "session.message",
+				     "sessions.changed"};
 
 const char *oc_proto_event_name(size_t i)
 {

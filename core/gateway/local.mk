@@ -3,7 +3,7 @@ libocore_la_SOURCES += \
 	%D%/access.c %D%/access.h \
 	%D%/auth.c %D%/auth.h \
 	%D%/chat.c %D%/chat.h \
-	%D%/claw_agents.c %D%/claw_config.c %D%/claw_changes.c %D%/claw_history.c %D%/claw_sessions.c %D%/claw_usage.c \
+	%D%/claw_agents.c %D%/claw_config.c %D%/claw_changes.c %D%/claw_history.c %D%/claw_sessions.c %D%/claw_subscribe.c %D%/claw_subscribe.h %D%/claw_usage.c \
 	%D%/completions.c %D%/connect.c %D%/control_ui.c \
 	%D%/deep.c %D%/device.c %D%/device.h \
 	%D%/embeddings.c \

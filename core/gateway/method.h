@@ -145,7 +145,9 @@ void oc_method_cleanup(void);
 	X(secrets_reload) X(send) X(session_cancel) X(session_create) X(session_delete) X(session_end) X(session_events) \
 	X(session_get) X(session_history) X(session_list) X(session_message) X(session_reset) X(session_restore) \
 	X(session_search) X(session_stats) X(session_stored) X(sessions_compact) X(sessions_delete) X(sessions_get) \
-	X(sessions_list) X(sessions_patch) X(sessions_preview) X(sessions_reset) X(sessions_resolve) X(sessions_usage) \
+	X(sessions_list) X(sessions_messages_subscribe) X(sessions_messages_unsubscribe) X(sessions_patch) \
+	X(sessions_preview) X(sessions_reset) X(sessions_resolve) X(sessions_subscribe) \
+	X(sessions_unsubscribe) X(sessions_usage) \
 	X(sessions_usage_logs) X(sessions_usage_timeseries) X(set_heartbeats) X(skills_bins) X(skills_status) X(skills_update) X(status) \
 	X(store_backup) X(store_check) X(store_compact) X(store_dead) X(store_drop) X(store_retry) X(store_stats) \
 	X(system_event) X(system_presence) X(system_deep) X(system_health) X(system_methods) X(system_reload) \

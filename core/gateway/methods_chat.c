@@ -96,6 +96,8 @@ static oc_status submit(oc_method_call *call, const cJSON *params, const char *s
 	oc_auto_json cJSON *delivery = oc_json_bool(params, "deliver", false) && input->deliver == NULL ? delivery_of(gw, session) : NULL;
 	if (err->code != OC_OK)
 		return err->code;
+	if (oc_agent_is_muted(gw->agent, session))
+		return oc_fail(err, OC_E_INVALID, "", "send blocked by session policy");
 	if (oc_json_ostr(params, "message").n == 0 && media == NULL)
 		return oc_fail(err, OC_E_INVALID, "", "message or attachment required");
 	input->session = oc_str_of(session);

@@ -307,8 +307,9 @@ static void session_create(oc_method_call *call, const cJSON *params)
 {
 	oc_err err = {0};
 	oc_status status = oc_agent_session_put(agent_of(call), oc_json_ostr(params, "session"),
-						oc_json_ostr(params, "agent"), oc_json_str(params, "title", NULL),
-						oc_json_str(params, "model", NULL), oc_json_str(params, "thinking", NULL),
+						oc_json_ostr(params, "agent"),
+						&(oc_session_put){.title = oc_json_str(params, "title", NULL), .model = oc_json_str(params, "model", NULL),
+								  .thinking = oc_json_str(params, "thinking", NULL)},
 						on_changed, call, &err);
 	if (status != OC_OK)
 		oc_method_fail(call, &err);

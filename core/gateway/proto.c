@@ -203,6 +203,21 @@ static void on_drain(void *arg, oc_ws *ws)
 	p->slow = false;
 }
 
+static bool hears(const oc_proto *p)
+{
+	return p->hears_sessions || cJSON_GetArraySize(p->heard) > 0;
+}
+
+/* Counts connections that hear something: with nobody, nothing is made to be told. */
+static void count_hearing(const oc_proto *p, bool before)
+{
+	size_t *n = &p->client.gateway->protos->n_hearing;
+	if (hears(p) && !before)
+		(*n)++;
+	else if (!hears(p) && before)
+		(*n)--;
+}
+
 static void on_close(void *arg, oc_ws *ws, uint16_t code, oc_str reason)
 {
 	oc_proto *p = arg;
@@ -225,9 +240,12 @@ static void on_close(void *arg, oc_ws *ws, uint16_t code, oc_str reason)
 	oc_free(p->host);
 	oc_free(p->device);
 	oc_free(p->presence);
+	bool heard = hears(p);
 	cJSON_Delete(p->node);
 	cJSON_Delete(p->heard);
 	p->node = p->heard = NULL;
+	p->hears_sessions = false;
+	count_hearing(p, heard);
 	p->origin = p->host = p->device = p->presence = NULL;
 	oc_client_gone(&p->client);
 }
@@ -355,8 +373,16 @@ void oc_proto_send_json(oc_gateway *gw, const char *name, unsigned scope, cJSON 
 	oc_free(text);
 }
 
+void oc_proto_hear_sessions(oc_proto *p, bool from_now)
+{
+	bool before = hears(p);
+	p->hears_sessions = from_now;
+	count_hearing(p, before);
+}
+
 void oc_proto_hear(oc_proto *p, const char *session, bool from_now, int most)
 {
+	bool before = hears(p);
 	cJSON *one;
 	cJSON_ArrayForEach(one, p->heard)
 	{
@@ -369,6 +395,7 @@ void oc_proto_hear(oc_proto *p, const char *session, bool from_now, int most)
 		p->heard = cJSON_CreateArray();
 	if (from_now && cJSON_GetArraySize(p->heard) < most)
 		(void)cJSON_AddItemToArray(p->heard, cJSON_CreateString(session));
+	count_hearing(p, before);
 }
 
 static void tell_presence(void *arg)

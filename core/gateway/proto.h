@@ -46,6 +46,7 @@ struct oc_proto {
 struct oc_protos {
 	oc_proto *first;
 	oc_watch *tick, *presence, *health;
+	size_t n_hearing; /* connections that asked for what happens to sessions */
 	uint64_t presence_version, health_version;
 	oc_devices *devices; /* NULL until one is asked for */
 	char *health_text;
@@ -95,6 +96,8 @@ void oc_proto_send_json(oc_gateway *gw, const char *name, unsigned scope, cJSON 
 void oc_proto_presence_changed(oc_gateway *gw);
 /* A session's key into what the connection hears, or out of it; at most so many. */
 void oc_proto_hear(oc_proto *proto, const char *session, bool from_now, int most);
+/* What happens to all sessions from now on, or no more. */
+void oc_proto_hear_sessions(oc_proto *proto, bool from_now);
 /* {"presence":n,"health":n} */
 void oc_proto_add_versions(const oc_gateway *gw, oc_sbuf *out);
 

@@ -451,8 +451,6 @@ const differs = [
 	[/(is answered|closed with undefined).*unexpected property '(__)?bogus'/, 'a parameter that nobody knows is warned of, not refused'],
 	[/status (heartbeat|sessions\.byAgent|sessions\.recent\[\]\.\w+) is absent/, 'agents.list, last-heartbeat and sessions.list tell these'],
 	[/agent\.identity\.get is refused/, 'an agent that is not there has no face'],
-	[/sessions\.patch is refused \(UNAVAILABLE (verboseLevel|sendPolicy)/, 'a session\'s settings besides label, model and thinking are set by its commands'],
-	[/a15: sessions\.resolve is refused|a16: sessions\.patch is answered|a17: sessions\.patch entry\.(label|thinkingLevel|verboseLevel)/, 'so the label of that call is not there either'],
 	[/sessions\.patch is refused .*no provider 'nope'/, 'a model that cannot be is refused when it is named'],
 	[/thinkingLevel \(use off/, 'there is no adaptive thinking'],
 	[/sessions\.(patch|reset) (path|entry\.(sessionFile|compactionCount|skillsSnapshot|systemPromptReport)) is absent/, 'sessions are rows of the store, which keeps no such reports'],
@@ -532,6 +530,39 @@ test('the commands for devices, and the address of the dashboard', async () => {
 	match(run(['devices', 'approve', '--latest']).err, /no device asks/);
 	match(run(['dashboard', '--no-open']).out, new RegExp(`^Dashboard URL: http://127\\.0\\.0\\.1:${gw.port}/#token=${gw.token}\n`));
 	equal(JSON.parse(run(['dashboard', '--json']).out).served, false);
+});
+
+test('who asks is told what happens to sessions, and to the messages of one', async () => {
+	const a = await connected(gw, { protocol: 4 }), b = await connected(gw, { protocol: 4 }), key = 'agent:main:heard';
+	equal(await a.rpc('sessions.subscribe', {}), { subscribed: true });
+	equal(await b.rpc('sessions.messages.subscribe', { key }), { subscribed: true, key });
+	match((await b.call('sessions.messages.subscribe', {})).error.message, /required property 'key'/);
+	const say = async (sessionKey) => {
+		const runId = `heard-${sessionKey}-${Date.now()}`;
+		await b.rpc('chat.send', { sessionKey, message: 'hello [[SHORT]]', idempotencyKey: runId });
+		await a.event('chat', (p) => p.runId === runId && p.state === 'final');
+		return runId;
+	};
+	const runId = await say(key), end = await a.event('sessions.changed', (p) => p.runId === runId && p.phase === 'end');
+	equal([end.payload.sessionKey, end.payload.session.key, end.payload.key], [key, key, key]);
+	for (const c of [a, b])
+		equal(c.events('session.message').map((e) => [e.payload.sessionKey, e.payload.message.role, e.payload.message.content[0].text]),
+			[[key, 'user', 'hello [[SHORT]]'], [key, 'assistant', 'Short reply.']]);
+	await say('agent:main:elsewhere');
+	equal([a.events('session.message').length, b.events('session.message').length, b.events('sessions.changed').length], [4, 2, 0]);
+	equal(await a.rpc('sessions.unsubscribe', {}), { subscribed: false });
+	equal(await b.rpc('sessions.messages.unsubscribe', { key }), { subscribed: false, key });
+	await say(key);
+	equal([a.events('session.message').length, b.events('session.message').length], [4, 2]);
+	// What a session keeps for its commands.
+	const { entry } = await a.rpc('sessions.patch', { key, verboseLevel: 'full', reasoningLevel: 'on', responseUsage: 'on', sendPolicy: 'deny', execAsk: 'always' });
+	equal([entry.verboseLevel, entry.reasoningLevel, entry.responseUsage, entry.sendPolicy, entry.execAsk], ['full', 'on', 'tokens', 'deny', 'always']);
+	match((await b.call('chat.send', { sessionKey: key, message: 'x', idempotencyKey: 'heard-x' })).error.message, /send blocked by session policy/);
+	match((await a.call('sessions.patch', { key, execAsk: 'maybe' })).error.message, /invalid execAsk/);
+	equal((await a.rpc('sessions.patch', { key, verboseLevel: null, sendPolicy: null })).entry.sendPolicy, undefined);
+	equal((await b.call('chat.send', { sessionKey: key, message: 'x [[SHORT]]', idempotencyKey: 'heard-y' })).ok, true);
+	a.close();
+	b.close();
 });
 
 test('a gateway that stops says so, and closes with 1012', async () => {

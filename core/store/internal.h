@@ -173,6 +173,10 @@ oc_status oc_schema_migrate(sqlite3 *db, const char *path, oc_err *err);
 bool oc_schema_is_current(const char *path);
 oc_status oc_schema_version_check(sqlite3 *db, const char *path, int64_t *ret_version, oc_err *err);
 
+/* wal.c */
+/* Whoever has the lock, before anything else is opened: tells the log, and keeps a log that a disk damaged. */
+void oc_wal_look(const char *path);
+
 /* writer.c */
 void oc_writer_init(oc_store *store);
 void oc_writer_stop(oc_store *store);

@@ -18,4 +18,5 @@ libocore_la_SOURCES += \
 	%D%/store.c %D%/store.h \
 	%D%/used.c \
 	%D%/users.c %D%/users.h \
+	%D%/wal.c \
 	%D%/writer.c

@@ -105,6 +105,8 @@ static oc_status open_store(oc_store *store, oc_err *err)
 	oc_status status = guest ? OC_OK : create_file(store->path, err);
 	if (status == OC_OK)
 		status = lock(store, err);
+	if (status == OC_OK && store->mode == OC_STORE_OWNER)
+		oc_wal_look(store->path);
 	if (status != OC_OK || oc_schema_is_current(store->path))
 		return status;
 	status = oc_store_open_reader(store, err);

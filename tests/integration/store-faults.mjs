@@ -171,6 +171,33 @@ test('a file of a newer program is refused in words and left alone', async () =>
 	nothingIsLost();
 });
 
+test('what lies behind a damaged place of the log is told of, and the log is kept', async () => {
+	gateway = await new Gateway({ env }).start();
+	equal((await say(gateway)).result?.status, 'ok');
+	const before = fs.statSync(`${db}-wal`).size;
+	for (let i = 0; i < 5; i++)
+		equal((await say(gateway)).result?.status, 'ok');
+	await gateway.kill();
+	gateway = await new Gateway({ env }).start();
+	ok(!/is not whole/.test(gateway.log), 'a process that was killed damages nothing');
+	nothingIsLost();
+	for (let i = 0; i < 5; i++)
+		equal((await say(gateway)).result?.status, 'ok');
+	await gateway.kill();
+	const log = fs.readFileSync(`${db}-wal`), page = log.readUInt32BE(8);
+	ok(before > 0 && (log.length - 32) % (24 + page) === 0);
+	log.fill(0xa5, 32 + 24 + page + 200, 32 + 24 + page + 300); // the second frame
+	fs.writeFileSync(`${db}-wal`, log);
+	gateway = await new Gateway({ env }).start();
+	match(gateway.log, new RegExp(`openclaw.db-wal is damaged at byte ${32 + 24 + page}: what was written behind it \\(\\d+ changes\\) cannot be read back; it was kept as`));
+	const kept = fs.readdirSync(path.dirname(db)).filter((name) => name.includes('-wal.damaged-'));
+	equal(kept.length, 1);
+	ok(fs.readFileSync(path.join(path.dirname(db), kept[0])).equals(log));
+	acknowledged.splice(0, acknowledged.length); // what is lost is lost
+	equal((await say(gateway)).result?.status, 'ok');
+	equal((await gateway.stop()).code, 0);
+});
+
 test('a damaged page is named by the check, and a backup helps', async () => {
 	equal(cli(['store', 'backup', path.join(disk, 'good')], { env }).code, 0);
 	const whole = fs.readFileSync(db);

@@ -249,8 +249,9 @@ static void on_registered(void *arg, oc_status status, oc_str result)
 		return;
 	}
 	bool changed = plugin->snapshot == NULL || !oc_json_equal(plugin->snapshot, snapshot), kept = oc_plugin_known(plugin);
-	cJSON_Delete(plugin->snapshot);
-	plugin->snapshot = snapshot;
+	/* The one that was stays when it says the same: what is shown of it points into it. */
+	cJSON_Delete(changed ? plugin->snapshot : snapshot);
+	plugin->snapshot = changed ? snapshot : plugin->snapshot;
 	plugin->outdated = false;
 	plugin->phase = OC_PLUGIN_UP;
 	if (changed || !kept)
@@ -259,7 +260,7 @@ static void on_registered(void *arg, oc_status status, oc_str result)
 		oc_plugin_refuse(plugin, NULL, "%s", err.text);
 	if (changed || !kept)
 		oc_plugins_note_quiet(plugin->bridge);
-	if (changed && cJSON_GetArraySize(oc_json_get(snapshot, "channels")) > 0 && plugin->bridge->host != NULL)
+	if (changed && cJSON_GetArraySize(oc_json_get(plugin->snapshot, "channels")) > 0 && plugin->bridge->host != NULL)
 		plugin->bridge->host->channels(plugin->bridge->host_arg, plugin, true);
 	oc_plugin_services_start(plugin, true);
 	oc_plugin_channels_up(plugin);

@@ -57,7 +57,7 @@ struct oc_plugin {
 	oc_iface ifaces[1];
 	char *module_name, *tools_json;
 	oc_passing *passing; /* tool calls under way */
-	oc_plugin_hook *hooks;
+	oc_plugin_hook *hooks, *hooks_before; /* before: while it is shown anew */
 	oc_plugin_channel *channels;
 	oc_plugin_engine *engines;
 	const oc_channel_host *channel_host; /* NULL: its module was not started */

@@ -9,7 +9,7 @@
 #include "core/base/mem.h"
 #include "ipc-bridge/plugin.h"
 
-enum { TOOL_MS = 30 * 60 * 1000, GREET_MS = 30 * 1000, PROBE_MS = 3000, LATE_MAX = 3, REST_MS = 60 * 1000, TEXT_MAX = 16 << 20 };
+enum { TOOL_MS = 30 * 60 * 1000, GREET_MS = 30 * 1000, PROBE_MS = 3000, LATE_MAX = 3, REST_MS = 60 * 1000, TEXT_MAX = 16 << 20, HOOK_NAME_MAX = 32 };
 
 /* ---- One tool call handed through ---- */
 
@@ -143,6 +143,9 @@ struct oc_plugin_hook {
 	int handler;
 	const char *type, *action; /* of an internal hook; NULL: a typed one. Static */
 	const char *wants;	   /* it is for this action only; the snapshot's */
+	char name[HOOK_NAME_MAX];  /* of a typed one */
+	int32_t priority;
+	uint32_t timeout_ms;
 	oc_hook_sub *sub;
 	unsigned late;	   /* times in a row that it gave no answer in time */
 	uint64_t rests_ms; /* until then it is not asked (monotonic) */
@@ -331,12 +334,12 @@ static void greet_internal(oc_plugin *plugin)
 	}
 }
 
-static void unsubscribe(oc_plugin *plugin)
+static void unsubscribe(oc_plugin *plugin, oc_plugin_hook **list)
 {
 	plugin->withdrawing = true;
-	while (plugin->hooks != NULL) {
-		oc_plugin_hook *h = plugin->hooks;
-		plugin->hooks = h->next;
+	while (*list != NULL) {
+		oc_plugin_hook *h = *list;
+		*list = h->next;
 		oc_hooks_unsubscribe(h->sub);
 		oc_free(h);
 	}
@@ -351,6 +354,21 @@ static int64_t timeout_of(const oc_plugin *plugin, const cJSON *row)
 	return oc_json_i64(oc_json_get(hooks, "timeouts"), oc_json_str(row, "name", ""), all);
 }
 
+/* The same as it was before goes on: somebody may be waiting for it, while its process began for that. */
+static bool goes_on(oc_plugin *plugin, const oc_plugin_hook *wanted)
+{
+	for (oc_plugin_hook **at = &plugin->hooks_before, *h; (h = *at) != NULL && wanted->type == NULL; at = &h->next) {
+		if (h->type != NULL || h->handler != wanted->handler || h->priority != wanted->priority || h->timeout_ms != wanted->timeout_ms ||
+		    strcmp(h->name, wanted->name) != 0)
+			continue;
+		*at = h->next;
+		h->next = plugin->hooks;
+		plugin->hooks = h;
+		return true;
+	}
+	return false;
+}
+
 static oc_status subscribe_as(oc_plugin *plugin, const cJSON *row, const oc_plugin_hook *as, const char *name, oc_err *err)
 {
 	oc_plugin_hook *h = oc_alloc(sizeof(*h));
@@ -363,11 +381,18 @@ static oc_status subscribe_as(oc_plugin *plugin, const cJSON *row, const oc_plug
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a plugin's hooks");
 	}
 	*h = (oc_plugin_hook){.next = plugin->hooks, .plugin = plugin, .handler = (int)oc_json_i64(row, "handler", -1),
-			      .type = as->type, .action = as->action, .wants = as->wants};
+			      .type = as->type, .action = as->action, .wants = as->wants,
+			      .priority = (int32_t)(priority > 1000000 ? 1000000 : priority < -1000000 ? -1000000 : priority),
+			      .timeout_ms = (uint32_t)(timeout < 0 ? 0 : timeout > 600000 ? 600000 : timeout)};
+	(void)snprintf(h->name, sizeof(h->name), "%s", name);
+	if (strlen(name) < sizeof(h->name) && goes_on(plugin, h)) {
+		oc_free(h);
+		return OC_OK;
+	}
 	oc_hook_subscription subscription = {
 		.hook = name,
-		.priority = (int32_t)(priority > 1000000 ? 1000000 : priority < -1000000 ? -1000000 : priority),
-		.timeout_ms = (uint32_t)(timeout < 0 ? 0 : timeout > 600000 ? 600000 : timeout),
+		.priority = h->priority,
+		.timeout_ms = h->timeout_ms,
 		.by = by,
 		.fn = hook_fired,
 		.cancel = hook_cancelled,
@@ -507,11 +532,14 @@ oc_status oc_plugin_present(oc_plugin *plugin, oc_err *err)
 {
 	const cJSON *row;
 	oc_status status = OC_OK;
-	unsubscribe(plugin);
 	oc_free(plugin->tools_json);
 	plugin->tools_json = tool_specs(plugin);
-	if (plugin->tools_json == NULL)
+	if (plugin->tools_json == NULL) {
+		oc_plugin_withdraw(plugin);
 		return oc_fail(err, OC_E_NOMEM, NULL, "no memory for a plugin's tools");
+	}
+	plugin->hooks_before = plugin->hooks;
+	plugin->hooks = NULL;
 	cJSON_ArrayForEach(row, oc_json_get(plugin->snapshot, "hooks"))
 	{
 		if (status == OC_OK)
@@ -524,6 +552,7 @@ oc_status oc_plugin_present(oc_plugin *plugin, oc_err *err)
 		if (status == OC_OK)
 			status = subscribe_internal(plugin, row, err);
 	}
+	unsubscribe(plugin, &plugin->hooks_before);
 	if (status == OC_OK && (plugin->module != NULL || strcmp(plugin->tools_json, "[]") != 0 || oc_plugin_has_guests(plugin)))
 		status = show_module(plugin, err);
 	plugin->presented = status == OC_OK;
@@ -532,7 +561,7 @@ oc_status oc_plugin_present(oc_plugin *plugin, oc_err *err)
 
 void oc_plugin_withdraw(oc_plugin *plugin)
 {
-	unsubscribe(plugin);
+	unsubscribe(plugin, &plugin->hooks);
 	plugin->presented = false;
 	if (plugin->module != NULL && oc_module_running(plugin->module))
 		oc_module_stop(plugin->module, 1000, NULL, NULL);

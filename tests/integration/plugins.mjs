@@ -82,6 +82,8 @@ write('lines', { 'index.js': `module.exports = { register(api) { api.registerCha
 'openclaw.plugin.json': { id: 'lines', channels: ['lines'], configSchema: { type: 'object' } } });
 write('guard', { 'index.js': "module.exports = { register(api) { api.on('before_tool_call', () => {}); } };",
 	'openclaw.plugin.json': { id: 'guard', configSchema: { type: 'object' } } });
+write('fickle', { 'index.js': "module.exports = { register(api) { api.on('before_tool_call', () => {}); api.registerCommand({ name: 'at' + Date.now(), description: 'd', handler: () => 'x' }); } };",
+	'openclaw.plugin.json': { id: 'fickle', configSchema: { type: 'object' } } });
 write('needy', { 'index.js': "require('needed'); module.exports = { register() {} };",
 	'openclaw.plugin.json': { id: 'needy', configSchema: { type: 'object' } } });
 write('broken', { 'index.ts': 'export default { register() { throw new Error("no good") } }',
@@ -211,8 +213,8 @@ test('the next start knows its tools without starting it', async () => {
 	equal((await plugin('demo')).process, 'idle');
 	equal(JSON.parse(text(await call('demo_greet', { name: 'Zoe' }))).hello, 'Zoe');
 	equal((await plugin('demo')).process, 'running');
-	// One that has nothing but a guard is not taken for broken while it begins.
-	equal((await plugin('guard')).process, 'running');
+	// One that has nothing but a guard is not taken for broken while it begins, nor one that registers other things each time.
+	equal([(await plugin('guard')).process, (await plugin('fickle')).process], ['running', 'running']);
 });
 
 test('a gateway looks at its plugins when first something happens: the first message is heard', async () => {

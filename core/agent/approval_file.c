@@ -64,6 +64,8 @@ static oc_status save(const cJSON *tree, oc_err *err)
 cJSON *oc_approvals_snapshot(oc_err *err)
 {
 	static const char *const parts[] = {"defaults", "agents"};
+	/* What holds where the file says nothing: a client would show, and then save, what the original takes for it. */
+	static const char *const words[][2] = {{"security", "full"}, {"ask", "off"}, {"askFallback", "deny"}};
 	oc_auto_free char *path = file_path(err);
 	cJSON *file = NULL;
 	char hash[65];
@@ -76,6 +78,10 @@ cJSON *oc_approvals_snapshot(oc_err *err)
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
 		if (!cJSON_IsObject(oc_json_get(file, parts[i])))
 			(void)oc_json_set(file, parts[i], cJSON_CreateObject());
+	cJSON *defaults = cJSON_GetObjectItemCaseSensitive(file, "defaults");
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (oc_json_str(defaults, words[i][0], "")[0] == 0)
+			(void)oc_json_set_str(defaults, words[i][0], words[i][1]);
 	cJSON *o = cJSON_CreateObject();
 	(void)oc_json_set_str(o, "path", path);
 	(void)oc_json_set_bool(o, "exists", exists);

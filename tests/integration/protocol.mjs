@@ -545,10 +545,13 @@ test('who asks is told what happens to sessions, and to the messages of one', as
 	};
 	const runId = await say(key), end = await a.event('sessions.changed', (p) => p.runId === runId && p.phase === 'end');
 	equal([end.payload.sessionKey, end.payload.session.key, end.payload.key], [key, key, key]);
-	for (const c of [a, b])
+	for (const c of [a, b]) {
+		await c.event('session.message', (p) => p.message.role === 'assistant');
 		equal(c.events('session.message').map((e) => [e.payload.sessionKey, e.payload.message.role, e.payload.message.content[0].text]),
 			[[key, 'user', 'hello [[SHORT]]'], [key, 'assistant', 'Short reply.']]);
+	}
 	await say('agent:main:elsewhere');
+	await a.event('session.message', (p) => p.sessionKey === 'agent:main:elsewhere' && p.message.role === 'assistant');
 	equal([a.events('session.message').length, b.events('session.message').length, b.events('sessions.changed').length], [4, 2, 0]);
 	equal(await a.rpc('sessions.unsubscribe', {}), { subscribed: false });
 	equal(await b.rpc('sessions.messages.unsubscribe', { key }), { subscribed: false, key });

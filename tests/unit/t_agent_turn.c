@@ -737,13 +737,14 @@ static void sessions_change(void **state)
 	oc_err err = {0};
 	static const hook_row row = {"sessionEnd", NULL, OC_OK};
 	subscribe(f, &row);
-	assert_int_equal(oc_agent_session_put(f->agent, OC_STR("work"), OC_STR(""), "My work", "two", NULL, on_session, f, &err),
+	assert_int_equal(oc_agent_session_put(f->agent, OC_STR("work"), OC_STR(""), &(oc_session_put){.title = "My work", .model = "two"},
+					      on_session, f, &err),
 			 OC_OK);
 	UNTIL(f, session_told);
 	assert_string_equal(f->notes[f->n_notes - 1], "session ok My work 0");
 	turn(f, "work", "hi", "ok");
 	assert_string_equal(oc_json_str(f->done, "model", ""), "p/two"); /* the session's own model */
-	assert_int_equal(oc_agent_session_put(f->agent, OC_STR("work"), OC_STR(""), NULL, "no such", NULL, on_session, f, &err),
+	assert_int_equal(oc_agent_session_put(f->agent, OC_STR("work"), OC_STR(""), &(oc_session_put){.model = "no such"}, on_session, f, &err),
 			 OC_E_NOT_FOUND);
 	f->n_notes = 0;
 	assert_int_equal(oc_agent_session_reset(f->agent, OC_STR("work"), "test", on_session, f, &err), OC_OK);

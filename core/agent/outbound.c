@@ -18,7 +18,7 @@
 #define PAGE_ROWS 256	/* of the store's backlog at a time, between which the loop does other things */
 #define SENDING_MAX 64 /* conversations of one channel that are sent to at once: each holds a message in memory, and may be
 			* sent again after a crash */
-#define LOOK_AGAIN_MS 2000
+#define LOOK_AGAIN_MS 1000
 #define NOTE_AGAIN_MS 500
 #define STALL_LOOK_MS 250 /* while the store takes no changes */
 

@@ -364,16 +364,15 @@ static void hooks_cannot_break_the_schema(void **state)
 	assert_non_null(strstr(result_in(r, "a"), "Invalid arguments"));
 }
 
-static void approvals_nobody_can_give_block(void **state)
+static void approvals_nobody_gives_block(void **state)
 {
 	fixture *f = *state;
-	static const hook_row row = {"beforeToolCall", "{\"requireApproval\":{\"title\":\"sure?\"}}", OC_OK};
+	static const hook_row row = {"beforeToolCall", "{\"requireApproval\":{\"title\":\"sure?\",\"timeoutMs\":50}}", OC_OK};
 	f->script = one_say;
 	subscribe(f, &row);
 	turn(f, "", "hi", "ok");
 	oc_auto_json cJSON *r = last_request(f);
 	assert_non_null(strstr(result_in(r, "a"), "approval"));
-	assert_non_null(strstr(result_in(r, "a"), "sure?"));
 	assert_int_equal(noted_times("notice approval"), 1); /* people are told, not only the model */
 }
 
@@ -542,7 +541,7 @@ int main(void)
 		T(long_results_lose_their_middle), T(repeating_is_stopped), T(endless_turns_end), T(canceling_ends_tools),
 		T_WITH(calls_of_a_turn_can_be_limited, setup_few_calls), T(policies), T(denied_calls_do_not_run), T(broken_policy_denies), T(hooks_block_calls),
 		T(failing_hooks_block_calls), T(hooks_change_calls_and_results), T(hooks_cannot_break_the_schema),
-		T(approvals_nobody_can_give_block), T(parameters_of_the_original), T(every_message_is_shown_before_it_is_written),
+		T(approvals_nobody_gives_block), T(parameters_of_the_original), T(every_message_is_shown_before_it_is_written),
 		T(written_messages_are_rewritten_for_later_turns_only), T(written_messages_are_kept_out), T(results_are_changed_for_later_turns), T(tools_without_a_turn),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -225,7 +225,7 @@ static const struct {
 	{"{session: {store: '/x'}}", "warning session.store: session.store has no effect here", "session.store", "\"/x\""},
 	{"{agents: {list: [{id: 'a', memorySearch: {query: {other: 1}}}]}}",
 	 "warning agents.list[0].memorySearch.query.other: agents.list[0].memorySearch.query.other has no effect here", "agents.list[0].memorySearch.query.other", "1"},
-	{"{tools: {exec: {security: 'deny'}}}", "warning tools.exec.security: tools.exec.security has no effect here", "tools.exec.security", "\"deny\""},
+	{"{tools: {exec: {safeBins: ['jq']}}}", "warning tools.exec.safeBins: tools.exec.safeBins has no effect here", "tools.exec.safeBins", "[\"jq\"]"},
 	{"{xyzzy: 1}", "warning xyzzy: xyzzy is not known", "xyzzy", "1"},
 	{"{gateway: {port: '1', bind: 'lan'}}", "error gateway.port: gateway.port must be a whole number, is a string", "gateway",
 	 "{\"port\":18789,\"bind\":\"lan\",\"mode\":\"local\",\"drainTimeoutMs\":30000,\"tls\":{\"enabled\":false},\"reload\":{\"mode\":\"hybrid\",\"debounceMs\":300}}"},

@@ -230,9 +230,10 @@ test(`${mode}: the storage gets the journal of each session, also what happened 
 });
 
 test(`${mode}: a session that is deleted loses its journal too, by whomever and whenever it is`, async () => {
-	for (const name of ['gone', 'pruned'])
+	const names = ['gone', 'pruned', 'aged'];
+	for (const name of names)
 		await gw.rpc('session.message', { session: name, text: `/echo to be ${name}` });
-	await until('their journals', () => parts('gone').length > 0 && parts('pruned').length > 0);
+	await until('their journals', () => names.every((name) => parts(name).length > 0));
 	await gw.rpc('session.delete', { session: 'gone' });
 	await until('it to be gone', () => parts('gone').length === 0);
 	// The same name again: another session, of which the journal has nothing old.
@@ -240,9 +241,21 @@ test(`${mode}: a session that is deleted loses its journal too, by whomever and 
 	await until('the new one', () => parts('gone').length > 0);
 	equal((await gw.stop()).code, 0);
 	equal(cli(['sessions', 'delete', 'pruned', '--yes']).code, 0);
+	const sql = spawnSync(path.join(process.env.OC_TOP_BUILDDIR, 'tests/fault/sql'),
+		[path.join(state, 'openclaw.db'), "UPDATE sessions SET updated_ms = 1 WHERE key LIKE '%aged'"], { encoding: 'utf8' });
+	equal(sql.status, 0, sql.stderr);
 	gw = await new Gateway().start();
 	await until('it to be gone', () => parts('pruned').length === 0);
+	ok(['gone', 'aged'].every((name) => parts(name).length > 0) && journal().length > 0);
+	// Retention removes without telling anybody.
+	equal(cli(['config', 'set', 'session.maintenance.mode', 'enforce']).code, 0);
+	equal(cli(['store', 'compact']).code, 0);
+	await until('the old one to be gone', async () => {
+		await gw.rpc('session.message', { session: 'main', text: '/echo still here' });
+		return parts('aged').length === 0;
+	});
 	ok(parts('gone').length > 0 && journal().length > 0);
+	equal(cli(['config', 'unset', 'session.maintenance.mode']).code, 0);
 });
 
 test(`${mode}: after the store was lost a session is brought back as it was`, async () => {

@@ -42,12 +42,15 @@ static void grant(const findings *f, cJSON *finding, const char *member, cJSON *
 	oc_plugins_opt(finding, "remedy", command);
 }
 
-/* The list that stands in the plugin's entry, and one more. */
+/* What stands in the plugin's entry. */
+static const cJSON *given(const findings *f, const char *member)
+{
+	return oc_json_get(oc_json_get(oc_config_get(f->config, "plugins.entries"), f->plugin), member);
+}
+
 static cJSON *list_with(const findings *f, const char *member, const char *more)
 {
-	const cJSON *now = oc_json_get(oc_json_get(oc_config_get(f->config, "plugins.entries"), f->plugin), member), *one;
-	cJSON *list = cJSON_IsArray(now) ? cJSON_Duplicate(now, true) : cJSON_CreateArray();
-	cJSON_ArrayForEach(one, list) if (cJSON_IsString(one) && strcmp(one->valuestring, more) == 0) return list;
+	cJSON *list = cJSON_IsArray(given(f, member)) ? cJSON_Duplicate(given(f, member), true) : cJSON_CreateArray();
 	(void)cJSON_AddItemToArray(list, cJSON_CreateString(more));
 	return list;
 }
@@ -64,6 +67,9 @@ static void missing(findings *f, const char *kind, const char *name)
 	for (size_t i = 0; i < sizeof grants / sizeof *grants; i++) {
 		if (strcmp(grants[i].kind, kind) != 0)
 			continue;
+		/* It asked before it was given that. */
+		if (oc_json_has_str(given(f, grants[i].member), name) || cJSON_IsTrue(given(f, grants[i].member)))
+			return;
 		oc_sbuf what;
 		oc_sbuf_init(&what, 8192);
 		const char *mark = strstr(grants[i].words, "%s");

@@ -181,6 +181,7 @@ test('one that reads, and one that connects, where it may not: refused, and told
 	equal(cli(['config', 'set', 'plugins.entries.spy.env', JSON.stringify(['SPY_SECRET'])]).code, 0);
 	equal(cli(['config', 'set', 'plugins.entries.spy.read', JSON.stringify([secret])]).code, 0);
 	await until('the grants', async () => /hush.*crown jewels/.test((await call('spy_tool')).text ?? ''));
+	ok(!kinds('spy').includes('env') && !kinds('spy').includes('read'), 'what was given is not asked for any more');
 	await drop('spy');
 	await only('caller');
 	await tools('call_tool');

@@ -73,7 +73,7 @@ unit_tests += %D%/t_http_server
 unit_tests += %D%/t_http_server_life
 unit_tests += %D%/t_local_client
 unit_tests += %D%/t_tls
-unit_tests += %D%/t_ws
+unit_tests += %D%/t_ws %D%/t_ws_frames
 unit_tests += %D%/t_sse
 unit_tests += %D%/t_ssrf
 unit_tests += %D%/t_url
@@ -87,7 +87,7 @@ EXTRA_DIST += %D%/agent_fake.h %D%/store_care.h %D%/bridge_peer.js
 
 # Exports its own getaddrinfo, so that libcurl asks the test for addresses.
 tests_unit_t_http_calls_LDFLAGS = $(AM_LDFLAGS) -Wl,--export-dynamic
-EXTRA_DIST += %D%/http_app.h %D%/loop_test.h %D%/net_test.h
+EXTRA_DIST += %D%/http_app.h %D%/loop_test.h %D%/net_test.h %D%/ws_test.h
 tests_unit_t_sandbox_SOURCES = %D%/t_sandbox.c %D%/sandbox_attempts.c %D%/sandbox_attempts.h
 
 # Parts of modules, without the core.

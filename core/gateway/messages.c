@@ -373,24 +373,25 @@ static oc_status read_tools(oc_gateway *gw, const cJSON *body, oc_openai_input *
 	return ok ? oc_openai_read_tools(gw, theirs, in, err) : oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
 }
 
+static oc_status read_body(oc_gateway *gw, const cJSON *body, oc_openai_input *in, const char **ret_member, oc_err *err)
+{
+	*ret_member = "messages";
+	oc_status status = read_messages(body, in, err);
+	if (status != OC_OK)
+		return status;
+	*ret_member = "tools";
+	return read_tools(gw, body, in, err);
+}
+
+static void submit(oc_gateway *gw, oc_http_req *req, const cJSON *body, const oc_openai_input *in)
+{
+	oc_openai *o = oc_openai_new(gw, req, &form, body);
+	oc_str key = oc_http_header(req, "x-openclaw-session-key");
+	if (o != NULL)
+		oc_openai_submit(o, body, in, key, key.n == 0 ? in->history : NULL, false);
+}
+
 void oc_gateway_messages(oc_gateway *gw, oc_http_req *req)
 {
-	oc_auto_json cJSON *body = oc_openai_body(gw, req, "messages");
-	oc_openai_input in;
-	oc_err err = {0};
-	if (body == NULL)
-		return;
-	oc_openai_input_init(&in);
-	if (oc_openai_read_model(gw, req, oc_json_str(body, "model", ""), &in)) {
-		oc_openai *o;
-		if (read_messages(body, &in, &err) != OC_OK)
-			oc_openai_refuse_err(gw, req, "messages", &err);
-		else if (read_tools(gw, body, &in, &err) != OC_OK)
-			oc_openai_refuse_err(gw, req, "tools", &err);
-		else if ((o = oc_openai_new(gw, req, &form, body)) != NULL) {
-			oc_str key = oc_http_header(req, "x-openclaw-session-key");
-			oc_openai_submit(o, body, &in, key, key.n == 0 ? in.history : NULL, false);
-		}
-	}
-	oc_openai_input_free(&in);
+	oc_openai_serve(gw, req, "messages", read_body, submit);
 }

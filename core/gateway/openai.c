@@ -528,3 +528,21 @@ void oc_openai_submit(oc_openai *o, const cJSON *body, const oc_openai_input *in
 		free_turn(o);
 	}
 }
+
+void oc_openai_serve(oc_gateway *gw, oc_http_req *req, const char *config, oc_openai_reader *read, oc_openai_submitter *submit)
+{
+	oc_auto_json cJSON *body = oc_openai_body(gw, req, config);
+	const char *member = NULL;
+	oc_openai_input in;
+	oc_err err = {0};
+	if (body == NULL)
+		return;
+	oc_openai_input_init(&in);
+	if (oc_openai_read_model(gw, req, oc_json_str(body, "model", ""), &in)) {
+		if (read(gw, body, &in, &member, &err) == OC_OK)
+			submit(gw, req, body, &in);
+		else
+			oc_openai_refuse_err(gw, req, member, &err);
+	}
+	oc_openai_input_free(&in);
+}

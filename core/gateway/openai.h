@@ -80,6 +80,11 @@ oc_openai *oc_openai_new(oc_gateway *gw, oc_http_req *req, const oc_openai_form 
  * or, when it is kept, what comes into the session before the message. Takes o: a refusal is answered here. */
 void oc_openai_submit(oc_openai *o, const cJSON *body, const oc_openai_input *in, oc_str session, const cJSON *history, bool keep);
 
+/* A request from its body to its turn. read: ret_member is the member of the body that an error is about. */
+typedef oc_status oc_openai_reader(oc_gateway *gw, const cJSON *body, oc_openai_input *in, const char **ret_member, oc_err *err);
+typedef void oc_openai_submitter(oc_gateway *gw, oc_http_req *req, const cJSON *body, const oc_openai_input *in);
+void oc_openai_serve(oc_gateway *gw, oc_http_req *req, const char *config, oc_openai_reader *read, oc_openai_submitter *submit);
+
 /* The head of a stream, once. */
 void oc_openai_begin_stream(oc_openai *o);
 /* Sends and frees. One that does not read is cut off by the server, and its turn ends. */

@@ -377,21 +377,17 @@ static void submit(oc_gateway *gw, oc_http_req *req, const cJSON *body, const oc
 	oc_openai_submit(o, body, in, key.n > 0 ? key : oc_str_of(name), stays ? NULL : in->history, true);
 }
 
+static oc_status read_body(oc_gateway *gw, const cJSON *body, oc_openai_input *in, const char **ret_member, oc_err *err)
+{
+	*ret_member = "input";
+	oc_status status = read_input(body, in, err);
+	if (status != OC_OK)
+		return status;
+	*ret_member = "tools";
+	return oc_openai_read_tools(gw, body, in, err);
+}
+
 void oc_gateway_responses(oc_gateway *gw, oc_http_req *req)
 {
-	oc_auto_json cJSON *body = oc_openai_body(gw, req, "responses");
-	oc_openai_input in;
-	oc_err err = {0};
-	if (body == NULL)
-		return;
-	oc_openai_input_init(&in);
-	if (oc_openai_read_model(gw, req, oc_json_str(body, "model", ""), &in)) {
-		if (read_input(body, &in, &err) != OC_OK)
-			oc_openai_refuse_err(gw, req, "input", &err);
-		else if (oc_openai_read_tools(gw, body, &in, &err) != OC_OK)
-			oc_openai_refuse_err(gw, req, "tools", &err);
-		else
-			submit(gw, req, body, &in);
-	}
-	oc_openai_input_free(&in);
+	oc_openai_serve(gw, req, "responses", read_body, submit);
 }

@@ -8,6 +8,7 @@
 #   clang      clang -Werror, with its unit tests
 #   static     all bundled modules inside the binary, and that binary at work
 # The last line counts single tests over all of them: "N passed, N failed, N skipped".  Exit status 0: none failed.
+# A test that fails is run once more (not with --fast); one that passes then is named, with what it said the first time.
 #
 #   --fast     only gcc and make check, in a folder that --keep keeps
 #   --keep     reuse what the last run built
@@ -23,7 +24,7 @@ for arg; do
 	--keep) keep=yes ;;
 	--no-deps) deps= ;;
 	-h | --help)
-		sed -n '2,17s/^# \{0,1\}//p' "$0"
+		sed -n '2,18s/^# \{0,1\}//p' "$0"
 		exit 0
 		;;
 	*)
@@ -103,6 +104,10 @@ count() {
 		echo "    --- ${trs%.trs}.log"
 		grep -vE '^(ok|PASS:|1\.\.)' "${trs%.trs}.log" | head -n 25 | cut -c 1-300 | sed 's/^/    /'
 	done
+	grep -l '^# first try: ' $(find "$1" -path '*/tests/*.log') /dev/null 2>/dev/null | while read -r unsteady; do
+		echo "    failed at the first try: $unsteady"
+		grep '^# first try: ' "$unsteady" | head -n 12 | cut -c 1-300 | sed 's/^/    /'
+	done
 	grep -hE '^SKIP' "$log" 2>/dev/null | sort -u | sed 's/^/    /'
 }
 
@@ -164,6 +169,7 @@ if [ -n "$fast" ]; then
 	variant plain 900 "${gcc[@]}"
 	finish
 fi
+export OC_TEST_AGAIN=1
 
 # The distribution: all that is committed is in it, apart from what only git and continuous integration use, and it passes.
 everything_is_in_it() {

@@ -210,6 +210,7 @@ test(`${mode}: the memory answers memory_search and memory_get; failing, the bui
 const journal = () => (fs.existsSync(shelf) ? fs.readdirSync(shelf).filter((name) => name.startsWith('sessions%agent-3amain-3amain%')).sort() : []);
 const parts = (name) => (fs.existsSync(shelf) ? fs.readdirSync(shelf).filter((file) => file.startsWith(`sessions%agent-3amain-3a${name}%`)) : []);
 const history = async (session) => (await gw.rpc('session.history', { session, all: true })).messages;
+const written = (name) => parts(name).map((file) => fs.readFileSync(path.join(shelf, file), 'utf8')).join('');
 const kept = () => journal().map((name) => fs.readFileSync(path.join(shelf, name), 'utf8')).join('');
 
 if (mode === 'process') // (afterwards the journal has begun)
@@ -267,7 +268,7 @@ test(`${mode}: after the store was lost a session is brought back as it was`, as
 	await gw.rpc('session.message', { session: lost, text: '/echo after it' });
 	const was = await history(lost), facts = await gw.rpc('session.get', { session: lost });
 	ok(was.length >= 8 && was.some((m) => m.role === 'tool'));
-	await until('the journal', () => parts(lost).map((name) => fs.readFileSync(path.join(shelf, name), 'utf8')).join('').includes(`"seq":${facts.lastSeq},`));
+	await until('the journal', () => written(lost).includes(`"seq":${facts.lastSeq},`));
 	match(JSON.stringify(await gw.rpcRaw('session.restore', { session: lost })), /there is a session agent:main:lost[a-z]+/);
 	equal((await gw.stop()).code, 0);
 	const store = path.join(tmp, 'store');
@@ -291,7 +292,9 @@ test(`${mode}: after the store was lost a session is brought back as it was`, as
 	// It goes on where it was: the next part follows what the journal had.
 	const before = parts(lost).length;
 	await gw.rpc('session.message', { session: lost, text: '/echo and on' });
-	await until('the next part', () => parts(lost).length === before + 1 && parts('again').length > 0);
+	await until('the next part', () => parts(lost).length === before + 1);
+	const { lastSeq } = await gw.rpc('session.get', { session: 'again' });
+	await until('the whole copy', () => written('again').includes(`"seq":${lastSeq},`));
 	equal(cli(['sessions', 'delete', lost, '--yes']).code, 0);
 	await until('it to be gone', () => parts(lost).length === 0);
 	fs.renameSync(shelf, `${shelf}.away`);

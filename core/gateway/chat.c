@@ -214,6 +214,8 @@ static void tell_tool(oc_gateway *gw, struct run *r, const oc_agent_event *e)
 	}
 	oc_sbuf_char(&data, '}');
 	tell_agent(gw, r, e, "tool", &data);
+	if (data.error == OC_OK)
+		oc_claw_tell_tool(gw, e, r->chat.name, r->seq, oc_sbuf_view(&data));
 	oc_sbuf_free(&data);
 	r->after_tool = e->type == OC_AGENT_EV_TOOL_END;
 }

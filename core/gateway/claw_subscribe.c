@@ -47,8 +47,9 @@ static void tell_them(oc_gateway *gw, const char *name, const oc_agent_event *e,
 		(void)oc_json_set(payload, "session", row);
 	oc_auto_free char *text = oc_json_print(payload);
 	cJSON_Delete(payload);
-	if (text != NULL)
-		oc_proto_send(gw, &(oc_proto_event){.name = name, .scope = OC_SCOPE_READ, .payload = oc_str_of(text), .session = e->session, .wants = wants});
+	if (text != NULL) /* a tool's can be large and many */
+		oc_proto_send(gw, &(oc_proto_event){.name = name, .scope = OC_SCOPE_READ, .payload = oc_str_of(text), .session = e->session, .wants = wants,
+						    .drop_if_slow = strcmp(name, "session.tool") == 0});
 }
 
 static void tell_changed(oc_gateway *gw, const oc_agent_event *e, const char *phase, const char *reason)
@@ -79,6 +80,19 @@ static void tell_message(oc_gateway *gw, const oc_agent_event *e, const char *ro
 	if (seq > 0)
 		(void)oc_json_set_i64(payload, "messageSeq", seq);
 	tell_them(gw, "session.message", e, hears, payload);
+}
+
+void oc_claw_tell_tool(oc_gateway *gw, const oc_agent_event *e, const char *run, uint64_t seq, oc_str data)
+{
+	if (!anybody(gw, hears_all, e->session))
+		return;
+	cJSON *payload = cJSON_CreateObject();
+	oc_auto_free char *raw = oc_memdup(data.p, data.n);
+	(void)oc_json_set_str(payload, "runId", run);
+	(void)oc_json_set_str(payload, "stream", "tool");
+	(void)oc_json_set(payload, "data", raw != NULL ? cJSON_CreateRaw(raw) : NULL);
+	(void)oc_json_set_i64(payload, "seq", (int64_t)seq);
+	tell_them(gw, "session.tool", e, hears_all, payload);
 }
 
 void oc_claw_tell_session(oc_gateway *gw, const oc_agent_event *e)
@@ -130,7 +144,7 @@ static void sessions_unsubscribe(oc_method_call *call, const cJSON *params)
 }
 
 const oc_method oc_method_sessions_subscribe = {"sessions.subscribe", OC_SCOPE_READ,
-						"tells this connection what happens to sessions: sessions.changed, session.message", OC_PARAMS(""),
+						"tells this connection what happens to sessions: sessions.changed, session.message, session.tool", OC_PARAMS(""),
 						sessions_subscribe};
 const oc_method oc_method_sessions_unsubscribe = {"sessions.unsubscribe", OC_SCOPE_READ, "ends sessions.subscribe", OC_PARAMS(""), sessions_unsubscribe};
 

@@ -17,7 +17,7 @@ static const char *const events[] = {"connect.challenge", "agent", "chat", "pres
 				     "cron", "heartbeat", "device.pair.requested", "device.pair.resolved", "node.pair.requested",
 				     "node.pair.resolved", "node.invoke.request", "exec.approval.requested",
 				     "exec.approval.resolved", "plugin.approval.requested", "plugin.approval.resolved", "session.message",
-				     "sessions.changed"};
+				     "sessions.changed", "session.tool"};
 
 const char *oc_proto_event_name(size_t i)
 {

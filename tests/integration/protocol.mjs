@@ -550,13 +550,21 @@ test('who asks is told what happens to sessions, and to the messages of one', as
 		equal(c.events('session.message').map((e) => [e.payload.sessionKey, e.payload.message.role, e.payload.message.content[0].text]),
 			[[key, 'user', 'hello [[SHORT]]'], [key, 'assistant', 'Short reply.']]);
 	}
+	await b.rpc('chat.send', { sessionKey: key, message: 'do [[TOOL:session_status {}]]', idempotencyKey: 'heard-tool' });
+	const used = await a.event('session.tool', (p) => p.runId === 'heard-tool' && p.data.phase === 'result');
+	equal([used.payload.data.name, used.payload.session.key, used.payload.stream], ['session_status', key, 'tool']);
+	match(used.payload.data.result.content[0].text, /\w/);
+	equal(a.events('session.tool').map((e) => e.payload.data.phase).filter((phase) => phase !== 'update'), ['start', 'result']);
+	await a.event('sessions.changed', (p) => p.runId === 'heard-tool' && p.phase === 'end');
+	equal(b.events('session.tool'), []); // it asked for messages
 	await say('agent:main:elsewhere');
 	await a.event('session.message', (p) => p.sessionKey === 'agent:main:elsewhere' && p.message.role === 'assistant');
-	equal([a.events('session.message').length, b.events('session.message').length, b.events('sessions.changed').length], [4, 2, 0]);
+	ok(await until('the messages', () => b.events('session.message').length >= 4));
+	equal([a.events('session.message').length, b.events('session.message').length, b.events('sessions.changed').length], [6, 4, 0]);
 	equal(await a.rpc('sessions.unsubscribe', {}), { subscribed: false });
 	equal(await b.rpc('sessions.messages.unsubscribe', { key }), { subscribed: false, key });
 	await say(key);
-	equal([a.events('session.message').length, b.events('session.message').length], [4, 2]);
+	equal([a.events('session.message').length, b.events('session.message').length], [6, 4]);
 	// What a session keeps for its commands.
 	const { entry } = await a.rpc('sessions.patch', { key, verboseLevel: 'full', reasoningLevel: 'on', responseUsage: 'on', sendPolicy: 'deny', execAsk: 'always' });
 	equal([entry.verboseLevel, entry.reasoningLevel, entry.responseUsage, entry.sendPolicy, entry.execAsk], ['full', 'on', 'tokens', 'deny', 'always']);

@@ -49,6 +49,11 @@ void oc_agent_drain(oc_agent *agent, uint64_t deadline_ms, void (*done)(void *ar
 /* After drain, or at once: what runs is canceled without waiting. NULL is allowed. */
 void oc_agent_free(oc_agent *agent);
 
+/* How the agent's own tools ask for what the gateway has: by the name of a method. The answer, a JSON text or an error, comes
+ * exactly once, maybe at once. Until it is set no gateway runs. */
+typedef void (*oc_agent_answer)(void *arg, oc_status status, oc_str result, const oc_err *err);
+typedef void (*oc_agent_gateway)(void *arg, const char *method, const cJSON *params, oc_agent_answer answer, void *answer_arg);
+void oc_agent_set_gateway(oc_agent *agent, oc_agent_gateway gateway, void *arg);
 /* What cron jobs post to webhooks with; before oc_agent_start. Outlives the agent. */
 void oc_agent_set_http(oc_agent *agent, struct oc_http_client *http);
 /* The gateway answers: jobs by the clock and heartbeats begin. */

@@ -210,10 +210,17 @@ bool oc_exec_pattern_fits(const char *pattern, const char *path)
 bool oc_exec_runs_others(const char *path)
 {
 	static const char *const names[] = {"sh",   "bash", "dash", "zsh",  "ksh",    "fish",	 "rbash", "busybox", "env",  "xargs",  "sudo",
-					    "doas", "su",   "nice", "nohup", "timeout", "setsid", "stdbuf", "time",	 "watch", "script", "find"};
+					    "doas", "su",   "nice", "nohup", "timeout", "setsid", "stdbuf", "time",	 "watch", "script", "find",
+					    "ash",  "toybox", "csh", "tcsh", "chroot", "nsenter", "unshare", "ionice", "chrt", "taskset", "flock",
+					    "parallel", "python", "pypy", "perl", "ruby", "php", "lua", "luajit", "node", "nodejs", "deno", "bun",
+					    "awk", "gawk", "mawk", "nawk", "tclsh", "wish", "expect", "Rscript", "guile", "ghci", "java", "gdb", "ssh",
+					    "npx", "make"};
 	const char *name = oc_path_base(path);
+	size_t n = strlen(name);
+	while (n > 0 && strchr("0123456789.-", name[n - 1]) != NULL) /* python3.11, perl5 */
+		n--;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strcmp(name, names[i]) == 0)
+		if (strlen(names[i]) == n && strncmp(name, names[i], n) == 0)
 			return true;
 	return false;
 }

@@ -18,7 +18,7 @@ bool oc_shell_resolve(const char *program, const char *folder, const char *searc
 /* Whether a path is one of a pattern's: * within a folder, ** across folders, ? one character, ~ the home folder; upper and lower
  * case are the same. A pattern without a folder is nobody's. */
 bool oc_exec_pattern_fits(const char *pattern, const char *path);
-/* Programs that run whatever their arguments say (shells, env, xargs): no pattern should let them through for ever. */
+/* Programs that run whatever their arguments say (shells, interpreters, env, xargs): no pattern should let them through for ever. */
 bool oc_exec_runs_others(const char *path);
 
 #endif

@@ -10,7 +10,7 @@
 static const oc_builtin_tool *const tools[] = {
 	&oc_tool_sessions_spawn, &oc_tool_sessions_yield, &oc_tool_subagents,	  &oc_tool_sessions_list, &oc_tool_sessions_history,
 	&oc_tool_sessions_send,	 &oc_tool_session_status, &oc_tool_agents_list,
-	&oc_tool_message,	 &oc_tool_cron,
+	&oc_tool_message,	 &oc_tool_cron,		  &oc_tool_nodes,
 	&oc_tool_memory_search,
 	&oc_tool_memory_get,
 	NULL,
@@ -71,6 +71,19 @@ void oc_builtin_json(oc_call *call, cJSON *result)
 	cJSON_Delete(result);
 }
 
+void oc_builtin_content(oc_call *call, const cJSON *content)
+{
+	oc_sbuf b;
+	if (!oc_call_is_owed(call))
+		return;
+	oc_sbuf_init(&b, RESULT_MAX);
+	oc_sbuf_z(&b, "{\"content\":");
+	oc_json_add_to(&b, content);
+	oc_sbuf_char(&b, '}');
+	oc_call_done(call, b.error, b.error == OC_OK ? oc_sbuf_view(&b) : OC_STR("the result is too long"));
+	oc_sbuf_free(&b);
+}
+
 void oc_builtin_fail(oc_call *call, const oc_err *err)
 {
 	bool remedy = err->remedy[0] != 0;
@@ -79,6 +92,12 @@ void oc_builtin_fail(oc_call *call, const oc_err *err)
 }
 
 /* ---- The module ---- */
+
+void oc_agent_set_gateway(oc_agent *agent, oc_agent_gateway gateway, void *arg)
+{
+	agent->gateway = gateway;
+	agent->gateway_arg = arg;
+}
 
 typedef struct instance {
 	oc_self *self;

@@ -44,6 +44,8 @@ const oc_builtin_tool *oc_builtin_find(const char *name);
 void oc_builtin_text(oc_call *call, bool is_error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* An object: as JSON for the model, as "details" for everybody else. Takes it; NULL: out of memory. */
 void oc_builtin_json(oc_call *call, cJSON *result);
+/* Parts: texts and pictures, as a tool's result has them. Borrowed. */
+void oc_builtin_content(oc_call *call, const cJSON *content);
 /* A failure in words that the model reads, with its remedy. */
 void oc_builtin_fail(oc_call *call, const oc_err *err);
 
@@ -55,5 +57,6 @@ extern const oc_builtin_tool oc_tool_sessions_list, oc_tool_sessions_history, oc
 extern const oc_builtin_tool oc_tool_sessions_send; /* session_send.c */
 extern const oc_builtin_tool oc_tool_message; /* message_tool.c */
 extern const oc_builtin_tool oc_tool_cron; /* cron_tool.c */
+extern const oc_builtin_tool oc_tool_nodes; /* nodes_tool.c */
 
 #endif

@@ -46,6 +46,8 @@ struct oc_agent {
 	bool one_shot, started, draining;
 	const oc_agent_commands *commands; /* of others; NULL: none */
 	void *commands_arg;
+	oc_agent_gateway gateway; /* NULL: none runs */
+	void *gateway_arg;
 	/* events.c */
 	oc_agent_sub *subs;
 	unsigned emitting; /* inside a fan-out: what is unsubscribed then is only marked */

@@ -60,6 +60,7 @@ libocore_la_SOURCES += \
 	%D%/inject.c \
 	%D%/internal.h \
 	%D%/message_tool.c \
+	%D%/nodes_tool.c \
 	%D%/keyring.c \
 	%D%/keyring.h \
 	%D%/lane.c \

@@ -504,6 +504,12 @@ static uint32_t raise_descriptors(void)
 	return half > CONNECTIONS_MAX ? CONNECTIONS_MAX : half > 64 ? (uint32_t)half - 32 : (uint32_t)half;
 }
 
+/* What tools do for their agent is bounded by their own checks: nodes_tool.c. */
+static void ask_for_agent(void *arg, const char *method, const cJSON *params, oc_agent_answer answer, void *answer_arg)
+{
+	oc_method_ask(arg, oc_str_of(method), params, answer, answer_arg);
+}
+
 static oc_status build(oc_gateway *gw, const oc_gateway_options *o, oc_err *err)
 {
 	oc_config *config = NULL;
@@ -525,6 +531,7 @@ static oc_status build(oc_gateway *gw, const oc_gateway_options *o, oc_err *err)
 	}
 	gw->rt->gateway = gw;
 	gw->agent = gw->rt->agent;
+	oc_agent_set_gateway(gw->agent, ask_for_agent, gw);
 	log_problems(gw->rt->config, 0);
 	uint32_t conns = raise_descriptors();
 	int64_t wanted = oc_config_i64(gw->rt->config, "gateway.http.maxConnections", conns);

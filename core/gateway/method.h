@@ -114,6 +114,9 @@ void oc_method_start(oc_client *client, int row, const cJSON *params_or_null, oc
 bool oc_method_guest(oc_client *client, oc_str name, const cJSON *params_or_null, oc_method_answer answer, void *arg);
 const char *oc_method_guest_scope(const char *scope); /* "read", "write", "admin" */
 
+/* The same for a method of either, asked by the gateway itself: with all of an operator's scopes. */
+void oc_method_ask(oc_gateway *gateway, oc_str name, const cJSON *params_or_null, oc_method_answer answer, void *arg);
+
 /* Checks a value as parameters are checked for OpenClaw's own clients: err says everything that is wrong with `what`. */
 oc_status oc_params_check(const cJSON *schema, const char *what, const cJSON *value, oc_err *err);
 

@@ -135,21 +135,38 @@ bool oc_method_guest(oc_client *client, oc_str name, const cJSON *params, oc_met
 	return true;
 }
 
-/* ---- What plugins call ---- */
+/* ---- What is called from inside ---- */
 
-typedef struct own_call {
-	oc_client client; /* first: freed with its last reference */
-	oc_plugin_op *op;
-} own_call;
+void oc_method_ask(oc_gateway *gw, oc_str name, const cJSON *params, oc_method_answer answer, void *arg)
+{
+	oc_err err = {0};
+	oc_client *client = oc_calloc(1, sizeof *client);
+	if (client == NULL) {
+		(void)oc_fail(&err, OC_E_NOMEM, NULL, "no memory for a call");
+		answer(arg, err.code, OC_STR_NONE, &err);
+		return;
+	}
+	*client = (oc_client){.gateway = gw, .refs = 1, .scopes = OC_SCOPE_ALL};
+	int row = oc_method_find(name, &err);
+	if (row >= 0) {
+		oc_method_start(client, row, params, answer, arg);
+	} else if (!oc_method_guest(client, name, params, answer, arg)) {
+		const oc_absent *absent = oc_absent_find(name);
+		if (absent != NULL)
+			(void)oc_absent_refuse(absent, client, &err);
+		answer(arg, err.code, OC_STR_NONE, &err);
+	}
+	oc_client_unref(client);
+}
 
 static void on_called(void *arg, oc_status status, oc_str result, const oc_err *err)
 {
-	own_call *c = arg;
+	oc_plugin_op *op = arg;
 	if (status == OC_OK)
-		oc_bridge_answer(c->op->ticket, OC_OK, result);
+		oc_bridge_answer(op->ticket, OC_OK, result);
 	else
-		oc_plugin_refuse_call(c->op->ticket, err);
-	oc_plugin_op_drop(c->op);
+		oc_plugin_refuse_call(op->ticket, err);
+	oc_plugin_op_drop(op);
 }
 
 /* args: [method, params] */
@@ -158,29 +175,12 @@ void oc_plugin_gateway_call(const oc_plugin_asked *asked)
 	const cJSON *name = oc_plugin_arg(asked, 0), *params = oc_plugin_arg(asked, 1);
 	oc_str method = oc_str_of(cJSON_IsString(name) ? name->valuestring : "");
 	oc_err err = {0};
-	own_call *c = NULL;
 	oc_status status = oc_plugin_may_call(asked->ticket.plugin, method.p, &err);
 	if (status == OC_OK && asked->rt->gateway == NULL)
 		status = oc_fail(&err, OC_E_UNAVAILABLE, "start one with `openclaw gateway run`", "no gateway is running");
-	if (status == OC_OK && (c = oc_calloc(1, sizeof *c)) == NULL)
-		status = oc_fail(&err, OC_E_NOMEM, NULL, "no memory for a call");
-	if (status != OC_OK) {
+	oc_plugin_op *op = status == OC_OK ? oc_plugin_op_new(asked) : NULL;
+	if (op != NULL)
+		oc_method_ask(asked->rt->gateway, method, params, on_called, op);
+	else if (status != OC_OK)
 		oc_plugin_refuse_call(asked->ticket, &err);
-		return;
-	}
-	if ((c->op = oc_plugin_op_new(asked)) == NULL) {
-		oc_free(c);
-		return;
-	}
-	c->client = (oc_client){.gateway = asked->rt->gateway, .refs = 1, .scopes = OC_SCOPE_ALL};
-	int row = oc_method_find(method, &err);
-	if (row >= 0)
-		oc_method_start(&c->client, row, params, on_called, c);
-	else if (!oc_method_guest(&c->client, method, params, on_called, c)) {
-		const oc_absent *absent = oc_absent_find(method);
-		if (absent != NULL)
-			(void)oc_absent_refuse(absent, &c->client, &err);
-		on_called(c, err.code, OC_STR_NONE, &err);
-	}
-	oc_client_unref(&c->client);
 }

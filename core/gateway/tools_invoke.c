@@ -55,7 +55,7 @@ static void not_available(oc_gateway *gw, oc_http_req *req, const char *tool)
 
 static bool denied(const oc_config *config, const char *tool)
 {
-	static const char *const names[] = {"sessions_spawn", "sessions_send", "cron",	"gateway", "whatsapp_login", "exec",
+	static const char *const names[] = {"sessions_spawn", "sessions_send", "cron",	"gateway", "nodes", "whatsapp_login", "exec",
 					    "process",	      "read",	       "write", "edit",	   "apply_patch",    NULL};
 	if (oc_json_names(oc_config_get(config, "gateway.tools.deny"), tool))
 		return true;

@@ -28,7 +28,7 @@ const final = (c, runId) => c.event('chat', (p) => p.runId === runId && p.state 
 // What the model was told came of the command.
 async function outcome(c, runId) {
 	await final(c, runId);
-	const result = mock.requests.at(-1).at(-1);
+	const result = mock.requests.at(-1).findLast((m) => m.role === 'tool' || !JSON.stringify(m.content).includes('image')); // pictures come after it
 	equal(result.role, 'tool');
 	return typeof result.content === 'string' ? result.content : result.content.map((part) => part.text).join('');
 }
@@ -61,6 +61,11 @@ test('a command waits for a word: allowed once, denied, allowed for ever', async
 	match(await outcome(a, run), /^always/);
 	equal(rules().agents.main.allowlist.map((row) => path.basename(row.pattern)), ['echo', 'cat']);
 	equal(fs.statSync(file).mode & 0o777, 0o600);
+	// An interpreter's arguments are a program: it is allowed this once.
+	run = await want(a, "echo interpreted | awk '{ print }'");
+	await b.rpc('exec.approval.resolve', { id: (await requested(b, "echo interpreted | awk '{ print }'")).payload.id, decision: 'allow-always' });
+	match(await outcome(a, run), /^interpreted/);
+	equal(rules().agents.main.allowlist.map((row) => path.basename(row.pattern)), ['echo', 'cat']);
 
 	const before = a.events('exec.approval.requested').length;
 	match(await outcome(a, await want(a, "cat /dev/null && echo 'not asked'", 'agent:main:b')), /^not asked/);
@@ -236,6 +241,42 @@ test('a node is listed with what it can do, asked, and answers', async () => {
 	match((await gone).error.message, /NOT_CONNECTED: node disconnected/);
 	equal((await ask('system.which', {})).error.details.code, 'NOT_CONNECTED');
 	equal((await a.rpc('node.list', {})).nodes[0].connected, false);
+	a.close();
+});
+
+test('the agent asks nodes with its tool: which there are, commands, pictures; and whoever may only talk does not', async () => {
+	const a = await connected(gw), d = await node({ commands: ['system.which', 'camera.snap', 'photos.latest', 'device.status'] });
+	const use = async (args) => {
+		const runId = `use-${++n}`;
+		await a.rpc('chat.send', { sessionKey: 'agent:main:nodes', message: `[[TOOL:nodes ${JSON.stringify(args)}]]`, idempotencyKey: runId });
+		return { runId, text: () => outcome(a, runId) };
+	};
+	const answered = async (args, command, result) => {
+		const seen = d.events('node.invoke.request').length, run = await use(args);
+		const { payload } = (await until(`a request of ${command}`, () => d.events('node.invoke.request')[seen]));
+		equal(payload.command, command);
+		await d.rpc('node.invoke.result', { id: payload.id, nodeId: phone.id, ...result });
+		return { params: JSON.parse(payload.paramsJSON), text: await run.text() };
+	};
+	match(await (await use({ action: 'status' })).text(), /"displayName":"My machine".*"connected":true/);
+	match(await (await use({ action: 'describe', node: 'my machine' })).text(), new RegExp(phone.id));
+	match(await (await use({ action: 'describe', node: 'another' })).text(), /unknown node: another \(known: My machine\)/);
+	match(await (await use({ action: 'notify', node: 'My machine' })).text(), /title or body is required/);
+	match(await (await use({ action: 'run', node: 'My machine', command: ['ls'] })).text(), /does not run commands/);
+	match(await (await use({ action: 'invoke', node: 'My machine', invokeCommand: 'sms.send' })).text(), /not allowed/);
+	match(await (await use({ action: 'invoke', node: 'My machine', invokeCommand: 'camera.snap' })).text(), /use the action camera_snap/);
+	const which = await answered({ action: 'invoke', node: phone.id.slice(0, 8), invokeCommand: 'system.which', invokeParamsJson: '{"bins":["sh"],"approved":true}' },
+		'system.which', { ok: true, payload: { bins: { sh: '/bin/sh' } } });
+	equal([which.params, JSON.parse(which.text).payload], [{ bins: ['sh'] }, { bins: { sh: '/bin/sh' } }]);
+	match((await answered({ action: 'invoke', node: 'My machine', invokeCommand: 'system.which' }, 'system.which',
+		{ ok: false, error: { code: 'BROKEN', message: 'no such thing' } })).text, /BROKEN: no such thing/);
+	const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+	const snap = await answered({ action: 'camera_snap', node: 'My machine', facing: 'back' }, 'camera.snap', { ok: true, payload: { format: 'png', base64: png, width: 1, height: 1 } });
+	equal([snap.params.facing, snap.params.maxWidth], ['back', 1600]);
+	const kept = /MEDIA:(media\/inbound\/\S+\.png)/.exec(snap.text)[1];
+	equal(fs.readFileSync(path.join(workspace, kept)).toString('base64'), png);
+	match((await answered({ action: 'camera_snap', node: 'My machine' }, 'camera.snap', { ok: true, payload: { format: '../x', base64: png } })).text, /no known format/);
+	d.close();
 	a.close();
 });
 

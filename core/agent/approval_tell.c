@@ -26,7 +26,9 @@ cJSON *oc_approval_exec_request(oc_agent *agent, const char *run, const oc_exec_
 	put(o, "command", command);
 	put(o, "cwd", folder);
 	put(o, "nodeId", NULL);
-	put(o, "host", "sandbox");
+	/* Who allows a command is told whether anything holds it. */
+	bool free = strcmp(oc_config_str(agent->config, "tools.exec.sandbox.level", "strict"), "off") == 0;
+	put(o, "host", free ? "gateway" : "sandbox");
 	put(o, "security", j->security);
 	put(o, "ask", j->ask);
 	put(o, "agentId", agent_id);

@@ -283,7 +283,7 @@ static const char agents_keys[] =
 	"			name string\n"
 	"			theme string !none\n"
 	"			emoji string\n"
-	"			avatar string !none\n"
+	"			avatar string\n"
 	"			* any\n"
 	"		groupChat object !minor\n"
 	"			mentionPatterns string[]\n"

@@ -23,7 +23,7 @@ static const char *type_of(oc_str path)
 	static const char *const types[][2] = {
 		{".html", "text/html; charset=utf-8"}, {".js", "application/javascript; charset=utf-8"}, {".css", "text/css; charset=utf-8"},
 		{".svg", "image/svg+xml"}, {".png", "image/png"}, {".ico", "image/x-icon"}, {".json", "application/json; charset=utf-8"},
-		{".map", "application/json; charset=utf-8"}, {".webp", "image/webp"}, {".jpg", "image/jpeg"}, {".woff2", "font/woff2"},
+		{".map", "application/json; charset=utf-8"}, {".webp", "image/webp"}, {".jpg", "image/jpeg"}, {".jpeg", "image/jpeg"}, {".gif", "image/gif"}, {".woff2", "font/woff2"},
 		{".txt", "text/plain; charset=utf-8"}, {".webmanifest", "application/manifest+json"},
 	};
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
@@ -95,6 +95,44 @@ static bool send_file(oc_gateway *gw, oc_http_req *req, const char *root, oc_str
 	return true;
 }
 
+static void send_json(oc_gateway *gw, oc_http_req *req, const oc_sbuf *b)
+{
+	(void)oc_http_add_header(req, "cache-control", OC_STR("no-cache"));
+	gw->status_class[2]++;
+	oc_http_respond(req, 200, "application/json; charset=utf-8", oc_sbuf_view(b));
+}
+
+/* An agent's picture (agents.list[].identity.avatar): an address elsewhere, or an image of its workspace, which is served
+ * here.  ?meta=1 asks which; no picture is an answer too.  false: there is none to serve. */
+static bool send_avatar(oc_gateway *gw, oc_http_req *req, oc_str id)
+{
+	const cJSON *one;
+	oc_str avatar = {"", 0};
+	cJSON_ArrayForEach(one, oc_config_get(gw->rt->config, "agents.list"))
+		if (oc_str_eqz(id, oc_json_str(one, "id", ""))) avatar = oc_json_ostr(oc_json_get(one, "identity"), "avatar");
+	bool elsewhere = oc_str_starts(avatar, "https://") || oc_str_starts(avatar, "http://") || oc_str_starts(avatar, "data:image/");
+	oc_auto_json cJSON *agent = NULL;
+	const char *workspace = NULL;
+	if (!elsewhere && strncmp(type_of(avatar), "image/", 6) == 0 && oc_agent_agent(gw->agent, id, &agent, NULL) == OC_OK)
+		workspace = oc_json_str(agent, "workspace", NULL);
+	if (!oc_str_eqz(oc_http_query(req), "meta=1"))
+		return workspace != NULL && send_file(gw, req, workspace, avatar);
+	int fd = workspace != NULL ? open_below(workspace, avatar) : -1;
+	oc_sbuf b;
+	oc_sbuf_init(&b, MAX_FILE);
+	oc_sbuf_z(&b, "{\"avatarUrl\":");
+	if (elsewhere)
+		oc_sbuf_json(&b, avatar);
+	else
+		oc_sbuf_printf(&b, fd >= 0 ? "\"%s/avatar/%.*s\"" : "null", base_of(gw), OC_STR_ARG(id));
+	oc_sbuf_z(&b, "}");
+	send_json(gw, req, &b);
+	oc_sbuf_free(&b);
+	if (fd >= 0)
+		close(fd);
+	return true;
+}
+
 /* Public, so only what the page shows before anybody logged in. */
 static void send_config(oc_gateway *gw, oc_http_req *req)
 {
@@ -111,9 +149,7 @@ static void send_config(oc_gateway *gw, oc_http_req *req)
 	oc_sbuf_z(&b, ",\"assistantAgentId\":");
 	oc_sbuf_json(&b, oc_str_of(oc_agent_default_id(config, id)));
 	oc_sbuf_printf(&b, ",\"serverVersion\":\"%s\"}", PACKAGE_VERSION);
-	(void)oc_http_add_header(req, "cache-control", OC_STR("no-cache"));
-	gw->status_class[2]++;
-	oc_http_respond(req, 200, "application/json; charset=utf-8", oc_sbuf_view(&b));
+	send_json(gw, req, &b);
 	oc_sbuf_free(&b);
 }
 
@@ -140,6 +176,8 @@ void oc_gateway_ui(oc_gateway *gw, oc_http_req *req)
 		send_config(gw, req);
 		return;
 	}
+	if (oc_str_starts(rest, "/avatar/") && send_avatar(gw, req, (oc_str){rest.p + 8, rest.n - 8}))
+		return;
 	bool is_file = memrchr(rest.p, '.', rest.n) != NULL;
 	if (root != NULL && is_file && send_file(gw, req, root, rest))
 		return;

@@ -1,4 +1,5 @@
 /* system.*, auth.*, logs.*: the gateway itself. */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,7 +119,33 @@ const oc_method oc_method_system_shutdown = {
 
 enum { LOG_WINDOW = 1 << 18 };
 
-/* For OpenClaw's own clients: the lines as they are, from a place in the file on. */
+/* A line of the log with the members that the original's clients look for beside ours: "0" the part it came from, "1" what it
+ * says, and the level. */
+static cJSON *as_original(oc_str line)
+{
+	oc_auto_json cJSON *o = NULL, *from = cJSON_CreateObject();
+	oc_auto_free char *text = oc_memdup(line.p, line.n), *part = NULL;
+	char level[8] = {0};
+	if (oc_json_parse(line, NULL, &o, NULL) != OC_OK || !cJSON_IsObject(o)) /* the first may be cut */
+		return text != NULL ? cJSON_CreateString(text) : NULL;
+	const char *given = oc_json_str(o, "level", "info");
+	for (size_t i = 0; given[i] != 0 && i + 1 < sizeof level; i++)
+		level[i] = (char)toupper((unsigned char)given[i]);
+	oc_json_opt(from, "subsystem", oc_json_str(o, "where", NULL));
+	part = oc_json_print(from);
+	cJSON *meta = cJSON_CreateObject();
+	oc_json_opt(meta, "name", part);
+	oc_json_opt(meta, "date", oc_json_str(o, "time", NULL));
+	oc_json_set_str(meta, "logLevelName", level);
+	oc_json_opt(o, "0", part);
+	oc_json_set_str(o, "1", oc_json_str(o, "message", ""));
+	(void)oc_json_set(o, "_meta", meta);
+	oc_free(text);
+	text = oc_json_print(o);
+	return text != NULL ? cJSON_CreateString(text) : NULL;
+}
+
+/* For OpenClaw's own clients: the lines from a place in the file on. */
 static void tail_from(oc_method_call *call, const cJSON *params, FILE *f, const char *path)
 {
 	int64_t limit = oc_json_i64(params, "limit", 500), most = oc_json_i64(params, "maxBytes", LOG_WINDOW), cursor = oc_json_i64(params, "cursor", -1);
@@ -141,10 +168,8 @@ static void tail_from(oc_method_call *call, const cJSON *params, FILE *f, const 
 	cJSON *result = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(result, "lines");
 	for (; rest.p != NULL && rest.n > 0; lines--) {
 		oc_str line = oc_str_cut(&rest, '\n');
-		char *text = lines <= (size_t)limit ? oc_memdup(line.p, line.n) : NULL;
-		if (text != NULL)
-			cJSON_AddItemToArray(list, cJSON_CreateString(text));
-		oc_free(text);
+		if (lines <= (size_t)limit)
+			cJSON_AddItemToArray(list, as_original(line));
 	}
 	oc_json_set_str(result, "file", path);
 	oc_json_set_i64(result, "cursor", from + (int64_t)whole);

@@ -19,7 +19,7 @@ export class Page {
 		const target = await until('a page', async () => (await (await fetch(`http://127.0.0.1:${port}/json/list`)).json()).find((t) => t.type === 'page'));
 		page.socket = await Claw.open(Number(port), { path: new URL(target.webSocketDebuggerUrl).pathname });
 		page.id = 0;
-		for (const domain of ['Page', 'Runtime', 'Log'])
+		for (const domain of ['Page', 'Runtime', 'Log', 'Network'])
 			await page.send(`${domain}.enable`);
 		await page.send('Page.navigate', { url });
 		return page;
@@ -53,10 +53,28 @@ export class Page {
 		return until(`the page to show ${what}`, async () => what.test(await this.text()), ms);
 	}
 
-	// What the page complained about.
+	// Presses the button of that name as soon as it can be pressed.
+	async press(name) {
+		return until(`the button ${name}`, () => this.run(`(() => { const button = deep('button').find((one) => one.innerText.trim() === ${JSON.stringify(name)} && !one.disabled); button?.click(); return !!button; })()`));
+	}
+
+	// Gives a field its value as a person would; element: an expression.
+	async fill(element, value) {
+		return this.run(`(() => { const field = ${element}; field.focus(); field.value = ${JSON.stringify(value)};
+			for (const kind of ['input', 'change']) field.dispatchEvent(new Event(kind, { bubbles: true })); return 1; })()`);
+	}
+
+	// What the page complained about, and what the gateway refused it.
 	complaints() {
-		return this.socket.frames.filter((f) => f.method === 'Runtime.exceptionThrown' || (f.method === 'Log.entryAdded' && f.params.entry.level === 'error'))
-			.map((f) => f.params.entry?.text ?? f.params.exceptionDetails.exception?.description ?? f.params.exceptionDetails.text);
+		return this.socket.frames.map(({ method, params }) => {
+			if (method === 'Runtime.exceptionThrown')
+				return params.exceptionDetails.exception?.description ?? params.exceptionDetails.text;
+			if (method === 'Log.entryAdded' && params.entry.level === 'error')
+				return `${params.entry.text} ${params.entry.url}`;
+			if (method === 'Network.webSocketFrameReceived' && /"ok":false/.test(params.response.payloadData))
+				return params.response.payloadData;
+			return null;
+		}).filter(Boolean);
 	}
 
 	async picture(file) {

@@ -159,9 +159,9 @@ void oc_bridge_put_off(oc_bridge *bridge)
 
 void oc_bridge_need(oc_bridge *bridge)
 {
-	oc_err err = {0};
 	if (!bridge->waiting || bridge->stopping)
 		return;
+	oc_err err = {0};
 	bridge->waiting = false;
 	oc_free(bridge->key);
 	bridge->key = oc_plugins_key(bridge);

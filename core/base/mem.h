@@ -29,6 +29,10 @@ void oc_wipe(void *p, size_t n);
 void oc_cleanup_free(void *pointer_to_pointer);
 #define oc_auto_free __attribute__((cleanup(oc_cleanup_free)))
 
+/* On a local variable that is large and set before it is read, where microseconds count: the compiler, which is told to clear
+ * them all (-ftrivial-auto-var-init), leaves this one alone. */
+#define OC_UNSET __attribute__((uninitialized))
+
 /* Makes the n-th allocation from now (1 = the next) and all later ones fail; 0 turns it off. Tests only. */
 void oc_mem_fail_at(unsigned long n);
 /* Allocations made so far by this process, for tests of oc_mem_fail_at and for leak checks: live blocks. */

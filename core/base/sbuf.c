@@ -147,15 +147,21 @@ static void escape(oc_sbuf *b, unsigned char c)
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
 typedef uint64_t words2 __attribute__((vector_size(16)));
 
-/* Over what JSON writes as it is and is ASCII, sixteen bytes at a time: nearly everything. */
-static size_t skip_plain(const unsigned char *p, size_t i, size_t n)
+size_t oc_json_plain(const char *text, size_t n)
 {
+	const unsigned char *p = (const unsigned char *)text;
+	size_t i = 0;
 	for (; n - i >= 16; i += 16) {
 		bytes16 v;
 		memcpy(&v, p + i, 16);
 		words2 stop = (words2)((v == '"') | (v == '\\') | (v < 0x20) | (v >= 0x80));
-		if ((stop[0] | stop[1]) != 0)
-			break;
+		if ((stop[0] | stop[1]) == 0)
+			continue;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ /* the first byte is the lowest: its place is known without another look */
+		return i + (size_t)(stop[0] != 0 ? __builtin_ctzll(stop[0]) : 64 + __builtin_ctzll(stop[1])) / 8;
+#else
+		break;
+#endif
 	}
 	while (i < n && p[i] >= 0x20 && p[i] < 0x80 && p[i] != '"' && p[i] != '\\')
 		i++;
@@ -168,7 +174,7 @@ void oc_sbuf_json(oc_sbuf *b, oc_str s)
 	size_t plain = 0; /* start of the run not yet copied */
 	oc_sbuf_char(b, '"');
 	for (size_t i = 0; i < s.n;) {
-		i = skip_plain(p, i, s.n);
+		i += oc_json_plain(s.p + i, s.n - i);
 		if (i == s.n)
 			break;
 		unsigned char c = p[i];

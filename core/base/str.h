@@ -58,6 +58,8 @@ void oc_sbuf_printf(oc_sbuf *b, const char *format, ...) __attribute__((format(p
 void oc_sbuf_vprintf(oc_sbuf *b, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 /* Appends s as a quoted JSON string; invalid UTF-8 becomes U+FFFD. */
 void oc_sbuf_json(oc_sbuf *b, oc_str s);
+/* How many bytes from the first on JSON writes as they are and are ASCII: nearly all of most texts, sixteen at a time. */
+size_t oc_json_plain(const char *text, size_t n);
 /* Removes n bytes from the front. */
 void oc_sbuf_consume(oc_sbuf *b, size_t n);
 /* Room for at least n more bytes, to be written to and then counted with oc_sbuf_grew; NULL on failure. */

@@ -122,7 +122,7 @@ size_t oc_read_skip5(oc_str text, size_t at)
 	return end == SIZE_MAX ? text.n : end;
 }
 
-static oc_status skip(struct reader *r)
+static oc_status skip_white(struct reader *r)
 {
 	if (!r->json5) {
 		while (r->at < r->n && (r->p[r->at] == ' ' || r->p[r->at] == '\n' || r->p[r->at] == '\r' || r->p[r->at] == '\t'))
@@ -134,6 +134,12 @@ static oc_status skip(struct reader *r)
 		return oc_read_bad(r, OC_E_INVALID, r->at, "End it with */.", "the comment that begins here does not end");
 	r->at = end;
 	return OC_OK;
+}
+
+/* Nearly always nothing is there. */
+static inline oc_status skip(struct reader *r)
+{
+	return r->at < r->n && (signed char)r->p[r->at] > ' ' && r->p[r->at] != '/' ? OC_OK : skip_white(r);
 }
 
 /* ---- Strings and names ---- */
@@ -236,11 +242,6 @@ static oc_status bad_string_byte(struct reader *r, size_t at)
 	return oc_read_bad(r, OC_E_INVALID, at, "", "control character 0x%02X must be written as \\u%04x", c, c);
 }
 
-static inline bool plain_char(unsigned char c)
-{
-	return c >= 0x20 && c < 0x80 && c != '"' && c != '\'' && c != '\\';
-}
-
 /* Checks the string at r->at up to its closing quote, whose place is returned; *ret_n is its length when decoded. */
 static oc_status scan_string(struct reader *r, size_t *ret_end, size_t *ret_n, bool *ret_escapes)
 {
@@ -249,10 +250,9 @@ static oc_status scan_string(struct reader *r, size_t *ret_end, size_t *ret_n, b
 	bool escapes = false;
 	for (;;) {
 		/* Most strings are plain text from quote to quote. */
-		size_t from = i;
-		while (i < r->n && plain_char((unsigned char)r->p[i]))
-			i++;
-		n += i - from;
+		size_t plain = quote == '"' ? oc_json_plain(r->p + i, r->n - i) : 0;
+		i += plain;
+		n += plain;
 		if (i >= r->n || r->p[i] == quote)
 			break;
 		unsigned char c = (unsigned char)r->p[i];
@@ -433,7 +433,8 @@ static oc_status close_keys(struct reader *r, size_t first)
 		status = oc_read_bad(r, OC_E_INVALID, twice->at, "Remove one of the two.", "\"%.*s\" appears twice in the same object",
 			     (int)(twice->n > 100 ? oc_utf8_cut((oc_str){twice->p, twice->n}, 100) : twice->n), twice->p);
 	for (size_t i = 0; i < n; i++)
-		cJSON_free(keys[i].owned);
+		if (keys[i].owned != NULL)
+			cJSON_free(keys[i].owned);
 	r->keys_n = first;
 	return status;
 }
@@ -675,7 +676,7 @@ oc_status oc_read_json(oc_str text, const oc_json_limits *limits, unsigned flags
 	size_t max_bytes = limits->max_bytes == 0 ? MAX_BYTES : limits->max_bytes;
 	if (text.n > max_bytes)
 		return oc_fail(err, OC_E_LIMIT, NULL, "the JSON text has %zu bytes, more than %zu", text.n, max_bytes);
-	struct reader r;
+	OC_UNSET struct reader r;
 	memset(&r, 0, offsetof(struct reader, first_keys)); /* those need none */
 	r.p = text.p;
 	r.n = text.n;

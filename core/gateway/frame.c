@@ -8,6 +8,7 @@
 #define MAX_NODES 1000000
 #define EARLY_NODES 10000
 #define USUAL_ANSWER 256
+#define USUAL_MOST 65536
 
 /* ---- In ---- */
 
@@ -17,18 +18,27 @@ static const char frame_schema[] =
 	"\"method\":{\"type\":\"string\",\"minLength\":1},\"params\":{},\"traceparent\":{\"type\":\"string\"},"
 	"\"expectedProfileId\":{\"type\":\"string\"}}}";
 
-static oc_status check(const cJSON *frame, oc_err *err)
+/* Nearly every frame has these four members and no other; the schema says what is wrong with the rest. */
+static bool is_plain(const cJSON *frame, oc_frame *ret)
 {
-	const cJSON *id = oc_json_get(frame, "id");
-	bool plain = cJSON_IsObject(frame) && strcmp(oc_json_str(frame, "type", ""), "req") == 0 && cJSON_IsString(id)
-		     && id->valuestring[0] != 0 && oc_json_str(frame, "method", "")[0] != 0;
-	for (const cJSON *member = plain ? frame->child : NULL; member != NULL; member = member->next)
-		plain = plain && (strcmp(member->string, "type") == 0 || strcmp(member->string, "id") == 0
-				  || strcmp(member->string, "method") == 0 || strcmp(member->string, "params") == 0);
-	if (plain)
-		return OC_OK;
-	oc_auto_json cJSON *schema = cJSON_Parse(frame_schema);
-	return oc_params_check(schema, "request frame", frame, err);
+	const char *type = "", *id = "";
+	ret->method = "";
+	for (const cJSON *member = frame->child; member != NULL; member = member->next) {
+		const char *text = cJSON_IsString(member) ? member->valuestring : "";
+		if (strcmp(member->string, "type") == 0) {
+			type = text;
+		} else if (strcmp(member->string, "id") == 0) {
+			ret->id = member;
+			id = text;
+		} else if (strcmp(member->string, "method") == 0) {
+			ret->method = text;
+		} else if (strcmp(member->string, "params") == 0) {
+			ret->params = member;
+		} else {
+			return false;
+		}
+	}
+	return strcmp(type, "req") == 0 && id[0] != 0 && ret->method[0] != 0;
 }
 
 oc_status oc_frame_parse(oc_arena *arena, oc_str text, bool early, oc_frame *ret, oc_err *err)
@@ -39,8 +49,12 @@ oc_status oc_frame_parse(oc_arena *arena, oc_str text, bool early, oc_frame *ret
 		return oc_fail(err, OC_E_NOMEM, NULL, "out of memory");
 	if (oc_json_parse_in(arena, text, &limits, &frame, err) != OC_OK)
 		return oc_err_prefix(err, "invalid request frame");
+	*ret = (oc_frame){.traceparent = OC_STR_NONE};
+	if (cJSON_IsObject(frame) && is_plain(frame, ret))
+		return OC_OK;
+	oc_auto_json cJSON *schema = cJSON_Parse(frame_schema);
 	ret->id = oc_json_get(frame, "id");
-	oc_status status = check(frame, err);
+	oc_status status = oc_params_check(schema, "request frame", frame, err);
 	if (status != OC_OK)
 		return status;
 	ret->method = oc_json_str(frame, "method", "");
@@ -51,27 +65,27 @@ oc_status oc_frame_parse(oc_arena *arena, oc_str text, bool early, oc_frame *ret
 
 /* ---- Out ---- */
 
-static void begin(oc_sbuf *b, const cJSON *id, bool ok)
+static void begin(oc_sbuf *b, const cJSON *id, bool ok, size_t more)
 {
-	oc_sbuf_room(b, USUAL_ANSWER);
+	oc_sbuf_room(b, USUAL_ANSWER + more);
 	oc_sbuf_str(b, OC_STR("{\"type\":\"res\",\"id\":"));
 	if (id != NULL)
 		oc_json_add_to(b, id);
 	else
 		oc_sbuf_str(b, OC_STR("\"invalid\""));
-	oc_sbuf_z(b, ok ? ",\"ok\":true" : ",\"ok\":false");
+	oc_sbuf_str(b, ok ? OC_STR(",\"ok\":true") : OC_STR(",\"ok\":false"));
 }
 
 void oc_frame_result(oc_sbuf *b, const cJSON *id, oc_str payload)
 {
-	begin(b, id, true);
+	begin(b, id, true, payload.n < USUAL_MOST ? payload.n : 0);
 	oc_sbuf_str(b, OC_STR(",\"payload\":"));
 	oc_sbuf_str(b, payload);
 	oc_sbuf_char(b, '}');
 	if (b->error != OC_E_LIMIT)
 		return;
 	oc_sbuf_free(b);
-	begin(b, id, false);
+	begin(b, id, false, 0);
 	oc_sbuf_z(b, ",\"error\":{\"code\":\"UNAVAILABLE\",\"message\":\"the answer is too large\"}}");
 }
 
@@ -94,7 +108,7 @@ static const char *code_of(oc_status status)
 
 void oc_frame_error(oc_sbuf *b, const cJSON *id, const char *code, const oc_err *err, oc_str details)
 {
-	begin(b, id, false);
+	begin(b, id, false, 0);
 	oc_sbuf_printf(b, ",\"error\":{\"code\":\"%s\",\"message\":", code != NULL ? code : code_of(err->code));
 	oc_sbuf_json(b, oc_str_of(err->text[0] != 0 ? err->text : oc_status_text(err->code)));
 	if (details.n > 0) {

@@ -31,11 +31,10 @@ static int find(oc_str name)
 	size_t lo = 0, hi = N_METHODS;
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
-		size_t n = strlen(table[mid]->name);
-		int c = memcmp(name.p, table[mid]->name, name.n < n ? name.n : n);
-		if (c == 0 && name.n == n)
+		int c = strncmp(name.p, table[mid]->name, name.n);
+		if (c == 0 && table[mid]->name[name.n] == 0)
 			return (int)mid;
-		if (c < 0 || (c == 0 && name.n < n))
+		if (c <= 0) /* equal so far: the row's is longer */
 			hi = mid;
 		else
 			lo = mid + 1;
@@ -303,7 +302,6 @@ static void warn_unknown(const oc_method *m, const char *member)
 static oc_status check_params(int i, const cJSON *params, bool pointers, oc_err *err)
 {
 	const oc_method *m = table[i];
-	char what[80];
 	/* The usual probe has no parameters: nothing to look up. */
 	if (m->params == NULL || (params->child == NULL && strstr(m->params, "\"required\"") == NULL))
 		return OC_OK;
@@ -317,6 +315,7 @@ static oc_status check_params(int i, const cJSON *params, bool pointers, oc_err 
 		warn_unknown(m, issues.unknown);
 		return OC_OK;
 	}
+	char what[80];
 	(void)snprintf(what, sizeof what, "%s params", m->name);
 	if (pointers)
 		return oc_params_check(schemas[i], what, params, err);
@@ -346,8 +345,9 @@ int oc_method_find(oc_str name, oc_err *err)
 
 void oc_method_start(oc_client *client, int i, const cJSON *params, oc_method_answer answer, void *arg)
 {
-	oc_err err = {0};
+	OC_UNSET oc_err err;
 	const oc_method *m = table[i];
+	oc_err_clear(&err);
 	if ((m->scope & ~client->scopes) != 0) {
 		if (client->protocol != 0)
 			oc_fail(&err, OC_E_DENIED, "", "missing scope: operator.%s", oc_scope_name(m->scope & ~client->scopes));

@@ -96,7 +96,8 @@ static bool may_call(const oc_proto *p, int row, const oc_absent *absent, oc_err
 
 static void call_method(oc_proto *p, oc_arena *arena, const cJSON *id, const char *name, const cJSON *params)
 {
-	oc_err err = {0}, why = {0};
+	OC_UNSET oc_err err, why;
+	oc_err_clear(&why);
 	int row = oc_method_find(oc_str_of(name), &err);
 	const oc_absent *absent = row < 0 ? oc_absent_find(oc_str_of(name)) : NULL;
 	struct call *call = oc_arena_alloc(arena, sizeof *call);
@@ -136,8 +137,9 @@ static void refuse_early(oc_proto *p, const oc_err *err)
 static void take(oc_proto *p, oc_str text)
 {
 	oc_arena *arena = oc_arena_new(0);
-	oc_err err = {0};
 	oc_frame frame = {0};
+	OC_UNSET oc_err err;
+	oc_err_clear(&err);
 	if (oc_frame_parse(arena, text, !p->connected, &frame, &err) != OC_OK) {
 		if (p->connected)
 			send_error(p, frame.id, &err, OC_STR_NONE);

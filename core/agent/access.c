@@ -3,7 +3,7 @@
  * groupPolicy: allowlist (the default: senders of groupAllowFrom, else of allowFrom), open, disabled; with `groups` only
  *              the groups named there, or all with "*".
  * In groups the assistant answers when it is meant: a mention, an answer to it, a pattern; requireMention: false turns
- * that off.
+ * that off, and so does `/activation always` in the group.
  */
 #include "core/agent/access.h"
 
@@ -99,12 +99,19 @@ static bool matches(const cJSON *patterns, oc_str text)
 
 static bool meant(const oc_access_question *q, const cJSON *group, const cJSON *any)
 {
+	oc_auto_json cJSON *session = NULL;
+	if (q->mentioned)
+		return true;
+	if (q->session[0] != 0)
+		(void)oc_store_session(q->store, q->session, &session, NULL);
+	/* What the session was told (/activation) comes before the configuration. */
+	const char *activation = oc_json_str(oc_json_get(session, "settings"), "activation", "");
 	const cJSON *require = oc_json_get(group, "requireMention");
 	if (require == NULL)
 		require = oc_json_get(any, "requireMention");
 	if (require == NULL)
 		require = setting(q, "requireMention");
-	if (cJSON_IsFalse(require) || q->mentioned)
+	if (activation[0] != 0 ? strcmp(activation, "always") == 0 : cJSON_IsFalse(require))
 		return true;
 	const cJSON *own = oc_json_get(oc_json_get(oc_agent_entry(q->config, q->agent_id), "groupChat"), "mentionPatterns");
 	return matches(own != NULL ? own : oc_config_get(q->config, "messages.groupChat.mentionPatterns"), q->text);

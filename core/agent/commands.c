@@ -239,6 +239,7 @@ static const oc_slash slashes[] = {
 	 OC_SLASH_INSTANT | OC_SLASH_CHANGES | OC_SLASH_MENU, oc_slash_verbose},
 	{"reasoning", "reason", "[on|off]", "Options", "show what the model thought",
 	 OC_SLASH_INSTANT | OC_SLASH_CHANGES | OC_SLASH_MENU, oc_slash_reasoning},
+	{"activation", NULL, "[mention|always]", "Options", "when I answer in this group", OC_SLASH_INSTANT | OC_SLASH_CHANGES, oc_slash_activation},
 	{"queue", NULL, "[mode] [debounce:2s] [cap:20] [drop:old|new|summarize]", "Options",
 	 "what happens to messages while I am busy", OC_SLASH_INSTANT | OC_SLASH_CHANGES | OC_SLASH_MENU, oc_slash_queue},
 	{"approve", NULL, "<id> allow-once|allow-always|deny", "Session", "let a command run that waits for your word",

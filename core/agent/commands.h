@@ -61,6 +61,7 @@ void oc_slash_model(oc_turn *turn, oc_str rest);
 void oc_slash_think(oc_turn *turn, oc_str rest);
 void oc_slash_verbose(oc_turn *turn, oc_str rest);
 void oc_slash_reasoning(oc_turn *turn, oc_str rest);
+void oc_slash_activation(oc_turn *turn, oc_str rest);
 void oc_slash_queue(oc_turn *turn, oc_str rest);
 
 #endif

@@ -145,6 +145,18 @@ void oc_slash_reasoning(oc_turn *turn, oc_str rest)
 	choose(turn, rest, "reasoning", "reasoning", choices, "on, off");
 }
 
+void oc_slash_activation(oc_turn *turn, oc_str rest)
+{
+	static const choice choices[] = {{"mention", "⚙️ I answer here when I am meant."}, {"always", "⚙️ I answer everything here."}, {NULL, NULL}};
+	oc_session_key key = {0};
+	oc_err err = {0};
+	if (oc_session_key_parse(oc_str_of(turn->session), &key, &err) != OC_OK || strcmp(key.kind, "main") == 0 || strcmp(key.kind, "dm") == 0 ||
+	    strcmp(key.kind, "named") == 0)
+		say(turn, "⚙️ Only in groups there is a choice of when I answer.");
+	else
+		choose(turn, rest, "activation", "activation", choices, "mention, always");
+}
+
 /* ---- /queue ---- */
 
 static void show_queue(oc_turn *turn, const cJSON *settings, const char *before)

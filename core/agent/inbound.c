@@ -409,7 +409,7 @@ bool oc_inbound_admits(oc_agent *agent, oc_str message_json)
 		      && !oc_json_bool(oc_json_get(in->m, "sender"), "isBot", false) && !oc_json_bool(in->m, "edited", false);
 	if (admits) {
 		choose_agent(in);
-		admits = ask_access(in, reason) == OC_ACCESS_ALLOWED;
+		admits = choose_session(in, NULL) == OC_OK && ask_access(in, reason) == OC_ACCESS_ALLOWED;
 	}
 	done_with(in);
 	return admits;

@@ -20,6 +20,21 @@ static const struct {
 	{"sendPolicy", "sendPolicy", {"allow", "deny"}},
 	{"execSecurity", "execSecurity", {"deny", "allowlist", "full"}},
 	{"execAsk", "execAsk", {"off", "on-miss", "always"}},
+	{"groupActivation", "activation", {"mention", "always"}},
+	{"execHost", "execHost", {"sandbox"}},
+	{"elevatedLevel", "elevated", {"off"}},
+};
+
+/* What the original has besides, and why nothing here would come of it: no value is kept that does nothing. */
+static const struct {
+	const char *member, *values[4], *why; /* no values: any */
+} refusals[] = {
+	{"execHost", {"gateway", "node"}, "commands run in the sandbox (tools.exec.sandbox.level says how strict it is); on nodes the tool nodes runs them"},
+	{"execNode", {NULL}, "commands go to no node by themselves: the agent's tool nodes runs them there"},
+	{"elevatedLevel", {"on", "ask", "full"}, "nothing runs outside of the sandbox because of a session: execSecurity and execAsk say what runs"},
+	{"fastMode", {NULL}, "models are asked at their provider's usual tier"},
+	{"spawnedBy", {NULL}, "only sessions_spawn makes sub-agents"},
+	{"spawnDepth", {NULL}, "only sessions_spawn makes sub-agents"},
 };
 
 /* "provider/model" as two members. */
@@ -372,17 +387,26 @@ static bool read_settings(oc_method_call *call, const cJSON *params, char **ret)
 	return true;
 }
 
+/* That something is not set, or not on, is true here and asked of us. */
+static bool is_refused(const cJSON *params, size_t i)
+{
+	const cJSON *value = oc_json_get(params, refusals[i].member);
+	if (value == NULL || cJSON_IsNull(value) || cJSON_IsFalse(value))
+		return false;
+	bool listed = refusals[i].values[0] == NULL;
+	for (size_t k = 0; k < 4 && refusals[i].values[k] != NULL; k++)
+		listed = listed || (cJSON_IsString(value) && strcmp(value->valuestring, refusals[i].values[k]) == 0);
+	return listed;
+}
+
 static void sessions_patch(oc_method_call *call, const cJSON *params)
 {
-	/* What a session of ours does not have: saying that it is not set is true, setting it is not possible. */
-	static const char *const none[] = {"fastMode", "elevatedLevel", "execHost", "execNode", "spawnedBy", "spawnDepth", "groupActivation"};
 	static const char *const levels[] = {"", "off", "minimal", "low", "medium", "high"};
 	const char *thinking = wanted(params, "thinkingLevel"), *label = wanted(params, "label"), *model = wanted(params, "model");
 	oc_err err = {0};
-	for (size_t i = 0; i < sizeof none / sizeof *none; i++)
-		if (oc_json_get(params, none[i]) != NULL && !cJSON_IsNull(oc_json_get(params, none[i]))) {
-			oc_method_failf(call, OC_E_UNAVAILABLE, "",
-					"%s cannot be set by sessions.patch", none[i]);
+	for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+		if (is_refused(params, i)) {
+			oc_method_failf(call, OC_E_UNAVAILABLE, "", "%s cannot be that: %s", refusals[i].member, refusals[i].why);
 			return;
 		}
 	bool known = thinking == NULL;
@@ -409,8 +433,9 @@ static void sessions_patch(oc_method_call *call, const cJSON *params)
 
 #define OR_NULL(name) "\"" name "\":{\"type\":[\"string\",\"boolean\",\"integer\",\"null\"]}"
 const oc_method oc_method_sessions_patch = {
-	"sessions.patch", OC_SCOPE_ADMIN, "changes a session's label, model, thinking level and what it shows (verboseLevel, reasoningLevel, responseUsage), sends (sendPolicy) and "
-	"lets run (execSecurity, execAsk); makes it when there is none",
+	"sessions.patch", OC_SCOPE_ADMIN, "changes a session's label, model, thinking level and what it shows (verboseLevel, reasoningLevel, responseUsage), sends (sendPolicy), "
+	"lets run (execSecurity, execAsk; execHost is sandbox, elevatedLevel off, fastMode false, and others are refused with the reason) and when it answers "
+	"in a group (groupActivation); makes it when there is none",
 	OC_PARAMS_REQ("\"key\"", OC_NAME("key") ",\"label\":{\"type\":[\"string\",\"null\"],\"maxLength\":200},"
 			 "\"model\":{\"type\":[\"string\",\"null\"],\"maxLength\":200},\"thinkingLevel\":{\"type\":[\"string\",\"null\"],\"maxLength\":32},"
 			 OR_NULL("verboseLevel") "," OR_NULL("reasoningLevel") "," OR_NULL("fastMode") "," OR_NULL("responseUsage") ","

@@ -570,6 +570,15 @@ test('who asks is told what happens to sessions, and to the messages of one', as
 	equal([entry.verboseLevel, entry.reasoningLevel, entry.responseUsage, entry.sendPolicy, entry.execAsk], ['full', 'on', 'tokens', 'deny', 'always']);
 	match((await b.call('chat.send', { sessionKey: key, message: 'x', idempotencyKey: 'heard-x' })).error.message, /send blocked by session policy/);
 	match((await a.call('sessions.patch', { key, execAsk: 'maybe' })).error.message, /invalid execAsk/);
+	for (const [patch, why] of [[{ execHost: 'node' }, /tool nodes/], [{ execNode: 'x' }, /tool nodes/], [{ elevatedLevel: 'full' }, /outside of the sandbox/],
+		[{ fastMode: true }, /usual tier/]]) {
+		const { code, message } = (await a.call('sessions.patch', { key, ...patch })).error;
+		equal(code, 'UNAVAILABLE');
+		match(message, why);
+	}
+	match((await a.call('sessions.patch', { key, execHost: 'moon' })).error.message, /invalid execHost/);
+	const plain = (await a.rpc('sessions.patch', { key, execHost: 'sandbox', elevatedLevel: 'off', fastMode: false, execNode: null })).entry;
+	equal([plain.execHost, plain.elevatedLevel], ['sandbox', 'off']);
 	equal((await a.rpc('sessions.patch', { key, verboseLevel: null, sendPolicy: null })).entry.sendPolicy, undefined);
 	equal((await b.call('chat.send', { sessionKey: key, message: 'x [[SHORT]]', idempotencyKey: 'heard-y' })).ok, true);
 	a.close();

@@ -149,6 +149,16 @@ test('groups: only what is meant for the bot, answers in the topic as replies', 
 	equal(sent.reply_parameters?.message_id, message.message_id);
 	await sleep(500);
 	equal(tg.shown(-1007), ['in the topic']);
+	// What a session was told comes before that.
+	const { key } = (await gw.rpc('sessions.list', {})).sessions.find((s) => s.key.includes('1007'));
+	equal((await gw.rpc('sessions.patch', { key, groupActivation: 'always' })).entry.groupActivation, 'always');
+	const topic = { chat, is_topic_message: true, message_thread_id: 44 };
+	tg.say(7, '/echo everything', topic);
+	await tg.until('the answer to everything', () => tg.shown(-1007).length === 2);
+	tg.say(7, '/activation mention', topic);
+	await tg.until('the setting', () => tg.shown(-1007).length === 3);
+	match(tg.shown(-1007)[2], /when I am meant/);
+	equal((await gw.rpc('sessions.list', {})).sessions.find((s) => s.key === key).groupActivation, 'mention');
 });
 
 test('a photo and a document reach the agent; a file of the workspace comes back', async () => {

@@ -95,7 +95,7 @@ static void usage_cost(oc_method_call *call, const cJSON *params)
 	oc_err err = {0};
 	const cJSON *row;
 	range_of(params, &r);
-	if (oc_store_used(gw->rt->store, r.from, r.to, &rows, &err) != OC_OK || oc_agent_models(gw->agent, &models, &err) != OC_OK) {
+	if (oc_store_used(gw->rt->store, r.from, r.to, r.offset_ms / 60000, &rows, &err) != OC_OK || oc_agent_models(gw->agent, &models, &err) != OC_OK) {
 		oc_method_fail(call, &err);
 		return;
 	}
@@ -131,7 +131,8 @@ static void usage_cost(oc_method_call *call, const cJSON *params)
 #define DAYS "\"mode\":{\"enum\":[\"utc\",\"gateway\",\"specific\"]},\"utcOffset\":{\"type\":\"string\",\"pattern\":\"^UTC[+-]\\\\d{1,2}(?::[0-5]\\\\d)?$\"}"
 const oc_method oc_method_usage_cost = {
 	"usage.cost", OC_SCOPE_READ,
-	"tokens and cost by day, of all model calls, also of sessions that are gone; days are UTC here, whatever the mode", NULL, usage_cost};
+	"tokens and cost by day, of all model calls, also of sessions that are gone", OC_PARAMS(OC_STRING("startDate") "," OC_STRING("endDate") ",\"days\":{\"type\":\"number\"}," OC_STRING("mode") "," OC_STRING("utcOffset")),
+	usage_cost};
 
 /* ---- sessions.usage ---- */
 

@@ -318,11 +318,12 @@ static oc_status run_usage(oc_batch *b, oc_tx *tx, oc_op *op, oc_err *err)
 {
 	(void)b;
 	const usage_op *o = (const usage_op *)op;
-	char day[11];
+	char day[17];
 	time_t seconds = (time_t)(oc_tx_now_ms(tx) / 1000);
+	seconds -= seconds % 900; /* so finely that the days of every time zone can be made of it */
 	struct tm tm;
 	gmtime_r(&seconds, &tm);
-	strftime(day, sizeof day, "%Y-%m-%d", &tm);
+	strftime(day, sizeof day, "%Y-%m-%dT%H:%M", &tm);
 	sqlite3_stmt *stmt = oc_tx_stmt(
 		tx,
 		"INSERT INTO usage(day, session, provider, model, calls, input, output, cache_read, cache_write, cost)"

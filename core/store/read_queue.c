@@ -270,7 +270,7 @@ oc_status oc_store_usage(oc_store *store, const char *key, int64_t days, cJSON *
 	} parts[] = {
 		{"total", "SELECT " USAGE_SUMS USAGE_FROM, total_row},
 		{"byModel", "SELECT provider, model, " USAGE_SUMS USAGE_FROM "GROUP BY 1, 2 ORDER BY 8 DESC, 3 DESC", model_row},
-		{"byDay", "SELECT day, " USAGE_SUMS USAGE_FROM "GROUP BY 1 ORDER BY 1", day_row},
+		{"byDay", "SELECT substr(day, 1, 10), " USAGE_SUMS USAGE_FROM "GROUP BY 1 ORDER BY 1", day_row},
 	};
 	oc_auto_json cJSON *out = cJSON_CreateObject();
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {

@@ -306,8 +306,9 @@ oc_status oc_store_cron_runs(oc_store *store, const oc_cron_run_filter *filter, 
  *  "byDay":[{"day":"2026-01-31",…}]}; key NULL: all sessions; days 0: all. */
 oc_status oc_store_usage(oc_store *store, const char *key_or_null, int64_t days, cJSON **ret_object, oc_err *err);
 
-/* By day and model, oldest first: [{"day","provider","model","calls",…,"cost"}]; the days are UTC, both included. */
-oc_status oc_store_used(oc_store *store, const char *from_day, const char *to_day, cJSON **ret_array, oc_err *err);
+/* By day and model, oldest first: [{"day","provider","model","calls",…,"cost"}]; both days included. The days are those
+ * of a clock that is so many minutes ahead of UTC. */
+oc_status oc_store_used(oc_store *store, const char *from_day, const char *to_day, int64_t offset_min, cJSON **ret_array, oc_err *err);
 
 /* What is known of each message of a session's present history besides its content, oldest first, until each returns false. */
 typedef struct oc_message_fact {

@@ -1,4 +1,6 @@
 /* What was used, row by row: for reports that need more than sums. */
+#include <stdio.h>
+
 #include "core/store/reader.h"
 
 static bool used_row(cJSON *o, sqlite3_stmt *s)
@@ -6,16 +8,21 @@ static bool used_row(cJSON *o, sqlite3_stmt *s)
 	return oc_row_str(o, "day", s, 0) && oc_row_str(o, "provider", s, 1) && oc_row_str(o, "model", s, 2) && oc_row_usage(o, s, 3);
 }
 
-oc_status oc_store_used(oc_store *store, const char *from_day, const char *to_day, cJSON **ret_array, oc_err *err)
+oc_status oc_store_used(oc_store *store, const char *from_day, const char *to_day, int64_t offset_min, cJSON **ret_array, oc_err *err)
 {
+	char shift[40];
+	(void)snprintf(shift, sizeof shift, "%+lld minutes", (long long)offset_min);
+	/* What was written as whole days stays so. */
 	sqlite3_stmt *s = oc_read_stmt(store,
-				       "SELECT day, provider, model, sum(calls), sum(input), sum(output), sum(cache_read), sum(cache_write),"
-				       " total(cost) FROM usage WHERE day BETWEEN ?1 AND ?2 GROUP BY 1, 2, 3 ORDER BY 1",
+				       "SELECT iif(length(day) > 10, date(day, ?3), day) AS here, provider, model, sum(calls), sum(input), sum(output),"
+				       " sum(cache_read), sum(cache_write), total(cost) FROM usage WHERE day >= date(?1, '-1 day')"
+				       " AND day < date(?2, '+2 days') AND here BETWEEN ?1 AND ?2 GROUP BY 1, 2, 3 ORDER BY 1",
 				       err);
 	if (s == NULL)
 		return oc_read_failed(err);
 	oc_sql_bind(s, 1, from_day);
 	oc_sql_bind(s, 2, to_day);
+	oc_sql_bind(s, 3, shift);
 	oc_status status = oc_read_rows(store, s, used_row, "cannot read the usage", ret_array, err);
 	sqlite3_clear_bindings(s);
 	return status;

@@ -377,6 +377,11 @@ test('usage: tokens and money by answer, session, model, tool and day', async ()
 	equal(logs.map((l) => [l.role, l.tokens]), [['user', undefined], ['assistant', 116]]);
 	const spent = await c.rpc('usage.cost', { days: 3 });
 	equal([spent.days, spent.daily.map((d) => d.date)], [3, [today]]);
+	for (const hours of [14, -12]) { // days of the clock of whoever asks; it may just have become midnight there
+		const dates = (await c.rpc('usage.cost', { days: 3, mode: 'specific', utcOffset: `UTC${hours > 0 ? '+' : ''}${hours}` })).daily.map((d) => d.date);
+		const there = (ago) => new Date(Date.now() - ago + hours * 3600e3).toISOString().slice(0, 10);
+		ok(dates.length > 0 && dates.every((date) => [there(0), there(1200e3)].includes(date)), dates.join());
+	}
 	ok(spent.totals.totalTokens >= 348 && spent.totals.missingCostEntries >= 1 && spent.totals.totalCost >= 2 * each);
 	equal((await c.rpc('usage.status')).providers, []);
 	c.close();

@@ -367,7 +367,7 @@ static void on_hello(oc_peer *peer, const oc_frame *frame)
 	if (oc_json_parse(frame->payload, NULL, &hello, &err) != OC_OK)
 		why = "its hello is no JSON";
 	else if (oc_json_i64(hello, "protocol", 0) != 1)
-		why = "it speaks another version of the bridge's protocol";
+		why = "it speaks another version of the bridge's protocol: after an upgrade, restart the gateway";
 	else if (peer->secret == NULL || !oc_str_eq_secret(oc_str_of(oc_json_str(hello, "secret", "")), oc_str_of(peer->secret)))
 		why = "its hello has a wrong secret";
 	cJSON_Delete(hello);

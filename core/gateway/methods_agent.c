@@ -331,8 +331,13 @@ static void reloaded(void *arg, unsigned started, unsigned failed)
 	oc_module *module = oc_modules_find(r->modules, r->name);
 	if (module == NULL)
 		oc_method_failf(r->call, OC_E_NOT_FOUND, "", "module %s is gone", r->name);
-	else if (!oc_module_running(module))
-		oc_method_failf(r->call, OC_E_UNAVAILABLE, oc_module_remedy(module), "module %s does not run: %s", r->name, oc_module_reason(module));
+	else if (!oc_module_running(module)) {
+		/* One with a process may be tried again already: then what ended it last is the reason. */
+		oc_auto_json cJSON *o = oc_module_describe(module, false);
+		const char *reason = oc_module_reason(module);
+		oc_method_failf(r->call, OC_E_UNAVAILABLE, oc_module_remedy(module), "module %s does not run: %s", r->name,
+				reason[0] != 0 ? reason : oc_json_str(o, "lastFailure", ""));
+	}
 	else
 		oc_method_reply(r->call, oc_module_describe(module, false));
 	oc_free(r);

@@ -108,8 +108,8 @@ static oc_status start_helper(oc_proc *p, const oc_proc_options *o, const oc_san
 		/* Whatever it returned, the handle is the loop's now. */
 		p->process_open = true;
 		p->handles++;
-		if (rc != 0)
-			st = oc_fail_errno(err, -rc, "cannot start the sandbox helper %s", p->procs->helper);
+		if (rc != 0) /* an upgrade goes on, or the package is gone */
+			st = oc_fail_errno(err, -rc, "cannot start the sandbox helper %s (after an upgrade, restart the gateway)", p->procs->helper);
 	}
 	for (int i = 0; i < FD_PASS; i++)
 		if (fds[i] >= 0)

@@ -18,7 +18,7 @@ typedef struct parser {
 
 static bool bad(parser *p, const char *what, const char *value)
 {
-	(void)oc_fail(p->err, OC_E_INVALID, "see openclaw-sandbox --help", "%s%s%s", what, value != NULL ? ": " : "",
+	(void)oc_fail(p->err, OC_E_INVALID, "see openclaw-sandbox --help; after an upgrade, restart the gateway", "%s%s%s", what, value != NULL ? ": " : "",
 		      value != NULL ? value : "");
 	return false;
 }
@@ -196,8 +196,10 @@ bool sandbox_args_parse(char **argv, sandbox_args *ret, oc_err *err)
 			continue;
 		if (argv[1] == NULL)
 			return bad(&p, "no such option, or it lacks its value", *argv);
-		if (!option(&p, argv[0], argv[1]))
+		if (!option(&p, argv[0], argv[1])) {
+			ret->status_fd = a.status_fd; /* where it is told */
 			return false;
+		}
 		argv++;
 	}
 	if (*argv != NULL)

@@ -186,16 +186,32 @@ test('a new file runs once it is enabled, the gateway stays', async () => {
 
 test('after the gateway\'s program was replaced, a process can begin all the same', async () => {
 	equal((await gw.stop()).code, 0);
-	const program = path.join(process.env.TMPDIR, 'openclaw');
+	const program = path.join(process.env.TMPDIR, 'openclaw'), helper = `${program}-sandbox`, ours = path.join(process.env.OC_TOP_BUILDDIR, 'openclaw-sandbox');
 	fs.copyFileSync(bin, program);
-	gw = await new Gateway({ program, env: { OPENCLAW_SANDBOX_HELPER: path.join(process.env.OC_TOP_BUILDDIR, 'openclaw-sandbox') } }).start();
+	fs.copyFileSync(ours, helper);
+	gw = await new Gateway({ program, env: { OPENCLAW_SANDBOX_HELPER: helper } }).start();
 	equal((await info()).state, 'started');
 	fs.rmSync(program);
 	fs.writeFileSync(program, 'another one', { mode: 0o755 });
-	const { pid } = await info();
-	equal(reload().code, 0);
-	await until('its next process', async () => ((m) => m.pid !== pid && m.state === 'started')(await info()));
-	match(await text('nothing'), /done/);
+	const again = async () => {
+		const { pid } = await info();
+		equal(reload().code, 0);
+		await until('its next process', async () => ((m) => m.pid !== pid && m.state === 'started')(await info()));
+		match(await text('nothing'), /done/);
+	};
+	await again();
+	// The helper that makes sandboxes too: replaced, as packages do it; one that does not know what it is told; gone, and there again.
+	fs.copyFileSync(ours, `${helper}.new`);
+	fs.renameSync(`${helper}.new`, helper);
+	await again();
+	fs.writeFileSync(`${helper}.new`, `#!/bin/sh\nexec ${ours} --status-fd 4 --no-such -- true\n`, { mode: 0o755 });
+	fs.renameSync(`${helper}.new`, helper);
+	match(reload().err, /no such option: --no-such.*after an upgrade, restart the gateway/);
+	fs.rmSync(helper);
+	match(reload().err, /cannot start the sandbox helper .*after an upgrade, restart the gateway/);
+	fs.copyFileSync(ours, helper);
+	await until('it to be taken up again', async () => reload().code === 0);
+	await again();
 	match(gw.log, /program was replaced: modules' processes run a copy/);
 	equal((await gw.stop()).code, 0);
 	equal(fs.existsSync(path.join(state, 'run/openclaw')), false);

@@ -275,12 +275,12 @@ static int run_remove(const oc_args *args)
 	return change(args, "users.delete", cJSON_CreateObject(), "is removed, and logged out.");
 }
 
-/* By number, or all of a user. */
+/* By number, or all of a user: 007 is a name, and 7 is one with --user. */
 static int run_revoke(const oc_args *args)
 {
 	cJSON *params = cJSON_CreateObject();
 	int64_t id = 0;
-	if (oc_str_i64(oc_str_of(args->pos[0]), 1, INT64_MAX, &id) == OC_OK)
+	if (!oc_arg_flag(args, "user") && args->pos[0][0] != '0' && oc_str_i64(oc_str_of(args->pos[0]), 1, INT64_MAX, &id) == OC_OK)
 		(void)oc_json_set_i64(params, "id", id);
 	else
 		(void)oc_json_set_str(params, "user", args->pos[0]);
@@ -290,6 +290,7 @@ static int run_revoke(const oc_args *args)
 #define JSON_OPT {"json", 0, NULL, "one JSON document"}
 static const oc_opt json_opt[] = {JSON_OPT, {0}};
 static const oc_opt add_opt[] = {{"role", 0, "ROLE", "admin, operator or viewer"}, JSON_OPT, {0}};
+static const oc_opt logout_opt[] = {{"user", 0, NULL, "it is a user's name, though it looks like a number"}, JSON_OPT, {0}};
 static const oc_opt remove_opt[] = {{"yes", 0, NULL, "do not ask"}, JSON_OPT, {0}};
 #define ONE .min_args = 1, .max_args = 1
 
@@ -312,7 +313,7 @@ static const oc_command user_command = {
 static const oc_command sessions_command = {
 	.name = "sessions", .args = "[NAME]", .summary = "who is logged in", .opts = json_opt, .max_args = 1, .run = run_sessions};
 static const oc_command logout_command = {
-	.name = "logout", .args = "ID|NAME", .summary = "end a session, or all of a user", .opts = json_opt, ONE, .run = run_revoke};
+	.name = "logout", .args = "ID|NAME", .summary = "end a session, or all of a user", .opts = logout_opt, ONE, .run = run_revoke};
 static const oc_command *const subs[] = {&user_command, &sessions_command, &logout_command, NULL};
 
 const oc_command oc_cmd_admin = {

@@ -354,7 +354,7 @@ static bool by_proxy(oc_gateway *gw, const oc_http_req *req, oc_access *ret)
 	if (oc_user_find(gw->rt->store, who.user, &known)) /* then its role counts */
 		who.scopes = known.disabled ? 0 : oc_role_scopes(known.role);
 	if (who.scopes == 0)
-		who.why = "the user is disabled";
+		who.why = known.role[0] != 0 ? "the user is disabled" : "the user was removed";
 	*ret = who;
 	return who.scopes != 0;
 }
@@ -363,8 +363,11 @@ static bool by_proxy(oc_gateway *gw, const oc_http_req *req, oc_access *ret)
 static bool by_mode_none(const oc_gateway *gw, const oc_http_req *req, oc_access *ret)
 {
 	char address[64];
-	oc_str host = oc_access_host(gw, req);
-	if (host.n > 0 && !oc_host_is_loopback(host) && !clean_address(host, address)) {
+	/* Also behind a proxy on this machine: the page can write what such a one would. */
+	oc_str hosts[] = {oc_http_header(req, "host"), oc_access_host(gw, req)};
+	for (size_t i = 0; i < 2; i++) {
+		if (hosts[i].n == 0 || oc_host_is_loopback(hosts[i]) || clean_address(hosts[i], address))
+			continue;
 		ret->why = "with gateway.auth.mode \"none\" the gateway answers only to localhost and to addresses in numbers";
 		return false;
 	}
@@ -396,11 +399,16 @@ bool oc_access_ambient(oc_gateway *gw, const oc_http_req *req, oc_access *ret)
 	return by_login(gw, cookie, ret);
 }
 
+void oc_access_refused(oc_gateway *gw, const oc_from *guesser)
+{
+	oc_auth_failed(&gw->tries, gw->rt->config, guesser->address, guesser->is_local, oc_now_ms());
+}
+
 static void count_failure(oc_gateway *gw, const oc_http_req *req)
 {
 	oc_from from;
 	oc_from_guesser(gw, req, &from);
-	oc_auth_failed(&gw->tries, gw->rt->config, from.address, from.is_local, oc_now_ms());
+	oc_access_refused(gw, &from);
 }
 
 uint64_t oc_access_locked_ms(const oc_gateway *gw, const oc_http_req *req)

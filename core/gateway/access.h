@@ -49,6 +49,9 @@ void oc_access_grant(oc_client *client, const oc_access *access, unsigned at_mos
 
 /* Before somebody else's code reads the request: what it was let in by, a cookie or a secret, is none of that one's business. */
 void oc_access_hide(oc_gateway *gateway, oc_http_req *req);
+/* Somebody else's code on a path without authentication of ours refused the request: what it brought as a secret counts as a
+ * wrong one, since it was compared with ours as well (oc_access_hide) and the answer may show it. */
+void oc_access_refused(oc_gateway *gateway, const oc_from *guesser);
 /* Closes what logins let in that are over, and (not NULL) what the proxy's word for that user did. */
 void oc_access_sweep(oc_gateway *gateway, const char *user, const char *why);
 /* How long the address of the request is locked out still; 0: it is not. */

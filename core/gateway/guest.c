@@ -4,7 +4,7 @@
 
 #include "core/base/log.h"
 #include "core/base/mem.h"
-#include "core/gateway/gateway.h"
+#include "core/gateway/access.h"
 #include "core/module/call.h"
 
 struct passage {
@@ -38,6 +38,12 @@ static void send_head(struct passage *p, oc_str head_json)
 	if (status < 200 || status > 599)
 		status = 502;
 	p->gw->status_class[status / 100]++;
+	oc_str secret = oc_auth_bearer(oc_http_header(p->req, "authorization"));
+	if ((status == 401 || status == 403) && secret.n > 0 && secret.p[0] != '-') { /* (hidden: it was right) */
+		oc_from from;
+		oc_from_guesser(p->gw, p->req, &from);
+		oc_access_refused(p->gw, &from);
+	}
 	p->head_sent = true;
 	oc_http_respond_head(p->req, (int)status, type, length);
 }

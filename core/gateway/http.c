@@ -192,6 +192,16 @@ static bool allowed(const char *allow, oc_str method)
 	return false;
 }
 
+/* What authenticates by itself: whoever guessed too often guesses there no more. Else it was answered. */
+static bool admitted_openly(oc_gateway *gw, oc_http_req *req)
+{
+	static const oc_access nobody;
+	if (!oc_http_has_header(req, "authorization") || oc_access_locked_ms(gw, req) == 0)
+		return true;
+	refuse_auth(gw, req, &nobody);
+	return false;
+}
+
 /* false: it is for no plugin. */
 static bool for_plugin(oc_gateway *gw, oc_http_req *req, bool only_routes)
 {
@@ -199,7 +209,7 @@ static bool for_plugin(oc_gateway *gw, oc_http_req *req, bool only_routes)
 	if (!oc_gateway_plugin_head(gw, req, only_routes, &auth))
 		return false;
 	void *visit = oc_http_user(req);
-	if (!auth || admitted(gw, req, OC_SCOPE_WRITE)) {
+	if (auth ? admitted(gw, req, OC_SCOPE_WRITE) : admitted_openly(gw, req)) {
 		oc_access_hide(gw, req);
 		oc_gateway_plugin_begin(req);
 	} else {
@@ -220,7 +230,7 @@ void oc_gateway_head(void *arg, oc_http_req *req)
 		return;
 	oc_guest *guest = !ours ? oc_modules_http_match(gw->rt->modules, oc_http_path(req)) : NULL;
 	if (guest != NULL) {
-		if ((oc_guest_flags(guest) & OC_HTTP_PUBLIC) != 0 || admitted(gw, req, OC_SCOPE_WRITE)) {
+		if ((oc_guest_flags(guest) & OC_HTTP_PUBLIC) != 0 ? admitted_openly(gw, req) : admitted(gw, req, OC_SCOPE_WRITE)) {
 			oc_access_hide(gw, req);
 			oc_http_set_user(req, guest); /* on_request takes what is no route for a guest */
 		}

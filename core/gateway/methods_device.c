@@ -140,12 +140,12 @@ static void device_token_rotate(oc_method_call *call, const cJSON *params)
 		(void)oc_json_set(result, "scopes", cJSON_Duplicate(oc_json_get(token, "scopes"), true));
 		(void)oc_json_set_i64(result, "rotatedAtMs", oc_json_i64(token, "rotatedAtMs", 0));
 	}
-	answer(call, status, result, &err);
+	finish(call, status, result, role, &err);
 }
 
 #define DEVICE_ROLE OC_NAME("deviceId") "," OC_NAME("role")
 const oc_method oc_method_device_token_rotate = {
-	"device.token.rotate", OC_SCOPE_PAIRING, "gives a device's role a new token; the old one counts no more",
+	"device.token.rotate", OC_SCOPE_PAIRING, "gives a device's role a new token; the old one counts no more, and the connections of that role are closed",
 	OC_PARAMS_REQ("\"deviceId\",\"role\"", DEVICE_ROLE ",\"scopes\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"minLength\":1}}"),
 	device_token_rotate};
 

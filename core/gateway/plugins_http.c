@@ -23,6 +23,7 @@ typedef struct visit {
 	oc_forward *forward; /* the one under way; NULL: it is over */
 	oc_watch *again;     /* until the next try */
 	unsigned refusals;
+	oc_from guesser; /* of a secret that is not ours; no address: there is none */
 	bool drop_authorization, gathered, waits;
 	size_t n, at;
 	oc_plugin_http candidates[CANDIDATES_MAX];
@@ -82,6 +83,8 @@ static void on_done(void *arg, oc_http_req *req, oc_forward_end end, int http_st
 	} else {
 		if (end == OC_FORWARD_ANSWERED)
 			count(v->gw, http_status);
+		if (end == OC_FORWARD_ANSWERED && (http_status == 401 || http_status == 403) && v->guesser.address[0] != 0)
+			oc_access_refused(v->gw, &v->guesser);
 		release(v);
 	}
 }
@@ -167,6 +170,8 @@ bool oc_gateway_plugin_head(oc_gateway *gw, oc_http_req *req, bool only_routes, 
 	/* The gateway's own token is for the gateway; whatever else is in that header is for the plugin. */
 	oc_access who;
 	v->drop_authorization = oc_http_has_header(req, "authorization") && oc_access_secret(gw, oc_auth_bearer(oc_http_header(req, "authorization")), &who);
+	if (!v->drop_authorization && oc_http_has_header(req, "authorization"))
+		oc_from_guesser(gw, req, &v->guesser);
 	v->gathered = v->n > 1;
 	oc_http_body_limit(req, v->gathered ? GATHERED_MAX : STREAMED_MAX);
 	oc_http_set_user(req, (void *)((uintptr_t)v | MARK));

@@ -9,6 +9,10 @@
 /* A clock that is set back must not make a login live for ever: one from the future counts no more. */
 #define LIVE(now) "l.expires_ms > " now " AND l.created_ms <= " now " + 3600000"
 
+/* One that was removed stays as a name without a role: where a proxy says who somebody is, its users are everybody, and that one
+ * is not. */
+#define PRESENT "role <> ''"
+
 bool oc_user_name_ok(const char *name)
 {
 	size_t n = strlen(name);
@@ -50,7 +54,7 @@ oc_status oc_users_list(oc_store *store, cJSON **ret_array, oc_err *err)
 {
 	sqlite3_stmt *s = oc_read_stmt(store,
 				       "SELECT name, role, disabled, created_ms, changed_ms, login_ms,"
-				       " (SELECT count(*) FROM logins l WHERE l.user = users.name AND " LIVE("?1") ") FROM users ORDER BY name",
+				       " (SELECT count(*) FROM logins l WHERE l.user = users.name AND " LIVE("?1") ") FROM users WHERE " PRESENT " ORDER BY name",
 				       err);
 	if (s == NULL)
 		return oc_read_failed(err);
@@ -141,8 +145,10 @@ static oc_status end_all(oc_tx *tx, const char *user, oc_err *err)
 static oc_status add_user(oc_tx *tx, const oc_user_change *c, oc_err *err)
 {
 	sqlite3_stmt *s = oc_tx_stmt(tx,
-				     "INSERT OR IGNORE INTO users(name, role, password, disabled, created_ms, changed_ms)"
-				     " SELECT ?1, ?2, ?3, ?4, ?5, ?5 WHERE (SELECT count(*) FROM users) < ?6", err);
+				     "INSERT INTO users(name, role, password, disabled, created_ms, changed_ms)"
+				     " SELECT ?1, ?2, ?3, ?4, ?5, ?5 WHERE (SELECT count(*) FROM users WHERE " PRESENT ") < ?6"
+				     " ON CONFLICT DO UPDATE SET name = ?1, role = ?2, password = ?3, disabled = ?4, created_ms = ?5, changed_ms = ?5, login_ms = NULL"
+				     " WHERE role = ''", err);
 	if (s == NULL)
 		return err->code;
 	oc_sql_bind(s, 1, c->name);
@@ -164,10 +170,10 @@ oc_status oc_user_tx_change(oc_tx *tx, void *arg, oc_err *err)
 	if (c->what == OC_USER_ADD)
 		return add_user(tx, c, err);
 	sqlite3_stmt *s = c->what == OC_USER_REMOVE
-				  ? oc_tx_stmt(tx, "DELETE FROM users WHERE name = ?1", err)
+				  ? oc_tx_stmt(tx, "UPDATE users SET role = '', password = '', disabled = 1 WHERE name = ?1 AND " PRESENT, err)
 				  : oc_tx_stmt(tx,
 					       "UPDATE users SET role = iif(?2 = '', role, ?2), password = iif(?3 = '', password, ?3),"
-					       " disabled = iif(?4 < 0, disabled, ?4), changed_ms = ?5 WHERE name = ?1", err);
+					       " disabled = iif(?4 < 0, disabled, ?4), changed_ms = ?5 WHERE name = ?1 AND " PRESENT, err);
 	if (s == NULL)
 		return err->code;
 	oc_sql_bind(s, 1, c->name);

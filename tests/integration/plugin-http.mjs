@@ -116,6 +116,7 @@ write('old', { 'index.js': `module.exports = { register(api) {
 } };` });
 write('old2', { 'index.js': `module.exports = { register(api) {
 	api.registerHttpHandler(async (req, res) => {
+		if (req.url === '/guarded') { res.statusCode = 401; res.end('no'); return true; }
 		if (req.url !== '/second') return false;
 		let text = '';
 		for await (const part of req) text += part;
@@ -315,10 +316,15 @@ test('an idle plugin is started by a request, and its routes end with it', async
 	equal((await plugin('web')).process, 'idle');
 	equal(await (await get('/web/replaced')).text(), 'new');
 	equal((await gw.stop()).code, 0);
-	writeConfig({ agents: { defaults: { model: { primary: 'offline/echo' } } }, plugins: { entries: { web: { enabled: false } } } });
+	writeConfig({ gateway: { auth: { rateLimit: { maxAttempts: 2, exemptLoopback: false } } }, agents: { defaults: { model: { primary: 'offline/echo' } } },
+		plugins: { entries: { web: { enabled: false } } } });
 	gw = await new Gateway().start();
 	equal((await get('/web/replaced')).status, 404);
 	equal((await gw.rpcRaw('web.add', {})).error.code, -32601);
+	// A plugin's own door is none to guess the gateway's token at.
+	const guess = async (headers) => (await get('/guarded', { headers })).status;
+	equal([await guess({}), await guess({}), await guess({ authorization: 'Bearer a' }), await guess({ authorization: 'Bearer b' })], [401, 401, 401, 401]);
+	equal([await guess({ authorization: 'Bearer c' }), await guess({ authorization: `Bearer ${gw.token}` }), await guess({})], [429, 429, 401]);
 	equal((await gw.stop()).code, 0);
 });
 

@@ -62,6 +62,7 @@ test('a device keeps its token, which lets it in alone; rotated and revoked it c
 	const rotated = await admin.rpc('device.token.rotate', { deviceId: device.id, role: 'operator', scopes: ['operator.read'] });
 	equal(rotated.scopes, ['operator.read']);
 	ok(rotated.token !== token);
+	equal(await first.end(), { code: 4001, reason: 'device removed' }); // what the old one let in
 	const old = await Claw.open(gw.port);
 	equal((await old.connect({ device, client: cli, auth: { deviceToken: token } })).ok, false);
 	const small = await connected(gw, { device, client: cli, auth: { deviceToken: rotated.token }, scopes: ['operator.read'] });

@@ -146,6 +146,9 @@ test('logout, revocation and every change of a user end his sessions, open conne
 	const first = await logged(), list = JSON.parse(cli(['admin', 'sessions', 'otto', '--json']).out);
 	const mine = list.reduce((a, b) => (a.id > b.id ? a : b));
 	equal([mine.user, mine.role, mine.address], ['otto', 'operator', '127.0.0.1']);
+	for (const name of [[`00${mine.id}`], ['--user', String(mine.id)]]) // names, which nobody has
+		equal(cli(['admin', 'logout', ...name]).code, 1);
+	ok(JSON.parse(cli(['admin', 'sessions', '--json']).out).some((one) => one.id === mine.id));
 	match(cli(['admin', 'logout', String(mine.id)]).out, /is logged out/);
 	await over(first, /ended/);
 	const second = await logged();
@@ -248,6 +251,9 @@ test('gateway.auth.mode none: everybody on this machine, and no page of another 
 	const rebound = await call('auth.me', {}, { host: `evil.example:${gw.port}`, origin: `http://evil.example:${gw.port}` });
 	equal(rebound.status, 401);
 	match(rebound.json.error.message, /answers only to localhost/);
+	await setConfig({ gateway: { trustedProxies: ['127.0.0.1'], auth: { mode: 'none' } } }); // such a page can write what a proxy would
+	equal((await ask('/metrics', { headers: { host: `evil.example:${gw.port}`, 'x-forwarded-host': 'localhost' } })).status, 401);
+	equal((await ask('/metrics', { headers: { 'x-forwarded-host': 'localhost' } })).status, 200);
 	const c = await Claw.open(gw.port);
 	const hello = await c.connect({ token: undefined });
 	equal([hello.ok, hello.payload.snapshot.authMode], [true, 'none']);
@@ -283,6 +289,15 @@ test('gateway.auth.mode trusted-proxy: the proxy says who it is', async () => {
 	const again = await Claw.open(gw.port, { headers: by('vera') });
 	equal((await again.connect({ token: undefined, scopes: [] })).ok, false);
 	equal(cli(['admin', 'user', 'enable', 'vera']).code, 0);
+	// Where all of the proxy's users may come in, one that was removed is none of them.
+	await setConfig({ gateway: { trustedProxies: ['127.0.0.0/8'], auth: { mode: 'trusted-proxy', trustedProxy: { userHeader: 'X-Forwarded-User' } } } });
+	equal((await call('auth.me', {}, by('mallory'))).json.result.scopes.length, 5);
+	equal(cli(['admin', 'user', 'remove', 'Vera', '--yes']).code, 0);
+	match(await why(by('vera')), /the user was removed/);
+	match(cli(['admin', 'user', 'enable', 'vera']).err, /there is no user vera/);
+	ok(!JSON.parse(cli(['admin', 'user', 'list', '--json']).out).some((user) => user.name === 'vera'));
+	equal(cli(['admin', 'user', 'add', 'vera', '--role', 'viewer'], { input: `${passwords.vera}\n` }).code, 0);
+	equal((await call('auth.me', {}, by('vera'))).json.result.scopes, ['read']);
 });
 
 test('behind a trusted proxy the last address that is not a proxy counts, for locking out and for https', async () => {

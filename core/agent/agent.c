@@ -516,14 +516,20 @@ oc_status oc_agent_agents(oc_agent *agent, cJSON **ret_object, oc_err *err)
 	return OC_OK;
 }
 
+bool oc_agent_is_known(const oc_config *config, const char *agent_id)
+{
+	char fallback[65];
+	return oc_agent_entry(config, agent_id) != NULL || strcmp(agent_id, oc_agent_default_id(config, fallback)) == 0;
+}
+
 oc_status oc_agent_agent(oc_agent *agent, oc_str agent_id, cJSON **ret_object, oc_err *err)
 {
-	char id[65], fallback[65];
+	char id[65];
 	if (agent_id.n > 0)
 		oc_agent_id_normalize(agent_id, id);
 	else
 		(void)oc_agent_default_id(agent->config, id);
-	if (oc_agent_entry(agent->config, id) == NULL && strcmp(id, oc_agent_default_id(agent->config, fallback)) != 0)
+	if (!oc_agent_is_known(agent->config, id))
 		return oc_fail(err, OC_E_NOT_FOUND, "add it to agents.list", "there is no agent %s", id);
 	cJSON *out = describe_agent(agent, id), *files = cJSON_AddArrayToObject(out, "files");
 	if (files == NULL) {

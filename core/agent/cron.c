@@ -352,19 +352,33 @@ cJSON *oc_cron_list(oc_agent *agent, const cJSON *filter)
 	return o;
 }
 
+/* One name or several, as "a,b"; NULL: all. */
+static const char *chosen(const cJSON *filter, const char *several, const char *one, char out[64])
+{
+	const cJSON *list = oc_json_get(filter, several), *each;
+	size_t n = 0;
+	cJSON_ArrayForEach(each, list) n += n < 64 ? (size_t)snprintf(out + n, 64 - n, "%s%s", n > 0 ? "," : "", each->valuestring) : 0;
+	if (n == 0)
+		(void)snprintf(out, 64, "%s", oc_json_str(filter, one, "all"));
+	return strstr(out, "all") != NULL ? NULL : out;
+}
+
 oc_status oc_cron_runs(oc_agent *agent, const cJSON *filter, cJSON **ret, oc_err *err)
 {
+	char statuses[64], deliveries[64];
+	oc_str query = oc_str_trim(oc_json_ostr(filter, "query"));
+	oc_auto_free char *text = query.n > 0 ? oc_memdup(query.p, query.n) : NULL;
 	oc_cron_run_filter f = {
 		.job = oc_json_str(filter, "id", oc_json_str(filter, "jobId", NULL)),
-		.status = oc_json_str(filter, "status", NULL),
+		.statuses = chosen(filter, "statuses", "status", statuses),
+		.deliveries = chosen(filter, "deliveryStatuses", "deliveryStatus", deliveries),
+		.text = text,
 		.oldest_first = strcmp(oc_json_str(filter, "sortDir", "desc"), "asc") == 0,
 		.limit = oc_json_i64(filter, "limit", 50),
 		.offset = oc_json_i64(filter, "offset", 0),
 	};
 	oc_auto_json cJSON *rows = NULL;
 	int64_t total = 0;
-	if (f.status != NULL && strcmp(f.status, "all") == 0)
-		f.status = NULL;
 	f.limit = f.limit > 200 ? 200 : f.limit;
 	oc_status status = oc_store_cron_runs(agent->store, &f, &rows, &total, err);
 	if (status != OC_OK)
@@ -471,6 +485,15 @@ static oc_status find(oc_agent *agent, const char *id, oc_cron_job **ret, oc_err
 	return *ret != NULL ? OC_OK : oc_fail(err, OC_E_NOT_FOUND, "see `openclaw cron list --all`", "unknown cron job id: %.80s", id);
 }
 
+/* A job for nobody would fail each time. */
+static oc_status check_agent(const oc_agent *agent, const cJSON *doc, oc_err *err)
+{
+	const char *id = oc_json_str(doc, "agentId", "");
+	if (id[0] == 0 || oc_agent_is_known(agent->config, id))
+		return OC_OK;
+	return oc_fail(err, OC_E_INVALID, "add it to agents.list", "there is no agent %s", id);
+}
+
 oc_status oc_cron_add(oc_agent *agent, const cJSON *asked, oc_cron_done done, void *arg, oc_err *err)
 {
 	cJSON *doc = NULL;
@@ -481,6 +504,10 @@ oc_status oc_cron_add(oc_agent *agent, const cJSON *asked, oc_cron_done done, vo
 	if (cron->n_jobs >= OC_CRON_JOBS_MAX)
 		return oc_fail(err, OC_E_LIMIT, "remove some: openclaw cron rm ID", "there are %d jobs already", OC_CRON_JOBS_MAX);
 	status = oc_cron_job_make(asked, oc_wall_ms(), &doc, err);
+	if (status == OC_OK)
+		status = check_agent(agent, doc, err);
+	if (status != OC_OK)
+		cJSON_Delete(doc);
 	return status == OC_OK ? commit(agent, oc_json_str(doc, "id", ""), doc, true, done, arg, err) : status;
 }
 
@@ -491,6 +518,10 @@ oc_status oc_cron_update(oc_agent *agent, const char *id, const cJSON *patch, oc
 	oc_status status = find(agent, id, &job, err);
 	if (status == OC_OK)
 		status = oc_cron_job_patch(job->doc, patch, oc_wall_ms(), &doc, err);
+	if (status == OC_OK && oc_json_get(patch, "agentId") != NULL)
+		status = check_agent(agent, doc, err);
+	if (status != OC_OK)
+		cJSON_Delete(doc);
 	return status == OC_OK ? commit(agent, id, doc, false, done, arg, err) : status;
 }
 

@@ -85,6 +85,25 @@ int64_t oc_heartbeat_every_ms(const oc_config *config, const char *agent_id)
 	return has_heartbeat(config, agent_id) ? oc_duration_ms(setting(config, agent_id, "every", "30m"), 60000, EVERY_MS) : 0;
 }
 
+static int64_t ack_chars(const oc_config *config, const char *agent_id)
+{
+	const cJSON *most = oc_agent_setting(config, agent_id, "heartbeat.ackMaxChars");
+	return cJSON_IsNumber(most) && most->valuedouble >= 0 ? (int64_t)most->valuedouble : OC_HEARTBEAT_ACK_CHARS;
+}
+
+cJSON *oc_heartbeat_describe(const oc_config *config, const char *agent_id)
+{
+	int64_t every = oc_heartbeat_every_ms(config, agent_id);
+	cJSON *o = cJSON_CreateObject();
+	(void)oc_json_set_bool(o, "enabled", every > 0);
+	(void)oc_json_set_str(o, "every", every > 0 ? setting(config, agent_id, "every", "30m") : "disabled");
+	(void)oc_json_set(o, "everyMs", every > 0 ? cJSON_CreateNumber((double)every) : cJSON_CreateNull());
+	(void)oc_json_set_str(o, "prompt", setting(config, agent_id, "prompt", OC_HEARTBEAT_PROMPT));
+	(void)oc_json_set_str(o, "target", setting(config, agent_id, "target", "none"));
+	(void)oc_json_set_i64(o, "ackMaxChars", ack_chars(config, agent_id));
+	return o;
+}
+
 /* ---- Texts ---- */
 
 /* Around the token models put signs of emphasis, and a full stop behind it. */
@@ -312,7 +331,6 @@ static void answered(void *arg, oc_status status, const cJSON *result)
 {
 	beating *b = arg;
 	const char *text = oc_json_str(result, "text", "");
-	const cJSON *most = oc_agent_setting(b->agent->config, b->agent_id, "heartbeat.ackMaxChars");
 	char *said = NULL;
 	if (status != OC_OK || strcmp(oc_json_str(result, "status", ""), "ok") != 0) {
 		const char *why = oc_json_str(oc_json_get(result, "error"), "message", oc_status_text(status));
@@ -320,7 +338,7 @@ static void answered(void *arg, oc_status status, const cJSON *result)
 		over(b, "failed", why);
 		return;
 	}
-	if (oc_heartbeat_strip(oc_str_of(text), cJSON_IsNumber(most) ? (int64_t)most->valuedouble : OC_HEARTBEAT_ACK_CHARS, &said))
+	if (oc_heartbeat_strip(oc_str_of(text), ack_chars(b->agent->config, b->agent_id), &said))
 		note(b, text[0] == 0 ? "ok-empty" : "ok-token", NULL, said, NULL);
 	else if (said != NULL)
 		say(b, said);

@@ -31,6 +31,9 @@ const cJSON *oc_heartbeat_last(const oc_agent *agent);
 /* What is configured for an agent: milliseconds between two, 0: none. */
 int64_t oc_heartbeat_every_ms(const oc_config *config, const char *agent_id);
 
+/* The same with what is asked and where the answer goes: {"enabled","every","everyMs","prompt","target","ackMaxChars"}; everyMs null: none. */
+cJSON *oc_heartbeat_describe(const oc_config *config, const char *agent_id);
+
 /* Whether the text says no more than that there is nothing to say: the token with at most `most` characters besides. The text
  * without the token is put into *ret (oc_free; NULL: no memory). */
 bool oc_heartbeat_strip(oc_str text, int64_t most, char **ret);

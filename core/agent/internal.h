@@ -155,6 +155,8 @@ void oc_lanes_fill(oc_agent *agent, oc_fill *queues);
 
 /* The agent's own member of agents.list, or NULL. */
 const cJSON *oc_agent_entry(const oc_config *config, const char *agent_id);
+/* It is listed, or the default one, which need not be. */
+bool oc_agent_is_known(const oc_config *config, const char *agent_id);
 const char *oc_agent_main_key(const oc_config *config);
 /* Absolute; oc_free it. */
 char *oc_agent_workspace(oc_agent *agent, const oc_config *config, const char *agent_id);

@@ -279,14 +279,14 @@ static bool agent_allowed(const oc_config *config, const char *requester, const 
 
 static oc_status check_agent(oc_agent *agent, const oc_subagent_spawn *sp, char id[65], oc_err *err)
 {
-	char fallback[65], names[200];
+	char names[200];
 	if (sp->agent_id[0] != 0)
 		oc_agent_id_normalize(oc_str_of(sp->agent_id), id);
 	else
 		snprintf(id, 65, "%s", sp->requester_agent);
 	if (!agent_allowed(agent->config, sp->requester_agent, id, names, sizeof names))
 		return oc_fail(err, OC_E_DENIED, NULL, "sessions_spawn may not start this agent (allowed: %s)", names);
-	if (oc_agent_entry(agent->config, id) == NULL && strcmp(id, oc_agent_default_id(agent->config, fallback)) != 0)
+	if (!oc_agent_is_known(agent->config, id))
 		return oc_fail(err, OC_E_NOT_FOUND, NULL, "there is no agent %s", id);
 	return OC_OK;
 }

@@ -2,6 +2,7 @@
 #include "core/gateway/chat.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/agent/map.h"
@@ -12,6 +13,7 @@
 #define DELTA_MS 150
 #define KEPT_MS 300000
 #define KEPT 1000
+#define MOST_AWAITING 1000
 #define MAX_TEXT (4u << 20)
 #define MAX_PAYLOAD (24u << 20)
 
@@ -28,11 +30,22 @@ struct run {
 	bool after_tool;
 };
 
+/* Somebody waits for a run that has not begun. */
+struct awaiting {
+	struct awaiting *next;
+	struct oc_chats *all;
+	oc_watch *timer;
+	void (*done)(void *arg, const oc_chat *chat);
+	void *arg;
+	char name[OC_CHAT_NAME_MAX];
+};
+
 struct oc_chats {
 	oc_gateway *gw;
 	oc_map by_run, by_name;
 	struct run *oldest, *newest; /* ended */
-	size_t n_ended;
+	size_t n_ended, n_awaiting;
+	struct awaiting *awaiting;
 };
 
 static struct oc_chats *chats_of(const oc_gateway *gw)
@@ -323,12 +336,61 @@ void oc_chats_start(oc_gateway *gw)
 	protos->agent = oc_agent_subscribe(gw->agent, NULL, NULL, on_event, all);
 }
 
+/* Takes it out of the list, and answers. */
+static void await_over(struct awaiting *w, const oc_chat *chat)
+{
+	struct awaiting **at = &w->all->awaiting;
+	while (*at != w)
+		at = &(*at)->next;
+	*at = w->next;
+	w->all->n_awaiting--;
+	oc_watch_end(w->timer);
+	w->done(w->arg, chat);
+	oc_free(w);
+}
+
+static void await_late(void *arg)
+{
+	await_over(arg, NULL);
+}
+
+oc_status oc_chat_await(oc_gateway *gw, const char *name, uint64_t ms, void (*done)(void *arg, const oc_chat *chat), void *arg, oc_err *err)
+{
+	struct oc_chats *all = chats_of(gw);
+	if (all != NULL && all->n_awaiting >= MOST_AWAITING)
+		return oc_fail(err, OC_E_UNAVAILABLE, "", "too many wait for runs that have not begun");
+	struct awaiting *w = all != NULL ? oc_alloc(sizeof *w) : NULL;
+	if (w != NULL) {
+		*w = (struct awaiting){.next = all->awaiting, .all = all, .done = done, .arg = arg};
+		(void)snprintf(w->name, sizeof w->name, "%s", name);
+		w->timer = oc_timer_start(gw->rt->owner, ms, 0, await_late, w);
+	}
+	if (w == NULL || w->timer == NULL) {
+		oc_free(w);
+		return oc_fail(err, OC_E_NOMEM, NULL, "cannot wait for the run");
+	}
+	all->awaiting = w;
+	all->n_awaiting++;
+	return OC_OK;
+}
+
+static void tell_awaiting(struct oc_chats *all, const oc_chat *chat)
+{
+	for (struct awaiting *next, *w = all->awaiting; w != NULL; w = next) {
+		next = w->next;
+		if (strcmp(w->name, chat->name) == 0 || strcmp(w->name, chat->run) == 0)
+			await_over(w, chat);
+	}
+}
+
 void oc_chats_free(oc_gateway *gw)
 {
 	struct oc_chats *all = chats_of(gw);
 	oc_map_node *node;
 	if (all == NULL)
 		return;
+	while (all->awaiting != NULL)
+		await_over(all->awaiting, NULL);
 	oc_agent_unsubscribe(gw->protos->agent);
 	while ((node = oc_map_any(&all->by_run)) != NULL)
 		forget(all, OC_MAP_OWNER(node, struct run, by_run));
@@ -341,8 +403,11 @@ void oc_chats_free(oc_gateway *gw)
 void oc_chat_begin(oc_gateway *gw, const oc_run_ref *ref, oc_str name)
 {
 	struct oc_chats *all = chats_of(gw);
+	const struct run *r = NULL;
 	if (all != NULL && find(all, ref->run) == NULL && name.n < OC_CHAT_NAME_MAX)
-		(void)add(all, ref->run, ref->session, name);
+		r = add(all, ref->run, ref->session, name);
+	if (r != NULL)
+		tell_awaiting(all, &r->chat);
 }
 
 const oc_chat *oc_chat_find(oc_gateway *gw, const char *name)

@@ -24,6 +24,8 @@ void oc_chats_free(oc_gateway *gw);
 void oc_chat_begin(oc_gateway *gw, const oc_run_ref *ref, oc_str name);
 /* By name, or by the run's own id; NULL: not one of the last thousand, or longer ago than five minutes. */
 const oc_chat *oc_chat_find(oc_gateway *gw, const char *name);
+/* done is called once: with the run as soon as one begins by that name, with NULL after so long, or when the gateway ends. */
+oc_status oc_chat_await(oc_gateway *gw, const char *name, uint64_t ms, void (*done)(void *arg, const oc_chat *chat), void *arg, oc_err *err);
 /* Tells everybody that it was aborted, with the text so far, before it really is. */
 void oc_chat_tell_aborted(oc_gateway *gw, const oc_chat *chat, const char *reason);
 /* Calls fn with each that runs in the session. */

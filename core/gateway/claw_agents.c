@@ -65,8 +65,14 @@ static void agent_identity_get(oc_method_call *call, const cJSON *params)
 	oc_session_key key = {0};
 	oc_err err = {0};
 	oc_str id = oc_json_ostr(params, "agentId"), session = oc_json_ostr(params, "sessionKey");
-	if (id.n == 0 && session.n > 0 && oc_session_key_parse(session, &key, &err) == OC_OK)
+	if (session.n > 0 && oc_session_key_parse(session, &key, &err) == OC_OK) {
+		if (id.n > 0 && !oc_str_eqz(id, key.agent)) {
+			oc_method_failf(call, OC_E_INVALID, "", "invalid agent.identity.get params: agent \"%.64s\" does not match session key agent \"%s\"",
+					id.p, key.agent);
+			return;
+		}
 		id = oc_str_of(key.agent);
+	}
 	oc_auto_json cJSON *agent = agent_of(call, id);
 	if (agent == NULL)
 		return;
@@ -83,7 +89,7 @@ static void agent_identity_get(oc_method_call *call, const cJSON *params)
 }
 
 const oc_method oc_method_agent_identity_get = {"agent.identity.get", OC_SCOPE_READ, "an agent's name and face",
-						OC_PARAMS(OC_STRING("agentId") "," OC_STRING("sessionKey")), agent_identity_get};
+						OC_PARAMS(OC_NAME("agentId") "," OC_STRING("sessionKey")), agent_identity_get};
 
 /* ---- agents.files.* ---- */
 

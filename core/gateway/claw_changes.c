@@ -265,24 +265,46 @@ static void on_sent(void *arg, oc_status status, const oc_err *err)
 	oc_free(s);
 }
 
+/* The only one that is set up need not be named; one that is not would never send what waits for it. */
+static bool settle_channel(const cJSON *channels, const char **name, oc_err *err)
+{
+	const cJSON *one, *found = NULL;
+	size_t n = 0;
+	cJSON_ArrayForEach(one, channels)
+	{
+		bool set_up = cJSON_GetArraySize(oc_json_get(one, "accounts")) > 0;
+		n += set_up ? 1 : 0;
+		if ((*name)[0] != 0 ? strcmp(oc_json_str(one, "id", ""), *name) == 0 : set_up)
+			found = one;
+	}
+	if ((*name)[0] == 0 && n != 1)
+		(void)oc_fail(err, OC_E_INVALID, "", n == 0 ? "Channel is required (no configured channels detected)." : "channel is required");
+	else if (cJSON_GetArraySize(oc_json_get(found, "accounts")) == 0)
+		(void)oc_fail(err, OC_E_INVALID, "channels.status tells which are configured", "unsupported channel: %.100s", *name);
+	else
+		*name = oc_json_str(found, "id", "");
+	return err->code == OC_OK;
+}
+
 static void send_text(oc_method_call *call, const cJSON *params)
 {
 	oc_agent *agent = oc_method_gateway(call)->agent;
 	oc_auto_json cJSON *channels = NULL, *message = cJSON_CreateObject();
 	const char *channel = oc_json_str(params, "channel", "");
 	oc_err err = {0};
-	if (oc_json_ostr(params, "message").n == 0) {
+	if (oc_str_trim(oc_json_ostr(params, "message")).n == 0) {
 		bool media = oc_json_get(params, "mediaUrl") != NULL || oc_json_get(params, "mediaUrls") != NULL;
 		oc_method_failf(call, media ? OC_E_UNAVAILABLE : OC_E_INVALID, "", "%s",
 				media ? "this method sends text only: the agent's tool message sends files" : "invalid send params: text or media is required");
 		return;
 	}
-	/* The only one there is need not be named. */
-	if (channel[0] == 0 && oc_agent_channels(agent, &channels, &err) == OC_OK && cJSON_GetArraySize(channels) == 1)
-		channel = oc_json_str(channels->child, "id", "");
-	struct sending *s = channel[0] != 0 ? oc_alloc(sizeof *s) : NULL;
+	if (oc_agent_channels(agent, &channels, &err) != OC_OK || !settle_channel(channels, &channel, &err)) {
+		oc_method_fail(call, &err);
+		return;
+	}
+	struct sending *s = oc_alloc(sizeof *s);
 	if (s == NULL) {
-		oc_method_failf(call, channel[0] != 0 ? OC_E_NOMEM : OC_E_INVALID, "", channel[0] != 0 ? "out of memory" : "channel is required");
+		oc_method_failf(call, OC_E_NOMEM, "", "out of memory");
 		return;
 	}
 	s->call = call;
@@ -294,11 +316,8 @@ static void send_text(oc_method_call *call, const cJSON *params)
 	oc_json_opt(message, "thread", oc_json_str(params, "threadId", NULL));
 	(void)oc_json_set_str(message, "text", oc_json_str(params, "message", ""));
 	oc_json_opt(message, "session", oc_json_str(params, "sessionKey", NULL));
-	oc_status status = oc_agent_send(agent, message, oc_json_ostr(params, "idempotencyKey"), s->key, on_sent, s, &err);
-	if (status == OC_OK)
+	if (oc_agent_send(agent, message, oc_json_ostr(params, "idempotencyKey"), s->key, on_sent, s, &err) == OC_OK)
 		return;
-	if (status == OC_E_NOT_FOUND)
-		(void)oc_fail(&err, OC_E_INVALID, "", "unsupported channel: %.100s", channel);
 	oc_method_fail(call, &err);
 	oc_free(s);
 }

@@ -174,14 +174,22 @@ static const char *strange_section(const cJSON *now, const cJSON *before)
 	return NULL;
 }
 
-static cJSON *issue_of(const char *message)
+static cJSON *issue_of(const char *path, const char *message)
 {
 	cJSON *details = cJSON_CreateObject(), *issues = cJSON_CreateArray(), *one = cJSON_CreateObject();
-	(void)oc_json_set_str(one, "path", "");
+	(void)oc_json_set_str(one, "path", path);
 	(void)oc_json_set_str(one, "message", message);
 	(void)cJSON_AddItemToArray(issues, one);
 	(void)oc_json_set(details, "issues", issues);
 	return details;
+}
+
+/* A refused edit is told as "PATH what is wrong". */
+static cJSON *issue_at(const char *text)
+{
+	size_t n = strcspn(text, " ");
+	oc_auto_free char *path = oc_memdup(text, n);
+	return issue_of(path != NULL && text[n] != 0 ? path : "", text[n] != 0 ? text + n + 1 : text);
 }
 
 /* Checks the hash, compares, writes, takes it up, answers. */
@@ -208,13 +216,14 @@ static void write_config(oc_method_call *call, const cJSON *params, bool patch)
 		(void)oc_fail(&err, OC_E_INVALID, "", "%sraw must be an object", patch ? "config.patch " : "");
 	else if ((strange = strange_section(now, oc_config_source(config))) != NULL) {
 		(void)snprintf(message, sizeof message, "Unrecognized key: \"%.100s\"", strange);
-		details = issue_of(message);
+		details = issue_of("", message);
 		(void)oc_fail(&err, OC_E_INVALID, "", "invalid config: <root>: %s", message);
 	} else if (!restore(now, oc_config_source(config)))
 		(void)oc_fail(&err, OC_E_INVALID, "send the secret itself", "there is no secret that " REDACTED " could stand for");
 	if (err.code == OC_OK) {
 		compare(&edits, "", oc_config_source(config), now, patch);
-		(void)oc_config_edits_commit(&edits, NULL, &err);
+		if (oc_config_edits_commit(&edits, NULL, &err) == OC_E_INVALID)
+			details = issue_at(err.text);
 	}
 	oc_config_unref(config);
 	if (err.code != OC_OK) {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/agent/heartbeat.h"
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
@@ -112,6 +113,7 @@ static cJSON *row_of(const cJSON *s, const struct known *k)
 	oc_json_opt(o, "thinkingLevel", oc_json_str(s, "thinking", NULL));
 	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
 		oc_json_opt(o, settings[i].member, oc_json_str(oc_json_get(s, "settings"), settings[i].name, NULL));
+	oc_json_opt(o, "spawnedBy", oc_json_str(oc_json_get(s, "settings"), "spawnedBy", NULL));
 	(void)oc_json_set_i64(o, "inputTokens", input);
 	(void)oc_json_set_i64(o, "outputTokens", output);
 	(void)oc_json_set_i64(o, "cacheRead", oc_json_i64(usage, "cacheRead", 0));
@@ -148,7 +150,7 @@ static void sessions_list(oc_method_call *call, const cJSON *params)
 {
 	oc_gateway *gw = oc_method_gateway(call);
 	int64_t minutes = oc_json_i64(params, "activeMinutes", 0), limit = oc_json_i64(params, "limit", 0);
-	const char *label = oc_json_str(params, "label", NULL);
+	const char *label = oc_json_str(params, "label", NULL), *by = oc_json_str(params, "spawnedBy", NULL);
 	oc_session_filter filter = {
 		.agent = oc_json_str(params, "agentId", NULL),
 		.text = label != NULL ? label : oc_json_str(params, "search", NULL),
@@ -167,7 +169,8 @@ static void sessions_list(oc_method_call *call, const cJSON *params)
 	cJSON *result = cJSON_CreateObject(), *rows = cJSON_CreateArray();
 	const cJSON *one;
 	cJSON_ArrayForEach(one, list)
-		if (label == NULL || strcmp(oc_json_str(one, "title", ""), label) == 0)
+		if ((label == NULL || strcmp(oc_json_str(one, "title", ""), label) == 0) &&
+		    (by == NULL || strcmp(oc_json_str(oc_json_get(one, "settings"), "spawnedBy", ""), by) == 0))
 			(void)cJSON_AddItemToArray(rows, row_of(one, &k));
 	oc_auto_free char *path = oc_path_state("openclaw.db");
 	(void)oc_json_set_i64(result, "ts", oc_wall_ms());
@@ -183,7 +186,7 @@ const oc_method oc_method_sessions_list = {
 	"sessions.list", OC_SCOPE_READ, "sessions, newest activity first, in the original's shape",
 	OC_PARAMS("\"limit\":{\"type\":\"integer\",\"minimum\":1}," OC_COUNT("activeMinutes", 5256000) "," OC_BOOLEAN("includeGlobal") ","
 		  OC_BOOLEAN("includeUnknown") "," OC_BOOLEAN("includeDerivedTitles") "," OC_BOOLEAN("includeLastMessage") "," OC_NAME("label") ","
-		  OC_STRING("spawnedBy") "," OC_STRING("agentId") "," OC_STRING("search")),
+		  OC_NAME("spawnedBy") "," OC_NAME("agentId") "," OC_STRING("search")),
 	sessions_list};
 
 /* ---- sessions.resolve ---- */
@@ -196,8 +199,10 @@ static void sessions_resolve(oc_method_call *call, const cJSON *params)
 	oc_auto_json cJSON *list = NULL, *session = NULL;
 	char full[OC_SESSION_KEY_MAX] = "";
 	oc_err err = {0};
-	if (key.n == 0 && label == NULL && id == NULL) {
-		oc_method_failf(call, OC_E_INVALID, "", "Either key, sessionId, or label is required");
+	int given = (key.n > 0) + (label != NULL) + (id != NULL);
+	if (given != 1) {
+		oc_method_failf(call, OC_E_INVALID, "", given == 0 ? "Either key, sessionId, or label is required"
+								   : "Provide either key, sessionId, or label (not multiple)");
 		return;
 	}
 	if (key.n > 0 && !oc_chat_session(call, key, oc_json_ostr(params, "agentId"), full))
@@ -213,7 +218,7 @@ static void sessions_resolve(oc_method_call *call, const cJSON *params)
 				found = true;
 			}
 	if (!found) {
-		oc_method_failf(call, OC_E_INVALID, "", "No session found: %.200s", key.n > 0 ? full : label != NULL ? label : id);
+		oc_method_failf(call, OC_E_INVALID, "", "No session found%s: %.200s", label != NULL ? " with label" : "", key.n > 0 ? full : label != NULL ? label : id);
 		return;
 	}
 	cJSON *result = cJSON_CreateObject();
@@ -362,6 +367,15 @@ static bool label_taken(oc_gateway *gw, const char *label, const char *key)
 	return false;
 }
 
+static void refuse_setting(oc_method_call *call, size_t i)
+{
+	char known[100] = "";
+	size_t n = 0;
+	for (size_t k = 0; settings[i].values[k] != NULL && n < sizeof known; k++)
+		n += (size_t)snprintf(known + n, sizeof known - n, "%s\"%s\"", k > 0 ? "|" : "", settings[i].values[k]);
+	oc_method_failf(call, OC_E_INVALID, "", "invalid %s (use %s)", settings[i].member, known);
+}
+
 /* The settings among the parameters, as a JSON object; NULL: none. false: answered. */
 static bool read_settings(oc_method_call *call, const cJSON *params, char **ret)
 {
@@ -374,7 +388,7 @@ static bool read_settings(oc_method_call *call, const cJSON *params, char **ret)
 		if (value == NULL)
 			continue;
 		if (!known) {
-			oc_method_failf(call, OC_E_INVALID, "", "invalid %s", settings[i].member);
+			refuse_setting(call, i);
 			return false;
 		}
 		if (strcmp(settings[i].name, "reasoning") == 0 && strcmp(value, "stream") == 0)
@@ -436,7 +450,7 @@ const oc_method oc_method_sessions_patch = {
 	"sessions.patch", OC_SCOPE_ADMIN, "changes a session's label, model, thinking level and what it shows (verboseLevel, reasoningLevel, responseUsage), sends (sendPolicy), "
 	"lets run (execSecurity, execAsk; execHost is sandbox, elevatedLevel off, fastMode false, and others are refused with the reason) and when it answers "
 	"in a group (groupActivation); makes it when there is none",
-	OC_PARAMS_REQ("\"key\"", OC_NAME("key") ",\"label\":{\"type\":[\"string\",\"null\"],\"maxLength\":200},"
+	OC_PARAMS_REQ("\"key\"", OC_NAME("key") ",\"label\":{\"type\":[\"string\",\"null\"],\"minLength\":1,\"maxLength\":64},"
 			 "\"model\":{\"type\":[\"string\",\"null\"],\"maxLength\":200},\"thinkingLevel\":{\"type\":[\"string\",\"null\"],\"maxLength\":32},"
 			 OR_NULL("verboseLevel") "," OR_NULL("reasoningLevel") "," OR_NULL("fastMode") "," OR_NULL("responseUsage") ","
 			 OR_NULL("elevatedLevel") "," OR_NULL("execHost") "," OR_NULL("execSecurity") "," OR_NULL("execAsk") "," OR_NULL("execNode") ","
@@ -476,6 +490,46 @@ const oc_method oc_method_sessions_delete = {
 
 /* ---- status ---- */
 
+/* What `status` says of a session besides: how full it is, and what is set in it, in short. */
+static void add_fullness(cJSON *row, const cJSON *session)
+{
+	static const char *const shown[][2] = {{"thinkingLevel", "think"}, {"verboseLevel", "verbose"}, {"reasoningLevel", "reasoning"}};
+	int64_t window = oc_json_i64(row, "contextTokens", 0), used = oc_json_i64(row, "totalTokens", 0);
+	cJSON *flags = cJSON_CreateArray();
+	char text[80];
+	(void)oc_json_set_str(row, "agentId", oc_json_str(session, "agent", ""));
+	(void)oc_json_set_i64(row, "age", oc_wall_ms() - oc_json_i64(session, "updatedAt", oc_wall_ms()));
+	(void)oc_json_set(row, "remainingTokens", window > 0 ? cJSON_CreateNumber((double)(used < window ? window - used : 0)) : cJSON_CreateNull());
+	(void)oc_json_set(row, "percentUsed", window > 0 ? cJSON_CreateNumber((double)(used * 100 / window)) : cJSON_CreateNull());
+	for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+		if (oc_json_str(row, shown[i][0], "")[0] != 0) {
+			(void)snprintf(text, sizeof text, "%s:%s", shown[i][1], oc_json_str(row, shown[i][0], ""));
+			(void)cJSON_AddItemToArray(flags, cJSON_CreateString(text));
+		}
+	(void)snprintf(text, sizeof text, "id:%s", oc_json_str(row, "sessionId", ""));
+	(void)cJSON_AddItemToArray(flags, cJSON_CreateString(text));
+	(void)oc_json_set(row, "flags", flags);
+}
+
+static cJSON *heartbeats_of(oc_gateway *gw)
+{
+	oc_auto_json cJSON *agents = NULL;
+	oc_err err = {0};
+	const cJSON *one;
+	cJSON *o = cJSON_CreateObject(), *list = cJSON_CreateArray();
+	(void)oc_agent_agents(gw->agent, &agents, &err);
+	(void)oc_json_set_str(o, "defaultAgentId", oc_json_str(agents, "defaultId", "main"));
+	cJSON_ArrayForEach(one, oc_json_get(agents, "agents"))
+	{
+		cJSON *row = oc_heartbeat_describe(gw->rt->config, oc_json_str(one, "id", "main"));
+		(void)oc_json_set_str(row, "agentId", oc_json_str(one, "id", "main"));
+		cJSON_DeleteItemFromObjectCaseSensitive(row, "prompt"); /* health has all */
+		(void)cJSON_AddItemToArray(list, row);
+	}
+	(void)oc_json_set(o, "agents", list);
+	return o;
+}
+
 static void status(oc_method_call *call, const cJSON *params)
 {
 	oc_gateway *gw = oc_method_gateway(call);
@@ -485,7 +539,6 @@ static void status(oc_method_call *call, const cJSON *params)
 	oc_err err = {0};
 	struct known k;
 	const cJSON *one;
-	int64_t now = oc_wall_ms();
 	(void)params;
 	know(gw, &k);
 	cJSON *result = cJSON_CreateObject(), *sessions = cJSON_CreateObject(), *recent = cJSON_CreateArray(), *paths = cJSON_CreateArray();
@@ -493,8 +546,7 @@ static void status(oc_method_call *call, const cJSON *params)
 	cJSON_ArrayForEach(one, list)
 	{
 		cJSON *row = row_of(one, &k);
-		(void)oc_json_set_str(row, "agentId", oc_json_str(one, "agent", ""));
-		(void)oc_json_set_i64(row, "age", now - oc_json_i64(one, "updatedAt", now));
+		add_fullness(row, one);
 		(void)cJSON_AddItemToArray(recent, row);
 	}
 	(void)cJSON_AddItemToArray(paths, cJSON_CreateString(path != NULL ? path : ""));
@@ -503,6 +555,7 @@ static void status(oc_method_call *call, const cJSON *params)
 	(void)oc_json_set(sessions, "defaults", defaults_of(&k));
 	(void)oc_json_set(sessions, "recent", recent);
 	(void)oc_json_set_str(result, "runtimeVersion", PACKAGE_VERSION);
+	(void)oc_json_set(result, "heartbeat", heartbeats_of(gw));
 	(void)oc_json_set(result, "channelSummary", cJSON_CreateArray());
 	(void)oc_json_set(result, "queuedSystemEvents", cJSON_CreateArray());
 	(void)oc_json_set(result, "sessions", sessions);

@@ -445,7 +445,9 @@ static cJSON *session_of(oc_method_call *call, const cJSON *params, const char *
 	oc_err err = {0};
 	if (key.n == 0)
 		oc_method_failf(call, OC_E_INVALID, "", "key is required for %s", what);
-	else if (oc_agent_session(gw->agent, key, &session, &err) != OC_OK)
+	else if (oc_agent_session(gw->agent, key, &session, &err) != OC_OK && ret_models == NULL)
+		oc_method_reply_text(call, OC_STR("{\"logs\":[]}")); /* nobody said anything there */
+	else if (session == NULL)
 		oc_method_failf(call, OC_E_INVALID, "", "No transcript found for session: %.*s", OC_STR_ARG(key));
 	else if (ret_models != NULL && oc_agent_models(gw->agent, ret_models, &err) != OC_OK)
 		oc_method_fail(call, &err);

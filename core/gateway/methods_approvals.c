@@ -106,16 +106,23 @@ static void exec_approval_request(oc_method_call *call, const cJSON *params)
 	static const char *const members[] = {"cwd",	"nodeId",	"host",		      "security",     "ask",	     "agentId",
 					      "resolvedPath", "sessionKey", "turnSourceChannel", "turnSourceTo", "turnSourceAccountId", "turnSourceThreadId"};
 	const char *command = oc_json_str(params, "command", "");
-	cJSON *request = cJSON_CreateObject();
-	if (oc_str_trim(oc_str_of(command)).n == 0) {
-		cJSON_Delete(request);
-		oc_method_failf(call, OC_E_INVALID, "", "command is required");
+	const cJSON *plan = oc_json_get(params, "systemRunPlan");
+	const char *lacks = NULL;
+	if (oc_str_trim(oc_str_of(command)).n == 0)
+		lacks = "command is required";
+	else if (strcmp(oc_json_str(params, "host", ""), "node") == 0) /* whoever decides must see what would run, and where */
+		lacks = oc_json_str(params, "nodeId", "")[0] == 0 ? "nodeId is required for host=node"
+			: !cJSON_IsObject(plan)			  ? "systemRunPlan is required for host=node"
+								  : NULL;
+	if (lacks != NULL) {
+		oc_method_failf(call, OC_E_INVALID, "", "%s", lacks);
 		return;
 	}
+	cJSON *request = cJSON_CreateObject();
 	(void)oc_json_set_str(request, "command", command);
 	(void)oc_json_set(request, "systemRunBinding", cJSON_CreateNull());
 	oc_approval_add_decisions(request);
-	(void)oc_json_set(request, "systemRunPlan", cJSON_CreateNull());
+	(void)oc_json_set(request, "systemRunPlan", cJSON_IsObject(plan) ? cJSON_Duplicate(plan, true) : cJSON_CreateNull());
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
 		const cJSON *one = oc_json_get(params, members[i]);
 		(void)oc_json_set(request, members[i], one != NULL ? cJSON_Duplicate(one, true) : cJSON_CreateNull());

@@ -4,6 +4,7 @@
 
 #include "core/agent/transcript.h"
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/gateway/chat.h"
 #include "core/gateway/tally.h"
@@ -294,7 +295,7 @@ static void chat_history(oc_method_call *call, const cJSON *params)
 		cJSON_Delete(result);
 		return;
 	}
-	(void)oc_json_set_str(result, "sessionKey", session);
+	(void)oc_json_set_str(result, "sessionKey", oc_json_str(params, "sessionKey", "")); /* by the name that the client knows */
 	if (oc_agent_session(gw->agent, oc_str_of(session), &row, &err) == OC_OK)
 		oc_json_opt(result, "sessionId", oc_json_str(row, "sessionId", NULL));
 	if (row != NULL && oc_agent_history(gw->agent, oc_str_of(session), &filter, &rows, &err) == OC_OK)
@@ -430,20 +431,66 @@ static void wait_for(oc_method_call *call, const char *run, const char *name, bo
 	}
 }
 
-static void agent(oc_method_call *call, const cJSON *params)
+/* Two names for the agent must be one. */
+static oc_status check_agent(const cJSON *params, oc_err *err)
 {
-	oc_err err = {0};
-	oc_run_ref ref;
-	char session[OC_SESSION_KEY_MAX];
+	oc_session_key key = {0};
+	oc_err odd = {0};
+	char id[65];
+	if (oc_json_ostr(params, "agentId").n == 0 || oc_session_key_parse(oc_json_ostr(params, "sessionKey"), &key, &odd) != OC_OK)
+		return OC_OK;
+	oc_agent_id_normalize(oc_json_ostr(params, "agentId"), id);
+	if (strcmp(id, key.agent) != 0)
+		return oc_fail(err, OC_E_INVALID, "", "invalid agent params: agent \"%s\" does not match session key agent \"%s\"", id, key.agent);
+	return OC_OK;
+}
+
+/* Where the answer of `agent` goes besides. *ret NULL: nowhere. */
+static oc_status find_target(oc_gateway *gw, const cJSON *params, const char *session, cJSON **ret, oc_err *err)
+{
 	const char *channel = oc_json_str(params, "channel", ""), *to = oc_json_str(params, "to", "");
-	oc_auto_json cJSON *target = NULL;
-	if (!oc_chat_session(call, oc_json_ostr(params, "sessionKey"), oc_json_ostr(params, "agentId"), session))
-		return;
-	if (oc_json_bool(params, "deliver", false) && channel[0] != 0 && strcmp(channel, "last") != 0 && to[0] != 0) {
-		target = cJSON_CreateObject();
+	bool named = channel[0] != 0 && strcmp(channel, "last") != 0, inside = strcmp(channel, "webchat") == 0;
+	oc_auto_json cJSON *row = NULL;
+	if (named && !inside && oc_modules_channel(gw->rt->modules, oc_str_of(channel)) == NULL)
+		return oc_fail(err, OC_E_INVALID, "", "invalid agent params: unknown channel: %.64s", channel);
+	if (!oc_json_bool(params, "deliver", false) || inside)
+		return OC_OK;
+	if (named && to[0] != 0) {
+		cJSON *target = *ret = cJSON_CreateObject();
 		(void)oc_json_set_str(target, "channel", channel);
 		(void)oc_json_set_str(target, "account", oc_json_str(params, "accountId", "default"));
 		(void)oc_json_set_str(target, "to", to);
+	} else if ((*ret = delivery_of(gw, session)) == NULL && !oc_json_bool(params, "bestEffortDeliver", false)) {
+		return oc_fail(err, OC_E_INVALID, "give channel and to", "the answer is to be delivered, and nobody wrote to %s over a channel yet", session);
+	}
+	return OC_OK;
+}
+
+static void on_labeled(void *arg, oc_status status, const cJSON *session, const oc_err *err)
+{
+	(void)arg;
+	(void)session;
+	if (status != OC_OK)
+		oc_warn("gateway", "a session's label is not kept: %s", err->text);
+}
+
+static void agent(oc_method_call *call, const cJSON *params)
+{
+	oc_gateway *gw = oc_method_gateway(call);
+	oc_err err = {0};
+	oc_run_ref ref;
+	char session[OC_SESSION_KEY_MAX];
+	const char *label = oc_json_str(params, "label", NULL);
+	oc_auto_json cJSON *target = NULL;
+	if (check_agent(params, &err) != OC_OK) {
+		oc_method_fail(call, &err);
+		return;
+	}
+	if (!oc_chat_session(call, oc_json_ostr(params, "sessionKey"), oc_json_ostr(params, "agentId"), session))
+		return;
+	if (find_target(gw, params, session, &target, &err) != OC_OK) {
+		oc_method_fail(call, &err);
+		return;
 	}
 	oc_turn_input input = {
 		.origin = "agent", .deliver = target, .extra_system = oc_json_ostr(params, "extraSystemPrompt"),
@@ -454,6 +501,9 @@ static void agent(oc_method_call *call, const cJSON *params)
 		return;
 	}
 	const char *name = oc_json_str(params, "idempotencyKey", ref.run);
+	if (!ref.duplicate && label != NULL &&
+	    oc_agent_session_put(gw->agent, oc_str_of(session), OC_STR_NONE, &(oc_session_put){.title = label}, on_labeled, NULL, &err) != OC_OK)
+		on_labeled(NULL, err.code, NULL, &err);
 	if (!ref.duplicate) {
 		cJSON *first = cJSON_CreateObject();
 		(void)oc_json_set_str(first, "runId", name);
@@ -467,19 +517,66 @@ static void agent(oc_method_call *call, const cJSON *params)
 const oc_method oc_method_agent = {
 	"agent", OC_SCOPE_WRITE, "runs a turn: answered first with \"accepted\" and, when it is over, with its result",
 	OC_PARAMS_REQ("\"message\",\"idempotencyKey\"",
-		      "\"message\":{\"type\":\"string\",\"minLength\":1}," OC_STRING("agentId") "," OC_STRING("to") "," OC_STRING("replyTo") ","
+		      "\"message\":{\"type\":\"string\",\"minLength\":1}," OC_NAME("agentId") "," OC_STRING("to") "," OC_STRING("replyTo") ","
 		      OC_STRING("sessionId") "," OC_STRING("sessionKey") "," OC_STRING("thinking") "," OC_STRING("model") "," OC_BOOLEAN("deliver") ","
+		      OC_BOOLEAN("bestEffortDeliver") ","
 		      ATTACHMENTS "," OC_STRING("channel") "," OC_STRING("replyChannel") "," OC_STRING("accountId") "," OC_STRING("replyAccountId") ","
 		      OC_COUNT("timeout", 86400) "," OC_STRING("lane") ",\"extraSystemPrompt\":{\"type\":\"string\",\"maxLength\":100000}," KEY ","
-		      OC_STRING("label") "," OC_STRING("spawnedBy")),
+		      "\"label\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":64}"),
 	agent};
+
+struct beginning {
+	oc_method_call *call;
+	char name[OC_CHAT_NAME_MAX];
+	uint64_t until_ms;
+};
+
+static void on_begun(void *arg, const oc_chat *chat)
+{
+	struct beginning *b = arg;
+	uint64_t now = oc_now_ms();
+	if (chat != NULL) {
+		wait_for(b->call, chat->run, b->name, false, b->until_ms > now ? b->until_ms - now : 1);
+	} else {
+		cJSON *result = cJSON_CreateObject();
+		(void)oc_json_set_str(result, "runId", b->name);
+		(void)oc_json_set_str(result, "status", "timeout");
+		oc_method_reply(b->call, result);
+	}
+	oc_free(b);
+}
+
+/* Who waits may be quicker than who begins. */
+static void wait_for_begin(oc_method_call *call, const char *name, uint64_t ms)
+{
+	oc_err err = {0};
+	struct beginning *b = oc_alloc(sizeof *b);
+	oc_chats_start(oc_method_gateway(call));
+	if (b == NULL) {
+		oc_method_failf(call, OC_E_NOMEM, "", "out of memory");
+		return;
+	}
+	*b = (struct beginning){.call = call, .until_ms = oc_now_ms() + ms};
+	(void)snprintf(b->name, sizeof b->name, "%s", name);
+	if (oc_chat_await(oc_method_gateway(call), name, ms, on_begun, b, &err) != OC_OK) {
+		oc_method_fail(call, &err);
+		oc_free(b);
+	}
+}
 
 static void agent_wait(oc_method_call *call, const cJSON *params)
 {
+	oc_gateway *gw = oc_method_gateway(call);
 	const char *name = oc_json_str(params, "runId", "");
-	const oc_chat *chat = oc_chat_find(oc_method_gateway(call), name);
-	int64_t ms = oc_json_i64(params, "timeoutMs", 30000);
-	wait_for(call, chat != NULL ? chat->run : name, name, false, ms > 0 ? (uint64_t)ms : 1);
+	const oc_chat *chat = oc_chat_find(gw, name);
+	oc_auto_json cJSON *row = NULL;
+	oc_err err = {0};
+	int64_t asked = oc_json_i64(params, "timeoutMs", 30000);
+	uint64_t ms = asked > 0 ? (uint64_t)asked : 1;
+	if (chat == NULL && strlen(name) < OC_CHAT_NAME_MAX && oc_store_run(gw->rt->store, name, &row, &err) == OC_E_NOT_FOUND)
+		wait_for_begin(call, name, ms);
+	else
+		wait_for(call, chat != NULL ? chat->run : name, name, false, ms);
 }
 
 const oc_method oc_method_agent_wait = {"agent.wait", OC_SCOPE_WRITE, "answers when a run is over, or \"timeout\"",

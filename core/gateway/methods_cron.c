@@ -139,10 +139,14 @@ static void cron_runs(oc_method_call *call, const cJSON *params)
 		oc_method_fail(call, &err);
 }
 
+#define STATUSES "\"all\",\"ok\",\"error\",\"skipped\""
+#define DELIVERIES "\"delivered\",\"not-delivered\",\"unknown\",\"not-requested\""
 const oc_method oc_method_cron_runs = {
 	"cron.runs", OC_SCOPE_READ, "what became of the runs of a job, or of all",
 	OC_PARAMS(OC_NAME("id") "," OC_NAME("jobId") "," ONE_OF("scope", "\"job\",\"all\"") "," ONE_OF(
-		"status", "\"all\",\"ok\",\"error\",\"skipped\"") "," PAGE),
+		"status", STATUSES) ",\"statuses\":{\"type\":\"array\",\"maxItems\":4,\"items\":{\"enum\":[" STATUSES "]}}," ONE_OF(
+		"deliveryStatus", DELIVERIES) ",\"deliveryStatuses\":{\"type\":\"array\",\"maxItems\":4,\"items\":{\"enum\":[" DELIVERIES "]}},"
+		OC_STRING("query") "," PAGE),
 	cron_runs};
 
 /* ---- Heartbeats ---- */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/agent/heartbeat.h"
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
@@ -131,9 +132,9 @@ static cJSON *make_health(oc_gateway *gw)
 	(void)oc_json_set_i64(o, "ts", oc_wall_ms());
 	(void)oc_json_set_i64(o, "durationMs", 0);
 	(void)add_channels(gw, o, false, &err);
-	(void)oc_json_set_i64(o, "heartbeatSeconds", 0);
 	if (oc_agent_agents(gw->agent, &agents, &err) == OC_OK) {
 		const char *main_id = oc_json_str(agents, "defaultId", "main");
+		(void)oc_json_set_i64(o, "heartbeatSeconds", oc_heartbeat_every_ms(gw->rt->config, main_id) / 1000);
 		(void)oc_json_set_str(o, "defaultAgentId", main_id);
 		cJSON_ArrayForEach(one, oc_json_get(agents, "agents"))
 		{
@@ -142,6 +143,7 @@ static cJSON *make_health(oc_gateway *gw)
 			(void)oc_json_set_str(row, "agentId", id);
 			oc_json_opt(row, "name", oc_json_str(one, "name", NULL));
 			(void)oc_json_set_bool(row, "isDefault", strcmp(id, main_id) == 0);
+			(void)oc_json_set(row, "heartbeat", oc_heartbeat_describe(gw->rt->config, id));
 			(void)oc_json_set(row, "sessions", sessions_of(gw, id, &err));
 			(void)cJSON_AddItemToArray(list, row);
 		}

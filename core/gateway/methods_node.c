@@ -19,16 +19,28 @@ static bool is_node(const cJSON *device)
 	return oc_json_has_str(oc_json_get(device, "roles"), "node");
 }
 
+/* Of the commands that a node has those that it may be asked for. */
+static cJSON *allowed_of(const oc_config *config, const cJSON *node)
+{
+	cJSON *list = cJSON_CreateArray();
+	const cJSON *one;
+	char why[60];
+	cJSON_ArrayForEach(one, oc_json_get(node, "commands"))
+		if (cJSON_IsString(one) && oc_node_allows(config, node, one->valuestring, why))
+			(void)cJSON_AddItemToArray(list, cJSON_Duplicate(one, true));
+	return list;
+}
+
 /* What is known of a node: its connection says more than the book. */
-static cJSON *row_of(const cJSON *device, const cJSON *node)
+static cJSON *row_of(const oc_config *config, const cJSON *device, const cJSON *node)
 {
 	static const char *const kept[] = {"displayName", "platform", "remoteIp"};
 	cJSON *row = node != NULL ? cJSON_Duplicate(node, true) : cJSON_CreateObject();
 	if (node == NULL) {
 		(void)oc_json_set_str(row, "nodeId", oc_json_str(device, "deviceId", ""));
 		(void)oc_json_set(row, "caps", cJSON_CreateArray());
-		(void)oc_json_set(row, "commands", cJSON_CreateArray());
 	}
+	(void)oc_json_set(row, "commands", allowed_of(config, node));
 	/* The operator's name for it comes before its own. */
 	oc_json_opt(row, "displayName", oc_json_str(device, "displayName", NULL));
 	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
@@ -88,7 +100,7 @@ static void node_list(oc_method_call *call, const cJSON *params)
 	{
 		const oc_proto *p = oc_node_find(gw, oc_json_str(one, "deviceId", ""));
 		if (p != NULL || is_node(one))
-			insert(nodes, row_of(one, p != NULL ? p->node : NULL));
+			insert(nodes, row_of(gw->rt->config, one, p != NULL ? p->node : NULL));
 	}
 	(void)oc_json_set_i64(result, "ts", oc_wall_ms());
 	(void)oc_json_set(result, "nodes", nodes);
@@ -110,7 +122,7 @@ static void node_describe(oc_method_call *call, const cJSON *params)
 		oc_method_failf(call, OC_E_NOT_FOUND, "", "unknown nodeId");
 		return;
 	}
-	cJSON *row = row_of(device, p != NULL ? p->node : NULL);
+	cJSON *row = row_of(oc_method_gateway(call)->rt->config, device, p != NULL ? p->node : NULL);
 	(void)oc_json_set_i64(row, "ts", oc_wall_ms());
 	oc_method_reply(call, row);
 }
@@ -273,7 +285,11 @@ static void node_invoke(oc_method_call *call, const cJSON *params)
 	oc_auto_json cJSON *forwarded = cJSON_Duplicate(oc_json_get(params, "params"), true);
 	char why[60];
 	if (strncmp(command, "system.execApprovals.", 21) == 0) {
-		oc_method_failf(call, OC_E_INVALID, "", "node.invoke does not allow system.execApprovals.*; use exec.approvals.node.*");
+		oc_err err = {0};
+		cJSON *details = cJSON_CreateObject();
+		(void)oc_json_set_str(details, "command", command);
+		(void)oc_fail(&err, OC_E_INVALID, "", "node.invoke does not allow system.execApprovals.*; use exec.approvals.node.*");
+		oc_method_fail_with(call, &err, details);
 		return;
 	}
 	if (p != NULL && !oc_node_allows(gw->rt->config, p->node, command, why)) {

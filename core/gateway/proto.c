@@ -14,6 +14,7 @@
 
 #define HANDSHAKE_MS 15000
 #define HEALTH_MS 60000
+#define MOST_STRAYED 10
 #define PRESENCE_MS 250 /* changes within it are told together */
 #define MAX_ANSWER (64u << 20)
 
@@ -81,16 +82,18 @@ static void on_interim(void *arg, oc_str result)
 }
 
 /* Scope before existence: who may not do everything is not told what there is. */
-static bool may_call(const oc_proto *p, int row, const oc_absent *absent, oc_err *err)
+static bool may_call(oc_proto *p, int row, const oc_absent *absent, oc_err *err)
 {
 	unsigned needs = row >= 0 ? oc_method_row((size_t)row)->scope : absent != NULL ? absent->scope : 0;
 	bool is_node = p->client.scopes == OC_SCOPE_NODE;
 	if (!p->connected)
 		return true;
 	if (is_node != (needs == OC_SCOPE_NODE) && (row >= 0 || absent != NULL || is_node)) {
+		p->strayed++;
 		(void)oc_fail(err, OC_E_DENIED, "", "unauthorized role: %s", is_node ? "node" : "operator");
 		return false;
 	}
+	p->strayed = 0;
 	return true;
 }
 
@@ -113,6 +116,8 @@ static void call_method(oc_proto *p, oc_arena *arena, const cJSON *id, const cha
 		on_answer(call, OC_OK, oc_proto_health(p->client.gateway), NULL);
 	} else if (why.code != OC_OK || !may_call(p, row, absent, &why)) {
 		on_answer(call, why.code, OC_STR_NONE, &why);
+		if (p->strayed > MOST_STRAYED) /* it does not look at what it is told */
+			oc_ws_close(p->client.ws, OC_WS_POLICY, OC_STR("repeated unauthorized calls"));
 	} else if (row >= 0) {
 		oc_method_start(&p->client, row, params, on_answer, call);
 	} else if (!oc_method_guest(&p->client, oc_str_of(name), params, on_answer, call)) {

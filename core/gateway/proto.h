@@ -30,6 +30,7 @@ struct oc_proto {
 	char id[37], nonce[37];
 	char *origin, *host; /* headers; until it is connected */
 	bool connected, slow, tool_events;
+	unsigned char strayed; /* calls one after the other of what the other role may */
 	oc_from from;
 	oc_access who; /* let in by what the upgrade brought (a cookie, a proxy's word); scopes 0: by nothing */
 	uint16_t close_code;	/* when connect fails */

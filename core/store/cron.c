@@ -24,10 +24,17 @@ static bool run_row(cJSON *obj, sqlite3_stmt *s)
 static void bind_filter(sqlite3_stmt *s, const oc_cron_run_filter *f)
 {
 	oc_sql_bind(s, 1, f->job);
-	oc_sql_bind(s, 2, f->status);
+	oc_sql_bind(s, 2, f->statuses);
+	oc_sql_bind(s, 5, f->deliveries);
+	oc_sql_bind(s, 6, f->text);
 }
 
-#define WHERE " FROM cron_runs WHERE ended_ms IS NOT NULL AND (?1 IS NULL OR job = ?1) AND (?2 IS NULL OR status = ?2)"
+#define WHERE                                                                                                           \
+	" FROM cron_runs AS r WHERE ended_ms IS NOT NULL AND (?1 IS NULL OR r.job = ?1)"                                \
+	" AND (?2 IS NULL OR instr(',' || ?2 || ',', ',' || status || ','))"                                            \
+	" AND (?5 IS NULL OR instr(',' || ?5 || ',', ',' || coalesce(entry ->> '$.deliveryStatus', 'not-requested') || ','))" \
+	" AND (?6 IS NULL OR instr(lower(r.job || ' ' || coalesce(entry ->> '$.summary', '') || ' ' || coalesce(entry ->> '$.error', '') || ' '" \
+	" || coalesce((SELECT j.job ->> '$.name' FROM cron_jobs AS j WHERE j.id = r.job), '')), lower(?6)))"
 
 oc_status oc_store_cron_runs(oc_store *store, const oc_cron_run_filter *f, cJSON **ret_array, int64_t *ret_total, oc_err *err)
 {

@@ -295,7 +295,9 @@ oc_status oc_store_kv_get(oc_store *store, const char *module, oc_str key, oc_bu
 /* Jobs and runs that are not over: [{"job":{…}} or {"run","entry":{…}}], the oldest run first. */
 oc_status oc_store_cron(oc_store *store, cJSON **ret_array, oc_err *err);
 typedef struct oc_cron_run_filter {
-	const char *job, *status; /* NULL: any */
+	const char *job; /* NULL: any */
+	const char *statuses, *deliveries; /* "ok,error": any of these; NULL: any */
+	const char *text; /* in the job's name or number, or what the run said; NULL: any */
 	bool oldest_first;
 	int64_t limit, offset;
 } oc_cron_run_filter;

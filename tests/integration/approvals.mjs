@@ -202,7 +202,7 @@ test('a node is listed with what it can do, asked, and answers', async () => {
 	const d = await node();
 	const { nodes } = await a.rpc('node.list', {});
 	equal(nodes.map((one) => [one.nodeId, one.displayName, one.connected, one.paired, one.caps, one.commands, one.permissions]),
-		[[phone.id, 'a machine', true, true, ['camera', 'canvas'], ['camera.snap', 'sms.send', 'system.run', 'system.which'], { camera: true }]]);
+		[[phone.id, 'a machine', true, true, ['camera', 'canvas'], ['camera.snap', 'system.which'], { camera: true }]]);
 	equal((await a.rpc('node.describe', { nodeId: phone.id })).version, '2.0');
 	ok((await a.rpc('system-presence', {})).some((p) => p.roles?.includes('node')));
 	const ask = (command, params, more = {}) => a.call('node.invoke', { nodeId: phone.id, command, params, idempotencyKey: `k${++n}`, ...more });

@@ -75,6 +75,12 @@ test('a job runs by itself in a session of its own, with a history', async () =>
 	ok(starts[1] - starts[0] >= 300, `${starts}`);
 	equal((await find(job.id)).state.lastStatus, 'ok');
 	equal((await gw.rpc('cron.runs', { scope: 'all', limit: 1 })).entries[0].jobName, 'job');
+	const total = async (filter) => (await gw.rpc('cron.runs', { id: job.id, ...filter })).total, all = await total({});
+	for (const same of [{ query: 'ONE tw' }, { query: 'JOB' }, { statuses: ['error', 'ok'] }, { status: 'ok' }, { deliveryStatuses: ['not-delivered', 'unknown'] }, { statuses: ['all'] }])
+		equal(await total(same), all, JSON.stringify(same));
+	for (const none of [{ query: 'three%' }, { statuses: ['error'] }, { deliveryStatus: 'delivered' }])
+		equal(await total(none), 0, JSON.stringify(none));
+	match((await gw.rpcRaw('cron.runs', { statuses: ['odd'] })).error.message, /statuses/);
 });
 
 test('what is due is delivered, to whom was written last or who was named', async () => {

@@ -160,6 +160,7 @@ struct oc_turn {
 	unsigned iterations;
 	unsigned empty;
 	oc_err model_err; /* why the last model call failed */
+	const char *model_failures; /* of all models that were asked in vain, each with its name; NULL: none yet */
 	/* context */
 	char *workspace;
 	cJSON *assembled;	    /* what the context engine chose instead of the history, NULL: none did */

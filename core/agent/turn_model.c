@@ -16,6 +16,7 @@
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/log.h"
+#include "core/data/utf8.h"
 
 #define RETRIES_MAX 2	   /* of one model, when it failed before it said anything */
 #define CONTINUE_MAX 2	   /* answers that broke off in the middle */
@@ -378,6 +379,7 @@ static void answered(oc_turn *turn, oc_str result)
 		return;
 	}
 	turn->attempts = 0;
+	turn->model_failures = NULL;
 	if (turn->step.n_calls > 0)
 		with_tools(turn, content);
 	else
@@ -403,13 +405,34 @@ static bool retry_later(oc_turn *turn, uint64_t after_ms)
 	return turn->retry != NULL;
 }
 
+/* One more model that failed, or could not even be asked. */
+static void note_failure(oc_turn *turn, const char *ref, const char *text)
+{
+	const char *before = turn->model_failures;
+	const char *name = strstr(text, ref) == NULL ? ref : "";
+	int n = (int)oc_utf8_cut(oc_str_of(text), 160);
+	const char *all = oc_arena_printf(turn->arena, "%s%s%s%s%.*s", before != NULL ? before : "", before != NULL ? "; " : "", name,
+					  name[0] != 0 ? ": " : "", n, text);
+	turn->model_failures = all != NULL ? all : before;
+}
+
 static void next_candidate(oc_turn *turn, uint64_t retry_after_ms)
 {
 	oc_err err = {0}, last = turn->model_err;
+	note_failure(turn, turn->model.ref, last.text);
 	if (turn->model.profile == NULL || !oc_keyring_blames_key(last.code))
 		oc_model_failed(turn->agent, turn->model.ref, last.code, retry_after_ms);
 	if (turn->candidate + 1 >= turn->n_candidates || oc_turn_use_model(turn, turn->candidate + 1, &err) != OC_OK) {
-		oc_turn_fail(turn, last.code, &last);
+		if (err.text[0] != 0)
+			note_failure(turn, turn->candidates[turn->candidate + 1], err.text);
+		for (size_t i = 0; turn->model_failures != NULL && i < turn->n_candidates; i++)
+			if (strstr(turn->model_failures, turn->candidates[i]) == NULL)
+				note_failure(turn, turn->candidates[i], "not asked, it failed before and rests");
+		if (turn->n_candidates > 1 && turn->model_failures != NULL)
+			(void)oc_fail(&err, last.code, last.remedy, "no model answered: %s", turn->model_failures);
+		else
+			err = last;
+		oc_turn_fail(turn, last.code, &err);
 		return;
 	}
 	turn->agent->stats.model_fallbacks++;

@@ -56,18 +56,18 @@ const server = http.createServer(async (req, res) => {
 	const own = serving.get(name) ?? classes[name]?.serve;
 	own(res);
 });
-const serving = new Map([['good', good('from the fallback')]]);
+const serving = new Map([['good', good('from the fallback')], ['one', fault(401, 'the key of one')], ['two', fault(404, 'nothing of that name')]]);
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
 cleanup(() => server.closeAllConnections());
 
-const names = [...Object.keys(classes), 'good', 'later', 'cut', 'twice', 'flaky', 'mute', 'stuck'];
+const names = [...Object.keys(classes), 'one', 'two', 'good', 'later', 'cut', 'twice', 'flaky', 'mute', 'stuck'];
 const impatient = new Set(['stalled', 'mute', 'stuck']);
 const providers = Object.fromEntries(names.map((n) => [n, { api: 'openai-completions', apiKey: KEY,
 	baseUrl: `http://127.0.0.1:${server.address().port}/${n}/v1`, models: [{ id: 'm', contextWindow: 100000 }],
 	...(impatient.has(n) ? { timeoutSeconds: 1 } : {}) }]));
 writeConfig({ models: { providers }, logging: { level: 'debug' },
 	agents: { defaults: { skipBootstrap: true, maxConcurrent: 32 },
-		list: [{ id: 'main', default: true }, ...names.map((n) => ({ id: `b-${n.toLowerCase()}`, model: { primary: `${n}/m`, fallbacks: ['good/m'] } }))] } });
+		list: [{ id: 'main', default: true }, { id: 'none', model: { primary: 'one/m', fallbacks: ['two/m', 'nowhere/m'] } }, ...names.map((n) => ({ id: `b-${n.toLowerCase()}`, model: { primary: `${n}/m`, fallbacks: ['good/m'] } }))] } });
 const gw = await new Gateway().start();
 
 const ask = async (model, extra = {}) => {
@@ -96,6 +96,12 @@ test('each kind of failure: asked as often as makes sense, then told in words wi
 		ok(counts.get(name) >= least && counts.get(name) <= most, `${name}: ${counts.get(name)} calls`);
 		ok(!text.includes(KEY), 'the key is never shown');
 	});
+});
+
+test('when none of several models answers, each is named with its reason', async () => {
+	const first = (await ask('openclaw:none')).body.error.message;
+	match(first, /no model answered: .*one\/m.*the key of one.*; .*two\/m.*nothing of that name.*; .*nowhere\/m/);
+	match((await ask('openclaw:none')).body.error.message, /no model answered: .*one\/m.*two\/m|no model answered: .*two\/m.*one\/m/); // also those that rest
 });
 
 test('between tries it waits, a little differently each time', () => {

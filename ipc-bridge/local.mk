@@ -29,6 +29,7 @@ libocore_la_SOURCES += \
 	%D%/sp.c %D%/sp.h \
 	%D%/transport.c %D%/transport.h \
 	%D%/transport_loop.c %D%/transport_nng.c \
+	%D%/use.c %D%/use.h \
 	%D%/view.c \
 	%D%/watchdog.c
 

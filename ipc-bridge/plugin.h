@@ -8,6 +8,7 @@
 #include "ipc-bridge/intake.h"
 #include "ipc-bridge/output.h"
 #include "ipc-bridge/peer.h"
+#include "ipc-bridge/use.h"
 
 typedef enum oc_plugin_phase {
 	OC_PLUGIN_DOWN = 1,
@@ -78,8 +79,8 @@ struct oc_plugin {
 	cJSON *troubles; /* [{"kind","count","last","at"}], NULL: none */
 	/* Its output (output.c), its memory, and what it computes (watchdog.c). */
 	oc_output output;
-	uint64_t memory, ticks;
-	unsigned busy_looks;
+	uint64_t memory;
+	oc_busy busy;
 	oc_watch *watchdog;
 	/* service.c */
 	unsigned service_next; /* the first of its services that was not asked to start in this process */

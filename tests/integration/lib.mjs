@@ -19,6 +19,7 @@ export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const tests = [];
 const cleanups = [];
+const gateways = [];
 
 export function test(name, fn) {
 	tests.push({ name, fn });
@@ -49,6 +50,10 @@ export async function done() {
 	}
 	for (const fn of cleanups.reverse())
 		await Promise.resolve(fn()).catch((error) => console.log(`# cleanup: ${error}`));
+	// Races in a module's process end that process, not the gateway's, with a status that says so; its words are in the log.
+	const race = gateways.findIndex(({ log }) => log.includes('WARNING: ThreadSanitizer'));
+	if (race >= 0)
+		console.log(`Bail out! a race:\n${gateways[race].log.slice(gateways[race].log.indexOf('WARNING: ThreadSanitizer')).slice(0, 6000).replace(/^/gm, '# ')}`);
 	process.exit(0);
 }
 
@@ -94,6 +99,7 @@ export class Gateway {
 	// program: another build of the gateway.
 	constructor({ env = {}, args = [], program = bin } = {}) {
 		this.program = program;
+		gateways.push(this);
 		this.env = env;
 		this.args = args;
 		this.log = '';

@@ -1,5 +1,6 @@
 /* ipc-bridge/peer over both transports, against a real Node process that speaks the same protocol in plain JavaScript. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "core/base/mem.h"
 #include "core/base/str.h"
 #include "ipc-bridge/peer.h"
+#include "ipc-bridge/use.h"
 #include "tests/unit/loop_test.h"
 
 typedef struct fixture {
@@ -269,6 +271,59 @@ static void can_be_closed_while_it_listens(void **state)
 	assert_int_equal(access(f->path, F_OK), 0);
 }
 
+/* ---- What its processes use (use.h) ---- */
+
+static void who_computes_in_slices_is_busy_whatever_else_runs(void **state)
+{
+	oc_busy busy = {0};
+	oc_use use = {.cpu_ms = 100};
+	(void)state;
+	assert_int_equal(oc_busy_look(&busy, &use, 3000), 0); /* the first says nothing */
+	for (unsigned i = 1; i <= 3; i++) {
+		use.cpu_ms += 2750;
+		assert_int_equal(oc_busy_look(&busy, &use, 3000), i);
+	}
+	use.cpu_ms += 1500; /* the other half it stood in line */
+	use.queued_ms += 1300;
+	assert_int_equal(oc_busy_look(&busy, &use, 3000), 4);
+	use.cpu_ms += 2600; /* it paused */
+	assert_int_equal(oc_busy_look(&busy, &use, 3000), 0);
+	use.cpu_ms += 100; /* hardly anything to do, on a machine that has no time */
+	use.queued_ms += 2900;
+	assert_int_equal(oc_busy_look(&busy, &use, 3000), 0);
+	use = (oc_use){.cpu_ms = 50}; /* another process */
+	assert_int_equal(oc_busy_look(&busy, &use, 3000), 0);
+}
+
+static void a_child_of_a_child_counts(void **state)
+{
+	oc_use before = {0}, use = {0};
+	(void)state;
+	char list[64];
+	(void)snprintf(list, sizeof(list), "/proc/self/task/%d/children", (int)getpid());
+	if (access(list, R_OK) != 0)
+		skip(); /* this kernel does not say who is whose */
+	pid_t child = fork();
+	(void)setpgid(child, child);
+	if (child == 0) {
+		(void)setpgid(0, 0);
+		if (fork() == 0) {
+			for (volatile unsigned i = 0;; i = i + 1)
+				if (i % 50000000 == 0)
+					(void)usleep(1000);
+		}
+		(void)pause();
+	}
+	while (before.processes < 2)
+		before = (oc_use){0}, oc_use_add(child, &before);
+	while (use.cpu_ms < before.cpu_ms + 50) /* the test's time limit ends it */
+		use = (oc_use){0}, oc_use_add(child, &use);
+	assert_int_equal(use.processes, 2);
+	assert_true(use.memory > 0);
+	(void)kill(-child, SIGKILL);
+	(void)waitpid(child, NULL, 0);
+}
+
 int main(void)
 {
 	if (system("node --version >/dev/null 2>&1") != 0) {
@@ -285,6 +340,8 @@ int main(void)
 		BOTH(a_wrong_secret_is_refused),
 		BOTH(garbage_is_refused),
 		BOTH(can_be_closed_while_it_listens),
+		cmocka_unit_test(who_computes_in_slices_is_busy_whatever_else_runs),
+		cmocka_unit_test(a_child_of_a_child_counts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,6 +176,28 @@ static int write_all(int fd, const char *p, size_t n)
 	return 0;
 }
 
+/* Writes a new file under a name of its own. unnamed: it has none until it is whole, so that a program that is killed leaves
+ * nothing behind; not every file system has that. */
+static int write_new(const char *path, const char *folder, const void *bytes, size_t n, mode_t mode, bool unnamed)
+{
+	char self[40];
+	int fd = unnamed ? open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, mode)
+			 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return -1;
+	(void)snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	bool ok = write_all(fd, bytes, n) == 0 && fsync(fd) == 0 && (!unnamed || linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0);
+	int e = errno;
+	if (close(fd) != 0 && ok) {
+		ok = false;
+		e = errno;
+	}
+	if (!ok && !unnamed)
+		unlink(path);
+	errno = e;
+	return ok ? 0 : -1;
+}
+
 oc_status oc_path_write(const char *path, const void *bytes, size_t n, mode_t mode, oc_err *err)
 {
 	char suffix[9];
@@ -187,27 +209,18 @@ oc_status oc_path_write(const char *path, const void *bytes, size_t n, mode_t mo
 	oc_auto_free char *folder = oc_strdup(target);
 	if (temporary == NULL || folder == NULL)
 		return oc_fail(err, OC_E_NOMEM, NULL, "writing %s: out of memory", path);
-	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-	if (fd < 0)
-		return oc_fail_errno(err, errno, "writing %s", path);
-	int failed = write_all(fd, bytes, n) != 0 || fsync(fd) != 0;
-	int e = errno;
-	if (close(fd) != 0 && !failed) {
-		failed = 1;
-		e = errno;
-	}
-	if (!failed && rename(temporary, target) != 0) {
-		failed = 1;
-		e = errno;
-	}
-	if (failed) {
-		unlink(temporary);
-		return oc_fail_errno(err, e, "writing %s", path);
-	}
 	char *slash = strrchr(folder, '/');
 	if (slash != NULL)
 		slash[slash == folder ? 1 : 0] = 0;
-	int dir = open(slash != NULL ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *in = slash != NULL ? folder : ".";
+	if (write_new(temporary, in, bytes, n, mode, true) != 0 && write_new(temporary, in, bytes, n, mode, false) != 0)
+		return oc_fail_errno(err, errno, "writing %s", path);
+	if (rename(temporary, target) != 0) {
+		int e = errno;
+		unlink(temporary);
+		return oc_fail_errno(err, e, "writing %s", path);
+	}
+	int dir = open(in, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir >= 0) {
 		fsync(dir); /* best effort: some file systems refuse it, and the rename is done */
 		close(dir);

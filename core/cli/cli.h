@@ -77,6 +77,8 @@ char *oc_cli_ask(const char *question, const char *fallback, bool secret);
 int oc_cli_fail(const oc_err *err);
 /* The same for a usage error, with a hint at --help. Returns OC_EXIT_USAGE. */
 int oc_cli_usage(const oc_args *args, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Behind a word that is counted: "%lld session%s". */
+#define OC_S(n) ((n) == 1 ? "" : "s")
 /* One JSON document and a newline on stdout; takes the tree. Returns OC_EXIT_OK. */
 int oc_cli_print_json(cJSON *tree);
 /* Escape sequences when stdout is a terminal and colour is not refused (NO_COLOR, --no-color), else "". */

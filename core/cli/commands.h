@@ -18,6 +18,7 @@ extern const oc_command oc_cmd_daemon;
 extern const oc_command oc_cmd_dashboard;
 extern const oc_command oc_cmd_doctor;
 extern const oc_command oc_cmd_gateway;
+extern const oc_command oc_cmd_health;
 extern const oc_command oc_cmd_logs;
 extern const oc_command oc_cmd_memory;
 extern const oc_command oc_cmd_migrate;
@@ -49,6 +50,7 @@ extern const oc_command oc_cmd_module_pack;
 	&oc_cmd_gateway, \
 	&oc_cmd_agent, \
 	&oc_cmd_status, \
+	&oc_cmd_health, \
 	&oc_cmd_dashboard, \
 	&oc_cmd_doctor, \
 	&oc_cmd_config, \

@@ -209,7 +209,7 @@ static void check_store(struct doctor *d)
 	if (oc_store_open(path, NULL, OC_STORE_READER, &store, &err) != OC_OK)
 		say(d, BAD, "store", err.remedy, "%s", err.text);
 	else
-		say(d, GOOD, "store", "", "%s, %lld sessions", path, (long long)oc_store_session_count(store));
+		say(d, GOOD, "store", "", "%s, %lld session%s", path, (long long)oc_store_session_count(store), OC_S(oc_store_session_count(store)));
 	oc_store_stats stats = {0};
 	if (store != NULL)
 		oc_store_get_stats(store, &stats);

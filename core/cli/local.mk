@@ -9,6 +9,7 @@ libocore_la_SOURCES += \
 	%D%/doctor.c \
 	%D%/envfile.c %D%/envfile.h \
 	%D%/gateway.c \
+	%D%/health.c \
 	%D%/logs.c \
 	%D%/memory.c \
 	%D%/migrate.c %D%/migrate.h \

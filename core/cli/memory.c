@@ -134,14 +134,13 @@ static void print_fallback(const cJSON *r)
 
 static void print_status(const cJSON *r)
 {
-	long long chunks = (long long)oc_json_i64(r, "chunks", 0), vectors = (long long)oc_json_i64(r, "vectors", 0);
+	long long files = (long long)oc_json_i64(r, "files", 0), chunks = (long long)oc_json_i64(r, "chunks", 0), vectors = (long long)oc_json_i64(r, "vectors", 0);
 	printf("Memory of %s%s%s in %s\n", oc_bold(), oc_json_str(r, "agent", ""), oc_plain(), oc_json_str(r, "workspace", ""));
 	if (strcmp(oc_json_str(r, "mode", ""), "module") == 0) {
-		printf("  kept by the module %s: %lld files, %lld pieces\n", oc_json_str(r, "provider", ""),
-		       (long long)oc_json_i64(r, "files", 0), chunks);
+		printf("  kept by the module %s: %lld file%s, %lld piece%s\n", oc_json_str(r, "provider", ""), files, OC_S(files), chunks, OC_S(chunks));
 		return;
 	}
-	printf("  %lld files, %lld pieces", (long long)oc_json_i64(r, "files", 0), chunks);
+	printf("  %lld file%s, %lld piece%s", files, OC_S(files), chunks, OC_S(chunks));
 	if (strcmp(oc_json_str(r, "mode", ""), "hybrid") == 0)
 		printf(", %lld with vectors of %s/%s", vectors, oc_json_str(r, "provider", ""), oc_json_str(r, "model", ""));
 	else

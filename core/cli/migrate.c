@@ -165,8 +165,8 @@ static void print_group(const oc_migration *m, const char *part, const char *act
 		n++;
 	}
 	if (n > SHOWN_MAX)
-		printf("  %-13s and %zu more %s, %lld messages (--json names them)\n", part, n - SHOWN_MAX, say(action, m->act),
-		       (long long)messages);
+		printf("  %-13s and %zu more %s, %lld message%s (--json names them)\n", part, n - SHOWN_MAX, say(action, m->act),
+		       (long long)messages, OC_S(messages));
 }
 
 static void print_all(const oc_migration *m)

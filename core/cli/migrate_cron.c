@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/base/path.h"
+#include "core/cli/cli.h"
 #include "core/cli/migrate.h"
 
 #define STORE_NAME "migrate"
@@ -146,7 +147,7 @@ static void take_runs(oc_migration *m, const char *file)
 	if (status != OC_OK)
 		oc_migration_fail(m, "job", name != NULL ? name : file, &err);
 	else
-		oc_migration_note(m, "job", name, same ? "same" : "import", "%zu runs", taken);
+		oc_migration_note(m, "job", name, same ? "same" : "import", "%zu run%s", taken, OC_S(taken));
 }
 
 void oc_migrate_jobs(oc_migration *m)

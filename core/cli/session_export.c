@@ -140,7 +140,7 @@ int oc_sessions_run_export(const oc_args *args)
 		if (status != OC_OK)
 			(void)unlink(to); /* half an export looks like a whole one */
 		else
-			printf("%lld messages are in %s\n", (long long)count, to);
+			printf("%lld message%s in %s\n", (long long)count, count == 1 ? " is" : "s are", to);
 	}
 	return status == OC_OK ? OC_EXIT_OK : oc_cli_fail(&err);
 }

@@ -48,6 +48,7 @@ int oc_sessions_run_restore(const oc_args *args)
 	oc_json_opt(params, "as", oc_arg(args, "as"));
 	if (oc_remote_call("session.restore", params, RESTORE_MS, &result, &err) != OC_OK)
 		return oc_remote_fail(&err);
-	printf("%s is back, with %lld messages.\n", oc_json_str(result, "session", ""), (long long)oc_json_i64(result, "messages", 0));
+	int64_t n = oc_json_i64(result, "messages", 0);
+	printf("%s is back, with %lld message%s.\n", oc_json_str(result, "session", ""), (long long)n, OC_S(n));
 	return OC_EXIT_OK;
 }

@@ -156,8 +156,8 @@ static void print_head(const cJSON *s)
 	age(oc_json_i64(s, "updatedAt", 0), when, sizeof when);
 	printf("%s%s%s%s%s\n", oc_bold(), oc_json_str(s, "key", ""), oc_plain(), oc_json_get(s, "title") != NULL ? "  " : "",
 	       oc_json_str(s, "title", ""));
-	printf("%s%s since %.19sZ, last %s, %lld messages, %lld tokens in, %lld out", oc_dim(), oc_json_str(s, "state", ""), began,
-	       when, (long long)oc_json_i64(s, "messages", 0), (long long)oc_json_i64(usage, "input", 0),
+	printf("%s%s since %.19sZ, last %s, %lld message%s, %lld tokens in, %lld out", oc_dim(), oc_json_str(s, "state", ""), began,
+	       when, (long long)oc_json_i64(s, "messages", 0), OC_S(oc_json_i64(s, "messages", 0)), (long long)oc_json_i64(usage, "input", 0),
 	       (long long)oc_json_i64(usage, "output", 0));
 	if (oc_json_num(usage, "cost", 0) > 0)
 		printf(", %.4f USD", oc_json_num(usage, "cost", 0));

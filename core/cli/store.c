@@ -54,9 +54,10 @@ static int run_check(const oc_args *args)
 	}
 	const cJSON *problem;
 	cJSON_ArrayForEach(problem, oc_json_get(report, "problems")) printf("%sproblem%s %s\n", oc_red(), oc_plain(), problem->valuestring);
-	printf("%s%s%s: %s, %" PRId64 " sessions, %" PRId64 " events, %" PRId64 " messages, schema %" PRId64 "\n",
-	       ok ? oc_green() : oc_red(), ok ? "whole" : "damaged", oc_plain(), path, oc_json_i64(report, "sessions", 0),
-	       oc_json_i64(report, "events", 0), oc_json_i64(report, "messages", 0), oc_json_i64(report, "schema", 0));
+	int64_t sessions = oc_json_i64(report, "sessions", 0), events = oc_json_i64(report, "events", 0), messages = oc_json_i64(report, "messages", 0);
+	printf("%s%s%s: %s, %" PRId64 " session%s, %" PRId64 " event%s, %" PRId64 " message%s, schema %" PRId64 "\n", ok ? oc_green() : oc_red(),
+	       ok ? "whole" : "damaged", oc_plain(), path, sessions, OC_S(sessions), events, OC_S(events), messages, OC_S(messages),
+	       oc_json_i64(report, "schema", 0));
 	if (!ok)
 		puts("  -> make a copy of the file, then `openclaw store restore BACKUP`");
 	cJSON_Delete(report);

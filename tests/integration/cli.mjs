@@ -430,11 +430,22 @@ test('port and address from the environment; what is wrong there is said', async
 	const env = { OPENCLAW_GATEWAY_PORT: String(port), OPENCLAW_GATEWAY_BIND: 'loopback' };
 	equal((await spawnCli(['gateway', 'restart'], { env })).code, 0);
 	match(cli(['gateway', 'status']).out, new RegExp(`running at http://127\\.0\\.0\\.1:${port},`));
+	match(cli(['health']).out, /^Gateway: ok \(\d+ ms\)\n[^]*Agents: main \(default\)\n[^]*Sessions: \d+ \(.*openclaw\.db\)\n$/);
+	equal(JSON.parse(cli(['health', '--json']).out).ok, true);
 	equal(cli(['gateway', 'stop']).code, 0);
+	equal(cli(['health']).code, 3); // none runs
 	match(cli(['gateway', 'run'], { env: { OPENCLAW_GATEWAY_PORT: 'abc' } }).err, /OPENCLAW_GATEWAY_PORT is "abc", which is no port/);
 	match(cli(['gateway', 'run', '--any-port'], { env: { OPENCLAW_GATEWAY_BIND: 'nowhere' } }).err, /called "nowhere"/);
 	writeConfig({ gateway: { tls: { enabled: true, certPath: 'only.pem' } } });
 	match(cli(['gateway', 'run', '--any-port']).err, /gateway\.tls is enabled, but keyPath is not set/);
+});
+
+test('a word that is counted is one or many', () => {
+	fresh();
+	equal(cli(['agent', '-m', 'hi', '--local']).code, 0);
+	const lines = cli(['store', 'check']).out + cli(['doctor']).out;
+	match(lines, /\b1 session, [^]*\b1 session\n/);
+	ok(!/\b1 [a-z]+s\b/.test(lines), lines);
 });
 
 test('output that cannot be written, and too few descriptors: said in words', () => {

@@ -195,7 +195,8 @@ static void chat_send(oc_method_call *call, const cJSON *params)
 		answer_aborted(call, &a);
 		return;
 	}
-	oc_turn_input input = {.origin = "webchat", .timeout_ms = (uint64_t)oc_json_i64(params, "timeoutMs", 0)};
+	/* What comes while a run is under way does what the session's queue says, as in a channel. */
+	oc_turn_input input = {.origin = "webchat", .queue = "", .timeout_ms = (uint64_t)oc_json_i64(params, "timeoutMs", 0)};
 	if (submit(call, params, session, &input, &ref, &err) != OC_OK) {
 		oc_method_fail(call, &err);
 		return;

@@ -285,6 +285,27 @@ test('tools are told to those who want to hear of them; an abort comes before it
 	d.close();
 });
 
+test('what comes while a run is under way does what the queue of the session says', async () => {
+	const c = await connected(gw), say = (message, run) => c.rpc('chat.send', { sessionKey: 'impatient', message, idempotencyKey: run });
+	const ended = (run) => c.event('chat', (p) => p.runId === run && p.state !== 'delta');
+	await say('/queue interrupt', 'queue-1');
+	await ended('queue-1');
+	await say('[[SLOW]]', 'old');
+	await c.event('chat', (p) => p.runId === 'old' && p.state === 'delta');
+	await say('No, this. [[SHORT]]', 'new');
+	equal([(await ended('old')).payload.state, (await ended('new')).payload.state], ['aborted', 'final']);
+	await say('/queue steer', 'queue-2');
+	await ended('queue-2');
+	await say('Use one. [[TOOL:exec {"command":"until [ -e go ]; do sleep 0.1; done"}]]', 'steered');
+	await c.event('chat', (p) => p.runId === 'steered' && p.state === 'delta');
+	await say('And mind this.', 'more');
+	fs.writeFileSync(path.join(state, 'workspace/go'), '');
+	equal([(await ended('more')).payload.message, (await ended('steered')).payload.state], [undefined, 'final']);
+	const said = (await c.rpc('chat.history', { sessionKey: 'impatient' })).messages;
+	equal(said.slice(-5).map((m) => m.role), ['user', 'assistant', 'toolResult', 'user', 'assistant']);
+	c.close();
+});
+
 test('agent answers twice, a failure is one, and agent.wait tells how it stands', async () => {
 	const c = await connected(gw);
 	c.send({ type: 'req', id: 'two', method: 'agent', params: { message: 'hi', sessionKey: 'agent:main:two', idempotencyKey: 'two-1' } });

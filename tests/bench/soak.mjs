@@ -194,16 +194,17 @@ export function judge(points, failures) {
 	const first = points[Math.floor(points.length / 2) - 1];
 	const last = points.at(-1);
 	const span = last.at - first.at;
+	const rest = (what) => Math.min(...points.slice(-4).map((p) => p[what])); // what is in use at a moment comes and goes
 	const rows = [
 		['RSS, bytes a turn', slope(points, (p) => p.rss), Math.max(262144, last.rss * 0.005) / span],
 		['heap without the store, bytes a turn', slope(points, (p) => p.heap - p.store), Math.max(16, 65536 / span)],
 		['blocks of memory a turn', slope(points, (p) => p.blocks), Math.max(0.02, 100 / span)],
 		['memory of modules, bytes a turn', slope(points, (p) => p.modules), Math.max(1, 16384 / span)],
 		['memory of turns at rest, bytes', last.turns, 0],
-		['descriptors more', last.fds - first.fds, 4],
-		['timers more', last.timers - first.timers, 4],
-		['handles more', last.handles - first.handles, 6],
-		['owners more', last.owners - first.owners, 4],
+		['descriptors more', rest('fds') - first.fds, 4],
+		['timers more', rest('timers') - first.timers, 4],
+		['handles more', rest('handles') - first.handles, 6],
+		['owners more', rest('owners') - first.owners, 4],
 	];
 	return rows.map(([what, value, most]) => ({ what, value, most, ok: value <= most }));
 }

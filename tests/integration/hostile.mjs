@@ -92,7 +92,7 @@ test('one that never answers holds a turn for its time only, and rests then', as
 	const family = (pid) => [pid, ...fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).flatMap(family)];
 	const stat = (pid) => fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/.*\) /, '').split(' ');
 	const { pid } = await gw.rpc('plugins.info', { id: 'silent' }), own = Number(stat(gw.child.pid)[16]);
-	equal(Number(stat(family(pid).at(-1))[16]) - own, 5);
+	equal(Number(stat(family(pid).at(-1))[16]), Math.min(own + 5, 19));
 	await drop('silent');
 });
 

@@ -4,6 +4,7 @@
 
 #include "core/agent/budget.h"
 #include "core/agent/internal.h"
+#include "core/agent/shown.h"
 #include "core/agent/tell.h"
 #include "core/base/buf.h"
 #include "core/base/log.h"
@@ -294,11 +295,19 @@ static bool said_before(oc_agent *agent, const char *session, const char *text)
 	return false;
 }
 
-static void say(beating *b, const char *text)
+/* Through the outbox, to where. */
+static oc_status send_text(const beating *b, cJSON *where, const char *text, const char *what, oc_err *err)
+{
+	char key[80], unique[60];
+	(void)snprintf(unique, sizeof unique, "heartbeat:%s%s", b->run, what);
+	return oc_json_set_str(where, "text", text) ? oc_agent_send(b->agent, where, oc_str_of(unique), key, NULL, NULL, err) : OC_E_NOMEM;
+}
+
+/* thoughts (heartbeat.includeReasoning) go before the text; either may be "". */
+static void say(beating *b, const char *text, const char *thoughts)
 {
 	oc_agent *agent = b->agent;
 	oc_err err = {0};
-	char key[80], unique[48];
 	oc_auto_json cJSON *where = NULL;
 	/* What was scheduled is to be heard, wherever that was asked for last. */
 	bool due = strncmp(b->reason, "cron", 4) == 0;
@@ -314,15 +323,18 @@ static void say(beating *b, const char *text)
 		note(b, "skipped", strcmp(target, "last") == 0 || due ? "no-target" : "unknown-channel", text, NULL);
 		return;
 	}
-	if (!due && said_before(agent, b->session, text)) {
+	if (!due && text[0] != 0 && said_before(agent, b->session, text)) {
 		note(b, "skipped", "duplicate", text, where);
 		return;
 	}
-	(void)snprintf(unique, sizeof unique, "heartbeat:%s", b->run);
-	status = oc_json_set_str(where, "text", text) ? oc_agent_send(agent, where, oc_str_of(unique), key, NULL, NULL, &err) : OC_E_NOMEM;
+	oc_auto_free char *first = thoughts[0] != 0 ? oc_asprintf(OC_SHOWN_THOUGHTS "%s", thoughts) : NULL;
+	if (first != NULL)
+		status = send_text(b, where, first, ":thoughts", &err);
+	if (status == OC_OK && text[0] != 0)
+		status = send_text(b, where, text, "", &err);
 	if (status != OC_OK)
 		oc_log_err(OC_LOG_WARN, "heartbeat", "it could not be sent", &err);
-	note(b, status == OC_OK ? "sent" : "failed", status == OC_OK ? NULL : err.text, text, where);
+	note(b, status == OC_OK ? "sent" : "failed", status == OC_OK ? NULL : err.text, text[0] != 0 ? text : thoughts, where);
 }
 
 /* ---- Asking ---- */
@@ -338,10 +350,12 @@ static void answered(void *arg, oc_status status, const cJSON *result)
 		over(b, "failed", why);
 		return;
 	}
-	if (oc_heartbeat_strip(oc_str_of(text), ack_chars(b->agent->config, b->agent_id), &said))
+	const char *thoughts = oc_json_str(result, "thoughts", "");
+	bool nothing = oc_heartbeat_strip(oc_str_of(text), ack_chars(b->agent->config, b->agent_id), &said);
+	if (nothing && thoughts[0] == 0)
 		note(b, text[0] == 0 ? "ok-empty" : "ok-token", NULL, said, NULL);
 	else if (said != NULL)
-		say(b, said);
+		say(b, nothing ? "" : said, thoughts);
 	oc_free(said);
 	over(b, "ran", "");
 }

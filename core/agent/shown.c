@@ -69,9 +69,16 @@ void oc_shown_result(oc_turn *turn, const char *name, const char *result, bool i
 
 /* ---- /reasoning ---- */
 
+static bool heartbeat_asked(const oc_turn *turn)
+{
+	return turn->origin != NULL && strcmp(turn->origin, "heartbeat") == 0 &&
+	       cJSON_IsTrue(oc_agent_setting(turn->config, turn->agent_id, "heartbeat.includeReasoning"));
+}
+
 void oc_shown_thinking(oc_turn *turn, oc_str piece)
 {
-	if (strcmp(asked(turn, "reasoning"), "off") == 0 || turn->thoughts.n + piece.n > THOUGHTS_MAX)
+	bool wanted = strcmp(asked(turn, "reasoning"), "off") != 0 || heartbeat_asked(turn);
+	if (!wanted || turn->thoughts.n + piece.n > THOUGHTS_MAX)
 		return;
 	oc_sbuf_str(&turn->thoughts, piece);
 }
@@ -81,7 +88,7 @@ void oc_shown_put_thoughts(oc_turn *turn, oc_batch *b)
 	oc_auto_json cJSON *message = turn->thoughts.n > 0 && turn->deliver != NULL ? cJSON_Duplicate(turn->deliver, true) : NULL;
 	if (message == NULL)
 		return;
-	oc_auto_free char *text = oc_asprintf("💭 Reasoning:\n%s", oc_sbuf_view(&turn->thoughts).p);
+	oc_auto_free char *text = oc_asprintf(OC_SHOWN_THOUGHTS "%s", oc_sbuf_view(&turn->thoughts).p);
 	snprintf(turn->thoughts_key, sizeof turn->thoughts_key, "run:%s:thoughts", turn->run);
 	oc_json_opt(message, "text", text);
 	oc_auto_free char *json = oc_json_print(message);

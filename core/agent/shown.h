@@ -4,6 +4,8 @@
 
 #include "core/agent/turn.h"
 
+#define OC_SHOWN_THOUGHTS "💭 Reasoning:\n" /* before them */
+
 /* The turn begins: what its session asks for (the session's row, NULL: nothing). */
 void oc_shown_begin(oc_turn *turn, cJSON *session);
 void oc_shown_thinking(oc_turn *turn, oc_str piece);

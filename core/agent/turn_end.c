@@ -46,6 +46,8 @@ static cJSON *result_json(const oc_turn *turn, oc_status status, const oc_err *e
 	oc_json_opt(o, "model", turn->model.ref);
 	oc_json_opt(o, "trace", turn->trace);
 	(void)oc_json_set(o, "usage", oc_usage_json(&turn->usage));
+	if (turn->thoughts.n > 0 && turn->deliver == NULL) /* of a heartbeat, which sends them itself */
+		(void)oc_json_set_str(o, "thoughts", oc_sbuf_view(&turn->thoughts).p);
 	if (turn->client_calls != NULL)
 		(void)oc_json_set(o, "clientCalls", cJSON_Duplicate(turn->client_calls, true));
 	if (status != OC_OK) {

@@ -732,7 +732,7 @@ const oc_config_section oc_config_fragments[] = {
 	 "\t\tvectorWeight number\n\t\ttextWeight number\n\t\tcandidateMultiplier number\n\t\t* any !none\n\t* any !none\n* any !none\n"},
 	{"humanDelay object", "mode off|natural|custom\nminMs integer 0..\nmaxMs integer 0..\n"},
 	{"heartbeat object",
-	 "every string # For example 30m; 0m: never\nactiveHours any\nmodel string\nsession string\nincludeReasoning boolean !none=false\ntarget string\n"
+	 "every string # For example 30m; 0m: never\nactiveHours any\nmodel string\nsession string\nincludeReasoning boolean # Send what the model thought as well\ntarget string\n"
 	 "to string\naccountId string\nprompt string\nackMaxChars integer 0..\nlightContext boolean # Shows it HEARTBEAT.md alone\n* any !none\n"},
 	{NULL, NULL},
 };

@@ -141,6 +141,15 @@ test('wake asks at once; heartbeats can be turned off', async () => {
 	const { messages } = await gw.rpc('session.history', { session: 'main' });
 	ok(!/again/.test(JSON.stringify(messages)));
 	await gw.rpc('set-heartbeats', { enabled: true });
+	// What the model thought, when that is wanted; also when there is nothing else to say.
+	const set = async (name, value) => equal((await spawnCli(['config', 'set', `agents.defaults.heartbeat.${name}`, value])).code, 0);
+	await set('includeReasoning', 'true');
+	await set('prompt', 'Look:\n/think Nobody is at the door.\n/echo HEARTBEAT_OK');
+	await gw.rpc('wake', { mode: 'now', text: 'look' });
+	await tg.until('the thoughts', () => sent(/Reasoning/).length === 1);
+	match(sent(/Reasoning/)[0].text, /^💭 Reasoning:\s+Nobody is at the door\.\s*$/);
+	await set('includeReasoning', 'false');
+	await set('prompt', '/echo HEARTBEAT_OK');
 	ok((await gw.rpcRaw('wake', { mode: 'later', text: 'x' })).error);
 	ok((await gw.rpcRaw('set-heartbeats', {})).error);
 });

@@ -13,15 +13,13 @@
 
 #include <cmocka.h>
 
-#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/data/json.h"
-#include "core/store/store.h"
 #include "tests/fault/vfs.h"
+#include "tests/unit/store_wait.h"
 #include "tests/unit/tree.h"
 
-#define WAIT_MS 30000
 #define ROUNDS_USUAL 300
 #define KEY "agent:main:main"
 
@@ -39,18 +37,6 @@ int clock_gettime(clockid_t clock, struct timespec *ret)
 }
 
 /* ---- Fixture ---- */
-
-typedef struct fixture {
-	char dir[64], path[128];
-	oc_loop *loop;
-	oc_owner *owner;
-	oc_store *store;
-	int waiting;
-	oc_status last;
-	oc_err err;
-	bool (*until)(struct fixture *f);
-	uint64_t deadline;
-} fixture;
 
 static void open_store(fixture *f)
 {
@@ -93,40 +79,6 @@ static int teardown(void **state)
 	assert_int_equal(tree_remove(f->dir), 0);
 	free(f);
 	return 0;
-}
-
-static void on_done(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
-{
-	fixture *f = arg;
-	(void)b;
-	f->last = status;
-	f->err = *err;
-	f->waiting--;
-}
-
-static void look(void *arg)
-{
-	fixture *f = arg;
-	if (f->until(f) || oc_now_ms() > f->deadline)
-		oc_loop_stop(f->loop);
-}
-
-/* Runs the loop until the condition holds. */
-static void run_until(fixture *f, bool (*until)(fixture *f))
-{
-	if (until(f))
-		return;
-	f->until = until;
-	f->deadline = oc_now_ms() + WAIT_MS;
-	oc_watch *timer = oc_timer_start(f->owner, 1, 1, look, f);
-	oc_loop_run(f->loop);
-	oc_watch_end(timer);
-	assert_true(until(f));
-}
-
-static bool nothing_waits(fixture *f)
-{
-	return f->waiting == 0;
 }
 
 static bool stands_still(fixture *f)

@@ -83,7 +83,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 EXTRA_DIST += $(unit_tests:=.c) %D%/probe_module.h %D%/tree.h
-EXTRA_DIST += %D%/agent_fake.h %D%/store_care.h %D%/bridge_peer.js
+EXTRA_DIST += %D%/agent_fake.h %D%/store_care.h %D%/store_wait.h %D%/bridge_peer.js
 
 # Exports its own getaddrinfo, so that libcurl asks the test for addresses.
 tests_unit_t_http_calls_LDFLAGS = $(AM_LDFLAGS) -Wl,--export-dynamic

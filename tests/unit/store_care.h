@@ -13,27 +13,13 @@
 
 #include <cmocka.h>
 
-#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/mem.h"
 #include "core/data/json.h"
-#include "core/store/store.h"
+#include "tests/unit/store_wait.h"
 #include "tests/unit/tree.h"
 
 #define KEY "agent:main:main"
-#define WAIT_MS 30000
-
-typedef struct fixture {
-	char dir[64], path[128];
-	oc_loop *loop;
-	oc_owner *owner;
-	oc_store *store;
-	int waiting;
-	oc_status last;
-	int64_t changed;
-	bool (*until)(struct fixture *f);
-	uint64_t deadline;
-} fixture;
 
 static oc_store *open_mode(fixture *f, int mode)
 {
@@ -74,39 +60,6 @@ static int teardown(void **state)
 	assert_int_equal(tree_remove(f->dir), 0);
 	free(f);
 	return 0;
-}
-
-static void look(void *arg)
-{
-	fixture *f = arg;
-	if (f->until(f) || oc_now_ms() > f->deadline)
-		oc_loop_stop(f->loop);
-}
-
-static void run_until(fixture *f, bool (*until)(fixture *f))
-{
-	if (until(f))
-		return;
-	f->until = until;
-	f->deadline = oc_now_ms() + WAIT_MS;
-	oc_watch *timer = oc_timer_start(f->owner, 1, 2, look, f);
-	oc_loop_run(f->loop);
-	oc_watch_end(timer);
-	assert_true(until(f));
-}
-
-static void on_done(void *arg, const oc_batch *b, oc_status status, const oc_err *err)
-{
-	fixture *f = arg;
-	(void)err;
-	f->last = status;
-	f->changed = oc_batch_changed(b, 0);
-	f->waiting--;
-}
-
-static bool nothing_waits(fixture *f)
-{
-	return f->waiting == 0;
 }
 
 static void commit(fixture *f, oc_batch *b)

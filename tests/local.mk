@@ -23,6 +23,17 @@ if SANITIZED
 AM_TESTS_ENVIRONMENT += OC_TEST_TIMEOUT="$${OC_TEST_TIMEOUT:-300}"; export OC_TEST_TIMEOUT;
 endif
 TESTS += tests/lint.test
+EXTRA_DIST += tests/captures/protocol/2026.3.13/chat-03-tool-call-cap-on.jsonl tests/captures/protocol/2026.3.13/chat-04-tool-call-verbose-sessions.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.3.13/chat-05-abort-mid-stream.jsonl tests/captures/protocol/2026.3.13/chat-07-agent-two-phase-and-wait.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.3.13/chat-08-provider-error-500.jsonl tests/captures/protocol/2026.3.13/chat-10-two-clients.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.3.13/chat-11-slash-commands.jsonl tests/captures/protocol/2026.3.13/chat-12-invalid-and-edge.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.3.13/chat-13-two-messages-in-a-row.jsonl tests/captures/protocol/2026.3.13/handshake-04-device-v3-first-pairing.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.3.13/handshake-05-device-v3-again-paired.jsonl tests/captures/protocol/2026.3.13/http-chat-completions.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.3.13/http-health.jsonl tests/captures/protocol/2026.3.13/http-hooks.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.3.13/http-oversize.jsonl tests/captures/protocol/2026.3.13/http-responses-tools.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.3.13/http-responses.jsonl tests/captures/protocol/2026.3.13/http-tools-invoke.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.3.13/http-ws-upgrade.jsonl tests/captures/protocol/2026.3.13/shutdown-sigterm.jsonl
+EXTRA_DIST += tests/captures/protocol/2026.6.11/v4-01-subscriptions.jsonl
 EXTRA_DIST += tests/captures/protocol/device-signature-vectors.json
 EXTRA_DIST += tests/captures/protocol/2026.3.13/chat-01-stream-to-final.jsonl tests/captures/protocol/2026.3.13/chat-02-tool-call-cap-off.jsonl
 EXTRA_DIST += tests/captures/protocol/2026.3.13/chat-06-duplicate-idempotency-key.jsonl tests/captures/protocol/2026.3.13/chat-09-provider-error-401.jsonl

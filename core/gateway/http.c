@@ -1,4 +1,5 @@
 /* The routes of the HTTP server: who may, how much, and which file answers. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,11 +57,12 @@ static void ready(oc_gateway *gw, oc_http_req *req)
 	oc_store_stats store = {0};
 	oc_store_get_stats(gw->rt->store, &store);
 	const char *failing = gw->stopping ? "stopping" : !gw->ready ? "starting" : store.stalled_since_ms > 0 ? "store" : NULL;
-	char body[64];
+	uint64_t up_ms = (oc_now_ns() - gw->started_ns) / 1000000u;
+	char body[96];
 	if (failing == NULL)
-		(void)snprintf(body, sizeof body, "{\"ready\":true,\"failing\":[]}");
+		(void)snprintf(body, sizeof body, "{\"ready\":true,\"failing\":[],\"uptimeMs\":%" PRIu64 "}", up_ms);
 	else
-		(void)snprintf(body, sizeof body, "{\"ready\":false,\"failing\":[\"%s\"]}", failing);
+		(void)snprintf(body, sizeof body, "{\"ready\":false,\"failing\":[\"%s\"],\"uptimeMs\":%" PRIu64 "}", failing, up_ms);
 	answer_json(gw, req, failing == NULL ? 200 : 503, oc_str_of(body));
 }
 

@@ -23,6 +23,8 @@ bool oc_chat_session(oc_method_call *call, oc_str name, oc_str agent, char key[O
 		(void)oc_agent_default_id(oc_method_gateway(call)->rt->config, id);
 	if (oc_session_key_resolve(name, id, "main", key, &err) == OC_OK)
 		return true;
+	if (err.code == OC_E_LIMIT) /* it will not be shorter later */
+		err.code = OC_E_INVALID;
 	oc_method_fail(call, &err);
 	return false;
 }
@@ -304,6 +306,7 @@ static void chat_history(oc_method_call *call, const cJSON *params)
 	else
 		(void)oc_json_set(result, "messages", cJSON_CreateArray()); /* nobody said anything there yet */
 	(void)oc_json_set_str(result, "thinkingLevel", oc_json_str(row, "thinking", "off"));
+	oc_json_opt(result, "verboseLevel", oc_json_str(oc_json_get(row, "settings"), "verbose", NULL));
 	oc_method_reply(call, result);
 }
 

@@ -190,6 +190,8 @@ static void error_body(oc_sbuf *b, const char *code, const char *message)
 {
 	oc_sbuf_z(b, "{\"error\":{\"code\":");
 	oc_sbuf_json(b, oc_str_of(code));
+	oc_sbuf_z(b, ",\"type\":"); /* where clients of OpenAI's and the original's APIs look */
+	oc_sbuf_json(b, oc_str_of(code));
 	oc_sbuf_z(b, ",\"message\":");
 	oc_sbuf_json(b, oc_str_of(message));
 	oc_sbuf_z(b, "}}\n");

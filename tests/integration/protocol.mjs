@@ -9,7 +9,8 @@ import { Replay } from './replay.mjs';
 
 const mock = await mockProvider();
 cleanup(() => mock.close());
-const config = mock.config({ gateway: { auth: { rateLimit: { maxAttempts: 3, exemptLoopback: true } } } });
+const config = mock.config({ gateway: { drainTimeoutMs: 500, auth: { rateLimit: { maxAttempts: 3, exemptLoopback: true } }, http: { endpoints: { chatCompletions: { enabled: true }, responses: { enabled: true } } } },
+	hooks: { enabled: true, token: 'hooks-secret', path: '/hooks' } });
 config.agents.defaults.heartbeat = { every: '30m', target: 'none' };
 config.models.providers.mock.models[0].cost = { input: 2, output: 10, cacheRead: 0, cacheWrite: 0 };
 config.models.providers.mock.models.push({ id: 'mock-2', name: 'No price', contextWindow: 128000, maxTokens: 4096 });
@@ -496,6 +497,7 @@ const differs = [
 	[/messages\[\]\.(senderLabel|idempotencyKey|__openclaw) is absent/, 'the store keeps no label of the client\'s'],
 	[/2026\.6\.11 .*(messages\[\]\.content is array|chat\.history (defaults|sessionInfo) is absent)/, 'version 4 has the shape of version 3 here'],
 	[/chat error message is absent/, 'an error is no message of the assistant\'s'],
+	[/2026\.6\.11 handshake-20\S* B b\d: node\.(list|describe|invoke) /, 'a node is let in as a whole, the configuration says what it may be asked for'],
 	[/2026\.6\.11 .*sessions\.list /, 'version 4 has the shape of version 3 here too'],
 	[/says "(invalid [\w. -]+: )?at \/[\w/]+: |at \/(client\/id|id|type): must /, 'the same complaint in words of our own'],
 	[/(set-heartbeats|system-event|sessions\.resolve|agents\.files\.list) says "/, 'the same'],
@@ -512,7 +514,27 @@ const differs = [
 	[/handshake-21\S* H h1: config\.get is answered/, 'no scope is dropped in silence'],
 	[/device\.token\.rotate is refused .*unknown deviceId\/role/, 'only of a role that was approved'],
 	[/handshake-23\S* (R1|R7|W\d+)[ :].*(device identity required|closed with 1008|DEVICE_IDENTITY_REQUIRED)/, 'from elsewhere nobody without a key is let in, with less than nothing to do'],
-	[/chat final message\.(usage|api) is absent/, 'the history has it'],
+	[/chat final message\.(usage|api|stopReason|provider|model) is absent/, 'the history has it; commands have no model'],
+	[/run-slash-\d+: order/, 'a command runs like a turn, without its beginning'],
+	[/chat-05\S* A a5: chat\.history messages\[\]\./, 'what was said before an abort is kept once, as what it is'],
+	[/agent result\.meta\.(agentMeta\.(sessionId|lastCallUsage|promptTokens)|systemPromptReport) is absent/, 'sessions.usage tells what was used'],
+	[/chat-07\S* A a13: agent is refused/, 'a failed run is an error'],
+	[/chat-07\S* A a10: agent says|chat-12\S* A a6: chat\.send is refused/, 'an agent that is not there answers nothing'],
+	[/chat-12\S* A (a4|a8): chat\.send says/, 'the same complaint in words of our own'],
+	[/chat-12\S* A e8: chat final is absent; .*error/, 'a run that is out of time failed'],
+	[/http-\S+ .* is application\/json, was text\/(plain|html)/, 'errors are JSON, and /v1/models is there'],
+	[/http-health .*answers 404 [^]*, was (200|401)/, 'what is not there is not found; without its files there is no Control UI'],
+	[/http-oversize .*answers 413/, 'a body that is too large is answered'],
+	[/http-responses-tools (flat|tool_choice|function_call_output)[^]*answers 200/, 'tools are taken in both forms'],
+	[/http-responses-tools previous_response_id: answers 404/, 'what is not there cannot be gone on from'],
+	[/http-responses .*response\.usage is null/, 'nothing is used before it is over'],
+	[/http-responses .*\[DONE\] is absent/, 'response.completed is the end'],
+	[/http-responses .*output_item\.\w+ item\.(role|content) is absent/, 'a call is no message'],
+	[/http-\S+ provider error 401.*answers 502/, 'a failed run is an error'],
+	[/http-responses (models without auth: answers 401|POST \/v1\/embeddings.*answers 200)/, 'both are there'],
+	[/http-tools-invoke (dry run: result|action merged into args: result\.details\.sessions)/, 'the tools\' results are our own'],
+	[/http-ws-upgrade .*answers 426/, 'as RFC 6455 has it'],
+	[/http-chat-completions (no user message: answers 400|unknown agent: answers 404|foreign model name: answers 404)/, 'what cannot be answered is refused'],
 	[/config\.schema\.lookup (hint\.|children\[\]\.hint|schema\.exclusiveMinimum)/, 'there are no hints for forms'],
 	[/ (channels\.logout|talk\.\w+|voicewake\.\w+|tts\.\w+|poll|browser\.request|secrets\.resolve|web\.login\.\w+|update\.run|skills\.install|push\.test|wizard\.\w+) (is refused \(UNAVAILABLE|fails with UNAVAILABLE|says ".* is not available)/,
 		'what there is not is not available, whatever the parameters are'],
@@ -527,14 +549,17 @@ const differs = [
 
 test('the recorded conversations', async () => {
 	fs.writeFileSync(path.join(state, 'exec-approvals.json'), JSON.stringify({ version: 1, socket: { path: '/nobody/listens' }, defaults: {}, agents: {} }));
-	const found = [], chats = ['01-stream-to-final', '02-tool-call-cap-off', '06-duplicate-idempotency-key', '09-provider-error-401'].map((name) => `chat-${name}`);
+	const found = [], chats = ['01-stream-to-final', '02-tool-call-cap-off', '03-tool-call-cap-on', '04-tool-call-verbose-sessions', '05-abort-mid-stream', '06-duplicate-idempotency-key',
+		'07-agent-two-phase-and-wait', '08-provider-error-500', '09-provider-error-401', '10-two-clients', '11-slash-commands', '12-invalid-and-edge', '13-two-messages-in-a-row'].map((name) => `chat-${name}`);
+	const https = ['health', 'hooks', 'oversize', 'responses', 'responses-tools', 'tools-invoke', 'chat-completions', 'ws-upgrade'].map((name) => `http-${name}`);
 	for (const [version, files] of Object.entries({
-		'2026.3.13': ['01-good-token-no-device', '02-good-token-no-device-no-scopes', '03-device-v2-first-pairing', '06-bad-token', '07-missing-token', '08-first-frame-not-json',
+		'2026.3.13': ['01-good-token-no-device', '02-good-token-no-device-no-scopes', '03-device-v2-first-pairing', '04-device-v3-first-pairing', '05-device-v3-again-paired', '06-bad-token', '07-missing-token', '08-first-frame-not-json',
 			'09-first-frame-wrong-type', '10-request-before-connect', '11-connect-invalid-params', '12-protocol-mismatch', '13-invalid-role', '14-device-bad-signature',
 			'15-oversize-frame-before-auth', '16-oversize-frame-after-auth', '17-unknown-method-and-bad-frames', '18-no-connect-timeout', '19-scopes-read-only', '20-role-node',
-			'21-cli-device-pairing', '22-control-ui-origins', '23-remote-pairing', ...chats, 'methods-00-seed', 'methods-system', 'methods-sessions', 'methods-agents', 'methods-catalog',
+			'21-cli-device-pairing', '22-control-ui-origins', '23-remote-pairing', ...chats, ...https, 'methods-00-seed', 'methods-system', 'methods-sessions', 'methods-agents', 'methods-catalog',
 			'methods-channels-misc', 'methods-cron', 'methods-exec-approvals', 'methods-nodes-devices', 'methods-wizard', 'heartbeat-wake'],
-		'2026.6.11': ['01-good-token-no-device', 'methods-exec-approvals', '06-bad-token', '07-missing-token', '10-request-before-connect', '11-connect-invalid-params', '13-invalid-role', '14-device-bad-signature', 'chat-01-stream-to-final', 'chat-09-provider-error-401'],
+		'2026.6.11': ['01-good-token-no-device', 'methods-exec-approvals', '06-bad-token', '07-missing-token', '10-request-before-connect', '11-connect-invalid-params', '13-invalid-role', '14-device-bad-signature', '20-role-node', 'chat-01-stream-to-final', 'chat-09-provider-error-401',
+			'v4-01-subscriptions'],
 	})) {
 		const replay = new Replay(gw, { version });
 		for (const file of files)
@@ -636,11 +661,14 @@ test('who asks is told what happens to sessions, and to the messages of one', as
 });
 
 test('a gateway that stops says so, and closes with 1012', async () => {
-	const c = await connected(gw);
-	const stopping = gw.stop();
+	const c = await connected(gw), replay = new Replay(gw, { version: '2026.3.13' });
+	await replay.run('shutdown-sigterm');
 	equal((await c.event('shutdown')).payload, { reason: 'gateway stopping', restartExpectedMs: null });
 	equal(await c.end(), { code: 1012, reason: 'service restart' });
-	equal((await stopping).code, 0);
+	equal((await replay.stopped).code, 0);
+	if (process.env.OC_FOUND)
+		fs.writeFileSync(`${process.env.OC_FOUND}.stop`, replay.found.join('\n'));
+	equal(replay.found.filter((text) => !/canvasHostUrl| C: closed/.test(text)), []); // C had not said hello
 });
 
 await done();

@@ -1,9 +1,10 @@
 // Recorded conversations with the original gateways (tests/captures/protocol), held again with ours: the same frames are
 // sent, and what comes back must have the same shape: members, types, error codes, close codes, order.
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { Claw, Device } from './claw.mjs';
-import { state, until } from './lib.mjs';
+import { raw, state, until } from './lib.mjs';
 
 const folder = path.join(process.env.OC_TOP_SRCDIR, 'tests/captures/protocol');
 const kind = (v) => (v === null ? 'null' : Array.isArray(v) ? 'array' : typeof v);
@@ -92,6 +93,8 @@ export class Replay {
 			const c = open.get(line.c);
 			if (line.dir === 'note') {
 				note = line.note;
+				if (/SIGTERM sent/.test(note))
+					this.stopped = this.gw.stop();
 			} else if (line.dir === 'open') {
 				const origin = /Origin (http:\/\/[a-z0-9.:]+)/.exec(note)?.[1] ?? (/foreign Origin/.test(note) ? 'http://evil.example' : /Origin ok/.test(note) ? 'http://127.0.0.1' : undefined);
 				const afar = /non-loopback address/.test(note) && note.startsWith(line.c) ? { 'x-forwarded-for': '192.0.2.7' } : {};
@@ -114,6 +117,10 @@ export class Replay {
 				await this.answer(file, lines, i, c);
 			} else if (line.dir === 'recv' && ['final', 'aborted', 'error'].includes(line.frame?.payload?.state)) {
 				await this.chat(file, line, c);
+			} else if (line.dir === 'recv' && line.frame?.payload?.state === 'delta') {
+				await this.delta(file, line, c);
+			} else if (line.dir === 'http-request') {
+				await this.http(file, line, lines.slice(i).find((l) => /^http-(response|error)$/.test(l.dir)));
 			} else if (line.dir === 'close') {
 				await this.end(file, line, c);
 			}
@@ -164,7 +171,7 @@ export class Replay {
 			pairUp(theirs.payload, ours.payload, this.names);
 		if (ours === undefined || ours.closed)
 			this.say(file, where, `${asked} is not answered${ours ? ` but closed with ${ours.closed.code}` : ''}`);
-		else if (ours.ok !== theirs.ok)
+		else if (ours.ok !== theirs.ok && (c.refused ??= new Set()).add(lines.find((l) => l.c === line.c && l.dir === 'send' && l.frame?.id === theirs.id)?.frame?.params?.idempotencyKey))
 			this.say(file, where, `${asked} is ${ours.ok ? 'answered' : `refused (${ours.error.code} ${ours.error.message})`}, was ${theirs.ok ? 'answered' : `refused (${theirs.error.message})`}`);
 		else if (!theirs.ok && (ours.error.code !== theirs.error.code || (theirs.error.details?.code ?? ours.error.details?.code) !== ours.error.details?.code))
 			this.say(file, where, `${asked} fails with ${ours.error.code} ${ours.error.details?.code ?? ''}, was ${theirs.error.code} ${theirs.error.details?.code ?? ''}`);
@@ -178,11 +185,15 @@ export class Replay {
 	// How a run ended, as `chat` tells it; and that it began, went on and ended in order.
 	async chat(file, line, c) {
 		const theirs = line.frame.payload, where = `${line.c} ${theirs.runId}`;
+		if (c.refused?.has(theirs.runId))
+			return;
 		const of = (name) => c.events(name).map((e) => e.payload).filter((p) => p.runId === theirs.runId);
 		const named = (c.said ?? '').includes(theirs.runId); // else the gateway gave it a number
 		const session = [...this.names].reduce((key, [a, b]) => key.replaceAll(a, b), theirs.sessionKey);
-		const ended = () => (named ? of('chat') : c.events('chat').map((e) => e.payload).filter((p) => p.sessionKey === session)).find((p) => p.state === theirs.state);
-		const ours = await until(`${file} ${where}`, ended, 10000).catch(() => undefined);
+		const same = (key) => key === session || (/:hook:/.test(key) && /:hook:/.test(session)); // a hook's session has a number
+		const ended = () => (named ? of('chat') : c.events('chat').map((e) => e.payload).filter((p) => same(p.sessionKey))).find((p) => p.state === theirs.state);
+		const otherwise = () => named && of('chat').some((p) => p.state !== 'delta' && p.state !== theirs.state);
+		const ours = (await until(`${file} ${where}`, () => ended() ?? otherwise(), 10000).catch(() => undefined)) && ended();
 		if (!ours) {
 			this.say(file, where, `chat ${theirs.state} is absent; there are ${of('chat').map((p) => p.state)}`);
 			return;
@@ -196,12 +207,75 @@ export class Replay {
 			this.say(file, where, `order: ${numbers} ${states}`);
 	}
 
+	// What came next came when something had been said.
+	async delta(file, line, c) {
+		const { runId } = line.frame.payload;
+		if (!c.refused?.has(runId) && (c.said ?? '').includes(runId) && !await until(`${file} ${line.c}`, () => c.events('chat').some((e) => e.payload.runId === runId), 10000).catch(() => false))
+			this.say(file, `${line.c} ${runId}`, 'chat delta is absent');
+	}
+
+	// One request over HTTP, and its answer: its status, type and shape.
+	async http(file, line, theirs) {
+		const secrets = { '<token>': this.gw.token, '<hooks-token>': 'hooks-secret' };
+		const secret = (text) => text.replace(/<(hooks-)?token>/g, (name) => secrets[name]).replaceAll('"run-', '"http-run-');
+		const label = line.label ?? line.request, padded = /^([^]*?x{3})[^"]*$/.test(line.body ?? '') && Number(line.headers['content-length']) > line.body.length;
+		if (line.raw !== undefined) {
+			const x = 'x'.repeat(line.bodyBytesSent), body = /chunked/.test(line.raw) ? `${x.length.toString(16)}\r\n${x}\r\n0\r\n\r\n` : x;
+			const got = await raw(this.gw.port, secret(line.raw) + body);
+			if (got.split(' ')[1] !== theirs.raw.split(' ')[1])
+				this.say(file, label, `answers ${got.split(' ')[1]}, was ${theirs.raw.split(' ')[1] ?? theirs.closed}`);
+			return;
+		}
+		const [method, target] = line.request.split(' ');
+		const headers = Object.fromEntries(Object.entries(line.headers).filter(([name]) => !/^(host|content-length)$/.test(name)).map(([name, value]) => [name, secret(String(value))]));
+		if (padded)
+			return; // http-oversize has it
+		const ours = await new Promise((resolve, reject) => {
+			const req = http.request({ port: this.gw.port, host: '127.0.0.1', method, path: secret(target), headers: { ...headers, connection: headers.connection ?? 'close' } }, (res) => {
+				let body = '';
+				res.on('data', (piece) => (body += piece));
+				res.on('end', () => resolve({ status: res.statusCode, type: res.headers['content-type'] ?? '', headers: res.headers, body }));
+			});
+			req.on('error', reject);
+			req.end(line.body !== undefined ? secret(line.body) : undefined);
+		});
+		const type = (text) => String(text ?? '').split(';')[0];
+		if (theirs.dir === 'http-error' || ours.status !== theirs.status)
+			this.say(file, label, `answers ${ours.status} ${ours.body.slice(0, 120)}, was ${theirs.status ?? theirs.error} ${(theirs.body ?? '').slice(0, 120)}`);
+		else if (type(ours.type) !== type(theirs.headers['content-type']))
+			this.say(file, label, `is ${type(ours.type)}, was ${type(theirs.headers['content-type'])}`);
+		else if (/json/.test(ours.type) && /^[{[]/.test(theirs.body ?? '') && !/…$/.test(theirs.body))
+			for (const text of differences(JSON.parse(theirs.body), JSON.parse(ours.body)))
+				this.say(file, label, text);
+		else if (/event-stream/.test(ours.type))
+			this.stream(file, label, theirs.body, ours.body);
+	}
+
+	// Each kind of event once, with its shape.
+	stream(file, label, theirs, ours) {
+		const kinds = (text) => {
+			const found = new Map();
+			for (const one of text.split('\n').filter((line) => /^data: ./.test(line) && !/…/.test(line)).map((line) => line.slice(6))) {
+				const data = /^\{/.test(one) ? JSON.parse(one) : one, kind = data.type ?? data.object ?? data;
+				if (data.choices?.[0]?.delta) // all pieces together
+					Object.assign(data.choices[0].delta, { ...found.get(kind)?.choices[0]?.delta, ...data.choices[0].delta });
+				if (data.choices === undefined || data.choices.length > 0)
+					found.set(kind, data);
+			}
+			return found;
+		};
+		const got = kinds(ours);
+		for (const [kind, data] of kinds(theirs))
+			for (const text of got.has(kind) ? differences(data, got.get(kind)) : ['is absent'])
+				this.say(file, label, `${kind} ${text}`);
+	}
+
 	async end(file, line, c) {
 		if (line.code === 1000 && c.asked) { // the client's end
 			c.close();
 			return;
 		}
-		const closed = await c.end(c.connected ? 200 : 5000).catch(() => ({}));
+		const closed = await c.end(c.connected && !this.stopped ? 200 : 15000).catch(() => ({}));
 		if (closed.code !== line.code || closed.reason !== line.reason)
 			this.say(file, line.c, `closed with ${closed.code} "${closed.reason}", was ${line.code} "${line.reason}"`);
 	}

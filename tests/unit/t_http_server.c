@@ -359,7 +359,7 @@ static void t_body_limits(void **state)
 	memset(big + n, 'z', 250000);
 	r = net_talk(f, big, (size_t)n + 90000, 40000);
 	assert_int_equal(net_status(r), 401);
-	assert_non_null(strstr(r, "{\"error\":{\"code\":\"unauthorized\",\"message\":\"no \\\"token\\\"\"}}"));
+	assert_non_null(strstr(r, "{\"error\":{\"code\":\"unauthorized\",\"type\":\"unauthorized\",\"message\":\"no \\\"token\\\"\"}}"));
 	free(r);
 	free(big);
 	/* Without a body the connection stays. */

@@ -28,6 +28,7 @@
 #define DRAIN_MS 30000 /* gateway.drainTimeoutMs */
 #define DESCRIPTORS_WANTED 65536
 #define CONNECTIONS_MAX 16384
+#define OTHERS_MAX 8192 /* descriptors that are no connection of a client */
 
 /* ---- Status ---- */
 
@@ -489,7 +490,8 @@ static void log_problems(const oc_config *config, size_t from)
 }
 
 /* A running turn has two connections, to its client and to its model; systems give 1024 descriptors unless asked. The
- * number of connections that are accepted leaves room for the other half and for files. */
+ * number of connections that are accepted leaves room for the other half and for files; where there are many, most of them
+ * only listen, and not so many turns run at once. */
 static uint32_t raise_descriptors(void)
 {
 	struct rlimit files;
@@ -500,8 +502,8 @@ static uint32_t raise_descriptors(void)
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 		(void)getrlimit(RLIMIT_NOFILE, &files);
 	}
-	uint64_t half = files.rlim_cur / 2;
-	return half > CONNECTIONS_MAX ? CONNECTIONS_MAX : half > 64 ? (uint32_t)half - 32 : (uint32_t)half;
+	uint64_t half = files.rlim_cur / 2, most = half > OTHERS_MAX ? files.rlim_cur - OTHERS_MAX : half;
+	return most > CONNECTIONS_MAX ? CONNECTIONS_MAX : most > 64 ? (uint32_t)most - 32 : (uint32_t)most;
 }
 
 /* What tools do for their agent is bounded by their own checks: nodes_tool.c. */

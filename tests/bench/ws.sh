@@ -11,9 +11,11 @@ bench=$build/tests/bench/bench_ws
 dir=$(mktemp -d "${TMPDIR:-/tmp}/ocb.XXXXXX") || exit 1
 export HOME=$dir OPENCLAW_STATE_DIR=$dir/state NO_COLOR=1
 trap 'kill $pids 2>/dev/null; rm -rf "$dir"' EXIT
-# The gateway takes a connection for every two descriptors.
+# The gateway takes a connection for every two descriptors, and keeps 8192 for others where there are more than twice as many.
+# The clients are another process, with as many of its own.
 ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -H -n)"
-[ "$clients" -lt $(($(ulimit -n) / 2 - 64)) ] || clients=$(($(ulimit -n) / 2 - 64))
+most=$(($(ulimit -n) > 16384 ? $(ulimit -n) - 8192 : $(ulimit -n) / 2))
+[ "$clients" -lt $((most - 64)) ] || clients=$((most - 64))
 
 . "$(dirname "$0")/start.sh"
 gateway() {

@@ -454,7 +454,6 @@ static oc_status find_target(oc_gateway *gw, const cJSON *params, const char *se
 {
 	const char *channel = oc_json_str(params, "channel", ""), *to = oc_json_str(params, "to", "");
 	bool named = channel[0] != 0 && strcmp(channel, "last") != 0, inside = strcmp(channel, "webchat") == 0;
-	oc_auto_json cJSON *row = NULL;
 	if (named && !inside && oc_modules_channel(gw->rt->modules, oc_str_of(channel)) == NULL)
 		return oc_fail(err, OC_E_INVALID, "", "invalid agent params: unknown channel: %.64s", channel);
 	if (!oc_json_bool(params, "deliver", false) || inside)

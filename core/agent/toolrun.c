@@ -611,7 +611,12 @@ static void check(oc_toolrun *t)
 	oc_tool_info tool;
 	char reason[200];
 	if (!oc_modules_tool(t->in.policy.agent->modules, oc_str_of(t->tool), &tool)) {
-		refuse(t, OC_E_NOT_FOUND, false, "use one of the tools you were given", "There is no tool %s.", t->tool);
+		const char *owner = oc_modules_tool_comes(t->in.policy.agent->modules, oc_str_of(t->tool));
+		if (owner != NULL)
+			refuse(t, OC_E_RETRY, false, "try again in a moment", "The tool %s is not there just now: module %s is being started.",
+			       t->tool, owner);
+		else
+			refuse(t, OC_E_NOT_FOUND, false, "use one of the tools you were given", "There is no tool %s.", t->tool);
 		return;
 	}
 	if (!oc_policy_allows(&t->in.policy, &tool, reason)) {

@@ -551,14 +551,19 @@ static bool examine(void *arg, oc_module *m)
 		return true;
 	d->seen++;
 	oc_auto_json cJSON *row = take_row(d, name, path);
+	const char *unused = oc_json_str(row, "settingsUnused", "");
+	if (unused[0] != 0)
+		finding(d, name, path, "problem", unused, "correct its settings; until then it runs with the old ones");
 	if (ails(row))
 		tell_row(d, row);
 	else if (state == OC_MODULE_REFUSED || state == OC_MODULE_QUARANTINED)
 		finding(d, name, path, "problem", oc_module_reason(m), oc_module_remedy(m));
 	else if (state == OC_MODULE_DISABLED)
 		finding(d, name, path, "note", oc_module_reason(m), oc_module_remedy(m));
-	else if (in_state(row, "started"))
+	else if (in_state(row, "started") && unused[0] == 0)
 		finding(d, name, path, "ok", oc_module_isolated(m) ? "runs, in a process of its own" : "runs", "");
+	else if (unused[0] != 0)
+		; /* said */
 	else if (oc_module_isolated(m)) /* its code is not let into this process */
 		finding(d, name, path, "ok", "its file, manifest, permission and past are in order; its code was not looked at: that is done in a process of its own, by a gateway",
 			d->running != NULL ? "" : "no gateway runs here; ask again beside one (openclaw gateway run)");

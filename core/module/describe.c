@@ -166,6 +166,7 @@ cJSON *oc_module_describe(oc_module *m, bool detail)
 	(void)oc_json_set_str(o, "path", m->path);
 	(void)oc_json_set_str(o, "reason", oc_module_reason(m));
 	(void)oc_json_set_str(o, "remedy", oc_module_remedy(m));
+	(void)oc_json_opt(o, "settingsUnused", m->unused);
 	if (manifest != NULL) {
 		(void)oc_json_set_str(o, "license", manifest->license);
 		(void)oc_json_set_str(o, "description", manifest->description);

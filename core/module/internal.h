@@ -168,6 +168,7 @@ struct oc_self {
 	bool replaced;	/* its file is another than the one its process has */
 	char *verdict;	/* why its process is not started again; NULL: it may be */
 	bool verdict_kept; /* the list of core/module/crash.h has it */
+	char *unused;	/* why the configuration's settings are not those it runs with; NULL: they are */
 	char *handed;	/* settings from outside, instead of the configuration's (oc_modules_add_file) */
 
 	oc_list calls;    /* oc_slot.in_module */

@@ -657,8 +657,15 @@ oc_status oc_module_hand_settings(oc_module *m, char *text)
 	return st;
 }
 
-static void refused(const oc_module *m, oc_status st)
+static void note_unused(oc_module *m, const char *why)
 {
+	oc_free(m->unused);
+	m->unused = why != NULL ? oc_strdup(why) : NULL;
+}
+
+static void refused(oc_module *m, oc_status st)
+{
+	note_unused(m, "it refuses its new settings and keeps the old ones");
 	oc_error("module", "module %s refuses the new settings and keeps the old ones: %s", m->name, oc_status_text(st));
 }
 
@@ -721,9 +728,11 @@ static void reconfigure(oc_module *m, oc_batch *b)
 	}
 	st = oc_policy_config(m, &text, &err);
 	if (st != OC_OK) {
+		note_unused(m, err.text);
 		oc_log_err(OC_LOG_ERROR, "module", "the new settings are not used", &err);
 		return;
 	}
+	note_unused(m, NULL);
 	if (m->config != NULL && strcmp(text, m->config) == 0) {
 		oc_free(text);
 		return;

@@ -222,6 +222,9 @@ typedef struct oc_tool_info {
 void oc_modules_each_tool(oc_modules *modules, bool (*fn)(void *arg, const oc_tool_info *tool), void *arg);
 /* false when there is none. */
 bool oc_modules_tool(oc_modules *modules, oc_str name, oc_tool_info *ret);
+/* Of a tool that is not there: the module whose manifest names it and that is on its way (new settings, a new file, a crash);
+ * NULL: nobody brings it. */
+const char *oc_modules_tool_comes(const oc_modules *modules, oc_str name);
 /* Tells every tool guest that a session ended. */
 void oc_modules_session_end(oc_modules *modules, oc_str info_json);
 /* Grows by one whenever a guest came or went: for caches of tool lists. */

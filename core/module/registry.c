@@ -169,6 +169,7 @@ void oc_module_free(oc_module *m)
 	oc_free(m->reason);
 	oc_free(m->remedy);
 	oc_free(m->verdict);
+	oc_free(m->unused);
 	oc_free(m->handed);
 	oc_free(m->handing);
 	oc_free(m->name);

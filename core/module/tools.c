@@ -215,6 +215,23 @@ bool oc_modules_tool(oc_modules *modules, oc_str name, oc_tool_info *ret)
 	return false;
 }
 
+const char *oc_modules_tool_comes(const oc_modules *modules, oc_str name)
+{
+	const cJSON *tool;
+
+	for (size_t i = 0; i < modules->n; i++) {
+		const oc_module *m = modules->list[i];
+
+		if (!m->enabled || m->manifest == NULL || oc_module_running(m) || m->state == OC_MODULE_REFUSED ||
+		    m->state == OC_MODULE_QUARANTINED || m->state == OC_MODULE_DISABLED)
+			continue;
+		cJSON_ArrayForEach(tool, m->manifest->tools)
+			if (cJSON_IsString(tool) && oc_str_eqz(name, tool->valuestring))
+				return m->name;
+	}
+	return NULL;
+}
+
 static void session_end_now(oc_modules *modules, oc_str info_json)
 {
 	for (oc_guest *g = modules->guests; g != NULL; g = g->next) {

@@ -155,6 +155,7 @@ test(`${mode}: settings that it can take do not end it`, async () => {
 	settings({ mood: 'stubborn' });
 	await until('it to refuse', () => gw.log.split('refuses the new settings').length > kept);
 	equal([(await info('rude')).pid, (await info('rude')).restarts], [pid, restarts]);
+	match(cli(['module', 'doctor', 'rude']).out, /^problem +rude: it refuses its new settings and keeps the old ones/m);
 	match(JSON.stringify((await rude('fine')).result), /done/);
 });
 }

@@ -150,7 +150,7 @@ static void on_closed(void *arg, oc_ws *ws, uint16_t code, oc_str reason)
 	if (!t->answered) {
 		oc_err err;
 		oc_fail(&err, OC_E_UNAVAILABLE, "the turn goes on if the gateway does: see `openclaw sessions show`",
-			"the gateway closed the connection (%u %.*s)", code, OC_STR_ARG(reason));
+			"the gateway closed the connection (%u%s%.*s)", code, reason.n > 0 ? " " : "", OC_STR_ARG(reason));
 		show_error(t, &err);
 	}
 	oc_loop_stop(t->loop);

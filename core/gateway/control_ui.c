@@ -107,9 +107,10 @@ static void send_json(oc_gateway *gw, oc_http_req *req, const oc_sbuf *b)
 static bool send_avatar(oc_gateway *gw, oc_http_req *req, oc_str id)
 {
 	const cJSON *one;
-	oc_str avatar = {"", 0};
+	oc_str avatar = OC_STR("");
 	cJSON_ArrayForEach(one, oc_config_get(gw->rt->config, "agents.list"))
-		if (oc_str_eqz(id, oc_json_str(one, "id", ""))) avatar = oc_json_ostr(oc_json_get(one, "identity"), "avatar");
+		if (oc_str_eqz(id, oc_json_str(one, "id", "")))
+			avatar = oc_json_ostr(oc_json_get(one, "identity"), "avatar");
 	bool elsewhere = oc_str_starts(avatar, "https://") || oc_str_starts(avatar, "http://") || oc_str_starts(avatar, "data:image/");
 	oc_auto_json cJSON *agent = NULL;
 	const char *workspace = NULL;
